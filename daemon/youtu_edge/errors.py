@@ -1,0 +1,150 @@
+"""Every error that youtu-edge reports on purpose, as one tree.
+
+    YoutuEdgeError                    code                    HTTP  exit  retryable
+    ├── ConfigError                   config_invalid           -     78    no
+    ├── PackageError                  package_invalid          -     78    no
+    ├── PortInUseError                port_in_use              -     69    yes
+    ├── RequestError                                                  400 family: the client must change the request
+    │   ├── InvalidRequestError       invalid_request          400          no
+    │   ├── UnsupportedParameterError unsupported_parameter    400          no
+    │   ├── ContextLengthError        context_length_exceeded  400          no
+    │   ├── ModelNotFoundError        model_not_found          404          no
+    │   └── BodyTooLargeError         body_too_large           413          no
+    ├── OverloadedError               overloaded               429          yes, after `retry_after_s`
+    ├── UnavailableError              unavailable              503          yes
+    ├── EngineGaveUpError             engine_gave_up           503   70     no
+    └── InternalError                 internal_error           500          no
+
+`code` is stable: clients may compare it. The message names the field, file or tensor and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_PORT_IN_USE = 69
+EXIT_ENGINE_GAVE_UP = 70
+EXIT_CONFIG = 78
+
+
+class YoutuEdgeError(Exception):
+    """Root of the tree. `param` names the offending request field, if there is one."""
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = EXIT_FAILURE
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class ConfigError(YoutuEdgeError):
+    """The YAML cannot be used; the message names file, line and key."""
+
+    code = "config_invalid"
+    exit_code = EXIT_CONFIG
+
+
+class PackageError(YoutuEdgeError):
+    """The model package is damaged, incomplete or of another format; the message names the file."""
+
+    code = "package_invalid"
+    exit_code = EXIT_CONFIG
+
+
+class PortInUseError(YoutuEdgeError):
+    """Another process listens on the configured address."""
+
+    code = "port_in_use"
+    exit_code = EXIT_PORT_IN_USE
+    retryable = True
+
+
+class RequestError(YoutuEdgeError):
+    """The request cannot be served as it is."""
+
+    code = "invalid_request"
+    http_status = 400
+
+
+class InvalidRequestError(RequestError):
+    """A field is missing, has the wrong type or lies out of range."""
+
+
+class UnsupportedParameterError(RequestError):
+    """A parameter is unknown, or known and not offered. Nothing is ever ignored silently."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthError(RequestError):
+    """Prompt plus answer do not fit into the context or the cache, now or ever."""
+
+    code = "context_length_exceeded"
+
+
+class ModelNotFoundError(RequestError):
+    """The request names a model that is not loaded."""
+
+    code = "model_not_found"
+    http_status = 404
+
+
+class BodyTooLargeError(RequestError):
+    """The HTTP body is larger than `service.max_body_bytes`."""
+
+    code = "body_too_large"
+    http_status = 413
+
+
+class OverloadedError(YoutuEdgeError):
+    """The queue is full; nothing was started."""
+
+    code = "overloaded"
+    http_status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UnavailableError(YoutuEdgeError):
+    """The daemon is starting, draining or stopping."""
+
+    code = "unavailable"
+    http_status = 503
+    retryable = True
+
+
+class EngineGaveUpError(YoutuEdgeError):
+    """The engine died more often than `service.max_restart_rate` allows."""
+
+    code = "engine_gave_up"
+    http_status = 503
+    exit_code = EXIT_ENGINE_GAVE_UP
+
+
+class InternalError(YoutuEdgeError):
+    """Our own fault."""
+
+    code = "internal_error"
+
+
+REQUEST_ERRORS: dict[str, type[YoutuEdgeError]] = {
+    cls.code: cls
+    for cls in (
+        InvalidRequestError,
+        UnsupportedParameterError,
+        ContextLengthError,
+        ModelNotFoundError,
+        UnavailableError,
+        InternalError,
+    )
+}
+"""Errors that may cross the socketpair, by code."""

@@ -1,0 +1,221 @@
+"""Model packages: the manifest, its checksums and the geometry of the cache. See docs/package-format.md.
+
+A package is a directory. `manifest.json` names every other file with size and sha256, and carries a checksum of itself, so
+that one flipped bit anywhere is found before anything is loaded. Loading never executes code from a package and never
+follows a path out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from youtu_edge.errors import PackageError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+WEIGHTS = "weights.bin"
+TOKENIZER = "tokenizer.json"
+CHAT_TEMPLATE = "chat_template.jinja"
+GENERATION = "generation.json"
+REQUIRED_FILES = (MODEL, WEIGHTS, TOKENIZER, GENERATION)
+
+_ZERO_SUM = "0" * 64
+_CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{64})"')
+_CHUNK = 4 * 1024 * 1024
+
+CacheType = Literal["float16", "float32"]
+CACHE_ITEM_BYTES: dict[CacheType, int] = {"float16": 2, "float32": 4}
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """What the manifest knows about one file."""
+
+    size: int
+    sha256: str
+
+
+class CacheGeometry(msgspec.Struct, frozen=True):
+    """The paged cache that the graph expects.
+
+    SEPARATE: graph inputs k.{i} and v.{i}, LATENT: kv.{i}, for i < layers, each
+    [pages, page_tokens, kv_heads, width] of `dtype`.
+    """
+
+    layout: Literal["SEPARATE", "LATENT"]
+    layers: int
+    kv_heads: int
+    width: int
+    dtype: CacheType
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the pool inputs, in graph order."""
+        kinds = ("k", "v") if self.layout == "SEPARATE" else ("kv",)
+        return [f"{kind}.{layer}" for layer in range(self.layers) for kind in kinds]
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of cache that one token takes over all layers."""
+        return len(self.input_names) * self.kv_heads * self.width * CACHE_ITEM_BYTES[self.dtype]
+
+
+class Rope(msgspec.Struct, frozen=True):
+    """Rotary embedding: angle(position, j) = position * inverse_frequencies[j]; cos and sin times `scale`."""
+
+    inverse_frequencies: list[float]
+    scale: float = 1.0
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of manifest.json."""
+
+    format_version: int
+    name: str
+    family: str
+    recipe: str
+    context_length: int
+    vocab_size: int
+    """Width of the logits; the tokenizer may use fewer ids."""
+    cache: CacheGeometry
+    rope: Rope
+    eos_token_ids: list[int]
+    bos_token_id: int | None = None
+    parameters: int = 0
+    quality: dict[str, Any] = {}
+    source: dict[str, str] = {}
+    exporter: str = ""
+    files: dict[str, FileEntry]
+    checksum: str = _ZERO_SUM
+    """sha256 of manifest.json itself with this value replaced by 64 zeros."""
+
+
+class Package:
+    """An opened package. `open_package` is the only way to get one whose bytes were checked."""
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root = root
+        self.manifest = manifest
+
+    def path(self, name: str) -> Path:
+        """Absolute path of a file that the manifest lists. Raises PackageError for any other."""
+        if name not in self.manifest.files:
+            raise PackageError(f"{self.root / MANIFEST}: the package has no {name}; export the model again")
+        return self.root / name
+
+    def read_text(self, name: str) -> str:
+        """Contents of a listed text file."""
+        return self.path(name).read_text(encoding="utf-8")
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether conversations can be rendered; without it only plain completion works."""
+        return CHAT_TEMPLATE in self.manifest.files
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Parse and check manifest.json alone. Raises PackageError naming the file and what is wrong."""
+    path = root / MANIFEST
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise PackageError(f"{root}: no {MANIFEST}: not a model package; make one with youtu-export") from None
+    except OSError as error:
+        raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PackageError(f"{path}: not valid JSON ({error}); copy or export the package again") from None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise PackageError(
+            f"{path}: format version {version} is newer than {FORMAT_VERSION}, the newest this version of youtu-edge reads; "
+            "update youtu-edge"
+        )
+    if _manifest_checksum(data) is None:
+        raise PackageError(f"{path}: checksum does not match: the file is damaged; copy or export the package again")
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.ValidationError as error:
+        raise PackageError(f"{path}: {error}") from None
+    if manifest.format_version != FORMAT_VERSION:
+        raise PackageError(f"{path}: format version {manifest.format_version} is unknown")
+    for name in manifest.files:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            raise PackageError(f"{path}: {name!r} is not a plain file name")
+    for name in REQUIRED_FILES:
+        if name not in manifest.files:
+            raise PackageError(f"{path}: lists no {name}; export the model again")
+    return manifest
+
+
+def open_package(root: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Package:
+    """Read the manifest and check every byte of every file against it.
+
+    `progress(done, total)` is called in bytes. Raises PackageError naming the first bad file.
+    """
+    directory = Path(root).resolve()
+    if not directory.is_dir():
+        raise PackageError(f"{root}: no such directory; set model.path to a model package")
+    manifest = read_manifest(directory)
+    total = sum(entry.size for entry in manifest.files.values())
+    done = 0
+    for name, entry in manifest.files.items():
+        path = directory / name
+        digest = hashlib.sha256()
+        try:
+            if path.is_symlink():
+                raise PackageError(f"{path}: is a symbolic link; a package holds plain files only")
+            size = path.stat().st_size
+            if size != entry.size:
+                raise PackageError(f"{path}: has {size} bytes instead of {entry.size}: truncated or damaged; copy it again")
+            for chunk in _chunks(path):
+                digest.update(chunk)
+                done += len(chunk)
+                if progress:
+                    progress(done, total)
+        except FileNotFoundError:
+            raise PackageError(f"{path}: is missing; copy the package again") from None
+        except OSError as error:
+            raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
+        if digest.hexdigest() != entry.sha256:
+            raise PackageError(f"{path}: sha256 does not match the manifest: the file is damaged; copy it again")
+    return Package(directory, manifest)
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Size and sha256 of a file, for a manifest."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(path):
+        digest.update(chunk)
+    return FileEntry(size=path.stat().st_size, sha256=digest.hexdigest())
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write manifest.json with its own checksum filled in."""
+    blank = msgspec.structs.replace(manifest, checksum=_ZERO_SUM)
+    data = msgspec.json.format(msgspec.json.encode(blank), indent=2)
+    filled = data.replace(_ZERO_SUM.encode(), hashlib.sha256(data).hexdigest().encode())
+    (root / MANIFEST).write_bytes(filled)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _manifest_checksum(data: bytes) -> str | None:
+    found = _CHECKSUM.search(data)
+    if not found:
+        return None
+    stated = found.group(1)
+    blank = data[: found.start(1)] + _ZERO_SUM.encode() + data[found.end(1) :]
+    digest = hashlib.sha256(blank).hexdigest()
+    return digest if digest.encode() == stated else None

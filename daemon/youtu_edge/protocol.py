@@ -1,0 +1,222 @@
+"""Messages between front and engine, and their framing. Knows no socket and no clock.
+
+One frame on the socketpair is
+
+    | length: uint32 little endian | body: msgpack of one message |
+
+where a message is a map that carries its type in the key "t". Front -> engine: `Start` once, then `Submit`, `Cancel`,
+`Shutdown`. Engine -> front: `Ready` once, then `Accepted` or `Failed` for every `Submit` as soon as it is tokenised,
+`StepFrame` after every step, `Heartbeat` from the step loop while idle, `Fatal` before an exit on purpose. Every `Submit` is answered by
+exactly one `Finished` (inside a `StepFrame`) or one `Failed`; a cancelled request ends with finish_reason "cancelled".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from youtu_edge.config import Config
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+_HEADER = struct.Struct("<I")
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class SamplingParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the next token is drawn. Values are validated by the front; the engine trusts them.
+
+    temperature 0 means greedy. top_k 0, top_p 1, min_p 0 and repetition_penalty 1 mean off.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int = 0
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One turn of a conversation; `content` is data and never parsed for control tokens."""
+
+    role: str
+    content: str
+    name: str | None = None
+
+
+class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
+    """A request, or the rest of one after an engine crash.
+
+    Exactly one of `messages` (rendered by the chat template) and `prompt` (tokenised as plain text) is set.
+    `sent_tokens` are the ids that a former engine already produced and whose text `sent_text` already reached the
+    client: the engine continues after them and emits neither again.
+    """
+
+    id: str
+    sampling: SamplingParams
+    max_new_tokens: int
+    messages: list[ChatMessage] | None = None
+    prompt: str | None = None
+    stop: list[str] = []
+    priority: int = 0
+    ignore_eos: bool = False
+    sent_tokens: list[int] = []
+    sent_text: str = ""
+    template_kwargs: dict[str, Any] = {}
+
+
+class Cancel(msgspec.Struct, tag_field="t", tag="cancel"):
+    """Stop a request within one step. Unknown ids are ignored (it may just have finished)."""
+
+    id: str
+
+
+class Shutdown(msgspec.Struct, tag_field="t", tag="shutdown"):
+    """Leave after the current step; unfinished requests are the front's business."""
+
+
+class Start(msgspec.Struct, tag_field="t", tag="start"):
+    """The first message: what to load and within which limits."""
+
+    config: Config
+
+
+ToEngine = Start | Submit | Cancel | Shutdown
+
+
+class Ready(msgspec.Struct, tag_field="t", tag="ready"):
+    """The model is loaded and a warm-up token was produced."""
+
+    model: str
+    context_length: int
+    pages: int
+    page_tokens: int
+    load_seconds: float
+    memory: dict[str, int] = {}
+    """Bytes by purpose: budget, weights, activations, cache."""
+
+
+class Delta(msgspec.Struct, array_like=True):
+    """New output of one request in one step. `text` may be empty while a character or stop string is pending."""
+
+    id: str
+    tokens: list[int]
+    text: str
+
+
+class Finished(msgspec.Struct, array_like=True):
+    """End of one request, after its last `Delta`."""
+
+    id: str
+    reason: FinishReason
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):
+    """The prompt was rendered, tokenised and found to fit; from here on only `Finished` or `Failed` ends it."""
+
+    id: str
+    prompt_tokens: int
+
+
+class EngineStats(msgspec.Struct, omit_defaults=True):
+    """Counters since the engine's start, and gauges. Times in seconds."""
+
+    steps: int = 0
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    cached_tokens: int = 0
+    sequence_steps: int = 0
+    """Sum of sequences over steps; divided by `steps` it is the mean batch."""
+    run_seconds: float = 0.0
+    step_seconds: float = 0.0
+    preemptions: int = 0
+    running: int = 0
+    waiting: int = 0
+    pages_total: int = 0
+    pages_used: int = 0
+    pages_cached: int = 0
+
+
+class StepFrame(msgspec.Struct, tag_field="t", tag="step", omit_defaults=True):
+    """Everything that one step produced; it is a sign of progress as well."""
+
+    deltas: list[Delta] = []
+    finished: list[Finished] = []
+    stats: EngineStats | None = None
+
+
+class Failed(msgspec.Struct, tag_field="t", tag="failed"):
+    """A request that cannot be served; `code` is one of errors.REQUEST_ERRORS."""
+
+    id: str
+    code: str
+    message: str
+    param: str | None = None
+
+
+class Heartbeat(msgspec.Struct, tag_field="t", tag="heartbeat"):
+    """Sent by the step loop once a second while idle: it turns, it is not merely alive."""
+
+    stats: EngineStats
+
+
+class Fatal(msgspec.Struct, tag_field="t", tag="fatal"):
+    """The engine is about to exit with `exit_code`; `message` is for the technician."""
+
+    exit_code: int
+    message: str
+
+
+FromEngine = Ready | Accepted | StepFrame | Failed | Heartbeat | Fatal
+
+_ENCODER = msgspec.msgpack.Encoder()
+TO_ENGINE: msgspec.msgpack.Decoder[ToEngine] = msgspec.msgpack.Decoder(ToEngine)
+FROM_ENGINE: msgspec.msgpack.Decoder[FromEngine] = msgspec.msgpack.Decoder(FromEngine)
+
+
+class FramingError(Exception):
+    """The byte stream is not a sequence of frames; the connection cannot be used further."""
+
+
+def encode_frame(message: ToEngine | FromEngine) -> bytes:
+    """One message as one frame. Raises FramingError when the body exceeds MAX_FRAME_BYTES."""
+    body = _ENCODER.encode(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise FramingError(f"message of {len(body)} bytes exceeds the frame limit of {MAX_FRAME_BYTES}")
+    return _HEADER.pack(len(body)) + body
+
+
+class FrameReader:
+    """Cuts a byte stream into frame bodies; feed it whatever the socket gave."""
+
+    def __init__(self, max_frame_bytes: Annotated[int, "bytes"] = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max = max_frame_bytes
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield every body that is complete now. Raises FramingError on an oversized header."""
+        self._buffer += data
+        while len(self._buffer) >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(self._buffer)
+            if length > self._max:
+                raise FramingError(f"frame of {length} bytes exceeds the limit of {self._max}")
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_HEADER.size : end])
+            del self._buffer[:end]
+            yield body
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of an incomplete frame; nonzero at EOF means the peer died while writing."""
+        return len(self._buffer)
