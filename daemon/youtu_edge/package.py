@@ -88,6 +88,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rope: Rope
     eos_token_ids: list[int]
     bos_token_id: int | None = None
+    """Put in front of every prompt that does not start with it; null for models that want none."""
+    template_variables: dict[str, str] = {}
+    """Strings that the chat template may use, such as bos_token and eos_token."""
     parameters: int = 0
     quality: dict[str, Any] = {}
     source: dict[str, str] = {}

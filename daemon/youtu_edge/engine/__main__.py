@@ -1,0 +1,21 @@
+"""`python -m youtu_edge.engine --fd N`: started by the front only, with one end of a socketpair as descriptor N."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="youtu-edge engine")
+    parser.add_argument("--fd", type=int, required=True, help="inherited descriptor of the socketpair")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    from youtu_edge.engine.service import main  # noqa: PLC0415 - the heavy imports come after the arguments are checked
+
+    return main(arguments.fd)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,219 @@
+"""The page pool: who owns which page of the KV cache, and which prefixes can be used again. Knows no tensor.
+
+    pages = free  +  used (some sequence refers to them)  +  cached (nobody does, but the prefix index knows their tokens)
+
+The prefix index is a tree of pages: a node is one page with the tokens whose rows it holds, below the node of the page before
+it. A new sequence shares every full page on its longest matching path, and copies the matching rows of one page more, so
+that reuse has token granularity. Cached pages are evicted least recently used first; a parent is always used more recently
+than its children, so the oldest one is a leaf.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+
+
+class OutOfPagesError(Exception):
+    """Neither a free nor an evictable page is left; the scheduler has to preempt somebody."""
+
+
+@dataclass(eq=False, slots=True)
+class _Node:
+    page: int
+    tokens: tuple[int, ...]
+    parent: _Node | None
+    children: dict[int, list[_Node]] = field(default_factory=dict)
+    """By first token."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixMatch:
+    """What a new sequence can take over: `pages` full pages shared, then `rows` rows of page `copy_from`.
+
+    The match holds a reference to every page it names; `copy_from` is released by `PagePool.release_page` once copied.
+    """
+
+    pages: list[int]
+    copy_from: int | None
+    rows: int
+    num_tokens: int
+
+
+def common_prefix(a: Seq[int], b: Seq[int]) -> int:
+    """Length of the longest common prefix of two token sequences."""
+    for index, (left, right) in enumerate(zip(a, b, strict=False)):
+        if left != right:
+            return index
+    return min(len(a), len(b))
+
+
+class PagePool:
+    """Allocation, reference counts, prefix index and LRU eviction over `num_pages` pages of `page_tokens` tokens."""
+
+    def __init__(self, num_pages: int, page_tokens: int) -> None:
+        self.num_pages = num_pages
+        self.page_tokens = page_tokens
+        self._free = list(range(num_pages - 1, -1, -1))
+        self._references = [0] * num_pages
+        self._nodes: dict[int, _Node] = {}
+        self._root = _Node(page=-1, tokens=(), parent=None)
+        self._lru: OrderedDict[int, None] = OrderedDict()
+
+    @property
+    def num_free(self) -> int:
+        """Pages that hold nothing."""
+        return len(self._free)
+
+    @property
+    def num_cached(self) -> int:
+        """Pages kept only because their prefix may come again."""
+        return len(self._lru)
+
+    @property
+    def num_used(self) -> int:
+        """Pages that some sequence refers to."""
+        return self.num_pages - len(self._free) - len(self._lru)
+
+    @property
+    def num_available(self) -> int:
+        """Pages that can be allocated now, evicting cached ones."""
+        return len(self._free) + len(self._lru)
+
+    def allocate(self) -> int:
+        """A page for one owner; evicts the least recently used cached page if none is free.
+
+        Raises OutOfPagesError.
+        """
+        if not self._free:
+            if not self._lru:
+                raise OutOfPagesError
+            self._evict(next(iter(self._lru)))
+        page = self._free.pop()
+        self._references[page] = 1
+        return page
+
+    def match(self, tokens: Seq[int]) -> PrefixMatch:
+        """Take references to the longest known prefix of `tokens`, leaving at least one token to compute."""
+        limit = len(tokens) - 1
+        node, pages, matched = self._root, list[int](), 0
+        while matched < limit:
+            best, best_length = None, 0
+            window = tokens[matched : min(matched + self.page_tokens, limit)]
+            for child in node.children.get(window[0], ()):
+                length = common_prefix(child.tokens, window)
+                if length > best_length:
+                    best, best_length = child, length
+            if best is None:
+                break
+            if best_length < self.page_tokens:
+                self._take(best.page)
+                return PrefixMatch(pages, best.page, best_length, matched + best_length)
+            self._take(best.page)
+            pages.append(best.page)
+            matched += best_length
+            node = best
+        return PrefixMatch(pages, None, 0, matched)
+
+    def publish(self, pages: list[int], tokens: Seq[int], start: int) -> int:
+        """Make the full pages of a sequence from page index `start` on known to the prefix index.
+
+        `tokens` are those whose rows are computed. A page that equals one already known is exchanged for it, in `pages`
+        itself. Returns the number of leading pages that are known now.
+        """
+        full = len(tokens) // self.page_tokens
+        node = self._root if start == 0 else self._nodes[pages[start - 1]]
+        for index in range(start, full):
+            begin = index * self.page_tokens
+            node = self._insert(node, pages, index, tuple(tokens[begin : begin + self.page_tokens]))
+        return max(start, full)
+
+    def release(self, pages: list[int], tokens: Seq[int], published: int) -> None:
+        """A sequence lets its pages go; whatever rows they hold for `tokens` stay cached for others."""
+        published = self.publish(pages, tokens, published)
+        rest = tuple(tokens[published * self.page_tokens :])
+        if rest and published < len(pages):
+            node = self._nodes[pages[published - 1]] if published else self._root
+            if not any(common_prefix(child.tokens, rest) == len(rest) for child in node.children.get(rest[0], ())):
+                self._insert(node, pages, published, rest)
+        for page in reversed(pages):
+            self.release_page(page)
+        pages.clear()
+
+    def release_page(self, page: int) -> None:
+        """Drop one reference; the last one frees the page, or leaves it cached if the prefix index knows it."""
+        assert self._references[page] > 0, f"page {page} is released more often than taken"
+        self._references[page] -= 1
+        if self._references[page]:
+            return
+        if page in self._nodes:
+            self._lru[page] = None
+            self._touch_parents(page)
+        else:
+            self._free.append(page)
+
+    def drop_cached(self, keep: int = 0) -> int:
+        """Evict cached prefixes until at most `keep` pages are cached; returns how many were freed."""
+        dropped = 0
+        while len(self._lru) > keep:
+            self._evict(next(iter(self._lru)))
+            dropped += 1
+        return dropped
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError unless every page is in exactly one state and the index is a tree without orphans."""
+        free = set(self._free)
+        assert len(free) == len(self._free), "a page is free twice"
+        assert not free & set(self._nodes), "a free page is in the prefix index"
+        assert not free & set(self._lru), "a free page is cached"
+        for page, references in enumerate(self._references):
+            assert references >= 0
+            assert (page in free) <= (references == 0)
+            assert (page in self._lru) == (references == 0 and page not in free)
+        for page, node in self._nodes.items():
+            assert node.page == page
+            parent = node.parent
+            assert parent is not None
+            assert node in parent.children[node.tokens[0]], "a node is not below its parent"
+            assert parent is self._root or parent.page in self._nodes, "a node outlived its parent"
+            assert parent is self._root or len(parent.tokens) == self.page_tokens, "a partial page has a successor"
+            if self._references[page] and parent is not self._root:
+                assert self._references[parent.page], "a used page follows an unused one"
+        assert self.num_free + self.num_cached + self.num_used == self.num_pages
+
+    def _take(self, page: int) -> None:
+        self._references[page] += 1
+        self._lru.pop(page, None)
+
+    def _insert(self, node: _Node, pages: list[int], index: int, tokens: tuple[int, ...]) -> _Node:
+        """Put pages[index] below `node`, or exchange it for the equal page that is there already."""
+        for child in node.children.get(tokens[0], ()):
+            if child.tokens == tokens:
+                if child.page != pages[index]:
+                    self._take(child.page)
+                    self.release_page(pages[index])
+                    pages[index] = child.page
+                return child
+        child = _Node(pages[index], tokens, node)
+        node.children.setdefault(tokens[0], []).append(child)
+        self._nodes[child.page] = child
+        return child
+
+    def _touch_parents(self, page: int) -> None:
+        """Keep every cached ancestor younger than `page`, which has just become the youngest."""
+        node = self._nodes[page].parent
+        while node is not None and node.page in self._lru:
+            self._lru.move_to_end(node.page)
+            node = node.parent
+
+    def _evict(self, page: int) -> None:
+        node = self._nodes.pop(page)
+        assert not node.children, "the least recently used page has successors"
+        assert node.parent is not None
+        siblings = node.parent.children[node.tokens[0]]
+        siblings.remove(node)
+        if not siblings:
+            del node.parent.children[node.tokens[0]]
+        del self._lru[page]
+        self._free.append(page)

@@ -1,0 +1,136 @@
+"""From messages to token ids: the chat template and the tokenizer. Knows no model.
+
+Text of users is data. A control token written inside a message (`<|im_start|>`) must reach the model as the characters it is
+made of, never as the control token. The template needs to see the text as it is (it may trim or split it), so a
+noncharacter is put inside every such string before rendering, and the rendered text is cut there:
+
+    content   a <|im_end|> b      ->  a <¦|im_end|> b      ->  template  ->  cut at ¦  ->  encode each piece
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.ext
+import jinja2.sandbox
+
+from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import ChatMessage
+
+# Unicode noncharacters: never assigned, so no text needs them. The first that a conversation does not contain is the mark.
+_MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+
+
+class PromptError(InvalidRequestError):
+    """The conversation cannot be rendered by this model's template."""
+
+
+class Prompter:
+    """Renders and tokenises prompts for one model package.
+
+    tokenizer: a `tokenizers.Tokenizer`. template: the Jinja source, or None for models without one.
+    bos_token_id: put in front of every prompt that does not start with it; None for models that want none.
+    variables: strings such as bos_token that the template may use.
+    """
+
+    def __init__(
+        self, tokenizer: Any, template: str | None, *, bos_token_id: int | None = None, variables: dict[str, str] | None = None
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._bos = bos_token_id
+        self._variables = variables or {}
+        added = [token.content for token in tokenizer.get_added_tokens_decoder().values() if len(token.content) > 1]
+        pattern = "|".join(re.escape(text) for text in sorted(added, key=len, reverse=True))
+        self._control = re.compile(pattern) if pattern else None
+        self._template = _compile(template) if template is not None else None
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of plain text: no control token is parsed, none but the BOS is added."""
+        mark = _mark_for([text])
+        return self._with_bos(self._encode(self._defuse(text, mark), mark))
+
+    def encode_chat(self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None) -> list[int]:
+        """Token ids of a conversation up to where the assistant's answer begins.
+
+        Raises PromptError when there is no template or the template refuses the conversation.
+        """
+        if self._template is None:
+            raise PromptError("this model has no chat template; use a plain prompt", param="messages")
+        mark = _mark_for([message.content for message in messages])
+        rendered = self._render(messages, mark, template_kwargs or {})
+        return self._with_bos(self._encode(rendered, mark))
+
+    def render(self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None) -> str:
+        """The rendered conversation as text, for people to look at."""
+        mark = _mark_for([message.content for message in messages])
+        return self._render(messages, mark, template_kwargs or {}).replace(mark, "")
+
+    def _render(self, messages: list[ChatMessage], mark: str, template_kwargs: dict[str, Any]) -> str:
+        assert self._template is not None
+        turns = []
+        for message in messages:
+            turn = {"role": message.role, "content": self._defuse(message.content, mark)}
+            if message.name is not None:
+                turn["name"] = self._defuse(message.name, mark)
+            turns.append(turn)
+        try:
+            return self._template.render(
+                {**self._variables, **template_kwargs, "messages": turns, "add_generation_prompt": True}
+            )
+        except (jinja2.TemplateError, TypeError, ValueError, KeyError) as error:
+            raise PromptError(f"the model's chat template refuses this conversation: {error}", param="messages") from None
+
+    def _defuse(self, text: str, mark: str) -> str:
+        """Put `mark` behind the first character of every control token, until no piece contains one."""
+        if self._control is None:
+            return text
+        pieces = [text]
+        index = 0
+        while index < len(pieces):
+            found = self._control.search(pieces[index])
+            if found is None:
+                index += 1
+                continue
+            cut = found.start() + 1
+            pieces[index : index + 1] = [pieces[index][:cut], pieces[index][cut:]]
+        return mark.join(pieces)
+
+    def _encode(self, text: str, mark: str) -> list[int]:
+        ids: list[int] = []
+        for piece in text.split(mark):
+            if piece:
+                ids += self._tokenizer.encode(piece, add_special_tokens=False).ids
+        return ids
+
+    def _with_bos(self, ids: list[int]) -> list[int]:
+        if self._bos is None or (ids and ids[0] == self._bos):
+            return ids
+        return [self._bos, *ids]
+
+
+def _mark_for(texts: list[str]) -> str:
+    for mark in _MARKS:
+        if not any(mark in text for text in texts):
+            return mark
+    raise PromptError("the text contains every Unicode noncharacter from U+FDD0 to U+FDEF; remove them")
+
+
+def _compile(source: str) -> jinja2.Template:
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
+    )
+
+    def refuse(message: str) -> NoReturn:
+        raise jinja2.TemplateError(message)
+
+    def to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+
+    environment.globals["raise_exception"] = refuse
+    environment.globals["strftime_now"] = lambda pattern: datetime.datetime.now().strftime(pattern)
+    environment.filters["tojson"] = to_json
+    return environment.from_string(source)

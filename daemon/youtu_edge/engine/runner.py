@@ -1,0 +1,137 @@
+"""ONNX Runtime: one session, one paged cache, one ragged call per step. The only module that imports onnxruntime.
+
+The caches are numpy arrays of this process bound once as graph inputs; the attention operator writes into them in place.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Sequence as Seq
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from youtu_edge.errors import PackageError
+from youtu_edge.ops import library_path
+from youtu_edge.package import MODEL, Package, Rope
+
+Array = npt.NDArray[Any]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+def rope_tables(rope: Rope, positions: int) -> tuple[Array, Array]:
+    """cos and sin of position * inverse_frequency, float32 [positions, rope_dim/2] (Su et al. 2021, eq. 34)."""
+    frequencies = np.asarray(rope.inverse_frequencies, dtype=np.float32)
+    angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies[None, :]
+    return (np.cos(angles) * np.float32(rope.scale), np.sin(angles) * np.float32(rope.scale))
+
+
+def build_session(package: Package, threads: int, spin_us: int) -> onnxruntime.InferenceSession:
+    """Load the graph with its weights mapped from disk. Raises PackageError when ONNX Runtime refuses it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # every step has other shapes
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin_us else "0")
+    if spin_us:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
+    options.register_custom_ops_library(str(library_path()))
+    path = package.path(MODEL)
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise PackageError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+
+
+class Runner:
+    """The model with its cache pool.
+
+    `num_pages` pages of `page_tokens` tokens are reserved in address space; memory is taken when a page is first written.
+    """
+
+    def __init__(self, package: Package, *, page_tokens: int, threads: int, spin_us: int, context_length: int) -> None:
+        self.manifest = package.manifest
+        self.page_tokens = page_tokens
+        self.context_length = context_length
+        self.run_seconds = 0.0
+        self._session = build_session(package, threads, spin_us)
+        self._binding = self._session.io_binding()
+        cos, sin = rope_tables(self.manifest.rope, context_length)
+        self._values: dict[str, Any] = {}
+        self._bind("cos_cache", cos)
+        self._bind("sin_cache", sin)
+        self.caches: list[Array] = []
+
+    def allocate_cache(self, num_pages: int) -> None:
+        """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped."""
+        geometry = self.manifest.cache
+        shape = (num_pages, self.page_tokens, geometry.kv_heads, geometry.width)
+        dtype = np.dtype(geometry.dtype)
+        size = int(np.prod(shape)) * dtype.itemsize
+        self.caches = []
+        for name in geometry.input_names:
+            # Anonymous pages of our own: zero until written, and outside every allocator's free lists.
+            memory = mmap.mmap(-1, size)
+            self.caches.append(np.frombuffer(memory, dtype=dtype).reshape(shape))
+            self._bind(name, self.caches[-1])
+
+    def copy_rows(self, source: int, target: int, rows: int) -> None:
+        """Copy the first `rows` rows of one page to another, in every cache."""
+        for cache in self.caches:
+            cache[target, :rows] = cache[source, :rows]
+
+    def run(
+        self,
+        token_ids: Seq[int],
+        lengths: Seq[int],
+        past: Seq[int],
+        pages: Seq[Seq[int]],
+        logit_rows: Seq[int],
+    ) -> npt.NDArray[np.float32]:
+        """Compute `lengths[i]` new tokens of sequence i after `past[i]` cached ones.
+
+        token_ids: all new tokens, packed. pages[i]: page of each absolute page index, long enough for the new tokens.
+        logit_rows: which of the packed tokens need logits. Returns float32 [len(logit_rows), vocab].
+        """
+        begun = time.perf_counter()
+        size = self.page_tokens
+        table = np.full((len(pages), max(len(row) for row in pages)), -1, dtype=np.int32)
+        slots = np.empty(len(token_ids), dtype=np.int32)
+        begin = 0
+        for index, row in enumerate(pages):
+            table[index, : len(row)] = row
+            first, count = past[index], lengths[index]
+            if count == 1:
+                slots[begin] = row[first // size] * size + first % size
+            else:
+                positions = np.arange(first, first + count, dtype=np.int32)
+                slots[begin : begin + count] = table[index, positions // size] * size + positions % size
+            begin += count
+        totals = [a + b for a, b in zip(past, lengths, strict=True)]
+        self._bind("token_ids", np.array(token_ids, dtype=np.int64))
+        self._bind("cumulative_sequence_length", np.cumsum([0, *lengths], dtype=np.int32))
+        self._bind("past_seqlens", np.array(past, dtype=np.int32))
+        self._bind("block_table", table)
+        self._bind("slot_mapping", slots)
+        self._bind("attention_metadata", np.array([max(lengths), max(totals), min(totals)], dtype=np.int32))
+        self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
+        self._binding.bind_output("logits", "cpu")
+        prepared = time.perf_counter()
+        self._session.run_with_iobinding(self._binding)
+        self.run_seconds += time.perf_counter() - prepared
+        self.prepare_seconds = prepared - begun
+        logits: npt.NDArray[np.float32] = self._binding.get_outputs()[0].numpy()
+        return logits
+
+    def _bind(self, name: str, array: Array) -> None:
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        self._values[name] = (array, value)  # the binding does not keep the memory alive
+        self._binding.bind_ortvalue_input(name, value)
+
+

@@ -1,0 +1,142 @@
+"""Drawing the next token from one row of logits. Knows no sequence and no scheduler.
+
+Draws use a counter-based generator keyed by (seed, position): a request that is resumed after a crash, preempted or batched
+differently draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from youtu_edge.protocol import SamplingParams
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+_MASK = (1 << 64) - 1
+_BLOCK = 64
+_FIRST_CANDIDATES = 256
+
+
+def uniform(seed: int, position: int) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments: splitmix64's finaliser over both (Steele et al., 2014)."""
+    state = (seed * 0x9E3779B97F4A7C15 + position * 0xD1B54A32D192ED03 + 0x8CB92BA72F3D8DD7) & _MASK
+    for _ in range(2):
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return (state >> 11) * 2.0**-53
+
+
+class SamplerState:
+    """What sampling has to remember of one sequence: the ids seen, and how often the answer used each."""
+
+    def __init__(self, params: SamplingParams, prompt: Iterable[int] = ()) -> None:
+        self.params = params
+        self.needs_history = (
+            params.repetition_penalty != 1.0 or params.presence_penalty != 0.0 or params.frequency_penalty != 0.0
+        )
+        self._index: dict[int, int] = {}
+        self._ids = np.zeros(16, dtype=np.int64)
+        self._counts = np.zeros(16, dtype=np.float32)
+        if self.needs_history:
+            for token in prompt:
+                self._slot(token)
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the row's plain maximum is the answer."""
+        return self.params.temperature == 0.0 and not self.needs_history
+
+    def observe(self, token: int) -> None:
+        """Remember a token of the answer."""
+        if self.needs_history:
+            self._counts[self._slot(token)] += 1
+
+    def _slot(self, token: int) -> int:
+        slot = self._index.setdefault(token, len(self._index))
+        if slot == len(self._ids):
+            self._ids = np.concatenate([self._ids, np.zeros_like(self._ids)])
+            self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+        self._ids[slot] = token
+        return slot
+
+    def penalise(self, logits: Floats) -> None:
+        """Apply the penalties in place. repetition: Keskar et al. 2019 (CTRL), sec. 4.1; the others as OpenAI defines them."""
+        params = self.params
+        ids, counts = self._ids[: len(self._index)], self._counts[: len(self._index)]
+        values = logits[ids]
+        if params.repetition_penalty != 1.0:
+            values = np.where(values > 0, values / params.repetition_penalty, values * params.repetition_penalty)
+        values -= params.presence_penalty * (counts > 0)
+        values -= params.frequency_penalty * counts
+        logits[ids] = values
+
+
+def sample(logits: Floats, state: SamplerState, position: int) -> int:
+    """The next token from `logits` [vocab], which may be overwritten.
+
+    `position` is the absolute index that the token will have in its sequence.
+    """
+    if state.needs_history:
+        state.penalise(logits)
+    params = state.params
+    if params.temperature == 0.0:
+        return int(logits.argmax())
+    ids, weights = _candidates(logits, params)
+    if params.min_p > 0.0:
+        keep = int(np.count_nonzero(weights >= params.min_p * weights[0]))
+        ids, weights = ids[:keep], weights[:keep]
+    cumulative = np.cumsum(weights)
+    draw = uniform(params.seed, position) * cumulative[-1]
+    return int(ids[min(int(np.searchsorted(cumulative, draw, side="right")), len(ids) - 1)])
+
+
+def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """Ids by falling probability and their unnormalised probabilities, after top-k, then top-p."""
+    if params.top_k > 0:
+        ids = _largest(logits, params.top_k)[: params.top_k]
+        weights = _weights(logits[ids], logits[ids[0]], params.temperature)
+        if params.top_p < 1.0:
+            ids, weights = _nucleus(ids, weights, params.top_p * weights.sum())
+        return ids, weights
+    top = logits.max()
+    total = float(_weights(logits, top, params.temperature).sum()) if params.top_p < 1.0 else 0.0
+    if params.top_p < 1.0:
+        # The nucleus is nearly always small; sort everything only when it is not.
+        ids = _largest(logits, _FIRST_CANDIDATES)
+        weights = _weights(logits[ids], top, params.temperature)
+        if weights.sum() >= params.top_p * total:
+            return _nucleus(ids, weights, params.top_p * total)
+    ids = np.argsort(-logits, kind="stable")
+    weights = _weights(logits[ids], top, params.temperature)
+    return (ids, weights) if params.top_p == 1.0 else _nucleus(ids, weights, params.top_p * total)
+
+
+def _weights(logits: Floats, top: np.float32, temperature: float) -> npt.NDArray[np.float64]:
+    return np.exp((logits.astype(np.float64) - float(top)) / temperature)
+
+
+def _nucleus(ids: Ints, weights: npt.NDArray[np.float64], mass: float) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """The smallest leading set that reaches `mass` (Holtzman et al. 2020)."""
+    keep = int(np.searchsorted(np.cumsum(weights), mass)) + 1
+    return ids[:keep], weights[:keep]
+
+
+def _largest(logits: Floats, count: int) -> Ints:
+    """At least the `count` largest ids, sorted by falling logit, ties by id.
+
+    Partitioning 128k floats takes a millisecond; the maxima of blocks of 64 are 64 times fewer, and the count-th largest of
+    them bounds the count-th largest logit from below.
+    """
+    size = len(logits)
+    blocks = size // _BLOCK
+    if count >= blocks:
+        return np.argsort(-logits, kind="stable")
+    maxima = logits[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+    bound = np.partition(maxima, blocks - count)[blocks - count]
+    ids = np.flatnonzero(logits >= bound)
+    return ids[np.argsort(-logits[ids], kind="stable")]

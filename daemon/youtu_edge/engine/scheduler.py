@@ -1,0 +1,188 @@
+"""Which tokens of which sequences run in the next step. Pure Python: knows pages as numbers, no tensor and no clock.
+
+A step takes one token of every decoding sequence first, then prefill chunks in the order of priority and arrival, up to
+`step_tokens` in all. Beside decoding sequences a chunk is cut to `prefill_limit` tokens, so that running streams wait no longer
+than scheduler.max_stall_ms; at least MIN_PREFILL tokens run in every step, so that prefill is never starved.
+
+When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption).
+"""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass, field
+
+from youtu_edge.engine.kv_pages import OutOfPagesError, PagePool, PrefixMatch
+from youtu_edge.engine.sequence import Sequence
+
+MIN_PREFILL = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PageCopy:
+    """Copy the first `rows` rows of page `source` to page `target`, in every layer, before the step runs."""
+
+    source: int
+    target: int
+    rows: int
+
+
+@dataclass(slots=True)
+class StepPlan:
+    """One step: `chunks[i]` new tokens of `sequences[i]`, from its num_computed on."""
+
+    sequences: list[Sequence] = field(default_factory=list)
+    chunks: list[int] = field(default_factory=list)
+    copies: list[PageCopy] = field(default_factory=list)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that run in this step."""
+        return sum(self.chunks)
+
+
+def _order(sequence: Sequence) -> tuple[int, int]:
+    return (-sequence.priority, sequence.arrival)
+
+
+class Scheduler:
+    """Waiting and running sequences, and the pages of the running ones."""
+
+    def __init__(self, pool: PagePool, *, max_sequences: int, step_tokens: int) -> None:
+        self.pool = pool
+        self.max_sequences = max_sequences
+        self.step_tokens = step_tokens
+        self.prefill_limit = step_tokens
+        """Prefill tokens allowed beside decoding sequences; the loop adjusts it to what it measures."""
+        self.waiting: list[Sequence] = []
+        self.running: list[Sequence] = []
+        self.num_preemptions = 0
+        self._arrivals = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self.running or self.waiting)
+
+    def pages_for(self, num_tokens: int) -> int:
+        """Pages that `num_tokens` tokens take."""
+        return -(-num_tokens // self.pool.page_tokens)
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence by priority, then arrival."""
+        self._arrivals += 1
+        sequence.arrival = self._arrivals
+        bisect.insort(self.waiting, sequence, key=_order)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take a finished or cancelled sequence out; its computed rows stay cached as a prefix for others."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._release(sequence)
+        else:
+            self.waiting.remove(sequence)
+
+    def schedule(self) -> StepPlan:
+        """Choose the next step and make sure that every token in it has a page."""
+        plan = StepPlan()
+        for sequence in sorted((s for s in self.running if s.num_pending == 1), key=_order):
+            if sequence in self.running and self._extend(sequence, sequence.num_computed + 1):
+                plan.sequences.append(sequence)
+                plan.chunks.append(1)
+        # A later sequence may have been preempted for an earlier one; it never is the other way round.
+        kept = [(s, n) for s, n in zip(plan.sequences, plan.chunks, strict=True) if s in self.running]
+        plan.sequences, plan.chunks = [s for s, _ in kept], [n for _, n in kept]
+        budget = self.step_tokens - len(plan.sequences)
+        if plan.sequences:
+            budget = min(budget, max(self.prefill_limit, MIN_PREFILL))
+        self._prefill(plan, budget)
+        return plan
+
+    def commit(self, plan: StepPlan) -> None:
+        """The rows of the plan are in the cache now; full pages become shareable."""
+        for sequence, chunk in zip(plan.sequences, plan.chunks, strict=True):
+            sequence.num_computed += chunk
+            if sequence.num_computed // self.pool.page_tokens > sequence.num_published:
+                sequence.num_published = self.pool.publish(
+                    sequence.pages, sequence.tokens[: sequence.num_computed], sequence.num_published
+                )
+
+    def _prefill(self, plan: StepPlan, budget: int) -> None:
+        for sequence in sorted((s for s in self.running if s.num_pending > 1), key=_order):
+            if budget <= 0:
+                return
+            budget -= self._chunk(plan, sequence, budget)
+        while budget > 0 and self.waiting and len(self.running) < self.max_sequences:
+            if not self._start(plan, self.waiting[0]):
+                return
+            budget -= self._chunk(plan, self.running[-1], budget)
+
+    def _chunk(self, plan: StepPlan, sequence: Sequence, budget: int) -> int:
+        chunk = min(sequence.num_pending, budget)
+        if not self._extend(sequence, sequence.num_computed + chunk, preempt=False):
+            return 0
+        plan.sequences.append(sequence)
+        plan.chunks.append(chunk)
+        return chunk
+
+    def _start(self, plan: StepPlan, sequence: Sequence) -> bool:
+        """Move the head of the queue into the running set if all its tokens so far, and one more, fit."""
+        match = self.pool.match(sequence.tokens)
+        needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
+        if needed > self.pool.num_available and self.running:
+            self._drop_match(match)
+            return False
+        sequence.pages = match.pages
+        sequence.num_published = len(match.pages)
+        sequence.num_computed = match.num_tokens
+        try:
+            for index in range(needed):
+                page = self.pool.allocate()
+                sequence.pages.append(page)
+                if index == 0 and match.copy_from is not None:
+                    plan.copies.append(PageCopy(match.copy_from, page, match.rows))
+                    # Released only now: the allocation above must not evict the page that is about to be read.
+                    self.pool.release_page(match.copy_from)
+                    match = PrefixMatch(match.pages, None, 0, match.num_tokens)
+        except OutOfPagesError:
+            if match.copy_from is not None:
+                self.pool.release_page(match.copy_from)
+                sequence.num_computed -= match.rows
+            self._release(sequence)
+            return False
+        if sequence.num_cached is None:
+            sequence.num_cached = min(match.num_tokens, sequence.num_prompt)
+        self.waiting.pop(0)
+        self.running.append(sequence)
+        return True
+
+    def _drop_match(self, match: PrefixMatch) -> None:
+        if match.copy_from is not None:
+            self.pool.release_page(match.copy_from)
+        for page in reversed(match.pages):
+            self.pool.release_page(page)
+
+    def _extend(self, sequence: Sequence, num_tokens: int, *, preempt: bool = True) -> bool:
+        """Give the sequence pages for `num_tokens` tokens; preempt later ones, in the end itself, when none is left."""
+        while len(sequence.pages) < self.pages_for(num_tokens):
+            try:
+                sequence.pages.append(self.pool.allocate())
+            except OutOfPagesError:
+                if not preempt:
+                    return False
+                victim = max(self.running, key=_order)
+                self._preempt(victim)
+                if victim is sequence:
+                    return False
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self.num_preemptions += 1
+        self.running.remove(sequence)
+        self._release(sequence)
+        bisect.insort(self.waiting, sequence, key=_order)
+
+    def _release(self, sequence: Sequence) -> None:
+        self.pool.release(sequence.pages, sequence.tokens[: sequence.num_computed], sequence.num_published)
+        sequence.num_computed = 0
+        sequence.num_published = 0
