@@ -54,7 +54,8 @@ class SamplerState:
     def observe(self, token: int) -> None:
         """Remember a token of the answer."""
         if self.needs_history:
-            self._counts[self._slot(token)] += 1
+            slot = self._slot(token)  # may exchange the arrays, so it must come first
+            self._counts[slot] += 1
 
     def _slot(self, token: int) -> int:
         slot = self._index.setdefault(token, len(self._index))

@@ -1,0 +1,101 @@
+"""Sampling against plain definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from youtu_edge.engine.sampler import SamplerState, _candidates, sample, uniform
+from youtu_edge.protocol import SamplingParams
+
+
+def rows(seed: int, size: int) -> np.ndarray:
+    """Random logits with ties."""
+    rng = np.random.default_rng(seed)
+    return np.round(rng.normal(0, 4, size), 2).astype(np.float32)
+
+
+def test_temperature_zero_takes_the_first_maximum() -> None:
+    """Greedy is the arg max, ties go to the lower id."""
+    logits = np.array([0, 3, 3, 1], dtype=np.float32)
+    assert sample(logits, SamplerState(SamplingParams()), 0) == 1
+
+
+def test_a_draw_depends_on_seed_and_position_alone() -> None:
+    """The same request draws the same token after a restart, whatever ran before."""
+    params = SamplingParams(temperature=1.0, seed=7)
+    first = [sample(rows(1, 500), SamplerState(params), position) for position in range(50)]
+    again = [sample(rows(1, 500), SamplerState(params), position) for position in reversed(range(50))]
+    assert first == again[::-1]
+    assert len(set(first)) > 5
+
+
+def test_draws_are_uniform() -> None:
+    """The counter-based generator fills ten bins evenly over positions and over seeds."""
+    for draws in ([uniform(3, p) for p in range(20000)], [uniform(s, 3) for s in range(20000)]):
+        counts, _ = np.histogram(draws, bins=10, range=(0, 1))
+        assert abs(counts / 2000 - 1).max() < 0.1
+
+
+def test_sampled_frequencies_follow_the_softmax() -> None:
+    """At temperature 1 without cuts, tokens appear as often as their probability says."""
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
+    params = SamplingParams(temperature=1.0, seed=11)
+    draws = [sample(logits.copy(), SamplerState(params), position) for position in range(8000)]
+    frequencies = np.bincount(draws, minlength=4) / 8000
+    assert np.abs(frequencies - [0.5, 0.3, 0.15, 0.05]).max() < 0.02
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(2, 9000),
+    st.integers(0, 300),
+    st.sampled_from([1.0, 0.999, 0.9, 0.5, 0.01]),
+    st.sampled_from([0.1, 0.7, 1.0, 2.0]),
+)
+def test_candidates_equal_the_plain_definition(seed: int, size: int, top_k: int, top_p: float, temperature: float) -> None:
+    """The shortcuts choose exactly the tokens that sorting everything would."""
+    logits = rows(seed, size)
+    ids, weights = _candidates(logits.copy(), SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p))
+    order = np.argsort(-logits, kind="stable")
+    if top_k:
+        order = order[:top_k]
+    expected = np.exp((logits[order].astype(np.float64) - float(logits.max())) / temperature)
+    if top_p < 1:
+        cumulative = np.cumsum(expected) / expected.sum()
+        keep = int(np.searchsorted(cumulative, top_p)) + 1
+        assert abs(len(ids) - min(keep, len(order))) <= 1  # the two sums round differently
+        keep = len(ids)
+        order, expected = order[:keep], expected[:keep]
+    assert ids.tolist() == order.tolist()
+    np.testing.assert_allclose(weights, expected, rtol=1e-12)
+
+
+def test_min_p_drops_what_is_far_less_likely_than_the_best() -> None:
+    """Only tokens with at least min_p times the best probability can be drawn."""
+    logits = np.log(np.array([0.6, 0.3, 0.05, 0.05], dtype=np.float32))
+    params = SamplingParams(temperature=1.0, min_p=0.2, seed=1)
+    assert {sample(logits.copy(), SamplerState(params), p) for p in range(500)} == {0, 1}
+
+
+def test_penalties_follow_their_definitions() -> None:
+    """Repetition counts prompt and answer; presence and frequency count the answer only."""
+    params = SamplingParams(repetition_penalty=2.0, presence_penalty=0.5, frequency_penalty=0.25)
+    state = SamplerState(params, prompt=[0, 1])
+    for token in (1, 2, 2):
+        state.observe(token)
+    logits = np.array([4.0, -4.0, 6.0, 1.0], dtype=np.float32)
+    state.penalise(logits)
+    np.testing.assert_allclose(logits, [2.0, -8.0 - 0.5 - 0.25, 3.0 - 0.5 - 0.5, 1.0])
+
+
+def test_the_history_grows_beyond_its_first_capacity() -> None:
+    """A thousand different tokens are all penalised."""
+    state = SamplerState(SamplingParams(presence_penalty=1.0))
+    for token in range(1000):
+        state.observe(token)
+    logits = np.zeros(1001, dtype=np.float32)
+    state.penalise(logits)
+    assert logits.sum() == -1000
