@@ -46,6 +46,8 @@ class Prompter:
         added = [token.content for token in tokenizer.get_added_tokens_decoder().values() if len(token.content) > 1]
         pattern = "|".join(re.escape(text) for text in sorted(added, key=len, reverse=True))
         self._control = re.compile(pattern) if pattern else None
+        self._beginnings = tuple({token[:cut] for token in added for cut in range(1, len(token))})
+        self._endings = tuple({token[cut:] for token in added for cut in range(1, len(token))})
         self._template = _compile(template) if template is not None else None
 
     def encode_text(self, text: str) -> list[int]:
@@ -85,7 +87,8 @@ class Prompter:
             raise PromptError(f"the model's chat template refuses this conversation: {error}", param="messages") from None
 
     def _defuse(self, text: str, mark: str) -> str:
-        """Put `mark` behind the first character of every control token, until no piece contains one."""
+        """Put `mark` behind the first character of every control token, until no piece contains one, and at an end of the
+        text that could become part of one together with what the template writes beside it."""
         if self._control is None:
             return text
         pieces = [text]
@@ -97,6 +100,10 @@ class Prompter:
                 continue
             cut = found.start() + 1
             pieces[index : index + 1] = [pieces[index][:cut], pieces[index][cut:]]
+        if text.endswith(self._beginnings):
+            pieces.append("")
+        if text.startswith(self._endings):
+            pieces.insert(0, "")
         return mark.join(pieces)
 
     def _encode(self, text: str, mark: str) -> list[int]:
