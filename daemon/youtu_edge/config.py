@@ -1,11 +1,12 @@
-"""The YAML configuration: its schema, its defaults and how a file is read.
+"""The configuration's schema and its defaults; config_file.py reads it from YAML.
 
 Every default of the product is written here and only here; `config/youtu-edge.yaml` repeats them with comments and a test
-keeps the two equal. Unknown keys and wrong types are refused with file, line, key and the nearest valid key.
+keeps the two equal.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -43,10 +44,13 @@ class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The HTTP server and the supervision of the engine."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    """Address to listen on; "0.0.0.0" or "::" for every interface."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """0 picks a free port and prints it."""
-    max_restart_rate: Annotated[str, Meta(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")] = "3/300"
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which browsers may reach the daemon, besides IP addresses, localhost and the machine's own name."""
+    max_restart_rate: str = "3/300"
     """Engine restarts allowed per seconds; one more and the daemon reports it and exits with code 70."""
     max_body_bytes: Positive = 2 * 1024 * 1024
     max_queue: Positive = 64
@@ -100,3 +104,26 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scheduler: SchedulerConfig = SchedulerConfig()
     engine: EngineConfig = EngineConfig()
     generation: GenerationConfig = GenerationConfig()
+
+
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:iB)?", re.ASCII)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of a size such as "1500M", "2G" or "512MiB"; units are powers of 1024, as in systemd. Raises ValueError."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found or text.strip().endswith("iB") and not found.group(2):
+        raise ValueError(f"{text!r} is not a size; write a number with K, M, G or T (powers of 1024), such as 1500M")
+    size = int(float(found.group(1)) * _UNITS[found.group(2)]) if len(found.group(1)) < 20 else 2**63
+    if not 0 < size < 2**63:
+        raise ValueError(f"{text!r} is out of range for a size in bytes")
+    return size
+
+
+def parse_restart_rate(text: str) -> tuple[int, int]:
+    """(restarts, seconds) of a rate such as "3/300". Raises ValueError."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", text, re.ASCII)
+    if not found:
+        raise ValueError(f"{text!r} is not a rate; write restarts/seconds, such as 3/300")
+    return int(found.group(1)), int(found.group(2))

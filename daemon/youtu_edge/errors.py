@@ -9,9 +9,12 @@
     │   ├── UnsupportedParameterError unsupported_parameter    400          no
     │   ├── ContextLengthError        context_length_exceeded  400          no
     │   ├── ModelNotFoundError        model_not_found          404          no
-    │   └── BodyTooLargeError         body_too_large           413          no
+    │   ├── BodyTooLargeError         body_too_large           413          no
+    │   ├── NotFoundError             not_found                404          no
+    │   ├── MethodNotAllowedError     method_not_allowed       405          no
+    │   └── ForbiddenError            forbidden                403          no
     ├── OverloadedError               overloaded               429          yes, after `retry_after_s`
-    ├── UnavailableError              unavailable              503          yes
+    ├── UnavailableError              unavailable              503          yes, after `retry_after_s`
     ├── EngineGaveUpError             engine_gave_up           503   70     no
     └── InternalError                 internal_error           500          no
 
@@ -102,6 +105,27 @@ class BodyTooLargeError(RequestError):
     http_status = 413
 
 
+class NotFoundError(RequestError):
+    """No such route."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class MethodNotAllowedError(RequestError):
+    """The route exists, for another method."""
+
+    code = "method_not_allowed"
+    http_status = 405
+
+
+class ForbiddenError(RequestError):
+    """A browser came from another site, or under a name that is not ours (DNS rebinding)."""
+
+    code = "forbidden"
+    http_status = 403
+
+
 class OverloadedError(YoutuEdgeError):
     """The queue is full; nothing was started."""
 
@@ -120,6 +144,10 @@ class UnavailableError(YoutuEdgeError):
     code = "unavailable"
     http_status = 503
     retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class EngineGaveUpError(YoutuEdgeError):

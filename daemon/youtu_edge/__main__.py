@@ -1,0 +1,82 @@
+"""The command `youtu-edge`. Parses arguments; each subcommand is a module of cli/ and imported only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from youtu_edge import __version__
+from youtu_edge.errors import YoutuEdgeError
+
+DEFAULT_CONFIG = "/etc/youtu-edge/youtu-edge.yaml"
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All subcommands and their options."""
+    parser = argparse.ArgumentParser(prog="youtu-edge", description="An LLM appliance daemon for small Linux boards.")
+    parser.add_argument("--version", action="version", version=f"youtu-edge {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the daemon")
+    serve.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists, else the defaults)")
+    serve.add_argument(
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key of the file; may be repeated"
+    )
+
+    chat = commands.add_parser("chat", help="talk to a running daemon in the terminal")
+    chat.add_argument("--url", default=DEFAULT_URL, help="where the daemon listens (default: %(default)s)")
+    chat.add_argument("--system", default="", metavar="TEXT", help="system message of the conversation")
+
+    check = commands.add_parser("check-config", help="check a configuration file and name every problem")
+    check.add_argument("file", metavar="FILE")
+
+    model = commands.add_parser("model", help="look at model packages").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    show = model.add_parser("show", help="what a package holds")
+    show.add_argument("directory", metavar="DIR")
+    verify = model.add_parser("verify", help="check every byte of a package")
+    verify.add_argument("directory", metavar="DIR")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the chosen subcommand; returns its exit code or raises a YoutuEdgeError."""
+    if options.command == "serve":
+        from youtu_edge.cli import serve
+
+        default = DEFAULT_CONFIG if os.path.exists(DEFAULT_CONFIG) else None
+        return serve.run(options.config or default, options.set)
+    if options.command == "chat":
+        from youtu_edge.cli import chat
+
+        return chat.run(options.url, options.system)
+    if options.command == "check-config":
+        from youtu_edge.cli import check_config
+
+        return check_config.run(options.file)
+    from youtu_edge.cli import model
+
+    return model.show(options.directory) if options.action == "show" else model.verify(options.directory)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: every error that we report on purpose is one line on stderr and an exit code with a meaning."""
+    try:
+        return run(make_parser().parse_args(argv))
+    except YoutuEdgeError as error:
+        for problem in error.message.splitlines():
+            print(f"youtu-edge: {problem}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `youtu-edge model show | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

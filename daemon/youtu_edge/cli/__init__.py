@@ -1,0 +1,1 @@
+"""The subcommands of `youtu-edge`, one module each."""

@@ -1,0 +1,137 @@
+"""`youtu-edge chat`: a conversation in the terminal, streamed. With a pipe as input, one question per line.
+
+Uses only the standard library, so that it starts at once on a small board.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from youtu_edge.errors import UnavailableError, YoutuEdgeError
+
+_HELP = "/clear starts over, /exit leaves, Ctrl-C stops an answer"
+_TIMEOUT_S = 60.0  # the daemon sends a comment every 10 s while it works
+
+
+def run(url: str, system: str) -> int:
+    """Talk until /exit or the end of input. Raises YoutuEdgeError when the daemon cannot be reached at all."""
+    conversation = Conversation(url, system)
+    interactive = sys.stdin.isatty()
+    if interactive:
+        with contextlib.suppress(ImportError):  # line editing and history
+            import readline  # noqa: F401
+        print(f"{conversation.model_name()} at {url}. {_HELP}.")
+    for question in _questions(interactive):
+        if question == "/exit":
+            break
+        if question == "/clear":
+            conversation.clear()
+            continue
+        try:
+            for text in conversation.ask(question):
+                print(text, end="", flush=True)
+        except KeyboardInterrupt:
+            print(" [stopped]", end="")
+        except YoutuEdgeError as error:
+            if not interactive:
+                raise
+            print(f"youtu-edge: {error.message}", file=sys.stderr, end="")
+        print("\n" if interactive else "", flush=True)
+    return 0
+
+
+class Conversation:
+    """The messages so far, and where they are sent."""
+
+    def __init__(self, url: str, system: str) -> None:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        if parts.scheme != "http" or not parts.hostname:
+            raise YoutuEdgeError(f"{url!r} is not an address; write http://HOST:PORT")
+        self._url = url
+        self._host, self._port = parts.hostname, parts.port or 80
+        self._system = system
+        self._messages: list[dict[str, str]] = []
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything but the system message."""
+        self._messages = [{"role": "system", "content": self._system}] if self._system else []
+
+    def model_name(self) -> str:
+        """The name of the served model."""
+        with self._request("GET", "/v1/models") as answer:
+            models = json.load(answer)["data"]
+        return str(models[0]["id"]) if models else "youtu-edge, still loading its model,"
+
+    def ask(self, question: str) -> Iterator[str]:
+        """The answer, piece by piece; what was received of it stays in the conversation when the caller stops."""
+        messages = [*self._messages, {"role": "user", "content": question}]
+        received: list[str] = []
+        try:
+            with self._request("POST", "/v1/chat/completions", {"messages": messages, "stream": True}) as answer:
+                for chunk in _events(answer):
+                    if "error" in chunk:
+                        raise YoutuEdgeError(chunk["error"]["message"])
+                    for choice in chunk["choices"]:
+                        if text := choice["delta"].get("content"):
+                            received.append(text)
+                            yield text
+        finally:
+            if received:
+                self._messages = [*messages, {"role": "assistant", "content": "".join(received)}]
+
+    @contextlib.contextmanager
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Iterator[http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
+        try:
+            connection.request(method, path, body=json.dumps(body) if body else None)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise YoutuEdgeError(_message(answer))
+            yield answer
+        except (OSError, http.client.HTTPException) as error:
+            raise UnavailableError(f"no answer from {self._url}: {error or type(error).__name__}; is the daemon running?") from None
+        finally:
+            connection.close()
+
+
+def _questions(interactive: bool) -> Iterator[str]:
+    while True:
+        try:
+            question = input("> " if interactive else "").strip()
+        except EOFError:
+            if interactive:
+                print()
+            return
+        except KeyboardInterrupt:  # at the prompt: drop the line, as shells do
+            if not interactive:
+                raise
+            print()
+            continue
+        if question:
+            yield question
+
+
+def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    """The JSON of every event until [DONE]; comments and empty lines separate them."""
+    for raw in answer:
+        field, _, data = raw.decode("utf-8").strip().partition(": ")
+        if field != "data":
+            continue
+        if data == "[DONE]":
+            return
+        yield json.loads(data)
+    raise http.client.HTTPException("the connection ended in the middle of the answer")
+
+
+def _message(answer: http.client.HTTPResponse) -> str:
+    try:
+        return str(json.load(answer)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the daemon answered with status {answer.status}"

@@ -1,0 +1,59 @@
+"""`youtu-edge model show|verify DIR`. Reads packages; changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from youtu_edge.package import open_package, read_manifest
+
+
+def show(directory: str) -> int:
+    """Print what the manifest says. Raises PackageError."""
+    manifest = read_manifest(Path(directory))
+    cache = manifest.cache
+    at_full = cache.bytes_per_token * manifest.context_length
+    rows = {
+        "name": manifest.name,
+        "family": manifest.family,
+        "recipe": manifest.recipe,
+        "parameters": f"{manifest.parameters:,}" if manifest.parameters else "not stated",
+        "context": f"{manifest.context_length:,} tokens",
+        "vocabulary": f"{manifest.vocab_size:,}",
+        "cache": f"{cache.layout}, {cache.layers} layers x {cache.kv_heads} heads x {cache.width}, {cache.dtype}",
+        "cache per token": f"{cache.bytes_per_token:,} bytes ({_size(at_full)} for the whole context)",
+        "size": _size(sum(entry.size for entry in manifest.files.values())),
+        "exported by": manifest.exporter or "not stated",
+    }
+    rows |= {f"quality {name}": str(value) for name, value in manifest.quality.items()}
+    rows |= {f"source {name}": value for name, value in manifest.source.items()}
+    rows |= {f"file {name}": _size(entry.size) for name, entry in manifest.files.items()}
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")
+    return 0
+
+
+def verify(directory: str) -> int:
+    """Check every byte, with progress on a terminal. Raises PackageError naming the first bad file."""
+    report = _report_progress if sys.stderr.isatty() else None
+    try:
+        package = open_package(directory, progress=report)
+    finally:
+        if report:
+            print(file=sys.stderr)
+    print(f"{directory}: ok, {len(package.manifest.files)} files")
+    return 0
+
+
+def _report_progress(done: int, total: int) -> None:
+    print(f"\rverified {_size(done)} of {_size(total)} ({100 * done // max(total, 1)} %)", end="", file=sys.stderr, flush=True)
+
+
+def _size(count: int) -> str:
+    size, unit = float(count), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.2f} {unit}"

@@ -1,0 +1,16 @@
+"""`youtu-edge serve`: read the configuration, then become the front process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from youtu_edge import log
+from youtu_edge.config_file import load_config
+from youtu_edge.front.service import serve
+
+
+def run(config_file: str | None, overrides: Sequence[str]) -> int:
+    """Serve until a signal. Raises the YoutuEdgeError that ended the daemon."""
+    config = load_config(config_file, overrides)
+    log.configure(config.service.log_level)
+    return serve(config)

@@ -1,0 +1,43 @@
+"""Decides whether a request may start, before any work is done for it. Knows queue and state; knows no HTTP."""
+
+from __future__ import annotations
+
+from youtu_edge.config import ServiceConfig
+from youtu_edge.errors import EngineGaveUpError, OverloadedError, UnavailableError
+from youtu_edge.front.sessions import Session, SessionTable
+from youtu_edge.front.supervisor import Supervisor
+from youtu_edge.protocol import Submit
+
+
+class Admission:
+    """The only way into the session table, and out of it for a client that leaves."""
+
+    def __init__(self, service: ServiceConfig, sessions: SessionTable, supervisor: Supervisor) -> None:
+        self._max_queue = service.max_queue
+        self._sessions = sessions
+        self._supervisor = supervisor
+        self.is_draining = False
+
+    def check(self) -> None:
+        """Raises UnavailableError, EngineGaveUpError or OverloadedError. While a crashed engine restarts, requests wait."""
+        state = self._supervisor.state
+        if self.is_draining or state == "stopped":
+            raise UnavailableError("the daemon is stopping", retry_after_s=10)
+        if state == "gave_up":
+            raise EngineGaveUpError("the engine died too often; the daemon stops, see its log")
+        if state == "loading":
+            raise UnavailableError("the model is being loaded", retry_after_s=2)
+        if len(self._sessions) >= self._max_queue:
+            raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
+
+    def open(self, submit: Submit) -> Session:
+        """Admit a request and hand it to the engine. Raises as `check`."""
+        self.check()
+        session = self._sessions.open(submit)
+        self._supervisor.submit(session)
+        return session
+
+    def close(self, session: Session) -> None:
+        """The handler is done with a session; an unfinished one is cancelled."""
+        if self._sessions.abandon(session):
+            self._supervisor.cancel(session.submit.id)

@@ -1,0 +1,63 @@
+"""JSON bodies into typed structs; every refusal names the field. Knows no particular dialect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
+
+Body = TypeVar("Body")
+
+_MISSING = re.compile(r"Object missing required field `(.+?)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MAX_NAME = 100
+
+
+def decode_body(data: bytes, kind: type[Body], not_offered: Mapping[str, tuple[Any, ...]]) -> Body:
+    """The body as `kind`.
+
+    `not_offered` lists parameters that exist elsewhere with the values that ask for nothing; null always does.
+    Raises InvalidRequestError or UnsupportedParameterError with `param` set to the path of the field.
+    """
+    try:
+        values = msgspec.json.decode(data)
+    except RecursionError:
+        raise InvalidRequestError("the body is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(f"the body is not valid JSON in UTF-8: {error}") from None
+    if not isinstance(values, dict):
+        raise InvalidRequestError("the body must be a JSON object")
+    for name in [name for name in values if name in not_offered]:
+        if not _asks_nothing(values.pop(name), not_offered[name]):
+            raise UnsupportedParameterError(f"{name}: not offered by this server; leave it out", param=name)
+    try:
+        return msgspec.convert(values, type=kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from None
+    except RecursionError:
+        raise InvalidRequestError("the body is nested too deeply") from None
+
+
+def _asks_nothing(value: Any, neutral: tuple[Any, ...]) -> bool:
+    return value is None or any(type(value) is type(harmless) and value == harmless for harmless in neutral)
+
+
+def _refusal(error: msgspec.ValidationError) -> InvalidRequestError | UnsupportedParameterError:
+    problem, _, path = str(error).partition(" - at ")
+    where = path.strip("`").removeprefix("$").removeprefix(".")
+    if found := _UNKNOWN.fullmatch(problem):
+        name = _join(where, found.group(1))
+        return UnsupportedParameterError(f"{name}: unknown parameter", param=name)
+    if found := _MISSING.fullmatch(problem):
+        name = _join(where, found.group(1))
+        return InvalidRequestError(f"{name}: is required", param=name)
+    return InvalidRequestError(f"{where}: {problem[0].lower()}{problem[1:]}" if where else problem, param=where or None)
+
+
+def _join(where: str, name: str) -> str:
+    short = name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "…"
+    return f"{where}.{short}" if where else short

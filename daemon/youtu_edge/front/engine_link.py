@@ -1,0 +1,136 @@
+"""One engine process and the socketpair to it. Knows frames and process ends; knows nothing of requests or restarts.
+
+    front  ── encode_frame ──>  socketpair  ──>  engine (--fd N)
+           <── FrameReader ───                       EOF = the engine is dead
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from youtu_edge.log import line
+from youtu_edge.protocol import FROM_ENGINE, FramingError, FrameReader, FromEngine, ToEngine, encode_frame
+
+log = logging.getLogger(__name__)
+
+_END_GRACE_S = 2.0
+"""Between EOF and the end of the process (core dump, unmapping weights), or between its end and the last bytes."""
+
+
+class EngineLink:
+    """A running engine. Make one with `start_engine`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], on_message: Callable[[FromEngine], None]) -> None:
+        self._process = process
+        self._on_message = on_message
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._eof = asyncio.Event()
+        self._exited = asyncio.Event()
+        self._pidfd = os.pidfd_open(process.pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the engine."""
+        return self._process.pid
+
+    def send(self, message: ToEngine) -> None:
+        """Queue one message; a dead engine swallows it, since its end is reported by `wait_closed`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode_frame(message))
+
+    def kill(self) -> None:
+        """SIGKILL, for an engine that hangs or is no longer wanted."""
+        if not self._exited.is_set():
+            self._process.kill()
+
+    async def wait_closed(self) -> int:
+        """Wait for EOF and the end of the process; return its exit code, or minus the signal that ended it."""
+        ends = [asyncio.ensure_future(self._eof.wait()), asyncio.ensure_future(self._exited.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, timeout=_END_GRACE_S)
+            self.kill()
+            await self._exited.wait()
+        finally:
+            for end in ends:
+                end.cancel()
+            if self._transport is not None:
+                self._transport.abort()
+        code: int = self._process.returncode
+        return code
+
+    def connected(self, transport: asyncio.Transport) -> None:
+        """Called by the wire: messages can be sent from now on."""
+        self._transport = transport
+
+    def received(self, data: bytes) -> None:
+        """Called by the wire: bytes arrived. A stream that makes no sense ends the engine."""
+        try:
+            for body in self._reader.feed(data):
+                self._on_message(FROM_ENGINE.decode(body))
+        except (FramingError, msgspec.MsgspecError) as error:
+            log.error(line("engine_protocol_error", pid=self.pid, error=str(error)))
+            self.kill()
+
+    def disconnected(self) -> None:
+        """Called by the wire: EOF."""
+        if self._reader.pending_bytes:
+            log.warning(line("engine_died_while_writing", pid=self.pid, lost_bytes=self._reader.pending_bytes))
+        self._eof.set()
+
+    def _reap(self) -> None:
+        if self._process.poll() is not None and not self._exited.is_set():
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._exited.set()
+
+
+class _Wire(asyncio.Protocol):
+    def __init__(self, link: EngineLink) -> None:
+        self._link = link
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._link.connected(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._link.received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._link.disconnected()
+
+
+async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], None]) -> EngineLink:
+    """Spawn `argv --fd N` and connect to it. `on_message` is called in the event loop, in order. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    try:
+        process = subprocess.Popen(  # noqa: S603, ASYNC220 (our own engine; spawning takes about a millisecond)
+            [*argv, "--fd", str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    link = EngineLink(process, on_message)
+    await asyncio.get_running_loop().create_connection(lambda: _Wire(link), sock=ours)
+    return link
+
+
+def describe_exit(code: int) -> str:
+    """An exit status in words: "exit code 78", "signal SIGKILL (out of memory?)"."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)
+    return f"signal {name} (out of memory?)" if name == "SIGKILL" else f"signal {name}"

@@ -1,0 +1,89 @@
+"""Errors as OpenAI-shaped HTTP responses, and the middleware that makes them of whatever a handler raises."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from youtu_edge.errors import (
+    REQUEST_ERRORS,
+    BodyTooLargeError,
+    InternalError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    OverloadedError,
+    RequestError,
+    YoutuEdgeError,
+)
+from youtu_edge.log import line
+from youtu_edge.protocol import Failed
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def error_document(error: YoutuEdgeError) -> dict[str, Any]:
+    """{"error": {message, type, param, code}}, as OpenAI's clients expect it."""
+    kind = "invalid_request_error" if isinstance(error, RequestError) else "server_error"
+    if isinstance(error, OverloadedError):
+        kind = "rate_limit_error"
+    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+
+
+def error_response(error: YoutuEdgeError) -> web.Response:
+    """The error with its status, and Retry-After where waiting helps."""
+    response = web.Response(
+        status=error.http_status, body=msgspec.json.encode(error_document(error)), content_type="application/json"
+    )
+    if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
+        response.headers["Retry-After"] = str(retry_after_s)
+    if isinstance(error, BodyTooLargeError):
+        response.force_close()
+    return response
+
+
+def failure(failed: Failed) -> YoutuEdgeError:
+    """The error that a `Failed` of the engine stands for."""
+    kind = REQUEST_ERRORS.get(failed.code, InternalError)
+    error = kind(failed.message)
+    error.param = failed.param
+    return error
+
+
+def make_error_middleware(on_refused: Callable[[str], None]) -> Any:
+    """Middleware that answers every exception of a handler; `on_refused(code)` counts them."""
+
+    @web.middleware
+    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except YoutuEdgeError as refused:
+            error = refused
+        except web.HTTPException as refused:
+            error = _from_http(request, refused)
+        except ConnectionError:
+            raise  # the client left; there is nobody to answer
+        except Exception:
+            log.exception(line("handler_failed", method=request.method, path=request.path))
+            error = InternalError("an error of the daemon itself; its log has the details")
+        on_refused(error.code)
+        return error_response(error)
+
+    return errors
+
+
+def _from_http(request: web.Request, refused: web.HTTPException) -> YoutuEdgeError:
+    if isinstance(refused, web.HTTPNotFound):
+        return NotFoundError(f"no route {request.path[:200]}")
+    if isinstance(refused, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(refused.allowed_methods))
+        return MethodNotAllowedError(f"{request.method} is not allowed on {request.path[:200]}; use {allowed}")
+    if isinstance(refused, web.HTTPRequestEntityTooLarge):
+        return BodyTooLargeError("the body is too large")
+    return InvalidRequestError(refused.reason)

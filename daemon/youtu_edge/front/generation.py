@@ -1,0 +1,87 @@
+"""Turns what a request says about sampling, and what it leaves out, into SamplingParams.
+
+request > the YAML's `generation` section > what the package recommends (generation.json) > greedy
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from youtu_edge.config import GenerationConfig
+from youtu_edge.errors import PackageError
+from youtu_edge.package import GENERATION
+from youtu_edge.protocol import SamplingParams
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+TopP = Annotated[float, Meta(gt=0, le=1)]
+TopK = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+MinP = Annotated[float, Meta(ge=0, le=1)]
+RepetitionPenalty = Annotated[float, Meta(gt=0, le=2)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Seed = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
+
+
+class SamplingFields(msgspec.Struct, forbid_unknown_fields=True):
+    """The sampling parameters of a body; None means "not said"."""
+
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    top_k: TopK | None = None
+    min_p: MinP | None = None
+    repetition_penalty: RepetitionPenalty | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    seed: Seed | None = None
+
+
+class Recommendation(msgspec.Struct, frozen=True):
+    """The sampling part of a package's generation.json; other keys there are not for the front."""
+
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    top_k: TopK | None = None
+    min_p: MinP | None = None
+    repetition_penalty: RepetitionPenalty | None = None
+
+
+def read_recommendation(package: Path) -> Recommendation:
+    """What the package recommends. Call it after the engine has verified the package. Raises PackageError."""
+    path = package / GENERATION
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Recommendation)
+    except FileNotFoundError:
+        return Recommendation()
+    except OSError as error:
+        raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PackageError(f"{path}: {error}; export the model again") from None
+
+
+def sampling_params(asked: SamplingFields, config: GenerationConfig, package: Recommendation) -> SamplingParams:
+    """What the engine shall do. Without a seed one is drawn here, so that a resumed request draws the same tokens."""
+    off = SamplingParams()
+
+    def value(name: str) -> float:
+        for source in (asked, config, package):
+            if (said := getattr(source, name, None)) is not None:
+                return said  # type: ignore[no-any-return]  # all of them are numbers
+        return getattr(off, name)  # type: ignore[no-any-return]
+
+    return SamplingParams(
+        temperature=value("temperature"),
+        top_k=int(value("top_k")),
+        top_p=value("top_p"),
+        min_p=value("min_p"),
+        repetition_penalty=value("repetition_penalty"),
+        presence_penalty=value("presence_penalty"),
+        frequency_penalty=value("frequency_penalty"),
+        # The counter-based generator wants a non-negative key; negative seeds of clients are folded into it.
+        seed=secrets.randbits(63) if asked.seed is None else asked.seed & INT64_MAX,
+    )

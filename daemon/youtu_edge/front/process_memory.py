@@ -1,0 +1,19 @@
+"""Memory of a process as the kernel counts it. Linux only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def resident_bytes(pid: int | None) -> int:
+    """Resident set size (VmRSS) in bytes; 0 for a process that is gone."""
+    if pid is None:
+        return 0
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    for entry in status.splitlines():
+        if entry.startswith("VmRSS:"):
+            return int(entry.split()[1]) * 1024
+    return 0

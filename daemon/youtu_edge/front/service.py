@@ -1,0 +1,174 @@
+"""The life of the front process: take the port, serve, supervise, drain, leave with a meaningful exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from youtu_edge.config import Config
+from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
+from youtu_edge.front.admission import Admission
+from youtu_edge.front.app import make_app
+from youtu_edge.front.body_reader import BodyReader
+from youtu_edge.front.chat import ChatHandlers, ServedModel
+from youtu_edge.front.generation import Recommendation, read_recommendation
+from youtu_edge.front.listener import open_listener, url
+from youtu_edge.front.metrics import Metrics
+from youtu_edge.front.sessions import Session, SessionTable
+from youtu_edge.front.status import StatusHandlers
+from youtu_edge.front.supervisor import State, Supervisor
+from youtu_edge.front.systemd_notify import SystemdNotify
+from youtu_edge.log import line
+
+log = logging.getLogger(__name__)
+
+ENGINE_ARGV = (sys.executable, "-m", "youtu_edge.engine")
+
+_FAREWELL_S = 1.0
+"""After giving up: how long the last answers may take to reach their clients."""
+_LINGER_S = 2.0
+"""How long the rest of a refused body is thrown away, so that the client reads the refusal instead of a reset."""
+
+
+class Service:
+    """One daemon. `run` returns the exit code or raises a YoutuEdgeError that carries it."""
+
+    def __init__(self, config: Config, engine_argv: Sequence[str] = ENGINE_ARGV) -> None:
+        clock = time.monotonic
+        self._config = config
+        self._model: ServedModel | None = None
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._notify = SystemdNotify()
+        self._sessions = SessionTable(clock, self._session_ended)
+        self._supervisor = Supervisor(config, self._sessions, argv=engine_argv, clock=clock, on_state=self._state_changed)
+        self._admission = Admission(config.service, self._sessions, self._supervisor)
+        self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
+        self._status = StatusHandlers(
+            admission=self._admission,
+            sessions=self._sessions,
+            supervisor=self._supervisor,
+            metrics=self._metrics,
+            served_model=lambda: self._model,
+            clock=clock,
+        )
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT. Raises PortInUseError, ConfigError, EngineGaveUpError or EngineFatalError."""
+        service = self._config.service
+        listener = open_listener(service.host, service.port)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_requested, number)
+        bodies = BodyReader(service.max_body_bytes)
+        chat = ChatHandlers(self._config, self._admission, bodies, lambda: self._model)
+        app = make_app(self._config, chat, self._status, bodies, self._metrics.refused)
+        # Cancelling the handler of a client that left is what cancels its request.
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        print(f"listening on {url(listener)}", flush=True)  # noqa: T201 (scripts read the port from here)
+        log.info(line("listening", url=url(listener), model=self._config.model.path))
+        self._notify.status("loading the model")
+        watchdog = asyncio.ensure_future(self._notify.watchdog(lambda: self._supervisor.is_progressing))
+        try:
+            return await self._supervise()
+        finally:
+            watchdog.cancel()
+            await runner.cleanup()
+
+    async def _supervise(self) -> int:
+        engine = asyncio.ensure_future(self._supervisor.run())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait([engine, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if engine.done():
+                await asyncio.sleep(_FAREWELL_S if isinstance(engine.exception(), EngineGaveUpError) else 0.1)
+                engine.result()
+            self._notify.stopping()
+            await self._drain(engine)
+            await self._supervisor.stop()
+            log.info(line("stopped"))
+            return EXIT_OK
+        finally:
+            for task in (engine, stopping):
+                task.cancel()
+            await asyncio.gather(engine, stopping, return_exceptions=True)
+
+    async def _drain(self, engine: asyncio.Future[None]) -> None:
+        """Let running requests finish for drain_s, or until a second signal; then fail the rest."""
+        self._admission.is_draining = True
+        log.info(line("draining", unfinished=len(self._sessions), drain_s=self._config.service.drain_s))
+        self._notify.status("finishing the running requests")
+        end = time.monotonic() + self._config.service.drain_s
+        while len(self._sessions) and time.monotonic() < end and not self._hurry.is_set() and not engine.done():
+            await asyncio.sleep(0.02)
+        self._sessions.fail_all(UnavailableError.code, "the daemon is stopping; send the request again")
+        await asyncio.sleep(0.05)  # the handlers write their last events
+
+    def _stop_requested(self, number: int) -> None:
+        if self._stopping.is_set():
+            self._hurry.set()
+        log.info(line("signal", name=signal.Signals(number).name))
+        self._stopping.set()
+
+    def _state_changed(self, state: State) -> None:
+        ready = self._supervisor.ready
+        if state == "ready" and ready:
+            first = self._model is None
+            self._model = ServedModel(
+                name=self._config.model.name or ready.model,
+                context_length=ready.context_length,
+                created=self._model.created if self._model else int(time.time()),
+                recommendation=self._recommendation(),
+            )
+            if first:
+                self._notify.ready()
+            self._notify.status(f"serving {self._model.name}")
+        elif state == "restarting":
+            self._metrics.engine_restarting()
+            self._notify.status("restarting the engine; requests wait")
+        elif state == "gave_up":
+            self._notify.status("the engine died too often or refuses to start; see the log")
+
+    def _recommendation(self) -> Recommendation:
+        try:
+            return read_recommendation(Path(self._config.model.path))
+        except YoutuEdgeError as error:
+            log.warning(line("generation_ignored", reason=error.message))
+            return Recommendation()
+
+    def _session_ended(self, session: Session) -> None:
+        self._metrics.session_ended(session)
+        assert session.ended_at is not None
+        first = session.first_text_at - session.opened_at if session.first_text_at is not None else None
+        log.info(
+            line(
+                "request",
+                id=session.submit.id,
+                outcome=session.outcome,
+                prompt_tokens=session.prompt_tokens,
+                cached_tokens=session.cached_tokens,
+                completion_tokens=session.completion_tokens,
+                first_text_s=first,
+                duration_s=session.ended_at - session.opened_at,
+                resumes=session.resumes or None,
+                user=session.user,
+            )
+        )
+
+
+def serve(config: Config, engine_argv: Sequence[str] = ENGINE_ARGV) -> int:
+    """Run the daemon in this process; returns the exit code or raises a YoutuEdgeError."""
+
+    async def main() -> int:
+        return await Service(config, engine_argv).run()
+
+    return asyncio.run(main())

@@ -1,0 +1,132 @@
+"""The truth about every request: what was asked, what was already sent, and where its events go.
+
+Knows no engine, no HTTP and no policy. A session ends exactly once; whatever the engine says about it later is dropped.
+
+    open ──Accepted──> streaming ──Finished/Failed──> ended
+      └──────────────────Failed────────────────────────^     (abandon: the client left; nobody is told)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from youtu_edge.protocol import Accepted, Delta, Failed, Finished, FromEngine, StepFrame, Submit
+
+Event = Accepted | Delta | Finished | Failed
+
+
+class Session:
+    """One accepted request. `events` is read by its HTTP handler; it is unbounded, but never longer than the answer."""
+
+    def __init__(self, submit: Submit, now: float) -> None:
+        self.submit = submit
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self.opened_at = now
+        self.first_text_at: float | None = None
+        self.ended_at: float | None = None
+        self.accepted = False
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
+        self.user: str | None = None
+        """OpenAI's `user`, for the log."""
+        self.resumes = 0
+        self.outcome = ""
+        """A finish reason or "failed"; "cancelled" when the client left."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens produced for this request so far, by all engines."""
+        return len(self.submit.sent_tokens)
+
+
+class SessionTable:
+    """All unfinished sessions, oldest first. `on_end` is called once for each, after its last event was queued."""
+
+    def __init__(self, clock: Callable[[], float], on_end: Callable[[Session], None]) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._clock = clock
+        self._on_end = on_end
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def open(self, submit: Submit) -> Session:
+        """A new session for a request that was admitted."""
+        assert submit.id not in self._sessions, f"request id {submit.id} is taken"
+        # A private copy: sent_tokens and sent_text grow here, so that the very message can be submitted again.
+        own = msgspec.structs.replace(submit, sent_tokens=list(submit.sent_tokens))
+        session = self._sessions[submit.id] = Session(own, self._clock())
+        return session
+
+    def apply(self, message: FromEngine) -> None:
+        """Take over what the engine reports about requests; other messages are not for the table."""
+        if isinstance(message, StepFrame):
+            for delta in message.deltas:
+                self._delta(delta)
+            for finished in message.finished:
+                self._finished(finished)
+        elif isinstance(message, Accepted):
+            self._accepted(message)
+        elif isinstance(message, Failed):
+            self._failed(message)
+
+    def abandon(self, session: Session) -> bool:
+        """The client is gone; True when the engine still works on it and must be told."""
+        if self._end(session.submit.id, "cancelled") is None:
+            return False
+        self._on_end(session)
+        return True
+
+    def fail_all(self, code: str, message: str) -> None:
+        """End every unfinished session with the same failure."""
+        for session in self:
+            self._failed(Failed(id=session.submit.id, code=code, message=message))
+
+    def _accepted(self, accepted: Accepted) -> None:
+        session = self._sessions.get(accepted.id)
+        if session is None or session.accepted:  # gone, or accepted before by an engine that died
+            return
+        session.accepted = True
+        session.prompt_tokens = accepted.prompt_tokens
+        session.events.put_nowait(accepted)
+
+    def _delta(self, delta: Delta) -> None:
+        session = self._sessions.get(delta.id)
+        if session is None:
+            return
+        session.submit.sent_tokens.extend(delta.tokens)
+        if not delta.text:
+            return
+        session.submit.sent_text += delta.text
+        if session.first_text_at is None:
+            session.first_text_at = self._clock()
+        session.events.put_nowait(delta)
+
+    def _finished(self, finished: Finished) -> None:
+        session = self._end(finished.id, finished.reason)
+        if session is None:
+            return
+        session.prompt_tokens = finished.prompt_tokens
+        session.cached_tokens = finished.cached_tokens
+        session.events.put_nowait(finished)
+        self._on_end(session)
+
+    def _failed(self, failed: Failed) -> None:
+        session = self._end(failed.id, "failed")
+        if session is None:
+            return
+        session.events.put_nowait(failed)
+        self._on_end(session)
+
+    def _end(self, request_id: str, outcome: str) -> Session | None:
+        session = self._sessions.pop(request_id, None)
+        if session is not None:
+            session.outcome = outcome
+            session.ended_at = self._clock()
+        return session

@@ -1,0 +1,132 @@
+"""The routes that tell about the daemon itself: liveness, readiness, metrics, status, models, start page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from youtu_edge import __version__
+from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.front.admission import Admission
+from youtu_edge.front.chat import ServedModel
+from youtu_edge.front.error_body import error_document
+from youtu_edge.front.metrics import Metrics
+from youtu_edge.front.process_memory import resident_bytes
+from youtu_edge.front.sessions import SessionTable
+from youtu_edge.front.supervisor import Supervisor
+
+
+class StatusHandlers:
+    """Reads what the other parts know; changes nothing."""
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        sessions: SessionTable,
+        supervisor: Supervisor,
+        metrics: Metrics,
+        served_model: Callable[[], ServedModel | None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._admission = admission
+        self._sessions = sessions
+        self._supervisor = supervisor
+        self._metrics = metrics
+        self._served_model = served_model
+        self._clock = clock
+        self._started_at = clock()
+
+    async def livez(self, request: web.Request) -> web.Response:
+        """GET /livez: the front answers."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """GET /readyz: 200 when a request sent now would be computed at once, else 503 with the reason."""
+        reason = ""
+        if self._admission.is_draining:
+            reason = "the daemon is stopping"
+        elif self._supervisor.state != "ready":
+            reason = f"the engine is not ready: {self._supervisor.state}"
+        return web.Response(text="ready\n" if not reason else f"{reason}\n", status=503 if reason else 200)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """GET /metrics."""
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def models(self, request: web.Request) -> web.Response:
+        """GET /v1/models: the one that is loaded, none before."""
+        model = self._served_model()
+        data = []
+        if model:
+            data = [{"id": model.name, "object": "model", "created": model.created, "owned_by": "youtu-edge"}]
+        return _json({"object": "list", "data": data})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """GET /v1/status: everything a technician asks first."""
+        ready, model, counters = self._supervisor.ready, self._served_model(), self._supervisor.counters
+        return _json(
+            {
+                "version": __version__,
+                "state": "draining" if self._admission.is_draining else self._supervisor.state,
+                "uptime_s": round(self._clock() - self._started_at, 3),
+                "restarts": self._supervisor.restarts,
+                "unfinished_requests": len(self._sessions),
+                "model": {
+                    "name": model.name,
+                    "context_length": model.context_length,
+                    "pages": ready.pages,
+                    "page_tokens": ready.page_tokens,
+                    "load_seconds": round(ready.load_seconds, 3),
+                }
+                if model and ready
+                else None,
+                "memory": {
+                    "front_resident_bytes": resident_bytes(os.getpid()),
+                    "engine_resident_bytes": resident_bytes(self._supervisor.pid),
+                    "engine_plan_bytes": ready.memory if ready else {},
+                },
+                "engine": {
+                    **msgspec.structs.asdict(counters.total()),
+                    "mean_batch": round(counters.mean_batch, 3),
+                    "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
+                },
+                "accepting": self._refusal(),
+            }
+        )
+
+    async def index(self, request: web.Request) -> web.Response:
+        """GET /: what runs here, for somebody who opens the address in a browser."""
+        model = self._served_model()
+        name = model.name if model else "no model yet"
+        return web.Response(
+            text=f"youtu-edge {__version__}: {name} ({self._supervisor.state})\n\n"
+            "POST /chat  {\"prompt\": \"…\"}\nPOST /chat_stream\nPOST /v1/chat/completions\n"
+            "GET  /v1/models  /v1/status  /metrics  /readyz  /livez\n"
+        )
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Figures of the front for /metrics: name -> (help, value)."""
+        return {
+            "queue_depth": ("Requests accepted and unfinished", len(self._sessions)),
+            "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),
+            "uptime_seconds": ("Since the start of the daemon", self._clock() - self._started_at),
+            "front_resident_bytes": ("Memory of the front process", resident_bytes(os.getpid())),
+            "engine_resident_bytes": ("Memory of the engine process", resident_bytes(self._supervisor.pid)),
+        }
+
+    def _refusal(self) -> Any:
+        """True, or the error that a new request would get."""
+        try:
+            self._admission.check()
+        except YoutuEdgeError as error:
+            return error_document(error)["error"]
+        return True
+
+
+def _json(document: dict[str, Any]) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), content_type="application/json")

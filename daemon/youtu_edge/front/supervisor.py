@@ -1,0 +1,206 @@
+"""Starts the engine, watches its progress, restarts it and hands unfinished requests to the next one.
+
+    loading ──Ready──> ready ──death or no progress──> restarting ──Ready──> ready
+       │                                                   │
+       └── exit 78 / Fatal: EngineFatalError               └── budget exhausted: EngineGaveUpError
+
+Progress is `Ready`, a `StepFrame` or a `Heartbeat`: all three come from the step loop, so an engine whose other threads still
+answer does not look alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from youtu_edge.config import Config, parse_restart_rate
+from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, YoutuEdgeError
+from youtu_edge.front.engine_counters import EngineCounters
+from youtu_edge.front.engine_link import EngineLink, describe_exit, start_engine
+from youtu_edge.front.restart_budget import RestartBudget
+from youtu_edge.front.sessions import Session, SessionTable
+from youtu_edge.log import line
+from youtu_edge.protocol import Cancel, Fatal, FromEngine, Heartbeat, Ready, Shutdown, Start, StepFrame
+
+log = logging.getLogger(__name__)
+
+State = Literal["loading", "ready", "restarting", "gave_up", "stopped"]
+
+_LEAVE_S = 1.0
+"""How long an engine may take to leave after Shutdown before it is killed."""
+
+
+class EngineFatalError(YoutuEdgeError):
+    """The engine left on purpose: a restart cannot help. `exit_code` becomes the daemon's."""
+
+    code = "engine_fatal"
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # the engine chose it
+
+
+class Supervisor:
+    """Owns the engine process. `run` is the only task; everything else is called from the event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        sessions: SessionTable,
+        *,
+        argv: Sequence[str],
+        clock: Callable[[], float],
+        on_state: Callable[[State], None],
+    ) -> None:
+        self._config = config
+        self._sessions = sessions
+        self._argv = argv
+        self._clock = clock
+        self._on_state = on_state
+        self._budget = RestartBudget(*parse_restart_rate(config.service.max_restart_rate), clock)
+        self._link: EngineLink | None = None
+        self._fatal: Fatal | None = None
+        self._progress_at = clock()
+        self.state: State = "loading"
+        self.ready: Ready | None = None
+        """What the current engine, or the last one, said when it was loaded."""
+        self.restarts = 0
+        self.counters = EngineCounters()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running engine."""
+        return self._link.pid if self._link else None
+
+    @property
+    def is_progressing(self) -> bool:
+        """Whether the engine works, or the supervisor is doing something about it within the deadlines."""
+        return self.state not in ("gave_up", "stopped") and self._clock() - self._progress_at < self._deadline_s + 5.0
+
+    async def run(self) -> None:
+        """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError; all sessions are failed then."""
+        try:
+            while self.state != "stopped":
+                reason = await self._run_engine()
+                if self.state != "stopped":
+                    await self._prepare_restart(reason)
+        except (EngineGaveUpError, EngineFatalError) as error:
+            self._enter("gave_up")
+            self._sessions.fail_all(EngineGaveUpError.code, error.message)
+            raise
+
+    def submit(self, session: Session) -> None:
+        """Hand a session to the engine now, or to the next engine as soon as it is ready."""
+        if self.state == "ready" and self._link:
+            self._link.send(session.submit)
+
+    def cancel(self, request_id: str) -> None:
+        """Tell the engine that nobody waits for this request any more."""
+        if self.state == "ready" and self._link:
+            self._link.send(Cancel(request_id))
+
+    async def stop(self) -> None:
+        """Ask the engine to leave and kill it if it does not."""
+        self._enter("stopped")
+        if link := self._link:
+            link.send(Shutdown())
+            try:
+                async with asyncio.timeout(_LEAVE_S):
+                    await link.wait_closed()
+            except TimeoutError:
+                link.kill()
+
+    @property
+    def _deadline_s(self) -> float:
+        service = self._config.service
+        return service.step_deadline_s if self.state == "ready" else service.load_deadline_s
+
+    async def _run_engine(self) -> str:
+        """One life of an engine; returns why it ended."""
+        self._fatal = None
+        self._progress_at = self._clock()
+        try:
+            self._link = link = await start_engine(self._argv, self._on_message)
+        except OSError as error:
+            return f"cannot be started: {error}"
+        log.info(line("engine_started", pid=link.pid, restarts=self.restarts))
+        link.send(Start(self._config))
+        closed = asyncio.ensure_future(link.wait_closed())
+        overdue = ""
+        try:
+            while not closed.done():
+                silent = self._clock() - self._progress_at
+                if silent >= self._deadline_s and not overdue:
+                    doing = "finished no step" if self.state == "ready" else "was not ready"
+                    overdue = f"{doing} for {silent:.1f} s"
+                    link.kill()
+                await asyncio.wait([closed], timeout=min(1.0, self._deadline_s / 4))
+            code = closed.result()
+        finally:
+            link.kill()
+            closed.cancel()
+            self._link = None
+            self.counters.engine_ended()
+        if self.state != "stopped":
+            self._raise_if_fatal(code)
+        return overdue or describe_exit(code)
+
+    def _raise_if_fatal(self, code: int) -> None:
+        if self._fatal:
+            raise EngineFatalError(self._fatal.message, self._fatal.exit_code)
+        if code == EXIT_CONFIG:
+            raise EngineFatalError("the engine refuses its configuration or model package; its log lines say why", code)
+
+    async def _prepare_restart(self, reason: str) -> None:
+        unfinished = len(self._sessions)
+        wait = self._budget.take()
+        if wait is None:
+            rate = self._config.service.max_restart_rate
+            log.error(line("engine_gave_up", reason=reason, max_restart_rate=rate, unfinished=unfinished))
+            raise EngineGaveUpError(f"the engine died more often than service.max_restart_rate {rate} allows; last: {reason}")
+        log.error(line("engine_died", reason=reason, unfinished=unfinished, restart_in_s=wait))
+        self.restarts += 1
+        self._progress_at = self._clock()
+        if self.state == "ready":
+            self._enter("restarting")
+        await asyncio.sleep(wait)
+
+    def _on_message(self, message: FromEngine) -> None:
+        if isinstance(message, Ready | StepFrame | Heartbeat):
+            self._progress_at = self._clock()
+        if isinstance(message, StepFrame | Heartbeat) and message.stats:
+            self.counters.update(message.stats)
+        if isinstance(message, Fatal):
+            log.error(line("engine_fatal", exit_code=message.exit_code, reason=message.message))
+            self._fatal = message
+        elif isinstance(message, Ready):
+            self._engine_ready(message)
+        else:
+            self._sessions.apply(message)
+
+    def _engine_ready(self, ready: Ready) -> None:
+        if self.state == "stopped":
+            return
+        self.ready = ready
+        self._enter("ready")
+        log.info(
+            line(
+                "engine_ready",
+                model=ready.model,
+                context_length=ready.context_length,
+                pages=ready.pages,
+                page_tokens=ready.page_tokens,
+                load_seconds=ready.load_seconds,
+                resumed=len(self._sessions),
+            )
+        )
+        for session in self._sessions:
+            session.resumes += 1
+            self.submit(session)
+
+    def _enter(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            self._on_state(state)

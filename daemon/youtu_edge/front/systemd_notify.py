@@ -1,0 +1,40 @@
+"""Tells systemd that the daemon is ready, alive and what it does; silent when systemd did not start it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from sdnotify import SystemdNotifier
+
+
+class SystemdNotify:
+    """sd_notify(3), for Type=notify services with WatchdogSec=."""
+
+    def __init__(self) -> None:
+        self._notifier = SystemdNotifier()
+
+    def ready(self) -> None:
+        """The model answers."""
+        self._notifier.notify("READY=1")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._notifier.notify("STATUS=" + " ".join(text.split()))
+
+    def stopping(self) -> None:
+        """No more requests are taken."""
+        self._notifier.notify("STOPPING=1")
+
+    async def watchdog(self, is_progressing: Callable[[], bool]) -> None:
+        """Ping twice per WatchdogSec, but only while the engine makes progress. Returns at once without a watchdog."""
+        # WATCHDOG_PID guards against a variable that a parent process leaked to us; see sd_watchdog_enabled(3).
+        owner = os.environ.get("WATCHDOG_PID", "")
+        interval_us = os.environ.get("WATCHDOG_USEC", "")
+        if not interval_us.isdigit() or int(interval_us) == 0 or owner not in ("", str(os.getpid())):
+            return
+        while True:
+            if is_progressing():
+                self._notifier.notify("WATCHDOG=1")
+            await asyncio.sleep(int(interval_us) / 2_000_000)

@@ -1,0 +1,173 @@
+"""An engine that echoes instead of thinking: one character of the last message per step, and trouble on demand.
+
+Token n of an answer is the code point of character n. Words in the last message steer it:
+
+    die@N    SIGKILL itself right after token N was sent      hang@N   finish no step any more after token N
+    torn@N   die in the middle of the frame of token N        slow     20 ms per step
+    long     a prompt that does not fit                       quiet    never produce anything
+    repeat:N echo the text N times
+
+A life that resumed after token N does not meet die@N again. Options: --exit CODE (instead of loading), --fatal TEXT,
+--load-seconds S, --never-ready, --die-on-submit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import select
+import signal
+import socket
+import time
+
+from youtu_edge.protocol import (
+    TO_ENGINE,
+    Accepted,
+    Cancel,
+    Delta,
+    EngineStats,
+    Failed,
+    Fatal,
+    Finished,
+    FrameReader,
+    FromEngine,
+    Heartbeat,
+    Ready,
+    Shutdown,
+    Start,
+    StepFrame,
+    Submit,
+    encode_frame,
+)
+
+
+class ScriptedEngine:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.socket = socket.socket(fileno=options.fd)
+        self.reader = FrameReader()
+        self.running: dict[str, Submit] = {}
+        self.stats = EngineStats(pages_total=8)
+        self.heartbeat_at = 0.0
+
+    def send(self, message: FromEngine) -> None:
+        self.socket.sendall(encode_frame(message))
+
+    def receive(self, timeout: float) -> None:
+        while select.select([self.socket], [], [], timeout)[0]:
+            data = self.socket.recv(65536)
+            if not data:
+                raise SystemExit(0)
+            for body in self.reader.feed(data):
+                self.handle(TO_ENGINE.decode(body))
+            timeout = 0
+
+    def handle(self, message: object) -> None:
+        if isinstance(message, Start):
+            self.load()
+        elif isinstance(message, Submit):
+            self.submit(message)
+        elif isinstance(message, Cancel):
+            if self.running.pop(message.id, None):
+                self.send(StepFrame(finished=[Finished(message.id, "cancelled", 0, 0, 0)]))
+        elif isinstance(message, Shutdown):
+            raise SystemExit(0)
+
+    def load(self) -> None:
+        if self.options.fatal:
+            self.send(Fatal(78, self.options.fatal))
+        if self.options.exit is not None:
+            raise SystemExit(self.options.exit)
+        time.sleep(3600 if self.options.never_ready else self.options.load_seconds)
+        self.send(Ready("scripted", context_length=4096, pages=8, page_tokens=16, load_seconds=0.01, memory={"weights": 1}))
+
+    def submit(self, submit: Submit) -> None:
+        if self.options.die_on_submit:
+            os.kill(os.getpid(), signal.SIGKILL)
+        text = text_of(submit)
+        if "long" in text.split():
+            self.send(Failed(submit.id, "context_length_exceeded", "the prompt has 9000 tokens, the context 4096", "messages"))
+            return
+        self.send(Accepted(submit.id, len(text)))
+        self.running[submit.id] = submit
+
+    def step(self) -> None:
+        frame = StepFrame()
+        torn = False
+        for submit in list(self.running.values()):
+            text = text_of(submit)
+            if "quiet" in text.split():
+                continue
+            if "slow" in text.split():
+                time.sleep(0.02)
+            done = len(submit.sent_tokens)
+            answer = answer_to(submit)
+            if done < len(answer):
+                submit.sent_tokens.append(ord(answer[done]))
+                frame.deltas.append(Delta(submit.id, [ord(answer[done])], answer[done]))
+                done += 1
+                torn |= f"torn@{done}" in text.split()
+            if done >= len(answer):
+                del self.running[submit.id]
+                reason = "length" if done == submit.max_new_tokens else "stop"
+                frame.finished.append(Finished(submit.id, reason, len(text), 3, done))
+            self.obey(submit.id, text, frame, done)
+        self.stats.steps += 1
+        self.stats.sequence_steps += len(frame.deltas)
+        self.stats.step_seconds += 0.002
+        self.stats.run_seconds += 0.001
+        frame.stats = self.stats
+        data = encode_frame(frame)
+        if torn:
+            self.socket.sendall(data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.socket.sendall(data)
+        for act in getattr(self, "acts", []):
+            act()
+        self.acts: list[object] = []
+
+    def obey(self, request_id: str, text: str, frame: StepFrame, done: int) -> None:
+        if f"die@{done}" in text.split():
+            self.acts = [lambda: os.kill(os.getpid(), signal.SIGKILL)]
+        if f"hang@{done}" in text.split():
+            self.acts = [lambda: time.sleep(3600)]
+
+    def run(self) -> None:
+        while True:
+            busy = any("quiet" not in text_of(submit).split() for submit in self.running.values())
+            self.receive(0 if busy else 0.2)
+            if busy:
+                self.step()
+            elif time.monotonic() - self.heartbeat_at > 0.5:
+                self.heartbeat_at = time.monotonic()
+                self.send(Heartbeat(self.stats))
+
+
+def text_of(submit: Submit) -> str:
+    assert submit.messages
+    return submit.messages[-1].content
+
+
+def answer_to(submit: Submit) -> str:
+    text = text_of(submit)
+    repeat = re.search(r"repeat:(\d+)", text)
+    return (text * int(repeat.group(1)) if repeat else text)[: submit.max_new_tokens]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--exit", type=int)
+    parser.add_argument("--fatal", default="")
+    parser.add_argument("--load-seconds", type=float, default=0.0)
+    parser.add_argument("--never-ready", action="store_true")
+    parser.add_argument("--die-on-submit", action="store_true")
+    try:
+        engine = ScriptedEngine(parser.parse_args())
+        while not engine.stats.steps and not engine.running:
+            engine.receive(None)  # type: ignore[arg-type]  # Start
+            break
+        engine.run()
+    except (BrokenPipeError, ConnectionResetError):
+        raise SystemExit(0) from None
