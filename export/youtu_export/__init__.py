@@ -1,0 +1,1 @@
+"""Build-time side of youtu-edge: turns a checkpoint into a model package."""

@@ -1,0 +1,68 @@
+"""A checkpoint as the rest of the exporter sees it, whatever file it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from youtu_export.errors import ExportError
+from youtu_export.model_config import ModelConfig
+from youtu_export.stored_tensor import StoredTensor
+
+
+@dataclass(frozen=True)
+class TextAssets:
+    """Everything of a package that is neither graph nor weights."""
+
+    tokenizer: str
+    """Contents of tokenizer.json."""
+    chat_template: str | None
+    generation: dict[str, float]
+    """Default sampling parameters, under the names of the HTTP interface."""
+    eos_token_ids: list[int]
+    bos_token_id: int | None
+    """Put in front of prompts; None where the model wants none."""
+    template_variables: dict[str, str]
+
+
+@dataclass
+class Checkpoint:
+    """Tensors by Hugging Face name, hyperparameters, and the text that goes with them.
+
+    `path` is what errors name, `format` is gguf or hf.
+    """
+
+    path: Path
+    format: str
+    config: ModelConfig
+    tensors: dict[str, StoredTensor]
+    assets: TextAssets
+    taken: set[str] = field(default_factory=set)
+
+    def has(self, name: str) -> bool:
+        """Whether the checkpoint holds this tensor."""
+        return name in self.tensors
+
+    def take(self, name: str, *shape: int) -> StoredTensor:
+        """The tensor, which must have this shape."""
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            raise ExportError(f"{self.path}: {name}: no such tensor in the checkpoint")
+        if tensor.shape != shape:
+            raise ExportError(f"{tensor.path}: {tensor.name}: shape {list(tensor.shape)} instead of {list(shape)}")
+        self.taken.add(name)
+        return tensor
+
+    def refuse_untaken(self) -> None:
+        """Raise for the first tensor that the graph does not use: the model is not the one we think it is."""
+        for name, tensor in self.tensors.items():
+            # Old checkpoints store the frequencies that everybody computes from the configuration.
+            if name not in self.taken and not name.endswith("rotary_emb.inv_freq"):
+                raise ExportError(f"{tensor.path}: {tensor.name}: this model family has no such tensor")
+
+
+def sampling_defaults(values: dict[str, Any]) -> dict[str, float]:
+    """The known sampling parameters among `values`, for generation.json."""
+    known = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+    return {key: values[key] for key in known if isinstance(values.get(key), int | float)}

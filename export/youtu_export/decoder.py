@@ -1,0 +1,125 @@
+"""Building blocks of decoder graphs that model families share: inputs, norms, attention, feed-forward.
+
+A graph runs over T packed tokens of all sequences; see docs/package-format.md for the inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from youtu_edge.package import CacheGeometry
+
+from youtu_export.checkpoint import Checkpoint
+from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
+from youtu_export.matrix_nodes import MatrixNodes, StoredTable
+from youtu_export.model_spec import ModelSpec
+from youtu_export.recipes import Recipe
+from youtu_export.stored_tensor import StoredTensor
+
+
+class Decoder:
+    """Emits the parts of one model into one graph."""
+
+    def __init__(self, graph: Graph, checkpoint: Checkpoint, spec: ModelSpec, recipe: Recipe) -> None:
+        self.graph = graph
+        self.checkpoint = checkpoint
+        self.spec = spec
+        self.matrices = MatrixNodes(graph, recipe)
+        self._recipe = recipe
+        self._table: StoredTable | None = None
+
+    def inputs(self, cache: CacheGeometry) -> None:
+        """Declare the inputs of every package, in the order of the contract."""
+        rotated = len(self.spec.rope.inverse_frequencies)
+        inputs: tuple[tuple[str, str, list[int | str]], ...] = (
+            ("token_ids", "int64", ["T"]),
+            ("cumulative_sequence_length", "int32", ["B1"]),
+            ("past_seqlens", "int32", ["B"]),
+            ("block_table", "int32", ["B", "P"]),
+            ("slot_mapping", "int32", ["T"]),
+            ("attention_metadata", "int32", [3]),
+            ("logit_rows", "int64", ["R"]),
+            ("cos_cache", "float32", ["positions", rotated]),
+            ("sin_cache", "float32", ["positions", rotated]),
+        )
+        for name, dtype, shape in inputs:
+            self.graph.input(name, dtype, shape)
+        for name in cache.input_names:
+            self.graph.input(name, cache.dtype, ["pages", "page_tokens", cache.kv_heads, cache.width])
+
+    def embed(self, name: str) -> str:
+        """Rows of the token table: [T, hidden]."""
+        tensor = self.checkpoint.take(f"{name}.weight", self.spec.vocab, self.spec.hidden)
+        output, self._table = self.matrices.table("/model/embed_tokens", "token_ids", tensor)
+        return output
+
+    def rms_norm(self, path: str, x: str, name: str) -> str:
+        """RMS norm of x [T, hidden]."""
+        return self.graph.node(
+            "SimplifiedLayerNormalization", [x, self._gain(path, name)], f"{path}/RMSNorm",
+            axis=-1, epsilon=self.spec.norm_epsilon, stash_type=1,
+        )  # fmt: skip
+
+    def add_rms_norm(self, path: str, x: str, residual: str, name: str) -> tuple[str, str]:
+        """RMS norm of x + residual, and the sum itself, both [T, hidden]."""
+        total = f"{path}/Sum"
+        normed = self.graph.node(
+            "SkipSimplifiedLayerNormalization", [x, residual, self._gain(path, name)], f"{path}/AddRMSNorm",
+            domain=MICROSOFT, outputs=[f"{path}/AddRMSNorm", "", "", total], epsilon=self.spec.norm_epsilon,
+        )  # fmt: skip
+        return normed, total
+
+    def linear(self, path: str, x: str, names: Sequence[str], widths: Sequence[int], columns: int) -> str:
+        """x [T, columns] through the named projections side by side, with their biases where the checkpoint has any."""
+        tensors = [
+            self.checkpoint.take(f"{name}.weight", width, columns) for name, width in zip(names, widths, strict=True)
+        ]
+        return self.add_bias(path, self.matrices.linear(path, x, tensors), names, widths)
+
+    def add_bias(self, path: str, y: str, names: Sequence[str], widths: Sequence[int]) -> str:
+        """Add the biases of the named projections to y [T, sum(widths)], zero for those without."""
+        if not any(self.checkpoint.has(f"{name}.bias") for name in names):
+            return y
+        parts = [
+            self.checkpoint.take(f"{name}.bias", width).values()
+            if self.checkpoint.has(f"{name}.bias")
+            else np.zeros(width, np.float32)
+            for name, width in zip(names, widths, strict=True)
+        ]
+        return self.graph.node("Add", [y, self.graph.weight(f"{path}/bias", np.concatenate(parts))], f"{path}/Add")
+
+    def attention(self, path: str, qkv: str, layer: int, *, interleaved: bool = False) -> str:
+        """Rotary embedding, cache write and attention of qkv [T, (heads + 2 kv_heads) * width]: [T, heads * width]."""
+        absent = [""] * 5  # sink, norms of q and k, scales of a quantised cache
+        inputs = [
+            qkv, "", "", f"k.{layer}", f"v.{layer}", "cumulative_sequence_length", "past_seqlens", "block_table",
+            "cos_cache", "sin_cache", "slot_mapping", *absent, "attention_metadata",
+        ]  # fmt: skip
+        return self.graph.node(
+            "PagedAttention", inputs, f"{path}/PagedAttention", domain=YOUTU_EDGE,
+            num_heads=self.spec.heads, kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
+            kv_cache_layout="SEPARATE", do_rotary=1, rotary_interleaved=int(interleaved), local_window_size=-1,
+        )  # fmt: skip
+
+    def swiglu(self, path: str, x: str, gate: str, up: str, down: str) -> str:
+        """down(silu(gate x) * up x), [T, hidden]."""
+        width, hidden = self.spec.feed_forward, self.spec.hidden
+        both = self.linear(f"{path}/gate_up", x, (gate, up), (width, width), hidden)
+        inner = self.graph.node("SwiGLU", [both], f"{path}/SwiGLU", domain=YOUTU_EDGE)
+        return self.linear(f"{path}/down", inner, (down,), (hidden,), width)
+
+    def logit_rows(self, path: str, x: str) -> str:
+        """The rows of x [T, hidden] that need logits: [R, hidden]. Everything behind is computed for these only."""
+        return self.graph.node("Gather", [x, "logit_rows"], f"{path}/logit_rows", axis=0)
+
+    def head(self, x: str, table: str, head: str) -> str:
+        """Logits [R, vocab] of x [R, hidden]."""
+        if self.spec.tied_head and self._table is not None:
+            return self.matrices.tied_head("/lm_head", x, self._table)
+        name = table if self.spec.tied_head else head
+        tensor: StoredTensor = self.checkpoint.take(f"{name}.weight", self.spec.vocab, self.spec.hidden)
+        return self.matrices.linear("/lm_head", x, [tensor], self._recipe.table_bits)
+
+    def _gain(self, path: str, name: str) -> str:
+        return self.graph.weight(f"{path}/weight", self.checkpoint.take(f"{name}.weight", self.spec.hidden).values())

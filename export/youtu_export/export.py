@@ -1,0 +1,125 @@
+"""From an opened checkpoint to a finished package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from youtu_edge.package import (
+    CHAT_TEMPLATE,
+    FORMAT_VERSION,
+    GENERATION,
+    MODEL,
+    TOKENIZER,
+    WEIGHTS,
+    CacheGeometry,
+    Manifest,
+    file_entry,
+    write_manifest,
+)
+
+from youtu_export.checkpoint import Checkpoint, TextAssets
+from youtu_export.decoder import Decoder
+from youtu_export.errors import ExportError
+from youtu_export.families import family_of
+from youtu_export.graph import Graph
+from youtu_export.model_spec import ModelSpec
+from youtu_export.package_directory import new_directory, refuse_existing
+from youtu_export.recipes import Recipe
+
+Progress = Callable[[int, int], None]
+
+
+def export(
+    checkpoint: Checkpoint, out: Path, recipe: Recipe, *, name: str, force: bool = False, progress: Progress | None = None
+) -> Manifest:
+    """Write the package `out`, whole or not at all. `progress(done, total)` counts layers.
+
+    Raises ExportError naming the file and the tensor or key that is wrong, and OSError when `out` cannot be written.
+    """
+    refuse_existing(out, force=force)
+    family = family_of(checkpoint)
+    spec = family.read_spec(checkpoint)
+    checkpoint.config.refuse_unread()
+    _check_ids(checkpoint, spec)
+    cache = family.cache(spec, recipe.cache_type)
+    with new_directory(out, force=force) as directory:
+        with (directory / WEIGHTS).open("wb") as weights:
+            graph = Graph(weights)
+            decoder = Decoder(graph, checkpoint, spec, recipe)
+            decoder.inputs(cache)
+            logits = family.build(decoder, _counter(spec.layers, progress))
+        checkpoint.refuse_untaken()
+        (directory / MODEL).write_bytes(graph.model(_producer(), logits, "logits", ["R", spec.vocab]))
+        _write_assets(directory, checkpoint.assets)
+        manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
+        write_manifest(directory, manifest)
+    return manifest
+
+
+def _check_ids(checkpoint: Checkpoint, spec: ModelSpec) -> None:
+    assets = checkpoint.assets
+    for token_id in (*assets.eos_token_ids, *(() if assets.bos_token_id is None else (assets.bos_token_id,))):
+        if not 0 <= token_id < spec.vocab:
+            raise ExportError(f"{checkpoint.path}: token id {token_id} is outside of the vocabulary of {spec.vocab}")
+
+
+def _counter(total: int, progress: Progress | None) -> Callable[[], None]:
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total)
+
+    return count
+
+
+def _write_assets(directory: Path, assets: TextAssets) -> None:
+    (directory / TOKENIZER).write_text(assets.tokenizer, encoding="utf-8")
+    (directory / GENERATION).write_bytes(msgspec.json.format(msgspec.json.encode(assets.generation), indent=2))
+    if assets.chat_template is not None:
+        (directory / CHAT_TEMPLATE).write_text(assets.chat_template, encoding="utf-8", newline="")
+
+
+def _manifest(
+    directory: Path, checkpoint: Checkpoint, spec: ModelSpec, cache: CacheGeometry, recipe: Recipe, name: str
+) -> Manifest:
+    assets = checkpoint.assets
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name=name,
+        family=spec.family,
+        recipe=recipe.name,
+        context_length=spec.context_length,
+        vocab_size=spec.vocab,
+        cache=cache,
+        rope=spec.rope,
+        eos_token_ids=assets.eos_token_ids,
+        bos_token_id=assets.bos_token_id,
+        template_variables=assets.template_variables,
+        parameters=sum(math.prod(checkpoint.tensors[name].shape) for name in checkpoint.taken),
+        source={"format": checkpoint.format, "name": checkpoint.path.resolve().name, "sha256": _fingerprint(checkpoint)},
+        exporter=_producer(),
+        files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
+    )
+
+
+def _fingerprint(checkpoint: Checkpoint) -> str:
+    """sha256 over the names and digests of the files that hold the tensors."""
+    digest = hashlib.sha256()
+    for path in sorted({tensor.path for tensor in checkpoint.tensors.values()}):
+        digest.update(f"{path.name} {file_entry(path).sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def _producer() -> str:
+    try:
+        return f"youtu-export {importlib.metadata.version('youtu-edge')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "youtu-export"

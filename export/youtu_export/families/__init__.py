@@ -1,0 +1,19 @@
+"""Model families, one short file each."""
+
+from __future__ import annotations
+
+from youtu_export.checkpoint import Checkpoint
+from youtu_export.errors import ExportError
+from youtu_export.families.family import Family
+from youtu_export.families.llama import LLAMA
+
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (LLAMA,)}
+
+
+def family_of(checkpoint: Checkpoint) -> Family:
+    """The family of a checkpoint by its model_type. Raises ExportError for an unknown one."""
+    model_type = checkpoint.config.get("model_type")
+    if model_type not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise ExportError(f"{checkpoint.config.path}: architecture {model_type!r} is not supported; supported: {known}")
+    return FAMILIES[model_type]

@@ -1,0 +1,80 @@
+"""An ONNX graph under construction whose weights go straight to weights.bin. Knows no models.
+
+Names are paths: node /model/layers.0/attn/qkv/MatMul computes the value of the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+from youtu_edge.package import WEIGHTS
+
+from youtu_export.weights_file import Extent, WeightsFile
+
+MICROSOFT = "com.microsoft"
+YOUTU_EDGE = "youtu_edge"
+_OPSETS = {"": 21, MICROSOFT: 1, YOUTU_EDGE: 1}
+_IR_VERSION = 10  # the one that came with opset 21
+
+
+class Graph:
+    """Collects nodes, inputs and initializers; `weights` is the open weights.bin."""
+
+    def __init__(self, weights: BinaryIO) -> None:
+        self._weights = WeightsFile(weights)
+        self._nodes: list[onnx.NodeProto] = []
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._initializers: list[onnx.TensorProto] = []
+
+    def input(self, name: str, dtype: str, shape: list[int | str]) -> str:
+        """Declare a graph input; strings are symbolic sizes."""
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self._inputs.append(helper.make_tensor_value_info(name, element, shape))
+        return name
+
+    def weight(self, name: str, array: npt.NDArray[Any]) -> str:
+        """Write an array to weights.bin and name it."""
+        return self.shared_weight(name, self._weights.append(array), array.dtype, array.shape)
+
+    def store(self, array: npt.NDArray[Any]) -> Extent:
+        """Write an array to weights.bin without a name, for `shared_weight`."""
+        return self._weights.append(array)
+
+    def shared_weight(self, name: str, extent: Extent, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+        """Name bytes that lie in weights.bin already. The same bytes may have several names and shapes."""
+        tensor = TensorProto(name=name, dims=shape, data_type=helper.np_dtype_to_tensor_dtype(dtype))
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", WEIGHTS), ("offset", extent.offset), ("length", extent.length)):
+            tensor.external_data.add(key=key, value=str(value))
+        self._initializers.append(tensor)
+        return name
+
+    def node(
+        self, op: str, inputs: list[str], name: str, *, domain: str = "", outputs: Sequence[str] = (), **attributes: Any
+    ) -> str:
+        """Append a node; an absent optional input or output is "". Returns the first output, by default `name`."""
+        names = outputs or (name,)
+        self._nodes.append(helper.make_node(op, inputs, names, name=name, domain=domain, **attributes))
+        return names[0]
+
+    def model(self, producer: str, value: str, output: str, shape: list[int | str]) -> bytes:
+        """The finished model, serialised, with `value` renamed to `output` as its one float output."""
+        for node in self._nodes:
+            if node.output[0] == value:
+                node.output[0] = output
+        graph = helper.make_graph(
+            self._nodes,
+            "model",
+            self._inputs,
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
+            self._initializers,
+        )
+        opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
+        model = helper.make_model(graph, opset_imports=opsets, producer_name=producer, ir_version=_IR_VERSION)
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data

@@ -1,0 +1,102 @@
+"""The nodes of matrices: y = x W^T and rows of a token table, stored as the recipe says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from youtu_export.errors import ExportError
+from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
+from youtu_export.packed_matrix import PackedMatrix, pack, stack
+from youtu_export.recipes import Recipe
+from youtu_export.stored_tensor import StoredTensor
+from youtu_export.weights_file import Extent
+
+_FLOAT32 = np.dtype(np.float32)
+_UINT8 = np.dtype(np.uint8)
+_INT8_ACTIVATIONS = 4
+"""accuracy_level of MatMulNBits; level 0 is four times slower on CPU."""
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A packed token table whose bytes an output head may share."""
+
+    matrix: PackedMatrix
+    codes: Extent
+    scales: Extent
+
+
+class MatrixNodes:
+    """Writes matrices into one graph according to one recipe."""
+
+    def __init__(self, graph: Graph, recipe: Recipe) -> None:
+        self._graph = graph
+        self._recipe = recipe
+
+    def linear(self, path: str, x: str, tensors: Sequence[StoredTensor], bits: int | None = None) -> str:
+        """x [T, K] times the matrices [N_i, K], side by side: [T, sum N_i]. `bits` overrides the recipe's.
+
+        Matrices of one scheme become one node. Others are multiplied apart, because joining them would round twice.
+        """
+        bits = bits or self._recipe.matrix_bits
+        if bits is None:
+            weight = np.concatenate([tensor.values() for tensor in tensors]).T
+            return self._graph.node("MatMul", [x, self._graph.weight(f"{path}/weight", weight)], f"{path}/MatMul")
+        matrices = [self._pack(tensor, bits, self._recipe.kept_kinds) for tensor in tensors]
+        if len({matrix.scheme for matrix in matrices}) == 1:
+            return self._packed_linear(path, x, stack(matrices))
+        parts = [self._packed_linear(f"{path}/{index}", x, matrix) for index, matrix in enumerate(matrices)]
+        return self._graph.node("Concat", parts, f"{path}/Concat", axis=1)
+
+    def table(self, path: str, ids: str, tensor: StoredTensor) -> tuple[str, StoredTable | None]:
+        """Rows `ids` [T] of a token table [vocab, K]: float [T, K], and what `tied_head` needs."""
+        if self._recipe.table_bits is None:
+            weight = self._graph.weight(f"{path}/weight", tensor.values())
+            return self._graph.node("Gather", [weight, ids], f"{path}/Gather", axis=0), None
+        # A table cannot have minimums: GatherBlockQuantized knows none. Eight bits hold 4-bit codes well enough.
+        matrix = self._pack(tensor, self._recipe.table_bits, self._recipe.kept_kinds - {"Q4_1"})
+        stored = StoredTable(matrix, self._graph.store(matrix.codes), self._graph.store(matrix.scales))
+        rows = matrix.codes.shape[0]
+        codes = self._graph.shared_weight(f"{path}/weight", stored.codes, _UINT8, (rows, matrix.codes[0].size))
+        scales = self._graph.shared_weight(f"{path}/scales", stored.scales, _FLOAT32, matrix.scales.shape)
+        output = self._graph.node(
+            "GatherBlockQuantized", [codes, ids, scales], f"{path}/GatherBlockQuantized", domain=MICROSOFT,
+            bits=matrix.bits, block_size=matrix.block, gather_axis=0, quantize_axis=1,
+        )  # fmt: skip
+        return output, stored
+
+    def tied_head(self, path: str, x: str, table: StoredTable) -> str:
+        """x [R, K] times a token table, whose bytes are not stored again: [R, vocab]."""
+        matrix = table.matrix
+        # Two initializers at one offset: a Reshape between one and the other would be folded into a second copy.
+        codes = self._graph.shared_weight(f"{path}/weight", table.codes, _UINT8, matrix.codes.shape)
+        scales = self._graph.shared_weight(f"{path}/scales", table.scales, _FLOAT32, matrix.scales.shape)
+        return self._matmul_nbits(path, x, matrix, [codes, scales])
+
+    def _pack(self, tensor: StoredTensor, bits: int, kept_kinds: frozenset[str]) -> PackedMatrix:
+        try:
+            return pack(tensor, bits, self._recipe.block, kept_kinds)
+        except ValueError as error:
+            raise ExportError(f"{tensor.path}: {tensor.name}: {error}") from None
+
+    def _packed_linear(self, path: str, x: str, matrix: PackedMatrix) -> str:
+        weights = [self._graph.weight(f"{path}/weight", matrix.codes), self._graph.weight(f"{path}/scales", matrix.scales)]
+        if matrix.zero_points is not None:
+            weights.append(self._graph.weight(f"{path}/zero_points", matrix.zero_points))
+        y = self._matmul_nbits(path, x, matrix, weights)
+        if matrix.mins is None:
+            return y
+        mins = self._graph.weight(f"{path}/mins", matrix.mins)
+        return self._graph.node(
+            "BlockMinAdd", [x, y, mins], f"{path}/BlockMinAdd", domain=YOUTU_EDGE, block_size=matrix.block
+        )
+
+    def _matmul_nbits(self, path: str, x: str, matrix: PackedMatrix, weights: list[str]) -> str:
+        rows, blocks, _ = matrix.codes.shape
+        return self._graph.node(
+            "MatMulNBits", [x, *weights], f"{path}/MatMul", domain=MICROSOFT,
+            K=blocks * matrix.block, N=rows, bits=matrix.bits, block_size=matrix.block, accuracy_level=_INT8_ACTIVATIONS,
+        )  # fmt: skip

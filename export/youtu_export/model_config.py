@@ -1,0 +1,74 @@
+"""The hyperparameters of a checkpoint, in the vocabulary of Hugging Face's config.json.
+
+Nothing is guessed: a missing key is an error, and so is a key that nobody knows, because it may change the mathematics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from youtu_export.errors import ExportError
+
+# Keys that describe training, bookkeeping or generation and leave the forward pass alone.
+_INERT = frozenset(
+    [
+        "architectures", "model_type", "torch_dtype", "dtype", "transformers_version", "initializer_range", "use_cache",
+        "pretraining_tp", "attention_dropout", "bos_token_id", "eos_token_id", "pad_token_id", "name_or_path",
+        "is_llama_config", "transformers.js_config", "unsloth_fixed", "unsloth_version", "is_encoder_decoder",
+        "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id", "chunk_size_feed_forward",
+        "problem_type",
+    ]
+)  # fmt: skip
+
+
+class ModelConfig:
+    """Read access to the keys that remembers which were read. `path` is the file that errors name."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        self.path = path
+        self._values = values
+        self._read = set(_INERT)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or `default` when the key is absent or null."""
+        self._read.add(key)
+        value = self._values.get(key)
+        return default if value is None else value
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """A positive integer."""
+        value = self.get(key, default)
+        if value is None:
+            raise ExportError(f"{self.path}: {key} is missing")
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            raise ExportError(f"{self.path}: {key}: {value!r} is not a positive integer")
+        return value
+
+    def number(self, key: str) -> float:
+        """A positive number."""
+        value = self.get(key)
+        if value is None:
+            raise ExportError(f"{self.path}: {key} is missing")
+        return positive_number(self.path, key, value)
+
+    def only(self, key: str, supported: Iterable[Any], default: Any) -> Any:
+        """A value of which only some are supported."""
+        value = self.get(key, default)
+        if value not in tuple(supported):
+            raise ExportError(f"{self.path}: {key}: {value!r} is not supported")
+        return value
+
+    def refuse_unread(self) -> None:
+        """Raise for the first key that was never asked for, unless its value means absence."""
+        for key, value in self._values.items():
+            if key not in self._read and not key.startswith("_") and value not in (None, False, [], {}):
+                raise ExportError(f"{self.path}: {key}: {value!r} is unknown and may change the model's mathematics")
+
+
+def positive_number(path: Path, key: str, value: Any) -> float:
+    """`value` as a float. Raises ExportError naming file and key for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise ExportError(f"{path}: {key}: {value!r} is not a positive number")
+    return float(value)

@@ -1,0 +1,69 @@
+"""A directory that appears whole or not at all. Knows nothing of what is written into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from youtu_edge.package import MANIFEST
+
+from youtu_export.errors import ExportError
+
+
+@contextmanager
+def new_directory(out: Path, *, force: bool) -> Iterator[Path]:
+    """Yield a temporary directory beside `out`; on success it takes the name `out`, otherwise nothing is left of it.
+
+    An existing `out` is replaced only with `force`, and only if it is a package.
+    """
+    refuse_existing(out, force=force)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        for path in (*staging.iterdir(), staging):
+            _sync(path)
+        _replace(staging, out)
+        _sync(out.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def refuse_existing(out: Path, *, force: bool) -> None:
+    """Raise ExportError when `out` exists and may not be replaced."""
+    if not os.path.lexists(out):
+        return
+    if not force:
+        raise ExportError(f"{out}: exists already; give another name or --force to replace it")
+    if out.is_symlink() or not (out / MANIFEST).is_file():
+        raise ExportError(f"{out}: is not a model package, so --force does not replace it")
+
+
+def _replace(new: Path, out: Path) -> None:
+    if not os.path.lexists(out):
+        new.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+    try:
+        out.rename(old)
+        try:
+            new.rename(out)
+        except OSError:
+            old.rename(out)
+            raise
+    finally:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(old)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

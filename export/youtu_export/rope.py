@@ -1,0 +1,77 @@
+"""Inverse frequencies of rotary embeddings, float32 step by step as PyTorch computes them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from youtu_edge.package import Rope
+
+from youtu_export.errors import ExportError
+from youtu_export.model_config import ModelConfig, positive_number
+
+Float32 = npt.NDArray[np.float32]
+
+
+def rope_from_config(config: ModelConfig, width: int, factors: Float32 | None = None) -> Rope:
+    """The rope of `width` rotated values per head, out of rope_theta, rope_scaling and rope_parameters.
+
+    factors: float32 [width/2], each frequency is divided by its own (GGUF stores scaled rope so).
+    """
+    # transformers 5 keeps everything in rope_parameters, older ones theta at the top and the rest in rope_scaling.
+    parameters: dict[str, Any] = {**config.get("rope_scaling", {}), **config.get("rope_parameters", {})}
+    theta = parameters.pop("rope_theta", None) or config.get("rope_theta")
+    if theta is None:
+        raise ExportError(f"{config.path}: rope_theta is missing")
+    theta = positive_number(config.path, "rope_theta", theta)
+    kinds = (parameters.pop("rope_type", None), parameters.pop("type", None))
+    kind = next((kind for kind in kinds if kind is not None), "default")
+    scaling = _Scaling(config, parameters)
+    frequencies = inverse_frequencies(theta, width)
+    if kind == "linear":
+        frequencies = frequencies / np.float32(scaling.number("factor"))
+    elif kind == "llama3":
+        frequencies = _llama3(frequencies, scaling)
+    elif kind != "default":
+        raise ExportError(f"{config.path}: rope_scaling: type {kind!r} is not supported")
+    scaling.refuse_rest()
+    if factors is not None:
+        frequencies = frequencies / factors
+    return Rope(inverse_frequencies=[float(value) for value in frequencies])
+
+
+def inverse_frequencies(theta: float, width: int) -> Float32:
+    """theta^(-2j/width) for j < width/2 (Su et al. 2021, section 3.2.2)."""
+    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
+    frequencies: Float32 = np.float32(1) / np.power(np.float32(theta), exponents)
+    return frequencies
+
+
+class _Scaling:
+    def __init__(self, config: ModelConfig, values: dict[str, Any]) -> None:
+        self._path = config.path
+        self._values = dict(values)
+
+    def number(self, key: str) -> float:
+        if key not in self._values:
+            raise ExportError(f"{self._path}: rope_scaling: {key} is missing")
+        return positive_number(self._path, f"rope_scaling: {key}", self._values.pop(key))
+
+    def refuse_rest(self) -> None:
+        for key, value in self._values.items():
+            if value is not None and not (key == "partial_rotary_factor" and value == 1):
+                raise ExportError(f"{self._path}: rope_scaling: {key}: {value!r} is not supported")
+
+
+def _llama3(frequencies: Float32, scaling: _Scaling) -> Float32:
+    """Slow frequencies are divided by `factor`, fast ones kept, those between mixed (Llama 3.1 model card)."""
+    factor, low, high = (scaling.number(key) for key in ("factor", "low_freq_factor", "high_freq_factor"))
+    context = scaling.number("original_max_position_embeddings")
+    wavelengths = np.float32(2 * math.pi) / frequencies
+    divided = frequencies / np.float32(factor)
+    smooth = (np.float32(context) / wavelengths - np.float32(low)) / np.float32(high - low)
+    mixed = (1 - smooth) * divided + smooth * frequencies
+    slow, fast = wavelengths > np.float32(context / low), wavelengths < np.float32(context / high)
+    return np.where(slow, divided, np.where(fast, frequencies, mixed)).astype(np.float32)

@@ -1,0 +1,88 @@
+"""A tensor that still lies in its file. Knows bytes and element types, not what the tensor is for.
+
+Rows are read on demand. The file is read and not mapped: mapped pages count as resident memory, and a file that is cut
+while it is mapped kills the process.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from youtu_export.errors import ExportError
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTensor:
+    """One tensor of a checkpoint, shape as in Hugging Face: [rows, columns] or [rows].
+
+    `kind` is a ggml type name: F32, F16, BF16, Q4_0 and so on. `row_order[i]` is the stored row that is row i.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    offset: int
+    row_order: npt.NDArray[np.int64] | None = None
+
+    @property
+    def row_bytes(self) -> int:
+        """Stored bytes of one row."""
+        return stored_bytes(self.kind, self.shape[1:])
+
+    def raw_rows(self, begin: int, end: int) -> Bytes:
+        """Stored bytes of rows [begin, end), uint8 [end - begin, row_bytes]."""
+        if self.row_order is not None:
+            return self._read(0, self.shape[0])[self.row_order[begin:end]]
+        return self._read(begin, end)
+
+    def rows(self, begin: int, end: int) -> Float32:
+        """Values of rows [begin, end), float32 [end - begin, ...]."""
+        raw = self.raw_rows(begin, end)
+        if self.kind == "F32":
+            values = raw.view(np.float32)
+        elif self.kind == "F16":
+            values = raw.view(np.float16).astype(np.float32)
+        elif self.kind == "BF16":
+            values = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        else:
+            values = self._dequantize(raw)
+        return values.reshape(end - begin, *self.shape[1:])
+
+    def values(self) -> Float32:
+        """The whole tensor, float32. For small ones."""
+        return self.rows(0, self.shape[0])
+
+    def _dequantize(self, raw: Bytes) -> Float32:
+        try:
+            values: Float32 = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[self.kind])
+        except NotImplementedError:
+            raise ExportError(f"{self.path}: {self.name}: cannot read ggml type {self.kind}") from None
+        return values
+
+    def _read(self, begin: int, end: int) -> Bytes:
+        size = (end - begin) * self.row_bytes
+        data = np.fromfile(self.path, dtype=np.uint8, count=size, offset=self.offset + begin * self.row_bytes)
+        if data.size != size:
+            raise ExportError(f"{self.path}: {self.name}: the file ends inside this tensor: truncated")
+        return data.reshape(end - begin, self.row_bytes)
+
+
+def stored_bytes(kind: str, shape: tuple[int, ...]) -> int:
+    """Bytes of a contiguous tensor. Raises ValueError when rows do not divide into blocks of the type."""
+    block_values, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
+    width = shape[-1] if shape else 1
+    if width % block_values:
+        raise ValueError(f"rows of {width} values do not divide into blocks of {block_values}")
+    return math.prod(shape) * block_bytes // block_values
