@@ -1,0 +1,174 @@
+"""A tiny Llama with random weights, exported by the real exporter: the model of most engine and server tests.
+
+Its text is meaningless but deterministic for a seed, printable ASCII, and depends on every earlier token, so that a wrong page,
+slot or position shows as other tokens. It never ends by itself under greedy decoding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from youtu_export.export import export
+from youtu_export.hf_reader import open_hf
+from youtu_export.recipes import RECIPES
+
+SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+END_TOKEN = "<|im_end|>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a tiny test model<|im_end|>\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+_HIDDEN, _FEED_FORWARD = 64, 128
+_MERGED = tuple("th the in an and er on re st en ing Ġt Ġthe Ġa Ġin Ġs Ġan Ġand".split())  # noqa: SIM905 -- shorter
+    "th",
+    "the",
+    "in",
+    "an",
+    "and",
+    "er",
+    "on",
+    "re",
+    "st",
+    "en",
+    "Ġt",
+    "Ġthe",
+    "Ġa",
+    "Ġin",
+    "Ġs",
+    "Ġan",
+    "Ġand",
+    "ing",
+)
+
+Float32 = npt.NDArray[np.float32]
+
+
+def make_tiny_package(
+    out: Path,
+    *,
+    recipe: str = "f32",
+    context_length: int = 512,
+    layers: int = 2,
+    heads: int = 4,
+    kv_heads: int = 2,
+    seed: int = 0,
+    name: str = "tiny",
+) -> Path:
+    """Export a tiny model to the new directory `out` and return it. hidden 64, vocabulary 277."""
+    with tempfile.TemporaryDirectory() as directory:
+        checkpoint = make_tiny_checkpoint(
+            Path(directory), context_length=context_length, layers=layers, heads=heads, kv_heads=kv_heads, seed=seed
+        )
+        export(open_hf(checkpoint), out, dataclasses.replace(RECIPES[recipe], block=32), name=name)
+    return out
+
+
+def make_tiny_checkpoint(
+    directory: Path,
+    *,
+    context_length: int = 512,
+    layers: int = 2,
+    heads: int = 4,
+    kv_heads: int = 2,
+    seed: int = 0,
+    tied: bool = False,
+    biases: bool = False,
+) -> Path:
+    """Write a checkpoint in Hugging Face's format into an existing directory and return it."""
+    tokenizer = make_tokenizer()
+    vocab, head_width = tokenizer.get_vocab_size(), _HIDDEN // heads
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_act": "silu",
+        "hidden_size": _HIDDEN,
+        "intermediate_size": _FEED_FORWARD,
+        "max_position_embeddings": context_length,
+        "num_attention_heads": heads,
+        "num_hidden_layers": layers,
+        "num_key_value_heads": kv_heads,
+        "head_dim": head_width,
+        "rms_norm_eps": 1e-5,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        "tie_word_embeddings": tied,
+        "vocab_size": vocab,
+        "eos_token_id": tokenizer.token_to_id(END_TOKEN),
+        "attention_bias": biases,
+        "mlp_bias": biases,
+    }
+    settings = {"bos_token": None, "eos_token": END_TOKEN, "chat_template": CHAT_TEMPLATE}
+    tensors = _tensors(np.random.default_rng(seed), tokenizer, layers, kv_heads * head_width, tied=tied, biases=biases)
+    save_file(tensors, directory / "model.safetensors")
+    (directory / "config.json").write_text(json.dumps(config, indent=1))
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    tokenizer.save(str(directory / "tokenizer.json"))
+    return directory
+
+
+def make_tokenizer() -> Tokenizer:
+    """Byte-level BPE: 256 bytes, a few merges, and three control tokens."""
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {text: index for index, text in enumerate((*SPECIAL_TOKENS, *characters, *_MERGED))}
+    merges = [_halves(text, vocab) for text in _MERGED]
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL_TOKENS])
+    return tokenizer
+
+
+def _halves(text: str, vocab: dict[str, int]) -> tuple[str, str]:
+    return next(
+        (text[:cut], text[cut:]) for cut in range(len(text) - 1, 0, -1) if text[:cut] in vocab and text[cut:] in vocab
+    )
+
+
+def _tensors(
+    random: np.random.Generator, tokenizer: Tokenizer, layers: int, kv_width: int, *, tied: bool, biases: bool
+) -> dict[str, Float32]:
+    """Random weights whose attention and feed-forward outweigh the token itself, so that the text does not settle."""
+    shapes = {
+        "self_attn.q_proj": (_HIDDEN, _HIDDEN),
+        "self_attn.k_proj": (kv_width, _HIDDEN),
+        "self_attn.v_proj": (kv_width, _HIDDEN),
+        "self_attn.o_proj": (_HIDDEN, _HIDDEN),
+        "mlp.gate_proj": (_FEED_FORWARD, _HIDDEN),
+        "mlp.up_proj": (_FEED_FORWARD, _HIDDEN),
+        "mlp.down_proj": (_HIDDEN, _FEED_FORWARD),
+    }
+
+    def normal(*shape: int, scale: float) -> Float32:
+        return random.standard_normal(shape, dtype=np.float32) * np.float32(scale)
+
+    vocab = tokenizer.get_vocab_size()
+    tensors = {
+        "model.embed_tokens.weight": normal(vocab, _HIDDEN, scale=1.0),
+        "model.norm.weight": 1 + normal(_HIDDEN, scale=0.1),
+    }
+    for layer in range(layers):
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            tensors[f"model.layers.{layer}.{norm}.weight"] = 1 + normal(_HIDDEN, scale=0.1)
+        for part, shape in shapes.items():
+            tensors[f"model.layers.{layer}.{part}.weight"] = normal(*shape, scale=2.0 * shape[1] ** -0.5)
+            if biases:
+                tensors[f"model.layers.{layer}.{part}.bias"] = normal(shape[0], scale=0.2)
+    if not tied:
+        # Rows of zeros give control tokens and unprintable bytes the logit 0, far below the best of the others.
+        is_printable = np.array([_is_printable(tokenizer, token_id) for token_id in range(vocab)], dtype=np.float32)
+        tensors["lm_head.weight"] = normal(vocab, _HIDDEN, scale=4.0 * _HIDDEN**-0.5) * is_printable[:, None]
+    return tensors
+
+
+def _is_printable(tokenizer: Tokenizer, token_id: int) -> bool:
+    text = tokenizer.decode([token_id])
+    return text.isascii() and text.isprintable() and text != ""
