@@ -12,7 +12,7 @@ def _main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="inherited descriptor of the socketpair")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    from youtu_edge.engine.service import main  # noqa: PLC0415 - the heavy imports come after the arguments are checked
+    from youtu_edge.engine.service import main
 
     return main(arguments.fd)
 

@@ -64,8 +64,8 @@ class Vocabulary:
 class TextStream:
     """Text of one answer as it grows.
 
-        decoded text: [ emitted ................ | held back ]      held back = may be the start of a stop string
-        bytes:                                               [ 1..3 bytes of an unfinished character ]
+    decoded text: [ emitted ................ | held back ]      held back = may be the start of a stop string
+    bytes:                                               [ 1..3 bytes of an unfinished character ]
     """
 
     def __init__(self, vocabulary: Vocabulary, stop: list[str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """The memory budget: how many cache pages it leaves. Reads /proc and cgroup files; knows no model.
 
-    budget  =  front  +  engine at rest (weights, runtime)  +  activations of the largest step  +  cache pages
+budget  =  front  +  engine at rest (weights, runtime)  +  activations of the largest step  +  cache pages
 """
 
 from __future__ import annotations

@@ -38,7 +38,12 @@ class Prompter:
     """
 
     def __init__(
-        self, tokenizer: Any, template: str | None, *, bos_token_id: int | None = None, variables: dict[str, str] | None = None
+        self,
+        tokenizer: Any,
+        template: str | None,
+        *,
+        bos_token_id: int | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._bos = bos_token_id

@@ -8,7 +8,6 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Sequence as Seq
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,5 +132,3 @@ class Runner:
         value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
         self._values[name] = (array, value)  # the binding does not keep the memory alive
         self._binding.bind_ortvalue_input(name, value)
-
-

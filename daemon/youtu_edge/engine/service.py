@@ -130,9 +130,7 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     plan = _measure(config, runner)
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
-    scheduler = Scheduler(
-        pool, max_sequences=config.scheduler.max_sequences, step_tokens=config.scheduler.step_tokens
-    )
+    scheduler = Scheduler(pool, max_sequences=config.scheduler.max_sequences, step_tokens=config.scheduler.step_tokens)
     loop = Loop(
         runner, scheduler, prompter, Vocabulary(tokenizer), link.send, max_stall_s=config.scheduler.max_stall_ms / 1e3
     )

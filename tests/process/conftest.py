@@ -1,0 +1,62 @@
+"""Fixtures of the tests that run real processes: packages and daemons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon_process import Daemon
+from youtu_export.__main__ import main as youtu_export
+
+ROOT = Path(__file__).resolve().parents[2]
+GGUF = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A llama of random weights with a byte-level tokenizer and a context of 512 tokens."""
+    from tiny_model import make_tiny_package
+
+    return make_tiny_package(tmp_path_factory.mktemp("tiny") / "package", context_length=512)
+
+
+@pytest.fixture
+def daemon(tiny_package: Path, tmp_path: Path) -> Iterator[Daemon]:
+    """A ready daemon that serves the tiny model."""
+    with Daemon(tiny_package, tmp_path) as running:
+        running.wait_ready()
+        yield running
+
+
+def export_smollm2(recipe: str, directory: Path) -> Path:
+    """Export the real model, or skip where it is not there."""
+    if not GGUF.exists():
+        pytest.skip("models/SmolLM2-135M-Instruct.Q4_1.gguf is not there; ./scripts/quickstart fetches it")
+    out = directory / f"smollm2-{recipe}"
+    assert youtu_export(["gguf", str(GGUF), str(out), "--recipe", recipe]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def smollm2_q4(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M with the integer codes of its GGUF."""
+    return export_smollm2("q4", tmp_path_factory.mktemp("smollm2"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M dequantised to float32."""
+    return export_smollm2("f32", tmp_path_factory.mktemp("smollm2"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_reference() -> dict[str, object]:
+    """Reference figures computed with other software; see shared/models/README.md."""
+    path = SHARED / "data" / "smollm2_reference.json"
+    if not path.exists():
+        pytest.skip("the reference figures in ../shared are not there")
+    reference: dict[str, object] = json.loads(path.read_text())
+    return reference

@@ -1,0 +1,109 @@
+"""The whole daemon with a small model: two processes, HTTP, nothing mocked."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+from daemon_process import Daemon, Stream, chat
+
+
+def test_sixteen_streams_share_steps_and_answer_as_if_alone(daemon: Daemon) -> None:
+    """Every stream finishes, greedy answers equal the solo answers, and a step serves many of them."""
+    rng = random.Random(1)
+    bodies = [
+        chat("".join(rng.choice("abcdefgh ") for _ in range(rng.randrange(1, 150))), max_tokens=rng.randrange(60, 120))
+        for _ in range(16)
+    ]
+    alone = [daemon.post("/v1/chat/completions", body)[1]["choices"][0] for body in bodies]
+    before = daemon.metric("youtu_edge_engine_steps_total"), daemon.metric("youtu_edge_engine_sequence_steps_total")
+    streams = [Stream(daemon, body) for body in bodies]
+    for stream in streams:
+        stream.join(60)
+        assert not stream.error
+    assert [s.text for s in streams] == [a["message"]["content"] for a in alone]
+    assert [s.reason for s in streams] == [a["finish_reason"] for a in alone]
+    steps = daemon.metric("youtu_edge_engine_steps_total") - before[0]
+    assert (daemon.metric("youtu_edge_engine_sequence_steps_total") - before[1]) / steps > 8
+
+
+def test_streams_survive_two_kills_of_the_engine_without_gap_or_repeat(daemon: Daemon) -> None:
+    """Eight streams, greedy and sampled, end with the text that they would have had."""
+    bodies = [
+        chat(f"story number {index}", max_tokens=400, **({"temperature": 1.0, "seed": index} if index % 2 else {}))
+        for index in range(8)
+    ]
+    expected = [daemon.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"] for body in bodies]
+    streams = [Stream(daemon, body) for body in bodies]
+    pid = 0
+    for _ in range(2):
+        pid = daemon.wait_engine_pid(pid)
+        seen = [len(s.text) for s in streams]
+        deadline = time.monotonic() + 30
+        while all(len(s.text) <= n + 10 for s, n in zip(streams, seen, strict=True)) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.kill(pid, signal.SIGKILL)
+    for stream in streams:
+        stream.join(60)
+        assert not stream.error
+        assert stream.reason in {"stop", "length"}
+    assert [s.text for s in streams] == expected
+    assert all(s.usage["completion_tokens"] <= 400 for s in streams)
+
+
+def test_a_prefix_is_computed_once(daemon: Daemon) -> None:
+    """The second request with the same system prompt reports its tokens as cached."""
+    system = {"role": "system", "content": "rules " * 50}
+    for index, least in enumerate((0, 280)):
+        body = {"messages": [system, {"role": "user", "content": f"question {index}"}], "max_tokens": 4, "temperature": 0}
+        usage = daemon.post("/v1/chat/completions", body)[1]["usage"]
+        assert usage["prompt_tokens_details"]["cached_tokens"] >= least
+    assert usage["prompt_tokens_details"]["cached_tokens"] < usage["prompt_tokens"]
+
+
+def test_the_front_is_small_and_imports_no_model_library(daemon: Daemon) -> None:
+    """While serving it stays below 50 MB, without numpy, onnxruntime or tokenizers."""
+    streams = [Stream(daemon, chat("hello", max_tokens=200)) for _ in range(16)]
+    for stream in streams:
+        stream.join(60)
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    resident_kb = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+    maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
+    assert resident_kb <= 50 * 1024
+    assert not any(name in maps for name in ("numpy", "onnxruntime", "tokenizers"))
+
+
+def test_a_small_cache_serves_more_than_fits_at_once(tiny_package: Path, tmp_path: Path) -> None:
+    """With a cache for about two requests, eight of them preempt each other and all finish as they would alone."""
+    bodies = [chat(f"{index} " * 20, max_tokens=100, ignore_eos=None) for index in range(8)]
+    for body in bodies:
+        del body["ignore_eos"]
+    with Daemon(tiny_package, tmp_path, model__kv_cache_max_page=24, model__page_tokens=16) as small:
+        small.wait_ready()
+        alone = [small.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"] for body in bodies]
+        streams = [Stream(small, body) for body in bodies]
+        for stream in streams:
+            stream.join(90)
+        assert [s.text for s in streams] == alone
+        too_long = small.post("/v1/chat/completions", chat("x" * 500))
+        assert too_long[0] == 400
+        assert too_long[1]["error"]["code"] == "context_length_exceeded"
+
+
+def test_a_dropped_connection_stops_its_request(daemon: Daemon) -> None:
+    """The engine runs nothing a moment after the only client went away."""
+    events = daemon.stream(chat("long", max_tokens=450))
+    next(events)
+    next(events)
+    events.close()
+    deadline = time.monotonic() + 5
+    while daemon.metric("youtu_edge_requests_running") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    decoded = daemon.metric("youtu_edge_engine_decode_tokens_total")
+    assert daemon.metric("youtu_edge_requests_running") == 0
+    time.sleep(1.2)
+    assert daemon.metric("youtu_edge_engine_decode_tokens_total") == decoded
+    assert decoded < 445
