@@ -1,7 +1,7 @@
 """A tiny Llama with random weights, exported by the real exporter: the model of most engine and server tests.
 
-Its text is meaningless but deterministic for a seed, printable ASCII, and depends on every earlier token, so that a wrong page,
-slot or position shows as other tokens. It never ends by itself under greedy decoding.
+Its text is meaningless but deterministic for a seed, printable ASCII, and depends on every earlier token, so that a wrong
+page, slot or position shows as other tokens. It never ends by itself under greedy decoding.
 """
 
 from __future__ import annotations
@@ -29,26 +29,7 @@ CHAT_TEMPLATE = (
 )
 
 _HIDDEN, _FEED_FORWARD = 64, 128
-_MERGED = tuple("th the in an and er on re st en ing Ġt Ġthe Ġa Ġin Ġs Ġan Ġand".split())  # noqa: SIM905 -- shorter
-    "th",
-    "the",
-    "in",
-    "an",
-    "and",
-    "er",
-    "on",
-    "re",
-    "st",
-    "en",
-    "Ġt",
-    "Ġthe",
-    "Ġa",
-    "Ġin",
-    "Ġs",
-    "Ġan",
-    "Ġand",
-    "ing",
-)
+_MERGED = ("th", "the", "in", "an", "and", "er", "on", "re", "st", "en", "ing", "Ġt", "Ġthe", "Ġa", "Ġin", "Ġs", "Ġan")
 
 Float32 = npt.NDArray[np.float32]
 
@@ -64,7 +45,7 @@ def make_tiny_package(
     seed: int = 0,
     name: str = "tiny",
 ) -> Path:
-    """Export a tiny model to the new directory `out` and return it. hidden 64, vocabulary 277."""
+    """Export a tiny model to the new directory `out` and return it. hidden 64, vocabulary 276."""
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = make_tiny_checkpoint(
             Path(directory), context_length=context_length, layers=layers, heads=heads, kv_heads=kv_heads, seed=seed
@@ -128,9 +109,8 @@ def make_tokenizer() -> Tokenizer:
 
 
 def _halves(text: str, vocab: dict[str, int]) -> tuple[str, str]:
-    return next(
-        (text[:cut], text[cut:]) for cut in range(len(text) - 1, 0, -1) if text[:cut] in vocab and text[cut:] in vocab
-    )
+    cuts = [(text[:cut], text[cut:]) for cut in range(len(text) - 1, 0, -1)]
+    return next(halves for halves in cuts if halves[0] in vocab and halves[1] in vocab)
 
 
 def _tensors(
