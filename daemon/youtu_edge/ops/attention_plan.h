@@ -1,0 +1,30 @@
+// Cuts a PagedAttention call into tasks.
+//
+//   sequence 0  |----------- tile -----------|--- tile ---|      query tokens: as many as make kMaxTaskRows rows
+//                 split | split | split                          keys: only when there are too few tiles for
+//                                                                the threads; the partial results are merged
+//   A small call is one task per tile, without splits, on the calling thread.
+#pragma once
+
+#include <vector>
+
+#include "attention_inputs.h"
+
+namespace youtu {
+
+struct AttentionPlan {
+  struct Tile {
+    size_t first_task, splits;
+    size_t partial;          // offset in floats of the first split
+    size_t partial_stride;
+  };
+  std::vector<Tile> tiles;
+  std::vector<AttentionTask> tasks;   // task.partial is still null
+  size_t partial_floats = 0;
+  int task_rows = 0;                  // the most rows of any task
+  bool parallel = false;
+
+  void build(const AttentionCall&, const Ragged&, int threads);
+};
+
+}  // namespace youtu

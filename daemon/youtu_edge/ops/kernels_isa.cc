@@ -1,0 +1,10 @@
+// Compiled once per instruction set: CMake gives YOUTU_ISA (a namespace) and YOUTU_ISA_NAME.
+#include "attention_kernel.h"
+#include "small_kernels.h"
+
+namespace youtu::YOUTU_ISA {
+
+extern const Kernels table;
+const Kernels table = {YOUTU_ISA_NAME, store_token, attend, merge, swiglu, block_sums, block_min_add, headwise};
+
+}  // namespace youtu::YOUTU_ISA

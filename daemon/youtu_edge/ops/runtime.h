@@ -1,0 +1,80 @@
+// What an operator sees of ONNX Runtime: attributes, tensors, errors as exceptions, a parallel loop.
+#pragma once
+
+#include <array>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+
+#include "ort_abi.h"
+
+namespace youtu {
+
+// Ends a call with an OrtStatus that carries the message; thrown before anything was written.
+struct InvalidInput : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] void refuse(const std::string& message);
+
+// A view of one input; `data` is null when the input is absent.
+struct Tensor {
+  void* data = nullptr;
+  ElementType type = kUndefined;
+  size_t rank = 0;
+  std::array<int64_t, 4> shape{};
+
+  explicit operator bool() const { return data != nullptr; }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+// "[3, 64]", for error messages.
+std::string describe_shape(const Tensor& tensor);
+
+class Attributes {
+ public:
+  Attributes(const OrtApi* api, const OrtKernelInfo* info) : api_(api), info_(info) {}
+  int64_t integer(const char* name, int64_t fallback) const;
+  int64_t required_integer(const char* name) const;
+  float number(const char* name, float fallback) const;
+  std::string text(const char* name, const char* fallback) const;
+
+ private:
+  bool found(OrtStatus* status) const;
+  const OrtApi* api_;
+  const OrtKernelInfo* info_;
+};
+
+// One call of one kernel.
+class Context {
+ public:
+  Context(const OrtApi* api, OrtKernelContext* context);
+
+  // Refuses another element type or rank by the input's name; an absent optional input is an empty Tensor.
+  Tensor input(size_t index, const char* name, std::initializer_list<ElementType> types, size_t rank) const;
+  bool has_input(size_t index) const;
+  float* output(size_t index, std::initializer_list<int64_t> shape) const;
+
+  // Runs body(i) for i in [0, count) on the session's own threads; a count of 1 stays on this one.
+  // An exception in a body ends the call with that error.
+  template <class Body>
+  void parallel_for(size_t count, const Body& body) const {
+    parallel_for(count, [](const void* b, size_t i) { (*static_cast<const Body*>(b))(i); }, &body);
+  }
+
+ private:
+  void parallel_for(size_t count, void (*body)(const void*, size_t), const void* state) const;
+  const OrtValue* value(size_t index) const;
+  void check(OrtStatus* status) const;
+
+  const OrtApi* api_;
+  OrtKernelContext* context_;
+  size_t input_count_ = 0;
+};
+
+OrtStatus* make_status(const OrtApi* api, ErrorCode code, const std::string& message);
+
+}  // namespace youtu

@@ -1,0 +1,63 @@
+// Scratch memory that outlives a call, so that a decode step allocates nothing.
+//
+// Shared by every node of one operator: as many buffers exist as threads have ever worked at once,
+// not one per layer.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace youtu {
+
+class ScratchPool {
+  struct Buffer {
+    float* data = nullptr;
+    size_t floats = 0;
+    ~Buffer() { std::free(data); }
+  };
+
+ public:
+  // A buffer on loan; goes back when the lease ends.
+  class Lease {
+   public:
+    Lease(ScratchPool& pool, size_t floats) : pool_(pool), buffer_(pool.take()) {
+      if (buffer_->floats < floats) {
+        std::free(buffer_->data);
+        buffer_->floats = 0;
+        const size_t bytes = (floats * sizeof(float) + 63) / 64 * 64;
+        buffer_->data = static_cast<float*>(std::aligned_alloc(64, bytes));
+        if (buffer_->data == nullptr) throw std::bad_alloc();
+        buffer_->floats = floats;
+      }
+    }
+    ~Lease() { pool_.give(std::move(buffer_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    float* data() const { return buffer_->data; }
+
+   private:
+    ScratchPool& pool_;
+    std::unique_ptr<Buffer> buffer_;
+  };
+
+ private:
+  std::unique_ptr<Buffer> take() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (free_.empty()) return std::make_unique<Buffer>();
+    auto buffer = std::move(free_.back());
+    free_.pop_back();
+    return buffer;
+  }
+  void give(std::unique_ptr<Buffer> buffer) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back(std::move(buffer));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Buffer>> free_;
+};
+
+}  // namespace youtu
