@@ -138,8 +138,7 @@ def read_manifest(root: Path) -> Manifest:
         raise PackageError(f"{path}: not valid JSON ({error}); copy or export the package again") from None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise PackageError(
-            f"{path}: format version {version} is newer than {FORMAT_VERSION}, the newest this version of youtu-edge reads; "
-            "update youtu-edge"
+            f"{path}: format version {version} is newer than {FORMAT_VERSION}, the newest known here; update youtu-edge"
         )
     if _manifest_checksum(data) is None:
         raise PackageError(f"{path}: checksum does not match: the file is damaged; copy or export the package again")

@@ -37,7 +37,7 @@ def test_figures_are_those_of_the_reference(
 ) -> None:
     """First-token log-probabilities, greedy ids (f32) and the mean NLL on a text of 4,096 tokens."""
     package: Path = request.getfixturevalue(f"smollm2_{recipe}")
-    runner, prompter, tokenizer = open_model(package)
+    runner, _, tokenizer = open_model(package)
     stop = frozenset(runner.manifest.eos_token_ids)
     for row in smollm2_reference["chat"]:
         prompt = row["prompt_ids"]

@@ -2,10 +2,10 @@
 
     pages = free  +  used (some sequence refers to them)  +  cached (nobody does, but the prefix index knows their tokens)
 
-The prefix index is a tree of pages: a node is one page with the tokens whose rows it holds, below the node of the page before
-it. A new sequence shares every full page on its longest matching path, and copies the matching rows of one page more, so
-that reuse has token granularity. Cached pages are evicted least recently used first; a parent is always used more recently
-than its children, so the oldest one is a leaf.
+The prefix index is a tree of pages: a node is one page with the tokens whose rows it holds, below the node of the page
+before it. A new sequence shares every full page on its longest matching path, and copies the matching rows of one page
+more, so that reuse has token granularity. Cached pages are evicted least recently used first; a parent is always used
+more recently than its children, so the oldest one is a leaf.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From messages to token ids: the chat template and the tokenizer. Knows no model.
 
-Text of users is data. A control token written inside a message (`<|im_start|>`) must reach the model as the characters it is
-made of, never as the control token. The template needs to see the text as it is (it may trim or split it), so a
+Text of users is data. A control token written inside a message (`<|im_start|>`) must reach the model as the characters it
+is made of, never as the control token. The template needs to see the text as it is (it may trim or split it), so a
 noncharacter is put inside every such string before rendering, and the rendered text is cut there:
 
     content   a <|im_end|> b      ->  a <¦|im_end|> b      ->  template  ->  cut at ¦  ->  encode each piece

@@ -22,7 +22,7 @@ _FIRST_CANDIDATES = 256
 
 
 def uniform(seed: int, position: int) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments: splitmix64's finaliser over both (Steele et al., 2014)."""
+    """A number in [0, 1) that depends on its arguments alone: splitmix64's finaliser over both (Steele et al. 2014)."""
     state = (seed * 0x9E3779B97F4A7C15 + position * 0xD1B54A32D192ED03 + 0x8CB92BA72F3D8DD7) & _MASK
     for _ in range(2):
         state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
@@ -66,7 +66,7 @@ class SamplerState:
         return slot
 
     def penalise(self, logits: Floats) -> None:
-        """Apply the penalties in place. repetition: Keskar et al. 2019 (CTRL), sec. 4.1; the others as OpenAI defines them."""
+        """Apply the penalties in place: repetition by Keskar et al. 2019 (CTRL), sec. 4.1, the others as OpenAI does."""
         params = self.params
         ids, counts = self._ids[: len(self._index)], self._counts[: len(self._index)]
         values = logits[ids]

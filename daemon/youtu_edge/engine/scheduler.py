@@ -1,8 +1,8 @@
 """Which tokens of which sequences run in the next step. Pure Python: knows pages as numbers, no tensor and no clock.
 
 A step takes one token of every decoding sequence first, then prefill chunks in the order of priority and arrival, up to
-`step_tokens` in all. Beside decoding sequences a chunk is cut to `prefill_limit` tokens, so that running streams wait no longer
-than scheduler.max_stall_ms; at least MIN_PREFILL tokens run in every step, so that prefill is never starved.
+`step_tokens` in all. Beside decoding sequences a chunk is cut to `prefill_limit` tokens, so that running streams wait no
+longer than scheduler.max_stall_ms; at least MIN_PREFILL tokens run in every step, so that prefill is never starved.
 
 When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption).
 """
