@@ -54,6 +54,10 @@ class Checkpoint:
         self.taken.add(name)
         return tensor
 
+    def ignore(self, name: str) -> None:
+        """Leave a tensor out that the model is known not to use."""
+        self.tensors.pop(name, None)
+
     def refuse_untaken(self) -> None:
         """Raise for the first tensor that the graph does not use: the model is not the one we think it is."""
         for name, tensor in self.tensors.items():
@@ -65,4 +69,5 @@ class Checkpoint:
 def sampling_defaults(values: dict[str, Any]) -> dict[str, float]:
     """The known sampling parameters among `values`, for generation.json."""
     known = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
-    return {key: values[key] for key in known if isinstance(values.get(key), int | float)}
+    found = {key: values.get(key) for key in known}
+    return {key: value for key, value in found.items() if isinstance(value, int | float) and not isinstance(value, bool)}

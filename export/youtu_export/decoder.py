@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from youtu_edge.package import CacheGeometry
 
+from youtu_edge.package import CacheGeometry
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
 from youtu_export.matrix_nodes import MatrixNodes, StoredTable
@@ -115,6 +115,8 @@ class Decoder:
 
     def head(self, x: str, table: str, head: str) -> str:
         """Logits [R, vocab] of x [R, hidden]."""
+        if self.spec.tied_head:
+            self.checkpoint.ignore(f"{head}.weight")  # some checkpoints store the table twice
         if self.spec.tied_head and self._table is not None:
             return self.matrices.tied_head("/lm_head", x, self._table)
         name = table if self.spec.tied_head else head

@@ -36,7 +36,8 @@ _CONFIG_KEYS = {
     "vocab_size": "vocab_size",
 }
 _CHECKED_KEYS = ("attention.value_length", "rope.dimension_count")
-_INERT_KEYS = ("rope.scaling.original_context_length", "rope.scaling.finetuned", "attention.causal")
+_INERT_KEYS = ("attention.causal",)
+_INERT_SCALING_KEYS = ("original_context_length", "orig_ctx_len", "finetuned")
 
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -84,13 +85,27 @@ def _config_values(file: GgufFile, architecture: str) -> dict[str, Any]:
             values[_CONFIG_KEYS[key]] = value
         elif not key.startswith("rope.scaling.") and key not in (*_CHECKED_KEYS, *_INERT_KEYS):
             values[prefix + key] = value
-    scaling = found.get("rope.scaling.type", "none")
-    if scaling != "none":
-        values["rope_scaling"] = {"rope_type": scaling, "factor": found.get("rope.scaling.factor")}
-    head_width = values.get("head_dim") or found.get("embedding_length", 0) // (found.get("attention.head_count") or 1)
+    scaling = _rope_scaling(found)
+    if scaling:
+        values["rope_scaling"] = scaling
+    hidden, heads, head_width = found.get("embedding_length"), found.get("attention.head_count"), values.get("head_dim")
+    if head_width is None and isinstance(hidden, int) and isinstance(heads, int) and heads > 0:
+        head_width = hidden // heads
     for key in _CHECKED_KEYS:
         if found.get(key, head_width) != head_width:
             raise ExportError(f"{file.path}: {prefix}{key}: {found[key]} instead of the head's width {head_width}")
+    return values
+
+
+def _rope_scaling(found: dict[str, Any]) -> dict[str, Any]:
+    """rope.scaling.* as Hugging Face's rope_scaling; empty when frequencies are not scaled."""
+    prefix = "rope.scaling."
+    scaling = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
+    values = {key: value for key, value in scaling.items() if key not in _INERT_SCALING_KEYS and value != 1}
+    # A factor without a type means linear.
+    kind = values.pop("type", "linear" if "factor" in values else "none")
+    if kind != "none":
+        values["rope_type"] = kind
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from youtu_export.errors import ExportError
 from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
 from youtu_export.packed_matrix import PackedMatrix, pack, stack
 from youtu_export.recipes import Recipe
-from youtu_export.stored_tensor import StoredTensor
+from youtu_export.stored_tensor import Float32, StoredTensor
 from youtu_export.weights_file import Extent
 
 _FLOAT32 = np.dtype(np.float32)
@@ -22,11 +23,14 @@ _INT8_ACTIVATIONS = 4
 
 @dataclass(frozen=True)
 class StoredTable:
-    """A packed token table whose bytes an output head may share."""
+    """A packed token table in weights.bin, whose bytes an output head may share. Holds no array."""
 
-    matrix: PackedMatrix
+    bits: int
+    block: int
     codes: Extent
+    codes_shape: tuple[int, ...]
     scales: Extent
+    scales_shape: tuple[int, ...]
 
 
 class MatrixNodes:
@@ -43,8 +47,8 @@ class MatrixNodes:
         """
         bits = bits or self._recipe.matrix_bits
         if bits is None:
-            weight = np.concatenate([tensor.values() for tensor in tensors]).T
-            return self._graph.node("MatMul", [x, self._graph.weight(f"{path}/weight", weight)], f"{path}/MatMul")
+            weight = self._graph.weight(f"{path}/weight", _side_by_side(tensors))
+            return self._graph.node("MatMul", [x, weight], f"{path}/MatMul")
         matrices = [self._pack(tensor, bits, self._recipe.kept_kinds) for tensor in tensors]
         if len({matrix.scheme for matrix in matrices}) == 1:
             return self._packed_linear(path, x, stack(matrices))
@@ -58,7 +62,10 @@ class MatrixNodes:
             return self._graph.node("Gather", [weight, ids], f"{path}/Gather", axis=0), None
         # A table cannot have minimums: GatherBlockQuantized knows none. Eight bits hold 4-bit codes well enough.
         matrix = self._pack(tensor, self._recipe.table_bits, self._recipe.kept_kinds - {"Q4_1"})
-        stored = StoredTable(matrix, self._graph.store(matrix.codes), self._graph.store(matrix.scales))
+        stored = StoredTable(
+            matrix.bits, matrix.block, self._graph.store(matrix.codes), matrix.codes.shape,
+            self._graph.store(matrix.scales), matrix.scales.shape,
+        )  # fmt: skip
         rows = matrix.codes.shape[0]
         codes = self._graph.shared_weight(f"{path}/weight", stored.codes, _UINT8, (rows, matrix.codes[0].size))
         scales = self._graph.shared_weight(f"{path}/scales", stored.scales, _FLOAT32, matrix.scales.shape)
@@ -70,11 +77,10 @@ class MatrixNodes:
 
     def tied_head(self, path: str, x: str, table: StoredTable) -> str:
         """x [R, K] times a token table, whose bytes are not stored again: [R, vocab]."""
-        matrix = table.matrix
         # Two initializers at one offset: a Reshape between one and the other would be folded into a second copy.
-        codes = self._graph.shared_weight(f"{path}/weight", table.codes, _UINT8, matrix.codes.shape)
-        scales = self._graph.shared_weight(f"{path}/scales", table.scales, _FLOAT32, matrix.scales.shape)
-        return self._matmul_nbits(path, x, matrix, [codes, scales])
+        codes = self._graph.shared_weight(f"{path}/weight", table.codes, _UINT8, table.codes_shape)
+        scales = self._graph.shared_weight(f"{path}/scales", table.scales, _FLOAT32, table.scales_shape)
+        return self._matmul_nbits(path, x, table.codes_shape, table.bits, table.block, [codes, scales])
 
     def _pack(self, tensor: StoredTensor, bits: int, kept_kinds: frozenset[str]) -> PackedMatrix:
         try:
@@ -86,7 +92,7 @@ class MatrixNodes:
         weights = [self._graph.weight(f"{path}/weight", matrix.codes), self._graph.weight(f"{path}/scales", matrix.scales)]
         if matrix.zero_points is not None:
             weights.append(self._graph.weight(f"{path}/zero_points", matrix.zero_points))
-        y = self._matmul_nbits(path, x, matrix, weights)
+        y = self._matmul_nbits(path, x, matrix.codes.shape, matrix.bits, matrix.block, weights)
         if matrix.mins is None:
             return y
         mins = self._graph.weight(f"{path}/mins", matrix.mins)
@@ -94,9 +100,20 @@ class MatrixNodes:
             "BlockMinAdd", [x, y, mins], f"{path}/BlockMinAdd", domain=YOUTU_EDGE, block_size=matrix.block
         )
 
-    def _matmul_nbits(self, path: str, x: str, matrix: PackedMatrix, weights: list[str]) -> str:
-        rows, blocks, _ = matrix.codes.shape
+    def _matmul_nbits(
+        self, path: str, x: str, codes_shape: tuple[int, ...], bits: int, block: int, weights: list[str]
+    ) -> str:
+        rows, blocks, _ = codes_shape
         return self._graph.node(
             "MatMulNBits", [x, *weights], f"{path}/MatMul", domain=MICROSOFT,
-            K=blocks * matrix.block, N=rows, bits=matrix.bits, block_size=matrix.block, accuracy_level=_INT8_ACTIVATIONS,
+            K=blocks * block, N=rows, bits=bits, block_size=block, accuracy_level=_INT8_ACTIVATIONS,
         )  # fmt: skip
+
+
+def _side_by_side(tensors: Sequence[StoredTensor]) -> Float32:
+    """The transposes of matrices [N_i, K] next to each other: float32 [K, sum N_i]."""
+    widths = [tensor.shape[0] for tensor in tensors]
+    weight = np.empty((tensors[0].shape[1], sum(widths)), np.float32)
+    for tensor, end in zip(tensors, itertools.accumulate(widths), strict=True):
+        weight[:, end - tensor.shape[0] : end] = tensor.values().T
+    return weight

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from youtu_edge.package import MANIFEST
-
 from youtu_export.errors import ExportError
 
 
@@ -53,7 +52,7 @@ def _replace(new: Path, out: Path) -> None:
         out.rename(old)
         try:
             new.rename(out)
-        except OSError:
+        except BaseException:
             old.rename(out)
             raise
     finally:

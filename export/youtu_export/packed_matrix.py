@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from youtu_export.stored_tensor import Float32, StoredTensor
+from youtu_export.stored_tensor import CHUNK_VALUES, Float32, StoredTensor
 
 Bytes = npt.NDArray[np.uint8]
 Float16 = npt.NDArray[np.float16]
 
 GGML_BLOCK = 32
-_CHUNK_VALUES = 4 * 1024 * 1024
-"""Values rounded at once: 16 MB of float32, so that memory does not grow with the matrix."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def pack(tensor: StoredTensor, bits: int, block: int, kept_kinds: frozenset[str]
     Raises ValueError when its rows do not divide into blocks.
     """
     rows, columns = tensor.shape
-    step = max(1, _CHUNK_VALUES // columns)
+    step = max(1, CHUNK_VALUES // columns)
     block = fitting_block(columns, block)
     parts = []
     for begin in range(0, rows, step):

@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
+CHUNK_VALUES = 4 * 1024 * 1024
+"""Values converted at once: 16 MB of float32, so that scratch memory does not grow with the tensor."""
+
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
@@ -61,8 +64,13 @@ class StoredTensor:
         return values.reshape(end - begin, *self.shape[1:])
 
     def values(self) -> Float32:
-        """The whole tensor, float32. For small ones."""
-        return self.rows(0, self.shape[0])
+        """The whole tensor, float32."""
+        values = np.empty(self.shape, np.float32)
+        step = max(1, CHUNK_VALUES // max(1, math.prod(self.shape[1:])))
+        for begin in range(0, self.shape[0], step):
+            end = min(self.shape[0], begin + step)
+            values[begin:end] = self.rows(begin, end)
+        return values
 
     def _dequantize(self, raw: Bytes) -> Float32:
         try:
