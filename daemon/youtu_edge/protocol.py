@@ -7,8 +7,8 @@ One frame on the socketpair is
 where a message is a map that carries its type in the key "t".
 
 Front -> engine: `Start` once, then `Submit`, `Cancel`, `Shutdown`. Engine -> front: `Ready` once, then `Accepted` or
-`Failed` for every `Submit` as soon as it is tokenised, `StepFrame` after every step, `Heartbeat` from the step loop while idle,
-`Fatal` before an exit on purpose. Every `Submit` is answered by exactly one `Finished` (inside a `StepFrame`) or one
+`Failed` for every `Submit` as soon as it is tokenised, `StepFrame` after every step, `Heartbeat` from the step loop while
+idle, `Fatal` before an exit on purpose. Every `Submit` is answered by exactly one `Finished` (inside a `StepFrame`) or one
 `Failed`; a cancelled request ends with finish_reason "cancelled".
 """
 

@@ -100,10 +100,10 @@ def test_a_dropped_connection_stops_its_request(daemon: Daemon) -> None:
     next(events)
     events.close()
     deadline = time.monotonic() + 5
-    while daemon.metric("youtu_edge_requests_running") and time.monotonic() < deadline:
+    while daemon.metric("youtu_edge_sequences_running") and time.monotonic() < deadline:
         time.sleep(0.02)
     decoded = daemon.metric("youtu_edge_engine_decode_tokens_total")
-    assert daemon.metric("youtu_edge_requests_running") == 0
+    assert daemon.metric("youtu_edge_sequences_running") == 0
     time.sleep(1.2)
     assert daemon.metric("youtu_edge_engine_decode_tokens_total") == decoded
     assert decoded < 445

@@ -89,6 +89,7 @@ class Loop:
         if sequence := self._sequences.get(request_id):
             frame = StepFrame()
             self._end(sequence, "cancelled", frame)
+            frame.stats = self.stats()
             self._send(frame)
 
     def step(self) -> None:
