@@ -21,9 +21,9 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the daemon")
-    serve.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists, else the defaults)")
+    serve.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
     serve.add_argument(
-        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key of the file; may be repeated"
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
     )
 
     chat = commands.add_parser("chat", help="talk to a running daemon in the terminal")

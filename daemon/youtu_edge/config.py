@@ -113,7 +113,7 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:iB)?", re.ASCII)
 def parse_bytes(text: str) -> int:
     """Bytes of a size such as "1500M", "2G" or "512MiB"; units are powers of 1024, as in systemd. Raises ValueError."""
     found = _SIZE.fullmatch(text.strip())
-    if not found or text.strip().endswith("iB") and not found.group(2):
+    if not found or (text.strip().endswith("iB") and not found.group(2)):
         raise ValueError(f"{text!r} is not a size; write a number with K, M, G or T (powers of 1024), such as 1500M")
     size = int(float(found.group(1)) * _UNITS[found.group(2)]) if len(found.group(1)) < 20 else 2**63
     if not 0 < size < 2**63:

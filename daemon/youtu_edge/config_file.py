@@ -19,7 +19,14 @@ from youtu_edge.config import Config, parse_bytes, parse_restart_rate
 from youtu_edge.errors import ConfigError
 
 _EMPTY_TAG = "tag:yaml.org,2002:null"
-_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "array": "a list", "bool": "true or false", "null": "nothing"}
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "bool": "true or false",
+    "null": "nothing",
+}
 
 
 def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Config:
@@ -140,7 +147,7 @@ def _compose(data: bytes) -> yaml.Node | None:
     try:
         return loader.get_single_node()
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]  # the stubs leave it bare
+        loader.dispose()
 
 
 def _value(node: yaml.Node) -> Any:
@@ -153,9 +160,9 @@ def _value(node: yaml.Node) -> Any:
         raise ValueError("must be a plain value, not a group of keys")
     loader = yaml.SafeLoader("")
     try:
-        value = loader.construct_object(node)  # type: ignore[no-untyped-call]
+        value = loader.construct_object(node)
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must be a finite number")
     return value

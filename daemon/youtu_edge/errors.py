@@ -172,7 +172,8 @@ REQUEST_ERRORS: dict[str, type[YoutuEdgeError]] = {
         ContextLengthError,
         ModelNotFoundError,
         UnavailableError,
+        EngineGaveUpError,
         InternalError,
     )
 }
-"""Errors that may cross the socketpair, by code."""
+"""Errors that may end a request that was submitted, by code."""

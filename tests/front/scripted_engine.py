@@ -20,6 +20,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 
 from youtu_edge.protocol import (
     TO_ENGINE,
@@ -30,6 +31,7 @@ from youtu_edge.protocol import (
     Failed,
     Fatal,
     Finished,
+    FinishReason,
     FrameReader,
     FromEngine,
     Heartbeat,
@@ -50,6 +52,8 @@ class ScriptedEngine:
         self.running: dict[str, Submit] = {}
         self.stats = EngineStats(pages_total=8)
         self.heartbeat_at = 0.0
+        self.resumed: set[str] = set()
+        self.acts: list[Callable[[], object]] = []
 
     def send(self, message: FromEngine) -> None:
         self.socket.sendall(encode_frame(message))
@@ -87,32 +91,34 @@ class ScriptedEngine:
             os.kill(os.getpid(), signal.SIGKILL)
         text = text_of(submit)
         if "long" in text.split():
-            self.send(Failed(submit.id, "context_length_exceeded", "the prompt has 9000 tokens, the context 4096", "messages"))
+            self.send(Failed(submit.id, "context_length_exceeded", "9000 tokens do not fit into 4096", "messages"))
             return
         self.send(Accepted(submit.id, len(text)))
         self.running[submit.id] = submit
+        if submit.sent_tokens:
+            self.resumed.add(submit.id)
 
     def step(self) -> None:
         frame = StepFrame()
         torn = False
+        if any("slow" in text_of(submit).split() for submit in self.running.values()):
+            time.sleep(0.02)
         for submit in list(self.running.values()):
             text = text_of(submit)
             if "quiet" in text.split():
                 continue
-            if "slow" in text.split():
-                time.sleep(0.02)
             done = len(submit.sent_tokens)
             answer = answer_to(submit)
             if done < len(answer):
                 submit.sent_tokens.append(ord(answer[done]))
                 frame.deltas.append(Delta(submit.id, [ord(answer[done])], answer[done]))
                 done += 1
-                torn |= f"torn@{done}" in text.split()
+                torn |= f"torn@{done}" in text.split() and submit.id not in self.resumed
             if done >= len(answer):
                 del self.running[submit.id]
-                reason = "length" if done == submit.max_new_tokens else "stop"
+                reason: FinishReason = "length" if done == submit.max_new_tokens else "stop"
                 frame.finished.append(Finished(submit.id, reason, len(text), 3, done))
-            self.obey(submit.id, text, frame, done)
+            self.obey(text, done)
         self.stats.steps += 1
         self.stats.sequence_steps += len(frame.deltas)
         self.stats.step_seconds += 0.002
@@ -123,11 +129,11 @@ class ScriptedEngine:
             self.socket.sendall(data[: len(data) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
         self.socket.sendall(data)
-        for act in getattr(self, "acts", []):
+        for act in self.acts:
             act()
-        self.acts: list[object] = []
+        self.acts = []
 
-    def obey(self, request_id: str, text: str, frame: StepFrame, done: int) -> None:
+    def obey(self, text: str, done: int) -> None:
         if f"die@{done}" in text.split():
             self.acts = [lambda: os.kill(os.getpid(), signal.SIGKILL)]
         if f"hang@{done}" in text.split():
@@ -165,9 +171,6 @@ if __name__ == "__main__":
     parser.add_argument("--die-on-submit", action="store_true")
     try:
         engine = ScriptedEngine(parser.parse_args())
-        while not engine.stats.steps and not engine.running:
-            engine.receive(None)  # type: ignore[arg-type]  # Start
-            break
         engine.run()
     except (BrokenPipeError, ConnectionResetError):
         raise SystemExit(0) from None

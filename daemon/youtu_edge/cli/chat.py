@@ -96,7 +96,8 @@ class Conversation:
                 raise YoutuEdgeError(_message(answer))
             yield answer
         except (OSError, http.client.HTTPException) as error:
-            raise UnavailableError(f"no answer from {self._url}: {error or type(error).__name__}; is the daemon running?") from None
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(f"no answer from {self._url}: {reason}; is the daemon running?") from None
         finally:
             connection.close()
 

@@ -47,7 +47,8 @@ def verify(directory: str) -> int:
 
 
 def _report_progress(done: int, total: int) -> None:
-    print(f"\rverified {_size(done)} of {_size(total)} ({100 * done // max(total, 1)} %)", end="", file=sys.stderr, flush=True)
+    percent = 100 * done // max(total, 1)
+    print(f"\rverified {_size(done)} of {_size(total)} ({percent} %)", end="", file=sys.stderr, flush=True)
 
 
 def _size(count: int) -> str:

@@ -1,1 +1,1 @@
-"""The front process: HTTP, admission and supervision of the engine. Imports neither numpy nor ONNX Runtime nor a tokenizer."""
+"""The front process: HTTP, admission and supervision of the engine. Imports no numpy, ONNX Runtime or tokenizer."""

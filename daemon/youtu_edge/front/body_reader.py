@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from youtu_edge.errors import BodyTooLargeError
+from youtu_edge.front.error_body import error_response
 
 
 class BodyReader:
@@ -24,7 +25,10 @@ class BodyReader:
 
     async def expect(self, request: web.Request) -> web.StreamResponse | None:
         """Answer "Expect: 100-continue": only a body that will be read may be sent."""
-        self._check(request.content_length or 0)
+        try:
+            self._check(request.content_length or 0)
+        except BodyTooLargeError as error:  # the middlewares do not see what happens this early
+            return error_response(error)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None

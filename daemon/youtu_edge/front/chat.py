@@ -41,8 +41,8 @@ class ServedModel(msgspec.Struct, frozen=True):
 class Writer(Protocol):
     """A dialect's documents of a streamed answer."""
 
-    last: str | None
-
+    @property
+    def last(self) -> str | None: ...  # noqa: D102 (see openai.ChunkWriter)
     def start(self) -> list[dict[str, Any]]: ...  # noqa: D102 (see openai.ChunkWriter)
     def text(self, text: str) -> list[dict[str, Any]]: ...  # noqa: D102
     def end(self, finished: Finished) -> list[dict[str, Any]]: ...  # noqa: D102

@@ -1,7 +1,7 @@
 """One engine process and the socketpair to it. Knows frames and process ends; knows nothing of requests or restarts.
 
-    front  ── encode_frame ──>  socketpair  ──>  engine (--fd N)
-           <── FrameReader ───                       EOF = the engine is dead
+front  ── encode_frame ──>  socketpair  ──>  engine (--fd N)
+       <── FrameReader ───                       EOF = the engine is dead
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from youtu_edge.log import line
-from youtu_edge.protocol import FROM_ENGINE, FramingError, FrameReader, FromEngine, ToEngine, encode_frame
+from youtu_edge.protocol import FROM_ENGINE, FrameReader, FramingError, FromEngine, ToEngine, encode_frame
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], N
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     try:
-        process = subprocess.Popen(  # noqa: S603, ASYNC220 (our own engine; spawning takes about a millisecond)
+        process = subprocess.Popen(  # noqa: ASYNC220 (spawning takes about a millisecond)
             [*argv, "--fd", str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
         )
     except OSError:

@@ -13,7 +13,8 @@ _BACKLOG = 128
 def open_listener(host: str, port: int) -> socket.socket:
     """A listening TCP socket. Raises PortInUseError, or ConfigError for an address that is not ours or not allowed."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"service.host {host!r} cannot be resolved: {error}") from None
     listener = socket.socket(family, kind, protocol)

@@ -36,7 +36,7 @@ class Metrics:
     """The counters of the front; the engine's are read from `counters` when somebody asks."""
 
     def __init__(self, counters: EngineCounters, gauges: Callable[[], dict[str, tuple[str, float]]]) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it bare
         self._registry = CollectorRegistry()
         self._registry.register(_EngineCollector(counters, gauges))
         self._requests = self._counter("requests", "Finished requests by outcome", ["outcome"])
@@ -94,7 +94,7 @@ class _EngineCollector(Collector):
             yield GaugeMetricFamily(f"youtu_edge_{name}", text, value=getattr(total, field))
         overhead = self._counters.step_overhead_seconds
         yield GaugeMetricFamily("youtu_edge_mean_batch", "Sequences per step, on average", value=self._counters.mean_batch)
-        yield GaugeMetricFamily("youtu_edge_step_overhead_seconds", "Mean time of a step outside ONNX Runtime", value=overhead)
+        yield GaugeMetricFamily("youtu_edge_step_overhead_seconds", "Mean step time outside ONNX Runtime", value=overhead)
         for name, (text, value) in self._gauges().items():
             yield GaugeMetricFamily(f"youtu_edge_{name}", text, value=value)
 

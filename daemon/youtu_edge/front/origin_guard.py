@@ -34,7 +34,9 @@ class OriginGuard:
         if host is not None and not self._is_ours(_host_name(host)):
             raise ForbiddenError(f"host {host[:100]!r} is not served here; add it to service.allowed_hosts if it should be")
         if origin is not None and (host is None or urlsplit(origin).netloc.lower() != host.lower()):
-            raise ForbiddenError(f"requests from the site {origin[:100]!r} are refused; only pages of this daemon may call it")
+            raise ForbiddenError(
+                f"requests from the site {origin[:100]!r} are refused; only its own pages may call a daemon"
+            )
 
     def _is_ours(self, name: str) -> bool:
         if name in self._names:

@@ -41,7 +41,7 @@ def answer(text: str, finished: Finished) -> dict[str, Any]:
 class PlainWriter:
     """The documents of a streamed answer: any number of `text`, one `end`."""
 
-    last = None
+    last: str | None = None
 
     def start(self) -> list[dict[str, Any]]:
         """Nothing precedes the text."""

@@ -19,7 +19,7 @@ class RestartBudget:
         self._taken: deque[float] = deque()
 
     def take(self) -> float | None:
-        """Seconds to wait before the restart that is taken now, doubling within the period; None when there is none left."""
+        """Seconds to wait before the restart that is taken now, doubling within the period; None if none is left."""
         now = self._clock()
         while self._taken and now - self._taken[0] >= self._period_s:
             self._taken.popleft()

@@ -71,7 +71,9 @@ class Service:
         chat = ChatHandlers(self._config, self._admission, bodies, lambda: self._model)
         app = make_app(self._config, chat, self._status, bodies, self._metrics.refused)
         # Cancelling the handler of a client that left is what cancels its request.
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
+        )
         await runner.setup()
         await web.SockSite(runner, listener).start()
         print(f"listening on {url(listener)}", flush=True)  # noqa: T201 (scripts read the port from here)
@@ -108,7 +110,7 @@ class Service:
         log.info(line("draining", unfinished=len(self._sessions), drain_s=self._config.service.drain_s))
         self._notify.status("finishing the running requests")
         end = time.monotonic() + self._config.service.drain_s
-        while len(self._sessions) and time.monotonic() < end and not self._hurry.is_set() and not engine.done():
+        while len(self._sessions) and time.monotonic() < end and not self._hurry.is_set() and not engine.done():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         self._sessions.fail_all(UnavailableError.code, "the daemon is stopping; send the request again")
         await asyncio.sleep(0.05)  # the handlers write their last events

@@ -105,7 +105,7 @@ class StatusHandlers:
         name = model.name if model else "no model yet"
         return web.Response(
             text=f"youtu-edge {__version__}: {name} ({self._supervisor.state})\n\n"
-            "POST /chat  {\"prompt\": \"…\"}\nPOST /chat_stream\nPOST /v1/chat/completions\n"
+            'POST /chat  {"prompt": "…"}\nPOST /chat_stream\nPOST /v1/chat/completions\n'
             "GET  /v1/models  /v1/status  /metrics  /readyz  /livez\n"
         )
 

@@ -2,10 +2,10 @@
 
     loading ──Ready──> ready ──death or no progress──> restarting ──Ready──> ready
        │                                                   │
-       └── exit 78 / Fatal: EngineFatalError               └── budget exhausted: EngineGaveUpError
+       └── exit or Fatal with 78: EngineFatalError         └── budget exhausted: EngineGaveUpError
 
-Progress is `Ready`, a `StepFrame` or a `Heartbeat`: all three come from the step loop, so an engine whose other threads still
-answer does not look alive.
+Progress is `Ready`, a `StepFrame` or a `Heartbeat`: all three come from the step loop, so an engine whose other threads
+still answer does not look alive.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Supervisor:
         self._link: EngineLink | None = None
         self._fatal: Fatal | None = None
         self._progress_at = clock()
+        self._is_stopped = False
         self.state: State = "loading"
         self.ready: Ready | None = None
         """What the current engine, or the last one, said when it was loaded."""
@@ -80,11 +81,11 @@ class Supervisor:
         return self.state not in ("gave_up", "stopped") and self._clock() - self._progress_at < self._deadline_s + 5.0
 
     async def run(self) -> None:
-        """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError; all sessions are failed then."""
+        """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError, having failed all sessions."""
         try:
-            while self.state != "stopped":
+            while not self._is_stopped:
                 reason = await self._run_engine()
-                if self.state != "stopped":
+                if not self._is_stopped:
                     await self._prepare_restart(reason)
         except (EngineGaveUpError, EngineFatalError) as error:
             self._enter("gave_up")
@@ -103,6 +104,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Ask the engine to leave and kill it if it does not."""
+        self._is_stopped = True
         self._enter("stopped")
         if link := self._link:
             link.send(Shutdown())
@@ -143,12 +145,13 @@ class Supervisor:
             closed.cancel()
             self._link = None
             self.counters.engine_ended()
-        if self.state != "stopped":
+        if not self._is_stopped:
             self._raise_if_fatal(code)
         return overdue or describe_exit(code)
 
     def _raise_if_fatal(self, code: int) -> None:
-        if self._fatal:
+        # Any other Fatal is an ordinary death, announced: a restart may help.
+        if self._fatal and self._fatal.exit_code == EXIT_CONFIG:
             raise EngineFatalError(self._fatal.message, self._fatal.exit_code)
         if code == EXIT_CONFIG:
             raise EngineFatalError("the engine refuses its configuration or model package; its log lines say why", code)
@@ -159,7 +162,7 @@ class Supervisor:
         if wait is None:
             rate = self._config.service.max_restart_rate
             log.error(line("engine_gave_up", reason=reason, max_restart_rate=rate, unfinished=unfinished))
-            raise EngineGaveUpError(f"the engine died more often than service.max_restart_rate {rate} allows; last: {reason}")
+            raise EngineGaveUpError(f"the engine died more often than service.max_restart_rate {rate} allows: {reason}")
         log.error(line("engine_died", reason=reason, unfinished=unfinished, restart_in_s=wait))
         self.restarts += 1
         self._progress_at = self._clock()
@@ -181,7 +184,7 @@ class Supervisor:
             self._sessions.apply(message)
 
     def _engine_ready(self, ready: Ready) -> None:
-        if self.state == "stopped":
+        if self._is_stopped:
             return
         self.ready = ready
         self._enter("ready")

@@ -1,0 +1,127 @@
+"""A running front with the scripted engine, and small HTTP helpers. Real processes, real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("serve_scripted.py")
+PATHS = os.pathsep.join(str(ROOT / name) for name in ("daemon", "export", "tests"))
+
+
+class Daemon:
+    def __init__(self, *settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None) -> None:
+        self.log = b""
+        self.process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), "service.port=0", *settings, "--", *engine],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": PATHS, **(env or {})},
+        )
+        assert self.process.stdout
+        first = self.process.stdout.readline().decode().split()
+        self.port = int(first[-1].rpartition(":")[2]) if first else 0
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection.request(method, path, body=data, headers=headers or {})
+        answer = connection.getresponse()
+        try:
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def chat(self, text: str, **more: Any) -> tuple[int, Any]:
+        body = {"messages": [{"role": "user", "content": text}], **more}
+        status, _, data = self.request("POST", "/v1/chat/completions", body)
+        return status, json.loads(data)
+
+    def stream(self, path: str, body: Any) -> Iterator[dict[str, Any]]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("POST", path, body=json.dumps(body))
+        answer = connection.getresponse()
+        try:
+            assert answer.status == 200, answer.read()
+            for raw in answer:
+                if raw.startswith(b"data: ") and raw != b"data: [DONE]\n":
+                    yield json.loads(raw[6:])
+        finally:
+            answer.close()
+            connection.close()
+
+    def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.request("GET", "/v1/status")[2])
+        return document
+
+    def metric(self, name: str) -> float:
+        for entry in self.request("GET", "/metrics")[2].decode().splitlines():
+            if entry.rpartition(" ")[0] == name:
+                return float(entry.rpartition(" ")[2])
+        return 0.0
+
+    def raw(self, data: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            connection.sendall(data)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(65536):
+                    answer += piece
+            return answer
+
+    def wait_ready(self) -> Daemon:
+        wait_until(lambda: self.request("GET", "/readyz")[0] == 200)
+        return self
+
+    def engine_pid(self) -> int:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+    def kill_engine(self) -> None:
+        os.kill(self.engine_pid(), signal.SIGKILL)
+
+    def wait_exit(self, timeout: float = 10.0) -> int:
+        _, errors = self.process.communicate(timeout=timeout)
+        self.log += errors
+        return self.process.returncode
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.wait_exit()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.wait_exit()
+            raise
+
+
+@contextlib.contextmanager
+def running(*settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Iterator[Daemon]:
+    daemon = Daemon(*settings, engine=engine, env=env)
+    try:
+        yield daemon
+    finally:
+        if daemon.process.returncode is None:
+            daemon.process.kill()
+            daemon.wait_exit()
+
+
+def wait_until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "this did not happen in time"
+        time.sleep(0.02)

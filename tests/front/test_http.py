@@ -1,0 +1,302 @@
+"""What clients send, good and bad, and what they are answered."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from front.scripted_daemon import ROOT, Daemon, running, wait_until
+
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def refused(daemon: Daemon, body: Any, path: str = CHAT) -> tuple[int, str, str | None]:
+    status, _, data = daemon.request("POST", path, body)
+    error = json.loads(data)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return status, error["code"], error["param"]
+
+
+def test_the_openai_client_gets_an_answer_and_a_stream(daemon: Daemon) -> None:
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{daemon.port}/v1", api_key="none", max_retries=0) as client:
+        answer = client.chat.completions.create(model="default", messages=[{"role": "user", "content": "Grüße 你好"}])
+        assert answer.choices[0].message.content == "Grüße 你好"
+        assert answer.choices[0].finish_reason == "stop"
+        assert answer.usage
+        assert answer.usage.prompt_tokens_details
+        assert answer.usage.prompt_tokens_details.cached_tokens == 3
+        chunks = list(
+            client.chat.completions.create(
+                model="scripted",
+                messages=[{"role": "user", "content": "one by one"}],
+                stream=True,
+                max_tokens=5,
+                stream_options={"include_usage": True},
+            )
+        )
+        assert chunks[0].choices[0].delta.role == "assistant"
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1]) == "one b"
+        assert chunks[-2].choices[0].finish_reason == "length"
+        assert chunks[-1].usage
+        assert chunks[-1].usage.completion_tokens == 5
+        assert [model.id for model in client.models.list()] == ["scripted"]
+        with pytest.raises(openai.NotFoundError, match="scripted"):
+            client.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "x"}])
+
+
+def test_the_plain_dialect_answers_in_one_piece_and_streamed(daemon: Daemon) -> None:
+    body = {"prompt": "temp 21.5", "max_new_tokens": 4, "temperature": 0.5, "stop": "x", "system": "You are a thermometer"}
+    status, _, data = daemon.request("POST", "/chat", body)
+    answer = json.loads(data)
+    assert (status, answer["response"], answer["finish_reason"]) == (200, "temp", "length")
+    assert answer["usage"]["completion_tokens"] == 4
+    events = list(daemon.stream("/chat_stream", body))
+    assert events[:-1] == [{"text": "t"}, {"text": "e"}, {"text": "m"}, {"text": "p"}]
+    assert events[-1]["done"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"messages": []}, "invalid_request", "messages"),
+        ({"messages": None}, "invalid_request", "messages"),
+        ({"messages": "hello"}, "invalid_request", "messages"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "invalid_request", "messages[0].role"),
+        ({"messages": [{"role": "developer", "content": "x"}]}, "invalid_request", "messages[0].role"),
+        ({"messages": [{"content": "x"}]}, "invalid_request", "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, "invalid_request", "messages[0].content"),
+        ({"messages": [{"role": "user", "content": 5}]}, "invalid_request", "messages[0].content"),
+        ({"messages": [{"role": "user", "content": "x", "tool_calls": []}]}, "unsupported_parameter", "messages[0].tool_calls"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image", "text": ""}]}]},
+            "invalid_request",
+            "messages[0].content[0].type",
+        ),
+        ({"max_tokens": 0}, "invalid_request", "max_tokens"),
+        ({"max_tokens": -5}, "invalid_request", "max_tokens"),
+        ({"max_tokens": 10**9}, "invalid_request", "max_tokens"),
+        ({"max_completion_tokens": 10**30}, "invalid_request", "max_completion_tokens"),
+        ({"max_tokens": 1.5}, "invalid_request", "max_tokens"),
+        ({"max_tokens": "5"}, "invalid_request", "max_tokens"),
+        ({"max_tokens": True}, "invalid_request", "max_tokens"),
+        ({"max_tokens": 4, "max_completion_tokens": 5}, "invalid_request", "max_tokens"),
+        ({"temperature": -0.1}, "invalid_request", "temperature"),
+        ({"temperature": 2.1}, "invalid_request", "temperature"),
+        ({"temperature": "hot"}, "invalid_request", "temperature"),
+        ({"top_p": 0}, "invalid_request", "top_p"),
+        ({"top_p": 1.01}, "invalid_request", "top_p"),
+        ({"top_k": -1}, "invalid_request", "top_k"),
+        ({"min_p": 2}, "invalid_request", "min_p"),
+        ({"repetition_penalty": 0}, "invalid_request", "repetition_penalty"),
+        ({"presence_penalty": 2.5}, "invalid_request", "presence_penalty"),
+        ({"frequency_penalty": -2.5}, "invalid_request", "frequency_penalty"),
+        ({"seed": 2**63}, "invalid_request", "seed"),
+        ({"stop": ""}, "invalid_request", "stop"),
+        ({"stop": ["a", ""]}, "invalid_request", "stop[1]"),
+        ({"stop": ["a"] * 9}, "invalid_request", "stop"),
+        ({"stream": "yes"}, "invalid_request", "stream"),
+        ({"stream_options": {"include_usage": True}}, "invalid_request", "stream_options"),
+        ({"stream": True, "stream_options": {"usage": True}}, "unsupported_parameter", "stream_options.usage"),
+        ({"n": 2}, "unsupported_parameter", "n"),
+        ({"n": True}, "unsupported_parameter", "n"),
+        ({"logprobs": True}, "unsupported_parameter", "logprobs"),
+        ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
+        ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+        ({"logit_bias": {"1": 2}}, "unsupported_parameter", "logit_bias"),
+        ({"temprature": 1}, "unsupported_parameter", "temprature"),
+        ({"user": 7}, "invalid_request", "user"),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(daemon: Daemon, change: dict[str, Any], code: str, param: str) -> None:
+    assert refused(daemon, {"messages": HELLO, **change}) == (400, code, param)
+
+
+@pytest.mark.parametrize(
+    "neutral",
+    [
+        {"n": 1, "logprobs": False, "tools": [], "tool_choice": "none", "response_format": {"type": "text"}, "logit_bias": {}},
+        {"temperature": None, "max_tokens": None, "stop": None, "stream": None, "seed": None, "tools": None},
+        {"temperature": 2, "top_p": 1, "top_k": 0, "seed": -(2**63), "stop": [], "user": "kitchen"},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]}]},
+    ],
+)
+def test_values_that_ask_for_nothing_special_are_accepted(daemon: Daemon, neutral: dict[str, Any]) -> None:
+    status, answer = daemon.chat("hello", **neutral)
+    assert (status, answer["choices"][0]["message"]["content"]) == (200, "hello"), answer
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b"[]",
+        b'"text"',
+        b"null",
+        b"\xff\xfe",
+        b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}',
+        b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+        b'{"messages": ' + b"[" * 100_000,
+        b'{"messages": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        b'{"x": ' + b'{"a":' * 50_000,
+        b'{"messages": [{"role": "user", "content": "x"}], "temperature": NaN}',
+        b'{"messages": [{"role": "user", "content": "x"}], "temperature": 1e999}',
+    ],
+)
+def test_a_body_that_is_no_good_json_is_a_400(daemon: Daemon, body: bytes) -> None:
+    assert refused(daemon, body)[0] == 400
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat_stream"])
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [({}, "prompt"), ({"prompt": ""}, "prompt"), ({"prompt": 1}, "prompt"), ({"prompt": "x", "top_p": 1}, "top_p")],
+)
+def test_the_plain_dialect_is_as_strict(daemon: Daemon, path: str, body: dict[str, Any], param: str) -> None:
+    assert refused(daemon, body, path)[::2] == (400, param)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_does_not_fit_is_a_400_also_for_a_stream(daemon: Daemon, stream: bool) -> None:
+    body = {"messages": [{"role": "user", "content": "long"}], "stream": stream}
+    assert refused(daemon, body) == (400, "context_length_exceeded", "messages")
+
+
+def test_fifty_megabytes_are_refused_without_being_read(daemon: Daemon) -> None:
+    before = daemon.status()["memory"]["front_resident_bytes"]
+    status, headers, data = daemon.request("POST", CHAT, b" " * 50_000_000)
+    assert (status, json.loads(data)["error"]["code"]) == (413, "body_too_large")
+    assert headers["connection"] == "close"
+    assert daemon.status()["memory"]["front_resident_bytes"] - before < 10_000_000
+
+
+def test_an_endless_chunked_body_is_refused_at_the_limit(daemon: Daemon) -> None:
+    piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    head = b"POST /chat HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert daemon.raw(head + piece * 20).startswith(b"HTTP/1.1 413")
+
+
+def test_a_client_that_expects_100_continue_is_told_before_it_sends(daemon: Daemon) -> None:
+    head = b"POST /chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    answer = daemon.raw(head + b"Content-Length: 50000000\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413")
+    body = b'{"prompt": "hi"}'
+    answer = daemon.raw(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+
+
+def test_unknown_routes_and_methods_are_refused_in_the_same_shape(daemon: Daemon) -> None:
+    assert refused(daemon, {}, "/v2/chat")[:2] == (404, "not_found")
+    status, _, data = daemon.request("GET", CHAT)
+    assert (status, json.loads(data)["error"]["code"]) == (405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "192.168.1.7"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": "[broken"}, 403),
+        ({"Host": "localhost:1234"}, 200),
+        ({"Host": "[::1]:8080"}, 200),
+        ({"Host": "127.0.0.1", "Origin": "http://evil.example"}, 403),
+        ({"Host": "127.0.0.1", "Origin": "null"}, 403),
+        ({"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1:8081"}, 403),
+        ({"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1:8080"}, 200),
+    ],
+)
+def test_foreign_hosts_and_origins_are_refused(daemon: Daemon, headers: dict[str, str], status: int) -> None:
+    assert daemon.request("GET", "/v1/models", headers=headers)[0] == status
+
+
+def test_the_queue_limit_answers_429_at_once(daemon: Daemon) -> None:
+    with running("service.max_queue=2") as small:
+        small.wait_ready()
+        streams = [small.stream("/chat_stream", {"prompt": "slow repeat:100"}) for _ in range(2)]
+        for stream in streams:
+            next(stream)
+        status, headers, data = small.request("POST", "/chat", {"prompt": "one too many"})
+        assert (status, json.loads(data)["error"]["code"]) == (429, "overloaded")
+        assert int(headers["retry-after"]) >= 1
+        streams[0].close()  # type: ignore[attr-defined]
+        wait_until(lambda: small.request("POST", "/chat", {"prompt": "room now"})[0] == 200)
+        streams[1].close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("path", "prompt"), [("/chat_stream", "slow repeat:300"), ("/chat", "quiet"), (CHAT, "quiet")])
+def test_a_client_that_leaves_cancels_its_request(daemon: Daemon, path: str, prompt: str) -> None:
+    cancelled = daemon.metric('youtu_edge_requests_total{outcome="cancelled"}')
+    body = {"prompt": prompt} if path != CHAT else {"messages": [{"role": "user", "content": prompt}]}
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port)
+    connection.request("POST", path, json.dumps(body))
+    wait_until(lambda: daemon.status()["unfinished_requests"] == 1)
+    assert connection.sock
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    wait_until(lambda: daemon.status()["unfinished_requests"] == 0, 2)
+    assert daemon.metric('youtu_edge_requests_total{outcome="cancelled"}') == cancelled + 1
+
+
+def test_a_client_that_does_not_read_delays_nobody(daemon: Daemon) -> None:
+    with socket.create_connection(("127.0.0.1", daemon.port)) as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        body = json.dumps({"prompt": "z" * 4000 + " repeat:9", "max_new_tokens": 4096}).encode()
+        lazy.sendall(b"POST /chat_stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        begun = time.monotonic()
+        assert daemon.chat("quick")[0] == 200
+        assert time.monotonic() - begun < 2
+
+
+def test_eight_streams_at_once_share_the_steps(daemon: Daemon) -> None:
+    texts: list[str] = []
+
+    def ask(number: int) -> None:
+        events = daemon.stream("/chat_stream", {"prompt": f"stream {number} slow"})
+        texts.append("".join(event.get("text", "") for event in events))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(texts) == [f"stream {number} slow" for number in range(8)]
+    assert daemon.status()["engine"]["mean_batch"] > 1
+
+
+def test_every_metric_route_and_error_code_is_documented(daemon: Daemon) -> None:
+    from youtu_edge import errors
+
+    daemon.chat("one")
+    document = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    exposed = daemon.request("GET", "/metrics")[2].decode()
+    names = set(re.findall(r"^# TYPE (\S+)", exposed, re.MULTILINE))
+    assert len(names) > 20
+    documented = set(re.findall(r"`(youtu_edge_\w+)`", document))
+    assert names == documented
+    routes = re.findall(r'"(/[\w/]*)"', (ROOT / "daemon/youtu_edge/front/app.py").read_text(encoding="utf-8"))
+    assert [route for route in routes if f"`{route}`" not in document] == []
+    codes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
+    assert [code for code in codes - {"error"} if f"`{code}`" not in document] == []
+
+
+def test_a_request_is_one_line_in_the_log_and_no_client_can_forge_one(tmp_path: Path) -> None:
+    with running() as daemon:
+        daemon.wait_ready()
+        daemon.chat("hello", user='me\n2026-01-01 ERROR forged="line"')
+        assert daemon.stop() == 0
+        lines = [entry for entry in daemon.log.splitlines() if b" request id=" in entry]
+        assert len(lines) == 1
+        assert b"outcome=stop" in lines[0]
+        assert not [entry for entry in daemon.log.splitlines() if entry.startswith(b"2026-01-01 ERROR")]
