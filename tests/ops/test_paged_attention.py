@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from ops.attention_cases import Case, build, cases
 from hypothesis import HealthCheck, given, settings
+from ops.attention_cases import Case, build, cases
 from ops.operators import OneNode
 from ops.reference import Attention
 
