@@ -73,11 +73,15 @@ def test_only_the_runner_imports_onnxruntime() -> None:
 def test_the_parts_of_a_step_know_no_scheduler(name: str) -> None:
     path = DAEMON / "engine" / f"{name}.py"
     if path.exists():
-        assert not [used for used in imports(path) if used.startswith(("youtu_edge.engine.scheduler", "youtu_edge.engine.loop"))]
+        assert not [
+            used for used in imports(path) if used.startswith(("youtu_edge.engine.scheduler", "youtu_edge.engine.loop"))
+        ]
 
 
 def test_the_device_imports_nothing_of_the_exporter() -> None:
-    assert [name_of(path) for path in modules(DAEMON) if any(name.startswith("youtu_export") for name in imports(path))] == []
+    assert [
+        name_of(path) for path in modules(DAEMON) if any(name.startswith("youtu_export") for name in imports(path))
+    ] == []
 
 
 @pytest.mark.parametrize("path", modules(EXPORT), ids=name_of)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from youtu_edge import protocol
 from youtu_edge.config import Config
 from youtu_edge.protocol import FROM_ENGINE, TO_ENGINE, FrameReader, FramingError, encode_frame
 
-TO = [
+TO: list[protocol.ToEngine] = [
     protocol.Start(Config()),
     protocol.Submit("a", protocol.SamplingParams(seed=2**63 - 1), 5, messages=[protocol.ChatMessage("user", "你好")]),
     protocol.Submit("b", protocol.SamplingParams(), 5, prompt="x", sent_tokens=[1, 2], sent_text="ab"),
     protocol.Cancel("a"),
     protocol.Shutdown(),
 ]
-FROM = [
+FROM: list[protocol.FromEngine] = [
     protocol.Ready("m", 10, 2, 32, 0.5, {"weights": 3}),
     protocol.Accepted("a", 3),
-    protocol.StepFrame([protocol.Delta("a", [1], "x")], [protocol.Finished("a", "stop", 1, 2, 3)], protocol.EngineStats(steps=1)),
+    protocol.StepFrame(
+        [protocol.Delta("a", [1], "x")], [protocol.Finished("a", "stop", 1, 2, 3)], protocol.EngineStats(steps=1)
+    ),
     protocol.Failed("a", "invalid_request", "no", "messages"),
     protocol.Heartbeat(protocol.EngineStats()),
     protocol.Fatal(78, "damaged"),
@@ -46,7 +48,7 @@ def test_frames_are_the_same_however_the_stream_is_split(messages: list[protocol
     stream = b"".join(map(encode_frame, messages))
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     reader = FrameReader()
-    pieces = [stream[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[begin:end] for begin, end in itertools.pairwise(edges)]
     assert [FROM_ENGINE.decode(body) for piece in pieces for body in reader.feed(piece)] == messages
     assert reader.pending_bytes == 0
 

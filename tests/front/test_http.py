@@ -76,7 +76,11 @@ def test_the_plain_dialect_answers_in_one_piece_and_streamed(daemon: Daemon) -> 
         ({"messages": [{"content": "x"}]}, "invalid_request", "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "invalid_request", "messages[0].content"),
         ({"messages": [{"role": "user", "content": 5}]}, "invalid_request", "messages[0].content"),
-        ({"messages": [{"role": "user", "content": "x", "tool_calls": []}]}, "unsupported_parameter", "messages[0].tool_calls"),
+        (
+            {"messages": [{"role": "user", "content": "x", "tool_calls": []}]},
+            "unsupported_parameter",
+            "messages[0].tool_calls",
+        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image", "text": ""}]}]},
             "invalid_request",
@@ -124,7 +128,14 @@ def test_a_bad_field_is_refused_by_name(daemon: Daemon, change: dict[str, Any], 
 @pytest.mark.parametrize(
     "neutral",
     [
-        {"n": 1, "logprobs": False, "tools": [], "tool_choice": "none", "response_format": {"type": "text"}, "logit_bias": {}},
+        {
+            "n": 1,
+            "logprobs": False,
+            "tools": [],
+            "tool_choice": "none",
+            "response_format": {"type": "text"},
+            "logit_bias": {},
+        },
         {"temperature": None, "max_tokens": None, "stop": None, "stream": None, "seed": None, "tools": None},
         {"temperature": 2, "top_p": 1, "top_k": 0, "seed": -(2**63), "stop": [], "user": "kitchen"},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]}]},
@@ -230,9 +241,9 @@ def test_the_queue_limit_answers_429_at_once(daemon: Daemon) -> None:
         status, headers, data = small.request("POST", "/chat", {"prompt": "one too many"})
         assert (status, json.loads(data)["error"]["code"]) == (429, "overloaded")
         assert int(headers["retry-after"]) >= 1
-        streams[0].close()  # type: ignore[attr-defined]
+        streams[0].close()
         wait_until(lambda: small.request("POST", "/chat", {"prompt": "room now"})[0] == 200)
-        streams[1].close()  # type: ignore[attr-defined]
+        streams[1].close()
 
 
 @pytest.mark.parametrize(("path", "prompt"), [("/chat_stream", "slow repeat:300"), ("/chat", "quiet"), (CHAT, "quiet")])
