@@ -1,0 +1,43 @@
+"""Fixtures and helpers of the exporter's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from export.package_runner import PackageRunner
+from youtu_edge.ops import library_path
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf() -> Path:
+    """The real GGUF, where somebody fetched it."""
+    path = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    if not path.exists():
+        pytest.skip("models/SmolLM2-135M-Instruct.Q4_1.gguf is not there; ./scripts/quickstart fetches it")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference data that is handed out beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the reference data in ../shared is not there")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def _operators() -> None:
+    try:
+        library_path()
+    except FileNotFoundError:
+        pytest.skip("the operator library is not built; scripts/build builds it")
+
+
+@pytest.fixture
+def runner_of(_operators: None) -> type[PackageRunner]:
+    """Runs packages; skips where the operator library was never built."""
+    return PackageRunner

@@ -1,0 +1,37 @@
+"""Runs a package the way the engine does, for one sequence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from youtu_edge.engine.runner import Runner
+from youtu_edge.package import open_package
+
+_PAGE_TOKENS = 16
+
+
+class PackageRunner:
+    """A package in ONNX Runtime with one sequence and as many pages as it needs."""
+
+    def __init__(self, package: Path, context_length: int = 512) -> None:
+        self._runner = Runner(
+            open_package(package), page_tokens=_PAGE_TOKENS, threads=1, spin_us=0, context_length=context_length
+        )
+        self._pages = list(range(context_length // _PAGE_TOKENS))
+        self._runner.allocate_cache(len(self._pages))
+
+    def logits(self, token_ids: list[int], past: int = 0, rows: list[int] | None = None) -> npt.NDArray[np.float32]:
+        """Logits of all new tokens, or of `rows`, after `past` cached ones: float32 [rows, vocab]."""
+        wanted = list(range(len(token_ids))) if rows is None else rows
+        return self._runner.run(token_ids, [len(token_ids)], [past], [self._pages], wanted)
+
+    def greedy(self, prompt: list[int], count: int) -> list[int]:
+        """The `count` most likely tokens one after the other."""
+        found: list[int] = []
+        logits, past = self.logits(prompt, 0, [len(prompt) - 1]), len(prompt)
+        while len(found) < count:
+            found.append(int(logits[0].argmax()))
+            logits, past = self.logits(found[-1:], past), past + 1
+        return found

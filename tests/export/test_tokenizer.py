@@ -1,0 +1,122 @@
+"""Tokenizers rebuilt from GGUF metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer
+from youtu_edge.engine.prompt import Prompter
+from youtu_edge.package import open_package
+from youtu_edge.protocol import ChatMessage
+from youtu_export.__main__ import main
+from youtu_export.errors import ExportError
+from youtu_export.gguf_tokenizer import build_tokenizer, end_token_ids, start_token_id
+
+PATH = Path("model.gguf")
+
+
+def _byte_level(pre: str) -> Tokenizer:
+    from tiny_model import make_tokenizer
+
+    model = json.loads(make_tokenizer().to_str())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    metadata = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": pre,
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.merges": [" ".join(merge) for merge in model["merges"]],
+    }
+    return build_tokenizer(PATH, metadata)
+
+
+def _sentence_piece(**changes: Any) -> dict[str, Any]:
+    pieces = ["▁", "a", "b", "ab", "▁ab", "b▁"]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
+    return {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.scores": [0.0] * 259 + [-5.0, -6.0, -7.0, -1.0, -2.0, -0.5],
+        "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * len(pieces),
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 2,
+        **changes,
+    }
+
+
+def test_every_reference_row_of_the_real_model(smollm2_gguf: Path, shared: Path, tmp_path: Path) -> None:
+    """Hard strings and rendered chats give the ids of llama.cpp."""
+    assert main(["gguf", str(smollm2_gguf), str(tmp_path / "package")]) == 0
+    package = open_package(tmp_path / "package")
+    tokenizer = Tokenizer.from_file(str(package.path("tokenizer.json")))
+    reference = json.loads((shared / "data" / "smollm2_reference.json").read_text())
+    for row in reference["tokenize"]:
+        assert tokenizer.encode(row["text"], add_special_tokens=False).ids == row["ids"], row["text"]
+        kept = tokenizer.decode(row["ids"], skip_special_tokens=False)
+        assert kept == row["text"]
+    prompter = Prompter(tokenizer, package.read_text("chat_template.jinja"), variables=package.manifest.template_variables)
+    for row in reference["chat"]:
+        messages = [ChatMessage(**message) for message in row["messages"]]
+        assert prompter.render(messages) == row["prompt"]
+        assert prompter.encode_chat(messages) == row["prompt_ids"]
+
+
+@pytest.mark.parametrize(
+    ("pre", "pieces"),
+    [
+        ("gpt-2", ["x", "1234", " y", "  ", " z", "\n", "\n", "'s"]),
+        ("smollm", ["x", "1", "2", "3", "4", " y", "  ", " z", "\n", "\n", "'s"]),
+        ("llama-bpe", ["x", "123", "4", " y", "  ", " z", "\n\n", "'s"]),
+        ("qwen2", ["x", "1", "2", "3", "4", " y", "  ", " z", "\n\n", "'s"]),
+    ],
+)
+def test_pre_tokenizers_cut_where_their_models_were_trained_to(pre: str, pieces: list[str]) -> None:
+    """Digits, runs of spaces and line ends are where the patterns differ."""
+    text = "x1234 y   z\n\n's"
+    cut = _byte_level(pre).pre_tokenizer.pre_tokenize_str(text)
+    assert [text[begin:end] for _, (begin, end) in cut] == pieces
+
+
+def test_an_unknown_pre_tokenizer_is_refused_by_name() -> None:
+    """A similar one would quietly cost quality."""
+    with pytest.raises(ExportError, match=r"model.gguf: tokenizer.ggml.pre: pre-tokenizer 'viking' is not supported"):
+        _byte_level("viking")
+
+
+def test_sentence_pieces_merge_by_score_and_fall_back_to_bytes() -> None:
+    """The best score merges first; characters without a piece become bytes; a space is put in front."""
+    tokenizer = build_tokenizer(PATH, _sentence_piece())
+    assert tokenizer.encode("ab").tokens == ["▁ab"]
+    assert tokenizer.encode("ab ab").tokens == ["▁", "a", "b▁", "ab"]
+    assert tokenizer.encode("b b").tokens == ["▁", "b▁", "b"]
+    assert tokenizer.encode("é").tokens == ["▁", "<0xC3>", "<0xA9>"]
+    assert tokenizer.decode(tokenizer.encode("ab é b").ids) == "ab é b"
+    bare = build_tokenizer(PATH, _sentence_piece(**{"tokenizer.ggml.add_space_prefix": False}))
+    assert bare.encode("ab").tokens == ["ab"]
+
+
+def test_control_tokens_are_whole_and_special() -> None:
+    """Type 3 is skipped when decoding, type 4 is text."""
+    types = [2, 3, 4] + [6] * 256 + [1] * 6
+    tokenizer = build_tokenizer(PATH, _sentence_piece(**{"tokenizer.ggml.token_type": types}))
+    assert tokenizer.encode("<s>").ids == [1]
+    assert tokenizer.decode([1, 2]) == "</s>"
+
+
+def test_the_start_token_follows_the_metadata_and_then_the_kind() -> None:
+    """Llama 2 and 3 start with BOS unless the file says otherwise, GPT-2 kinds do not."""
+    assert start_token_id(PATH, _sentence_piece()) == 1
+    assert start_token_id(PATH, _sentence_piece(**{"tokenizer.ggml.add_bos_token": False})) is None
+    gpt2 = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.bos_token_id": 7}
+    assert start_token_id(PATH, gpt2) is None
+    assert start_token_id(PATH, gpt2 | {"tokenizer.ggml.pre": "llama-bpe"}) == 7
+    assert start_token_id(PATH, gpt2 | {"tokenizer.ggml.add_bos_token": True}) == 7
+
+
+def test_every_end_token_ends_an_answer() -> None:
+    """End of sequence and end of turn, each once."""
+    metadata = {"tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.eot_token_id": 5}
+    assert end_token_ids(PATH, metadata) == [2, 5]
+    assert end_token_ids(PATH, {"tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.eot_token_id": 2}) == [2]
