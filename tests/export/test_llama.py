@@ -106,7 +106,8 @@ def test_half_precision_and_shards_are_read_exactly(dtype: type, tmp_path: Path)
     """Values that 16 bits can hold make the same weights.bin from any element type, in one file or in two."""
     (tmp_path / "float32").mkdir()
     checkpoint = make_tiny_checkpoint(tmp_path / "float32")
-    rounded = {name: tensor.astype(dtype) for name, tensor in load_file(checkpoint / "model.safetensors").items()}
+    values = load_file(checkpoint / "model.safetensors")
+    rounded: dict[str, np.ndarray] = {name: tensor.astype(dtype) for name, tensor in values.items()}
     save_file({name: tensor.astype(np.float32) for name, tensor in rounded.items()}, checkpoint / "model.safetensors")
     sharded = shutil.copytree(checkpoint, tmp_path / "sharded")
     (sharded / "model.safetensors").unlink()
