@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
 from youtu_edge.package import CacheGeometry
+
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
 from youtu_export.matrix_nodes import MatrixNodes, StoredTable

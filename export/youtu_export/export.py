@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-
 from youtu_edge.package import (
     CHAT_TEMPLATE,
     FORMAT_VERSION,
@@ -22,6 +21,7 @@ from youtu_edge.package import (
     file_entry,
     write_manifest,
 )
+
 from youtu_export.checkpoint import Checkpoint, TextAssets
 from youtu_export.decoder import Decoder
 from youtu_export.errors import ExportError

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
-
 from youtu_edge.package import WEIGHTS
+
 from youtu_export.weights_file import Extent, WeightsFile
 
 MICROSOFT = "com.microsoft"

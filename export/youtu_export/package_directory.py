@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from youtu_edge.package import MANIFEST
+
 from youtu_export.errors import ExportError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from youtu_edge.package import Rope
+
 from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig, positive_number
 

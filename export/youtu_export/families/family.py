@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from youtu_edge.package import CacheGeometry, CacheType
+
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
 from youtu_export.model_spec import ModelSpec

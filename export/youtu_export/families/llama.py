@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from youtu_edge.package import CacheGeometry, CacheType
+
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
 from youtu_export.families.family import Family
