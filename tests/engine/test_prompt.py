@@ -45,7 +45,7 @@ def test_a_control_token_inside_a_message_stays_text(tokenizer: tokenizers.Token
     assert prompter.render([ChatMessage("user", evil)]).count("<|end|>") == 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(text=st.lists(st.sampled_from(FRAGMENTS), max_size=8))
 def test_no_text_whatever_becomes_a_control_token(tokenizer: tokenizers.Tokenizer, text: list[str]) -> None:
     """Overlaps, nesting and even our own mark inside the text change nothing."""

@@ -10,6 +10,7 @@ noncharacter is put inside every such string before rendering, and the rendered 
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import re
 from typing import Any, NoReturn
@@ -96,7 +97,12 @@ class Prompter:
         text that could become part of one together with what the template writes beside it."""
         if self._control is None:
             return text
-        pieces = [text]
+        # Templates may trim a message, so its ends are where its white space begins.
+        body = text.strip()
+        begin = text.index(body)
+        cuts = {begin} if body.startswith(self._endings) else set()
+        cuts |= {begin + len(body)} if body.endswith(self._beginnings) else set()
+        pieces = [text[i:j] for i, j in itertools.pairwise([0, *sorted(cuts), len(text)])]
         index = 0
         while index < len(pieces):
             found = self._control.search(pieces[index])
@@ -105,10 +111,6 @@ class Prompter:
                 continue
             cut = found.start() + 1
             pieces[index : index + 1] = [pieces[index][:cut], pieces[index][cut:]]
-        if text.endswith(self._beginnings):
-            pieces.append("")
-        if text.startswith(self._endings):
-            pieces.insert(0, "")
         return mark.join(pieces)
 
     def _encode(self, text: str, mark: str) -> list[int]:
