@@ -16,11 +16,12 @@ from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER
 from youtu_export.checkpoint import Checkpoint, TextAssets, sampling_defaults
 from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig
+from youtu_export.packed_checkpoints import unpack_tensors
 from youtu_export.stored_tensor import StoredTensor, stored_bytes
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
-_KINDS = ("F32", "F16", "BF16")  # the names of safetensors and of ggml agree
+_KINDS = ("F32", "F16", "BF16", "I32", "I64")  # the names of safetensors and of ggml agree
 
 
 def open_hf(directory: Path) -> Checkpoint:
@@ -29,7 +30,8 @@ def open_hf(directory: Path) -> Checkpoint:
         raise ExportError(f"{directory}: no such directory")
     values = _read_json(directory / "config.json")
     config = ModelConfig(directory / "config.json", values)
-    return Checkpoint(directory, "hf", config, _read_tensors(directory), _assets(directory, values))
+    tensors = unpack_tensors(config, _read_tensors(directory))
+    return Checkpoint(directory, "hf", config, tensors, _assets(directory, values))
 
 
 def _read_tensors(directory: Path) -> dict[str, StoredTensor]:

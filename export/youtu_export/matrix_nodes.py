@@ -61,7 +61,7 @@ class MatrixNodes:
             weight = self._graph.weight(f"{path}/weight", tensor.values())
             return self._graph.node("Gather", [weight, ids], f"{path}/Gather", axis=0), None
         # A table cannot have minimums: GatherBlockQuantized knows none. Eight bits hold 4-bit codes well enough.
-        matrix = self._pack(tensor, self._recipe.table_bits, self._recipe.kept_kinds - {"Q4_1"})
+        matrix = self._pack(tensor, self._recipe.table_bits, self._recipe.kept_kinds - {"Q4_1", "INT4"})
         stored = StoredTable(
             matrix.bits, matrix.block, self._graph.store(matrix.codes), matrix.codes.shape,
             self._graph.store(matrix.scales), matrix.scales.shape,

@@ -43,11 +43,21 @@ class PackedMatrix:
         return (self.bits, self.block, self.zero_points is None, self.mins is None)
 
 
+class PackedSource(StoredTensor):
+    """A tensor of a checkpoint that is quantised already."""
+
+    def packed(self) -> PackedMatrix:
+        """Its own integers in the layout of MatMulNBits."""
+        raise NotImplementedError
+
+
 def pack(tensor: StoredTensor, bits: int, block: int, kept_kinds: frozenset[str]) -> PackedMatrix:
     """Store a matrix in `bits` bits, or with its own integer codes if it is of one of `kept_kinds`.
 
     Raises ValueError when its rows do not divide into blocks.
     """
+    if isinstance(tensor, PackedSource) and tensor.kind in kept_kinds:
+        return tensor.packed()
     rows, columns = tensor.shape
     step = max(1, CHUNK_VALUES // columns)
     block = fitting_block(columns, block)
@@ -103,7 +113,7 @@ def round_int4(values: Float32, block: int) -> PackedMatrix:
     inverse = _reciprocal(scales)
     zeros = np.rint(-low * inverse)
     codes = np.clip(np.rint(blocks * inverse[..., None]) + zeros[..., None], 0, 15).astype(np.uint8)
-    return PackedMatrix(4, block, _pair(codes), scales, zero_points=_pair(zeros.astype(np.uint8)))
+    return PackedMatrix(4, block, pair_nibbles(codes), scales, zero_points=pair_nibbles(zeros.astype(np.uint8)))
 
 
 def _keep_q4_0(blocks: Bytes) -> PackedMatrix:
@@ -136,10 +146,10 @@ def _half(blocks: Bytes, at: int) -> Float32:
 
 def _ggml_nibbles(packed: Bytes) -> Bytes:
     """Reorder [..., 16] bytes: ggml puts value j low and value j + 16 high, MatMulNBits neighbours."""
-    return _pair(np.concatenate([packed & 15, packed >> 4], axis=-1))
+    return pair_nibbles(np.concatenate([packed & 15, packed >> 4], axis=-1))
 
 
-def _pair(codes: Bytes) -> Bytes:
+def pair_nibbles(codes: Bytes) -> Bytes:
     """Two 4-bit codes to a byte along the last axis, which is filled up with a zero if it is odd."""
     if codes.shape[-1] % 2:
         codes = np.concatenate([codes, np.zeros_like(codes[..., :1])], axis=-1)

@@ -19,7 +19,7 @@ class Recipe:
     table_bits: int | None
     """Bits of the token table and of the output head, which may be the same bytes."""
     kept_kinds: frozenset[str]
-    """ggml types whose integer codes are stored as they are, without a second rounding."""
+    """Stored types whose integer codes are kept, without a second rounding: ggml's, and INT4 for AWQ and GPTQ."""
     cache_type: CacheType
     block: int = 32
     """Values that share one scale, where the recipe rounds by itself and the width allows it."""
@@ -28,7 +28,7 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("q4", 4, 8, frozenset({"Q4_0", "Q4_1", "Q8_0"}), "float16"),
+        Recipe("q4", 4, 8, frozenset({"Q4_0", "Q4_1", "Q8_0", "INT4"}), "float16"),
         Recipe("q8", 8, 8, frozenset({"Q8_0"}), "float16"),
         Recipe("f32", None, None, frozenset(), "float32"),
     )

@@ -1,0 +1,181 @@
+"""Four-bit checkpoints of other tools arrive in the package integer by integer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from export.package_runner import PackageRunner
+from export.package_weights import nibbles, read
+from safetensors.numpy import load_file, save_file
+from tiny_model import make_tiny_checkpoint
+from youtu_export.__main__ import main
+
+Array = npt.NDArray[Any]
+Writer = Callable[[Array, Array, Array], dict[str, Array]]
+
+AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+PLAIN = tuple(range(8))
+AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": False}
+COMPRESSED = {
+    "quant_method": "compressed-tensors",
+    "format": "pack-quantized",
+    "config_groups": {
+        "group_0": {
+            "targets": ["Linear"],
+            "input_activations": None,
+            "weights": {"num_bits": 4, "type": "int", "symmetric": False, "strategy": "group", "group_size": 32},
+        }
+    },
+    "ignore": ["lm_head"],
+}
+
+
+def _int32(values: Array, order: tuple[int, ...]) -> Array:
+    """Eight columns to an int32: bits 4i of column c hold value 8c + order[i], as AutoAWQ's packer writes them."""
+    packed = np.zeros((values.shape[0], values.shape[1] // 8), np.uint32)
+    for nibble, index in enumerate(order):
+        packed |= values[:, index::8].astype(np.uint32) << np.uint32(4 * nibble)
+    return packed.view(np.int32)
+
+
+def _awq(codes: Array, zeros: Array, scales: Array) -> dict[str, Array]:
+    return {
+        "qweight": _int32(codes.T, AWQ_ORDER),
+        "qzeros": _int32(zeros.T, AWQ_ORDER),
+        "scales": np.ascontiguousarray(scales.T),
+    }
+
+
+def _gptq(codes: Array, zeros: Array, scales: Array) -> dict[str, Array]:
+    return {
+        "qweight": np.ascontiguousarray(_int32(codes, PLAIN).T),
+        "qzeros": _int32((zeros - 1).T, PLAIN),
+        "scales": np.ascontiguousarray(scales.T),
+        "g_idx": (np.arange(codes.shape[1]) // 32).astype(np.int32),
+    }
+
+
+def _compressed(codes: Array, zeros: Array, scales: Array) -> dict[str, Array]:
+    return {
+        "weight_packed": _int32(codes, PLAIN),
+        "weight_zero_point": np.ascontiguousarray(_int32(np.ascontiguousarray(zeros.T), PLAIN).T),
+        "weight_scale": scales,
+        "weight_shape": np.array(codes.shape, np.int64),
+    }
+
+
+def _quantised(
+    tmp_path: Path, settings: dict[str, Any], writer: Writer
+) -> tuple[Path, dict[str, tuple[Array, Array, Array]]]:
+    """A tiny checkpoint with every projection in 4 bits, and codes [N, K], zeros, scales [N, K/32] of each."""
+    source = tmp_path / "checkpoint"
+    source.mkdir()
+    make_tiny_checkpoint(source)
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"quantization_config": settings}))
+    tensors, integers = load_file(source / "model.safetensors"), {}
+    random = np.random.default_rng(5)
+    for name in [name for name in tensors if name.endswith("_proj.weight")]:
+        rows, columns = tensors.pop(name).shape
+        codes = random.integers(0, 16, (rows, columns), np.uint8)
+        zeros = random.integers(1, 16, (rows, columns // 32), np.uint8)
+        scales = (random.random((rows, columns // 32)) * 0.1).astype(np.float16)
+        integers[name] = codes, zeros, scales
+        prefix = name.removesuffix("weight")
+        tensors |= {prefix + part: values for part, values in writer(codes, zeros, scales).items()}
+    save_file(tensors, source / "model.safetensors")
+    return source, integers
+
+
+@pytest.mark.parametrize(
+    ("settings", "writer"), [(AWQ, _awq), (GPTQ, _gptq), (COMPRESSED, _compressed)], ids=["awq", "gptq", "compressed"]
+)
+def test_values_are_those_of_the_formula_to_the_last_bit(settings: dict[str, Any], writer: Writer, tmp_path: Path) -> None:
+    """(q - z) * s in float32 of the package's integers equals that of the integers the checkpoint was made of."""
+    source, integers = _quantised(tmp_path, settings, writer)
+    assert main(["hf", str(source), str(tmp_path / "package")]) == 0
+    for layer in range(2):
+        path = f"/model/layers.{layer}"
+        groups = {
+            f"{path}/attn/qkv": [f"self_attn.{part}_proj" for part in "qkv"],
+            f"{path}/attn/o": ["self_attn.o_proj"],
+            f"{path}/mlp/gate_up": ["mlp.gate_proj", "mlp.up_proj"],
+            f"{path}/mlp/down": ["mlp.down_proj"],
+        }
+        for node, names in groups.items():
+            parts = [integers[f"model.layers.{layer}.{name}.weight"] for name in names]
+            expected = np.concatenate([_formula(*part) for part in parts])
+            weight, scales, zeros = (
+                read(tmp_path / "package", f"{node}/{part}") for part in ("weight", "scales", "zero_points")
+            )
+            codes, zeros = nibbles(weight), nibbles(zeros)[:, : scales.shape[1]]
+            np.testing.assert_array_equal(_formula(codes, zeros, scales), expected)
+
+
+def _formula(codes: Array, zeros: Array, scales: Array) -> Array:
+    """AutoAWQ's `dequantize_gemm` in float32."""
+    widened = (np.repeat(part.astype(np.float32), 32, axis=1) for part in (zeros, scales))
+    zero, scale = widened
+    values: Array = (codes.astype(np.float32) - zero) * scale
+    return values
+
+
+def test_a_float_package_of_a_quantised_checkpoint_computes_nearly_the_same(
+    tmp_path: Path, runner_of: type[PackageRunner]
+) -> None:
+    """Only the rounding of activations in MatMulNBits and of the 8-bit head lies between recipes q4 and f32."""
+    source, _ = _quantised(tmp_path, AWQ, _awq)
+    for recipe in ("q4", "f32"):
+        assert main(["hf", str(source), str(tmp_path / recipe), "--recipe", recipe]) == 0
+    exact, kept = (runner_of(tmp_path / recipe).logits([75, 104, 111, 35, 80]) for recipe in ("f32", "q4"))
+    assert np.sqrt(np.mean((exact - kept) ** 2)) < 0.1 * exact.std()
+
+
+@pytest.mark.parametrize(
+    ("settings", "writer", "message"),
+    [
+        ({**AWQ, "bits": 8}, _awq, "bits: 8"),
+        ({**AWQ, "version": "gemv"}, _awq, "version: 'gemv'"),
+        ({**AWQ, "group_size": -1}, _awq, "group_size -1"),
+        ({**GPTQ, "desc_act": True}, _gptq, "desc_act"),
+        ({**COMPRESSED, "format": "float-quantized"}, _compressed, "format: 'float-quantized'"),
+        ({"quant_method": "bitsandbytes"}, _awq, "quant_method 'bitsandbytes'"),
+        ({**AWQ, "group_size": 64}, _awq, "zero points and scales of shapes"),
+    ],
+)
+def test_what_cannot_be_represented_is_refused_by_name(
+    settings: dict[str, Any], writer: Writer, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, _ = _quantised(tmp_path, settings, writer)
+    assert main(["hf", str(source), str(tmp_path / "package")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "package").exists()
+
+
+def test_reordered_columns_of_gptq_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Although the configuration denies it, g_idx tells."""
+
+    def shuffled(codes: Array, zeros: Array, scales: Array) -> dict[str, Array]:
+        parts = _gptq(codes, zeros, scales)
+        return parts | {"g_idx": np.ascontiguousarray(parts["g_idx"][::-1])}
+
+    source, _ = _quantised(tmp_path, GPTQ, shuffled)
+    assert main(["hf", str(source), str(tmp_path / "package")]) == 1
+    assert "desc_act" in capsys.readouterr().err
+
+
+def test_integers_without_a_quantisation_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A config.json that lost its quantization_config names the tensor."""
+    source, _ = _quantised(tmp_path, AWQ, _awq)
+    config = json.loads((source / "config.json").read_text())
+    del config["quantization_config"]
+    (source / "config.json").write_text(json.dumps(config))
+    assert main(["hf", str(source), str(tmp_path / "package")]) == 1
+    assert "quantization_config" in capsys.readouterr().err
