@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.service import load_prompter

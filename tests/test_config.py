@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from youtu_edge.config import Config, parse_bytes, parse_restart_rate
 from youtu_edge.config_file import dotted_keys, load_config
 from youtu_edge.errors import ConfigError

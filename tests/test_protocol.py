@@ -8,6 +8,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from youtu_edge import protocol
 from youtu_edge.config import Config
 from youtu_edge.protocol import FROM_ENGINE, TO_ENGINE, FrameReader, FramingError, encode_frame

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
 from youtu_export.export import export
 from youtu_export.hf_reader import open_hf
 from youtu_export.recipes import RECIPES

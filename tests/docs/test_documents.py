@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from youtu_edge.config_file import dotted_keys
 
 ROOT = Path(__file__).resolve().parents[2]

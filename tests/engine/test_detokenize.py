@@ -7,6 +7,7 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers
+
 from youtu_edge.engine.detokenize import TextStream, Vocabulary
 
 

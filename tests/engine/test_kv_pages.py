@@ -7,6 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from youtu_edge.engine.kv_pages import OutOfPagesError, PagePool, common_prefix
 
 PAGE = 16

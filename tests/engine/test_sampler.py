@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from youtu_edge.engine.sampler import SamplerState, _candidates, sample, uniform
 from youtu_edge.protocol import SamplingParams
 

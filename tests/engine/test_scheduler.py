@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.sampler import SamplerState
 from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from export.package_runner import PackageRunner
 from youtu_edge.ops import library_path
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from youtu_edge.engine.runner import Runner
 from youtu_edge.package import open_package
 

@@ -10,6 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 import numpy.typing as npt
+
 from tiny_model import make_tokenizer
 
 Array = npt.NDArray[Any]

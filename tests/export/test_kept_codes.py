@@ -8,6 +8,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from export.package_runner import PackageRunner
 from export.package_weights import initializers, nibbles, place, read
 from export.small_gguf import FEED_FORWARD, HEADS, HIDDEN, KV_HEADS, SHAPES, random_tensors, write_gguf

@@ -9,8 +9,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from export.package_runner import PackageRunner
 from safetensors.numpy import load_file, save_file
+
+from export.package_runner import PackageRunner
 from tiny_model import make_tiny_checkpoint, make_tiny_package
 from youtu_edge.package import CacheGeometry, open_package
 from youtu_export.__main__ import main

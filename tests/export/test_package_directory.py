@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+
 from tiny_model import make_tiny_checkpoint, make_tiny_package
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main

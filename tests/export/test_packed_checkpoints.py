@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from safetensors.numpy import load_file, save_file
+
 from export.package_runner import PackageRunner
 from export.package_weights import nibbles, read
-from safetensors.numpy import load_file, save_file
 from tiny_model import make_tiny_checkpoint
 from youtu_export.__main__ import main
 

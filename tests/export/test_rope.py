@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig
 from youtu_export.rope import inverse_frequencies, rope_from_config

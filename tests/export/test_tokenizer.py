@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
+
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.package import open_package
 from youtu_edge.protocol import ChatMessage

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export.small_gguf import random_tensors, write_gguf
 from safetensors.numpy import load_file, save_file
+
+from export.small_gguf import random_tensors, write_gguf
 from tiny_model import make_tiny_checkpoint
 from youtu_export.__main__ import main
 

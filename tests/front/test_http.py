@@ -14,6 +14,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from front.scripted_daemon import ROOT, Daemon, running, wait_until
 
 CHAT = "/v1/chat/completions"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from ops.operators import instruction_sets, select_instruction_set
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+
 from youtu_edge.ops import library_path
 
 TYPES = {

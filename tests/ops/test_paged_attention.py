@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+
 from ops.attention_cases import Case, build, cases
 from ops.operators import OneNode
 from ops.reference import Attention

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import youtu_edge.ops
 from ops.attention_cases import Case, build
 from ops.operators import PAGED_ATTENTION_INPUTS, OneNode, run

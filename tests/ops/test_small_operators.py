@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from ops.operators import run
 from ops.reference import block_min_add, headwise_matmul, swiglu
 

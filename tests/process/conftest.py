@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from daemon_process import Daemon
 from youtu_export.__main__ import main as youtu_export
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from youtu_edge.errors import EXIT_CONFIG, PackageError
 from youtu_edge.package import MANIFEST, open_package
 

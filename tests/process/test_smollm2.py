@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from daemon_process import Daemon, Stream, chat
 from score import greedy_ids, log_softmax, mean_nll, open_model
 from youtu_edge.protocol import ChatMessage

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Sequence as Seq
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,12 @@ def rope_tables(rope: Rope, positions: int) -> tuple[Array, Array]:
     return (np.cos(angles) * np.float32(rope.scale), np.sin(angles) * np.float32(rope.scale))
 
 
-def build_session(package: Package, threads: int, spin_us: int) -> onnxruntime.InferenceSession:
-    """Load the graph with its weights mapped from disk. Raises PackageError when ONNX Runtime refuses it."""
+def runtime_version() -> str:
+    """Version of ONNX Runtime; packed weights belong to one."""
+    return str(onnxruntime.__version__)
+
+
+def _options(threads: int, spin_us: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -41,25 +46,48 @@ def build_session(package: Package, threads: int, spin_us: int) -> onnxruntime.I
     if spin_us:
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
     options.register_custom_ops_library(str(library_path()))
-    path = package.path(MODEL)
+    return options
+
+
+def build_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """Load a graph with its weights mapped from disk. Raises PackageError when ONNX Runtime refuses it."""
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except Exception as error:  # the library raises many kinds
         raise PackageError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+
+
+def pack_weights(package: Package, graph: Path, weights_name: str) -> None:
+    """Write the optimised graph to `graph` and its weights, those packed for this CPU included, beside it."""
+    options = _options(1, 0)
+    options.optimized_model_filepath = str(graph)
+    options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights_name)
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1")
+    build_session(package.path(MODEL), options)
 
 
 class Runner:
     """The model with its cache pool.
 
-    `num_pages` pages of `page_tokens` tokens are reserved in address space; memory is taken when a page is first written.
+    Memory of the pool is taken when a page is first written. `graph` is the package's own or one with packed weights.
     """
 
-    def __init__(self, package: Package, *, page_tokens: int, threads: int, spin_us: int, context_length: int) -> None:
+    def __init__(
+        self,
+        package: Package,
+        *,
+        page_tokens: int,
+        threads: int,
+        spin_us: int,
+        context_length: int,
+        graph: Path | None = None,
+    ) -> None:
         self.manifest = package.manifest
         self.page_tokens = page_tokens
         self.context_length = context_length
         self.run_seconds = 0.0
-        self._session = build_session(package, threads, spin_us)
+        self._session = build_session(graph or package.path(MODEL), _options(threads, spin_us))
         self._binding = self._session.io_binding()
         cos, sin = rope_tables(self.manifest.rope, context_length)
         self._values: dict[str, Any] = {}

@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import time
+from pathlib import Path
 
 import tokenizers
 
@@ -19,6 +20,7 @@ from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.loop import Loop
 from youtu_edge.engine.memory import MemoryPlan, plan_memory, resident_bytes
+from youtu_edge.engine.prepared import find_prepared, probe
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
@@ -119,13 +121,7 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     context = config.model.context_length or manifest.context_length
     if context > manifest.context_length:
         raise ConfigError(f"model.context_length: {context} is more than the {manifest.context_length} of this model")
-    runner = Runner(
-        package,
-        page_tokens=config.model.page_tokens,
-        threads=config.engine.threads or len(os.sched_getaffinity(0)),
-        spin_us=config.engine.spin_us,
-        context_length=context,
-    )
+    runner = _open_runner(config, package, context)
     tokenizer, prompter = load_prompter(package)
     plan = _measure(config, runner)
     runner.allocate_cache(plan.num_pages)
@@ -143,6 +139,31 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
         "load_seconds": 0.0,
         "memory": plan.as_dict(),
     }
+
+
+def _open_runner(config: Config, package: Package, context: int) -> Runner:
+    """With the packed weights if there are any and they answer as they did when they were made."""
+
+    def open_with(graph: Path | None) -> Runner:
+        runner = Runner(
+            package,
+            page_tokens=config.model.page_tokens,
+            threads=config.engine.threads or len(os.sched_getaffinity(0)),
+            spin_us=config.engine.spin_us,
+            context_length=context,
+            graph=graph,
+        )
+        runner.allocate_cache(1)
+        return runner
+
+    prepared = find_prepared(package)
+    if prepared is not None:
+        runner = open_with(prepared.graph)
+        if probe(runner) == prepared.probe:
+            return runner
+        log.warning('prepared_weights used=no reason="they answer differently than when they were made"')
+        del runner
+    return open_with(None)
 
 
 def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:

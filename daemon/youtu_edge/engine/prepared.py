@@ -1,0 +1,142 @@
+"""Weights packed for this CPU, kept beside the package so that the next start maps them instead of packing again.
+
+    PACKAGE/prepared/model.onnx      the optimised graph
+                     weights.bin     original and packed weights, each at a multiple of a page
+                     prepared.json   what it was made from and for, size and sha256 of the two files, a probe
+
+The layout belongs to one CPU, one ONNX Runtime and one package. Anything else, any damage, and a probe (the largest logits
+of one token) that comes out differently mean that it is not used, never that it is used wrongly. It is made on the device
+by `youtu-edge model prepare` and never shipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from youtu_edge.engine.packed_layout import align
+from youtu_edge.engine.runner import Runner, pack_weights, runtime_version
+from youtu_edge.errors import PackageError
+from youtu_edge.package import MODEL, WEIGHTS, FileEntry, Package, file_entry
+
+log = logging.getLogger("youtu_edge.engine")
+
+DIRECTORY = "prepared"
+RECORD = "prepared.json"
+_PROBE_LOGITS = 8
+
+Probe = list[tuple[int, float]]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """The contents of prepared.json."""
+
+    fingerprint: str
+    files: dict[str, FileEntry]
+    probe: Probe
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A graph with packed weights whose bytes were checked, and the probe that it has to pass."""
+
+    graph: Path
+    probe: Probe
+
+
+def fingerprint(package: Package, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Names the package, the CPU's instruction sets and ONNX Runtime; equal strings mean an equal layout."""
+    wanted = ("model name", "flags", "CPU implementer", "CPU part", "Features")
+    lines = {line.strip() for line in cpuinfo.read_text().splitlines() if line.startswith(wanted)}
+    text = "\n".join([package.manifest.checksum, runtime_version(), *sorted(lines)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def prepare(package: Package) -> Path:
+    """Pack the weights and store them; replaces an earlier result at once or not at all.
+
+    Raises PackageError when they cannot be written.
+    """
+    target = package.root / DIRECTORY
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{DIRECTORY}-", dir=package.root))
+    except OSError as error:
+        raise PackageError(f"{package.root}: cannot be written: {error.strerror}") from None
+    try:
+        packed = temporary / "unaligned"
+        packed.mkdir()
+        pack_weights(package, packed / MODEL, WEIGHTS)
+        align(packed / MODEL, packed / WEIGHTS, temporary / MODEL, temporary / WEIGHTS)
+        shutil.rmtree(packed)
+        expected = _probe(package, None)
+        if _probe(package, temporary / MODEL) != expected:
+            raise PackageError(f"{target}: the packed weights give other logits than the package; not used")
+        files = {name: file_entry(temporary / name) for name in (MODEL, WEIGHTS)}
+        (temporary / RECORD).write_bytes(msgspec.json.encode(Record(fingerprint(package), files, expected)))
+        for name in (MODEL, WEIGHTS, RECORD):
+            _sync(temporary / name)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+        _sync(package.root)
+    except (OSError, ValueError) as error:
+        raise PackageError(f"{target}: cannot be written: {error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def find_prepared(package: Package) -> Prepared | None:
+    """The packed graph if there is one for exactly this package on this machine, undamaged; None otherwise, with a log line
+    that says why."""
+    directory = package.root / DIRECTORY
+    try:
+        record = msgspec.json.decode((directory / RECORD).read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        log.warning("prepared_weights used=no reason=%s", msgspec.json.encode(str(error)).decode())
+        return None
+    reason = ""
+    if record.fingerprint != fingerprint(package):
+        reason = "made for another package, CPU or ONNX Runtime"
+    elif set(record.files) != {MODEL, WEIGHTS}:
+        reason = "incomplete"
+    else:
+        try:
+            damaged = [name for name, entry in record.files.items() if file_entry(directory / name) != entry]
+        except OSError as error:
+            damaged = [str(error)]
+        if damaged:
+            reason = f"damaged: {', '.join(damaged)}"
+    if reason:
+        log.warning("prepared_weights used=no reason=%s", msgspec.json.encode(reason).decode())
+        log.warning("prepared_weights hint=%s", f'"run youtu-edge model prepare {package.root}"')
+        return None
+    log.info("prepared_weights used=yes")
+    return Prepared(directory / MODEL, record.probe)
+
+
+def probe(runner: Runner) -> Probe:
+    """Ids and values of the largest logits after one token; needs one page of cache."""
+    logits = runner.run([0], [1], [0], [[0]], [0])[0]
+    ids = logits.argsort(kind="stable")[-_PROBE_LOGITS:]
+    return [(int(index), float(logits[index])) for index in ids]
+
+
+def _probe(package: Package, graph: Path | None) -> Probe:
+    runner = Runner(package, page_tokens=16, threads=1, spin_us=0, context_length=16, graph=graph)
+    runner.allocate_cache(1)
+    return probe(runner)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
