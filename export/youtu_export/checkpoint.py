@@ -10,6 +10,8 @@ from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig
 from youtu_export.stored_tensor import StoredTensor
 
+_FREQUENCIES = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq")
+
 
 @dataclass(frozen=True)
 class TextAssets:
@@ -62,7 +64,7 @@ class Checkpoint:
         """Raise for the first tensor that the graph does not use: the model is not the one we think it is."""
         for name, tensor in self.tensors.items():
             # Old checkpoints store the frequencies that everybody computes from the configuration.
-            if name not in self.taken and not name.endswith("rotary_emb.inv_freq"):
+            if name not in self.taken and not name.endswith(_FREQUENCIES):
                 raise ExportError(f"{tensor.path}: {tensor.name}: this model family has no such tensor")
 
 

@@ -6,14 +6,15 @@ A graph runs over T packed tokens of all sequences; see docs/package-format.md f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from youtu_edge.package import CacheGeometry
 
+from youtu_edge.package import CacheGeometry
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
 from youtu_export.matrix_nodes import MatrixNodes, StoredTable
-from youtu_export.model_spec import ModelSpec
+from youtu_export.model_spec import LatentAttention, ModelSpec
 from youtu_export.recipes import Recipe
 from youtu_export.stored_tensor import StoredTensor
 
@@ -54,36 +55,51 @@ class Decoder:
         output, self._table = self.matrices.table("/model/embed_tokens", "token_ids", tensor)
         return output
 
-    def rms_norm(self, path: str, x: str, name: str) -> str:
-        """RMS norm of x [T, hidden]."""
+    def rms_norm(self, path: str, x: str, name: str, width: int | None = None, epsilon: float | None = None) -> str:
+        """RMS norm of x [T, width], by default the hidden size and the model's epsilon."""
+        gain = self._vector(path, f"{name}.weight", width or self.spec.hidden)
         return self.graph.node(
-            "SimplifiedLayerNormalization", [x, self._gain(path, name)], f"{path}/RMSNorm",
-            axis=-1, epsilon=self.spec.norm_epsilon, stash_type=1,
+            "SimplifiedLayerNormalization", [x, gain], f"{path}/RMSNorm",
+            axis=-1, epsilon=epsilon or self.spec.norm_epsilon, stash_type=1,
         )  # fmt: skip
 
     def add_rms_norm(self, path: str, x: str, residual: str, name: str) -> tuple[str, str]:
         """RMS norm of x + residual, and the sum itself, both [T, hidden]."""
         total = f"{path}/Sum"
+        gain = self._vector(path, f"{name}.weight", self.spec.hidden)
         normed = self.graph.node(
-            "SkipSimplifiedLayerNormalization", [x, residual, self._gain(path, name)], f"{path}/AddRMSNorm",
+            "SkipSimplifiedLayerNormalization", [x, residual, gain], f"{path}/AddRMSNorm",
             domain=MICROSOFT, outputs=[f"{path}/AddRMSNorm", "", "", total], epsilon=self.spec.norm_epsilon,
         )  # fmt: skip
         return normed, total
 
-    def linear(self, path: str, x: str, names: Sequence[str], widths: Sequence[int], columns: int) -> str:
-        """x [T, columns] through the named projections side by side, with their biases where the checkpoint has any."""
+    def layer_norm(self, path: str, x: str, name: str) -> str:
+        """Layer norm with bias of x [T, hidden]."""
+        weights = [self._vector(path, f"{name}.{part}", self.spec.hidden) for part in ("weight", "bias")]
+        return self.graph.node(
+            "LayerNormalization", [x, *weights], f"{path}/LayerNorm", axis=-1, epsilon=self.spec.norm_epsilon
+        )
+
+    def linear(
+        self, path: str, x: str, names: Sequence[str], widths: Sequence[int], columns: int, bias: bool | None = None
+    ) -> str:
+        """x [T, columns] through the named projections side by side.
+
+        bias: True and False tell whether they have biases, None adds those that the checkpoint has.
+        """
         tensors = [
             self.checkpoint.take(f"{name}.weight", width, columns) for name, width in zip(names, widths, strict=True)
         ]
-        return self.add_bias(path, self.matrices.linear(path, x, tensors), names, widths)
+        y = self.matrices.linear(path, x, tensors)
+        return y if bias is False else self.add_bias(path, y, names, widths, required=bias is True)
 
-    def add_bias(self, path: str, y: str, names: Sequence[str], widths: Sequence[int]) -> str:
-        """Add the biases of the named projections to y [T, sum(widths)], zero for those without."""
-        if not any(self.checkpoint.has(f"{name}.bias") for name in names):
+    def add_bias(self, path: str, y: str, names: Sequence[str], widths: Sequence[int], *, required: bool = False) -> str:
+        """Add the biases of the named projections to y [T, sum(widths)], zero for those without unless `required`."""
+        if not required and not any(self.checkpoint.has(f"{name}.bias") for name in names):
             return y
         parts = [
             self.checkpoint.take(f"{name}.bias", width).values()
-            if self.checkpoint.has(f"{name}.bias")
+            if required or self.checkpoint.has(f"{name}.bias")
             else np.zeros(width, np.float32)
             for name, width in zip(names, widths, strict=True)
         ]
@@ -91,23 +107,33 @@ class Decoder:
 
     def attention(self, path: str, qkv: str, layer: int, *, interleaved: bool = False) -> str:
         """Rotary embedding, cache write and attention of qkv [T, (heads + 2 kv_heads) * width]: [T, heads * width]."""
-        absent = [""] * 5  # sink, norms of q and k, scales of a quantised cache
-        inputs = [
-            qkv, "", "", f"k.{layer}", f"v.{layer}", "cumulative_sequence_length", "past_seqlens", "block_table",
-            "cos_cache", "sin_cache", "slot_mapping", *absent, "attention_metadata",
-        ]  # fmt: skip
-        return self.graph.node(
-            "PagedAttention", inputs, f"{path}/PagedAttention", domain=YOUTU_EDGE,
-            num_heads=self.spec.heads, kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
-            kv_cache_layout="SEPARATE", do_rotary=1, rotary_interleaved=int(interleaved), local_window_size=-1,
+        return self._paged_attention(
+            path, (qkv, "", f"k.{layer}", f"v.{layer}"),
+            kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
+            kv_cache_layout="SEPARATE", rotary_interleaved=int(interleaved),
         )  # fmt: skip
 
-    def swiglu(self, path: str, x: str, gate: str, up: str, down: str) -> str:
-        """down(silu(gate x) * up x), [T, hidden]."""
+    def latent_attention(self, path: str, query: str, key: str, layer: int, latent: LatentAttention) -> str:
+        """Attention of query [T, heads * (latent | rope)] to the shared row key [T, latent | rope]: [T, heads * latent]."""
+        return self._paged_attention(
+            path, (query, key, f"kv.{layer}", ""),
+            kv_num_heads=1, scale=float((latent.nope_width + latent.rope_width) ** -0.5), kv_cache_layout="LATENT",
+            v_head_size=latent.kv_lora_rank, rotary_offset=latent.kv_lora_rank, rotary_interleaved=int(latent.interleaved),
+        )  # fmt: skip
+
+    def swiglu(self, path: str, x: str, gate_up: Sequence[str], down: str, bias: bool | None = None) -> str:
+        """down(silu(gate x) * up x), [T, hidden]. gate_up: both matrices, or one that holds gate above up."""
         width, hidden = self.spec.feed_forward, self.spec.hidden
-        both = self.linear(f"{path}/gate_up", x, (gate, up), (width, width), hidden)
+        both = self.linear(f"{path}/gate_up", x, gate_up, [2 * width // len(gate_up)] * len(gate_up), hidden, bias)
         inner = self.graph.node("SwiGLU", [both], f"{path}/SwiGLU", domain=YOUTU_EDGE)
-        return self.linear(f"{path}/down", inner, (down,), (hidden,), width)
+        return self.linear(f"{path}/down", inner, (down,), (hidden,), width, bias)
+
+    def gelu(self, path: str, x: str, up: str, down: str) -> str:
+        """down(gelu(up x)) with biases and the approximation by tanh (`gelu_new`), [T, hidden]."""
+        width, hidden = self.spec.feed_forward, self.spec.hidden
+        wide = self.linear(f"{path}/up", x, (up,), (width,), hidden, bias=True)
+        inner = self.graph.node("Gelu", [wide], f"{path}/Gelu", approximate="tanh")
+        return self.linear(f"{path}/down", inner, (down,), (hidden,), width, bias=True)
 
     def logit_rows(self, path: str, x: str) -> str:
         """The rows of x [T, hidden] that need logits: [R, hidden]. Everything behind is computed for these only."""
@@ -123,5 +149,18 @@ class Decoder:
         tensor: StoredTensor = self.checkpoint.take(f"{name}.weight", self.spec.vocab, self.spec.hidden)
         return self.matrices.linear("/lm_head", x, [tensor], self._recipe.table_bits)
 
-    def _gain(self, path: str, name: str) -> str:
-        return self.graph.weight(f"{path}/weight", self.checkpoint.take(f"{name}.weight", self.spec.hidden).values())
+    def _vector(self, path: str, name: str, width: int) -> str:
+        return self.graph.weight(f"{path}/{name.rpartition('.')[2]}", self.checkpoint.take(name, width).values())
+
+    def _paged_attention(self, path: str, tensors: tuple[str, str, str, str], **attributes: Any) -> str:
+        """tensors: query, key, cache of keys, cache of values."""
+        query, key, keys, values = tensors
+        absent = [""] * 5  # sink, norms of q and k, scales of a quantised cache
+        inputs = [
+            query, key, "", keys, values, "cumulative_sequence_length", "past_seqlens", "block_table",
+            "cos_cache", "sin_cache", "slot_mapping", *absent, "attention_metadata",
+        ]  # fmt: skip
+        return self.graph.node(
+            "PagedAttention", inputs, f"{path}/PagedAttention", domain=YOUTU_EDGE,
+            num_heads=self.spec.heads, do_rotary=1, local_window_size=-1, **attributes,
+        )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+
 from youtu_edge.package import (
     CHAT_TEMPLATE,
     FORMAT_VERSION,
@@ -21,11 +22,11 @@ from youtu_edge.package import (
     file_entry,
     write_manifest,
 )
-
 from youtu_export.checkpoint import Checkpoint, TextAssets
 from youtu_export.decoder import Decoder
 from youtu_export.errors import ExportError
 from youtu_export.families import family_of
+from youtu_export.families.family import cache_geometry
 from youtu_export.graph import Graph
 from youtu_export.model_spec import ModelSpec
 from youtu_export.package_directory import new_directory, refuse_existing
@@ -46,7 +47,7 @@ def export(
     spec = family.read_spec(checkpoint)
     checkpoint.config.refuse_unread()
     _check_ids(checkpoint, spec)
-    cache = family.cache(spec, recipe.cache_type)
+    cache = cache_geometry(spec, recipe.cache_type)
     with new_directory(out, force=force) as directory:
         with (directory / WEIGHTS).open("wb") as weights:
             graph = Graph(weights)

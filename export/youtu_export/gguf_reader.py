@@ -8,7 +8,6 @@ which leaves every quantised row as it is:
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,7 @@ def _undo_permutation(tensors: dict[str, StoredTensor], config: ModelConfig) -> 
     for name, tensor in tensors.items():
         count = counts.get(name.split(".")[-2] if "." in name else "")
         if count and tensor.shape[0] % (2 * count) == 0:
-            tensors[name] = dataclasses.replace(tensor, row_order=_half_rotation_order(tensor.shape[0], count))
+            tensors[name] = tensor.select_rows(_half_rotation_order(tensor.shape[0], count))
 
 
 def _half_rotation_order(rows: int, heads: int) -> npt.NDArray[np.int64]:

@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.numpy_helper
 from onnx import TensorProto, helper
-from youtu_edge.package import WEIGHTS
 
+from youtu_edge.package import WEIGHTS
 from youtu_export.weights_file import Extent, WeightsFile
 
 MICROSOFT = "com.microsoft"
@@ -45,6 +46,11 @@ class Graph:
         """Write an array to weights.bin without a name, for `shared_weight`."""
         return self._weights.append(array)
 
+    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        """A small array inside model.onnx: shapes and sizes, which ONNX Runtime wants to see before it runs."""
+        self._initializers.append(onnx.numpy_helper.from_array(array, name))
+        return name
+
     def shared_weight(self, name: str, extent: Extent, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
         """Name bytes that lie in weights.bin already. The same bytes may have several names and shapes."""
         tensor = TensorProto(name=name, dims=shape, data_type=helper.np_dtype_to_tensor_dtype(dtype))
@@ -61,6 +67,18 @@ class Graph:
         names = outputs or (name,)
         self._nodes.append(helper.make_node(op, inputs, names, name=name, domain=domain, **attributes))
         return names[0]
+
+    def reshape(self, name: str, x: str, shape: Sequence[int]) -> str:
+        """x in another shape; 0 keeps a dimension."""
+        sizes = self.constant(f"{name}/shape", np.array(shape, np.int64))
+        return self.node("Reshape", [x, sizes], name)
+
+    def split(self, name: str, x: str, widths: Sequence[int]) -> list[str]:
+        """Cut the columns of x [T, sum(widths)] into parts of these widths."""
+        sizes = self.constant(f"{name}/widths", np.array(widths, np.int64))
+        outputs = [f"{name}/{index}" for index in range(len(widths))]
+        self.node("Split", [x, sizes], name, outputs=outputs, axis=1)
+        return outputs
 
     def model(self, producer: str, value: str, output: str, shape: list[int | str]) -> bytes:
         """The finished model, serialised, with `value` renamed to `output` as its one float output."""

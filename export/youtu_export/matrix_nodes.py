@@ -10,7 +10,7 @@ import numpy as np
 
 from youtu_export.errors import ExportError
 from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
-from youtu_export.packed_matrix import PackedMatrix, pack, stack
+from youtu_export.packed_matrix import PackedMatrix, fitting_block, pack, round_int8, stack
 from youtu_export.recipes import Recipe
 from youtu_export.stored_tensor import Float32, StoredTensor
 from youtu_export.weights_file import Extent
@@ -81,6 +81,31 @@ class MatrixNodes:
         codes = self._graph.shared_weight(f"{path}/weight", table.codes, _UINT8, table.codes_shape)
         scales = self._graph.shared_weight(f"{path}/scales", table.scales, _FLOAT32, table.scales_shape)
         return self._matmul_nbits(path, x, table.codes_shape, table.bits, table.block, [codes, scales])
+
+    def headwise(self, path: str, x: str, weight: Float32, source: StoredTensor) -> str:
+        """x [T, heads * k] times one matrix per head, weight [heads, n, k]: [T, heads * n]. Errors name `source`."""
+        if self._recipe.matrix_bits is None:
+            return self._float_headwise(path, x, weight)
+        heads, n, k = weight.shape
+        try:
+            # Eight bits in every recipe: these matrices are few, and each is used for keys or values of all the context.
+            matrix = round_int8(weight.reshape(heads * n, k), fitting_block(k, self._recipe.block))
+        except ValueError as error:
+            raise ExportError(f"{source.path}: {source.name}: {error}") from None
+        codes = (matrix.codes ^ np.uint8(128)).view(np.int8).reshape(heads, n, k)
+        scales = matrix.scales.reshape(heads, n, -1)
+        weights = [self._graph.weight(f"{path}/weight", codes), self._graph.weight(f"{path}/scales", scales)]
+        return self._graph.node(
+            "HeadwiseMatMul", [x, *weights], f"{path}/HeadwiseMatMul", domain=YOUTU_EDGE, block_size=matrix.block
+        )
+
+    def _float_headwise(self, path: str, x: str, weight: Float32) -> str:
+        heads, n, k = weight.shape
+        x = self._graph.reshape(f"{path}/by_head", x, (0, heads, k))
+        x = self._graph.node("Transpose", [x], f"{path}/heads_first", perm=[1, 0, 2])
+        y = self._graph.node("MatMul", [x, self._graph.weight(f"{path}/weight", weight.swapaxes(1, 2))], f"{path}/MatMul")
+        y = self._graph.node("Transpose", [y], f"{path}/tokens_first", perm=[1, 0, 2])
+        return self._graph.reshape(f"{path}/joined", y, (0, heads * n))
 
     def _pack(self, tensor: StoredTensor, bits: int, kept_kinds: frozenset[str]) -> PackedMatrix:
         try:

@@ -18,7 +18,7 @@ _INERT = frozenset(
         "pretraining_tp", "attention_dropout", "bos_token_id", "eos_token_id", "pad_token_id", "name_or_path",
         "is_llama_config", "transformers.js_config", "unsloth_fixed", "unsloth_version", "is_encoder_decoder",
         "output_attentions", "output_hidden_states", "return_dict", "id2label", "label2id", "chunk_size_feed_forward",
-        "problem_type",
+        "problem_type", "auto_map", "tokenizer_class",
     ]
 )  # fmt: skip
 
@@ -59,6 +59,19 @@ class ModelConfig:
         if value not in tuple(supported):
             raise ExportError(f"{self.path}: {key}: {value!r} is not supported")
         return value
+
+    def expect(self, key: str, values: Iterable[int]) -> None:
+        """A derived value, which may be absent but must not contradict the others."""
+        allowed = tuple(values)
+        value = self.get(key, allowed[0])
+        if value not in allowed:
+            raise ExportError(f"{self.path}: {key}: {value!r} contradicts the other sizes, which make it {allowed[0]}")
+
+    def refuse_window_layers(self) -> None:
+        """Every layer must attend to the whole context."""
+        for kind in self.get("layer_types", []):
+            if kind != "full_attention":
+                raise ExportError(f"{self.path}: layer_types: {kind!r} is not supported, only 'full_attention'")
 
     def refuse_unread(self) -> None:
         """Raise for the first key that was never asked for, unless its value means absence."""

@@ -8,6 +8,22 @@ from youtu_edge.package import Rope
 
 
 @dataclass(frozen=True, kw_only=True)
+class LatentAttention:
+    """Multi-head latent attention under the names of its paper (DeepSeek-V2, section 2.1); ranks and widths in elements."""
+
+    q_lora_rank: int | None
+    """None: queries are projected in one step."""
+    kv_lora_rank: int
+    nope_width: int
+    rope_width: int
+    value_width: int
+    bias: bool
+    """Of the first projections and of the last; the others have none."""
+    interleaved: bool
+    """Rope rotates neighbours instead of halves."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Sizes in elements. Attention with `heads` query heads in groups that share `kv_heads` keys and values."""
 
@@ -24,3 +40,5 @@ class ModelSpec:
     rope: Rope
     tied_head: bool
     """The output head is the token table."""
+    latent: LatentAttention | None = None
+    """With it `kv_heads` is 1 and `head_width` the width of a cache row."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from youtu_edge.package import Rope
 
+from youtu_edge.package import Rope
 from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig, positive_number
 
@@ -28,6 +28,9 @@ def rope_from_config(config: ModelConfig, width: int, factors: Float32 | None = 
     theta = positive_number(config.path, "rope_theta", theta)
     kinds = (parameters.pop("rope_type", None), parameters.pop("type", None))
     kind = next((kind for kind in kinds if kind is not None), "default")
+    if kind == "yarn" and parameters.get("factor") == 1 and parameters.get("attention_factor") in (None, 1):
+        # Stretched by nothing: frequencies and the scale of attention stay as they are, whatever the other keys say.
+        kind, parameters = "default", {}
     scaling = _Scaling(config, parameters)
     frequencies = inverse_frequencies(theta, width)
     if kind == "linear":

@@ -7,7 +7,7 @@ while it is mapped kills the process.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,16 @@ class StoredTensor:
 
     def raw_rows(self, begin: int, end: int) -> Bytes:
         """Stored bytes of rows [begin, end), uint8 [end - begin, row_bytes]."""
-        if self.row_order is not None:
-            return self._read(0, self.shape[0])[self.row_order[begin:end]]
-        return self._read(begin, end)
+        if self.row_order is None or begin == end:
+            return self._read(begin, end)
+        stored = self.row_order[begin:end]
+        first = int(stored.min())
+        return self._read(first, int(stored.max()) + 1)[stored - first]
+
+    def select_rows(self, order: npt.NDArray[np.int64]) -> StoredTensor:
+        """The tensor whose row i is row order[i] of this one."""
+        stored = order if self.row_order is None else self.row_order[order]
+        return replace(self, shape=(len(order), *self.shape[1:]), row_order=stored)
 
     def rows(self, begin: int, end: int) -> Float32:
         """Values of rows [begin, end), float32 [end - begin, ...]."""

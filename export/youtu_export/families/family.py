@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from youtu_edge.package import CacheGeometry, CacheType
-
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
 from youtu_export.model_spec import ModelSpec
@@ -16,7 +15,19 @@ from youtu_export.model_spec import ModelSpec
 class Family:
     """`build` emits the graph and returns the name of the logits; it calls its last argument after each layer."""
 
-    model_type: str
+    model_types: tuple[str, ...]
+    """Values of model_type in config.json."""
     read_spec: Callable[[Checkpoint], ModelSpec]
-    cache: Callable[[ModelSpec, CacheType], CacheGeometry]
     build: Callable[[Decoder, Callable[[], None]], str]
+    end_tokens: tuple[str, ...] = ()
+    """Tokens that end an answer besides those that the checkpoint names, if the tokenizer has them."""
+
+
+def cache_geometry(spec: ModelSpec, dtype: CacheType) -> CacheGeometry:
+    """One row per token and layer with latent attention, otherwise a key and a value of every head that has its own."""
+    layout = CacheGeometry(
+        layout="SEPARATE", layers=spec.layers, kv_heads=spec.kv_heads, width=spec.head_width, dtype=dtype
+    )
+    if spec.latent is None:
+        return layout
+    return CacheGeometry(layout="LATENT", layers=spec.layers, kv_heads=1, width=spec.head_width, dtype=dtype)

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from youtu_edge.package import CacheGeometry, CacheType
-
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
 from youtu_export.families.family import Family
+from youtu_export.families.pre_norm import Attend, PreNormDecoder, gated_feed_forward
 from youtu_export.model_spec import ModelSpec
 from youtu_export.rope import rope_from_config
 
 _FACTORS = "rope_freqs.weight"
 
 
-def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
+def read_grouped_query_spec(checkpoint: Checkpoint, family: str) -> ModelSpec:
+    """Sizes under the names of Llama and its relatives."""
     config = checkpoint.config
     config.only("hidden_act", ("silu",), "silu")
     config.only("partial_rotary_factor", (1, 1.0), 1)
-    for bias in ("attention_bias", "mlp_bias"):
-        config.get(bias)  # told by the tensors themselves
     hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     head_width = config.integer("head_dim", hidden // heads)
     # GGUF stores Llama 3's frequency scaling as a tensor instead of its parameters.
     factors = checkpoint.take(_FACTORS, head_width // 2).values() if checkpoint.has(_FACTORS) else None
     return ModelSpec(
-        family="llama",
+        family=family,
         layers=config.integer("num_hidden_layers"),
         hidden=hidden,
         feed_forward=config.integer("intermediate_size"),
@@ -41,34 +39,31 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     )
 
 
-def _cache(spec: ModelSpec, dtype: CacheType) -> CacheGeometry:
-    return CacheGeometry(layout="SEPARATE", layers=spec.layers, kv_heads=spec.kv_heads, width=spec.head_width, dtype=dtype)
+def grouped_query_attention(bias: bool | None) -> Attend:
+    """Attention with q_proj, k_proj and v_proj; for `bias` see Decoder.linear."""
+
+    def attend(decoder: Decoder, path: str, name: str, x: str, layer: int) -> str:
+        spec = decoder.spec
+        widths = [heads * spec.head_width for heads in (spec.heads, spec.kv_heads, spec.kv_heads)]
+        projections = [f"{name}.self_attn.{part}_proj" for part in ("q", "k", "v")]
+        return decoder.attention(path, decoder.linear(f"{path}/qkv", x, projections, widths, spec.hidden, bias), layer)
+
+    return attend
+
+
+def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
+    for bias in ("attention_bias", "mlp_bias"):
+        checkpoint.config.get(bias)  # told by the tensors themselves
+    return read_grouped_query_spec(checkpoint, "llama")
 
 
 def _build(decoder: Decoder, layer_done: Callable[[], None]) -> str:
-    spec = decoder.spec
-    widths = (spec.heads * spec.head_width, spec.kv_heads * spec.head_width, spec.kv_heads * spec.head_width)
-    residual = decoder.embed("model.embed_tokens")
-    feed_forward = ""
-    for layer in range(spec.layers):
-        path, name = f"/model/layers.{layer}", f"model.layers.{layer}"
-        if layer == 0:
-            normed = decoder.rms_norm(f"{path}/attn_norm", residual, f"{name}.input_layernorm")
-        else:
-            normed, residual = decoder.add_rms_norm(f"{path}/attn_norm", feed_forward, residual, f"{name}.input_layernorm")
-        projections = [f"{name}.self_attn.{part}_proj" for part in ("q", "k", "v")]
-        qkv = decoder.linear(f"{path}/attn/qkv", normed, projections, widths, spec.hidden)
-        context = decoder.attention(f"{path}/attn", qkv, layer)
-        if layer == spec.layers - 1:
-            context = decoder.logit_rows(f"{path}/attn", context)
-            residual = decoder.logit_rows(f"{path}/residual", residual)
-        attended = decoder.linear(f"{path}/attn/o", context, [f"{name}.self_attn.o_proj"], [spec.hidden], widths[0])
-        normed, residual = decoder.add_rms_norm(f"{path}/mlp_norm", attended, residual, f"{name}.post_attention_layernorm")
-        parts = [f"{name}.mlp.{part}_proj" for part in ("gate", "up", "down")]
-        feed_forward = decoder.swiglu(f"{path}/mlp", normed, *parts)
-        layer_done()
-    normed, _ = decoder.add_rms_norm("/model/norm", feed_forward, residual, "model.norm")
-    return decoder.head(normed, "model.embed_tokens", "lm_head")
+    return PreNormDecoder(
+        attend=grouped_query_attention(bias=None),
+        feed_forward=gated_feed_forward,
+        context_width=decoder.spec.heads * decoder.spec.head_width,
+        output_bias=None,
+    ).build(decoder, layer_done)
 
 
-LLAMA = Family("llama", _read_spec, _cache, _build)
+LLAMA = Family(("llama",), _read_spec, _build)
