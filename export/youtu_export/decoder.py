@@ -16,7 +16,6 @@ from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
 from youtu_export.matrix_nodes import MatrixNodes, StoredTable
 from youtu_export.model_spec import LatentAttention, ModelSpec
 from youtu_export.recipes import Recipe
-from youtu_export.stored_tensor import StoredTensor
 
 
 class Decoder:
@@ -140,14 +139,16 @@ class Decoder:
         return self.graph.node("Gather", [x, "logit_rows"], f"{path}/logit_rows", axis=0)
 
     def head(self, x: str, table: str, head: str) -> str:
-        """Logits [R, vocab] of x [R, hidden]."""
+        """Logits [R, vocab] of x [R, hidden], with the head's bias if the checkpoint has one."""
         if self.spec.tied_head:
             self.checkpoint.ignore(f"{head}.weight")  # some checkpoints store the table twice
-        if self.spec.tied_head and self._table is not None:
-            return self.matrices.tied_head("/lm_head", x, self._table)
         name = table if self.spec.tied_head else head
-        tensor: StoredTensor = self.checkpoint.take(f"{name}.weight", self.spec.vocab, self.spec.hidden)
-        return self.matrices.linear("/lm_head", x, [tensor], self._recipe.table_bits)
+        if self.spec.tied_head and self._table is not None:
+            logits = self.matrices.tied_head("/lm_head", x, self._table)
+        else:
+            tensor = self.checkpoint.take(f"{name}.weight", self.spec.vocab, self.spec.hidden)
+            logits = self.matrices.linear("/lm_head", x, [tensor], self._recipe.table_bits)
+        return self.add_bias("/lm_head", logits, [head], [self.spec.vocab])
 
     def _vector(self, path: str, name: str, width: int) -> str:
         return self.graph.weight(f"{path}/{name.rpartition('.')[2]}", self.checkpoint.take(name, width).values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import math
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from tokenizers import Tokenizer
 
 from youtu_edge.package import (
     CHAT_TEMPLATE,
@@ -46,6 +48,7 @@ def export(
     family = family_of(checkpoint)
     spec = family.read_spec(checkpoint)
     checkpoint.config.refuse_unread()
+    checkpoint.assets = _with_end_tokens(checkpoint.assets, family.end_tokens)
     _check_ids(checkpoint, spec)
     cache = cache_geometry(spec, recipe.cache_type)
     with new_directory(out, force=force) as directory:
@@ -60,6 +63,12 @@ def export(
         manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
         write_manifest(directory, manifest)
     return manifest
+
+
+def _with_end_tokens(assets: TextAssets, tokens: tuple[str, ...]) -> TextAssets:
+    tokenizer = Tokenizer.from_str(assets.tokenizer)
+    found = [token_id for token in tokens if (token_id := tokenizer.token_to_id(token)) is not None]
+    return dataclasses.replace(assets, eos_token_ids=list(dict.fromkeys([*assets.eos_token_ids, *found])))
 
 
 def _check_ids(checkpoint: Checkpoint, spec: ModelSpec) -> None:

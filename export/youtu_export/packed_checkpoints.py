@@ -62,13 +62,15 @@ class PackedTensor(PackedSource):
         return (blocks * scales[..., None]).reshape(end - begin, -1)
 
     def _integers(self) -> tuple[Bytes, Bytes, Float32]:
-        rows, columns = self.shape
+        rows, columns = self.form.shape(self.parts[self.form.codes])
         wanted = ((rows, columns), (rows, columns // self.group), (rows, columns // self.group))
-        arrays = self.form.read(self.parts, self.group)
-        found = tuple(array.shape for array in arrays)
+        codes, zeros, scales = self.form.read(self.parts, self.group)
+        found = (codes.shape, zeros.shape, scales.shape)
         if found != wanted:
             raise _error(self, f"codes, zero points and scales of shapes {found} instead of {wanted}")
-        return arrays
+        if self.row_order is None:
+            return codes, zeros, scales
+        return codes[self.row_order], zeros[self.row_order], scales[self.row_order]
 
 
 def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:

@@ -15,13 +15,28 @@ from youtu_export.model_config import ModelConfig, positive_number
 Float32 = npt.NDArray[np.float32]
 
 
-def rope_from_config(config: ModelConfig, width: int, factors: Float32 | None = None) -> Rope:
+def partial_rope_from_config(config: ModelConfig, head_width: int) -> Rope:
+    """The rope of the first int(partial_rotary_factor * head_width) values per head; without the factor an error."""
+    parameters = config.get("rope_parameters", {})
+    factor = config.get("partial_rotary_factor", parameters.get("partial_rotary_factor"))
+    if factor is None:
+        raise ExportError(f"{config.path}: partial_rotary_factor is missing")
+    width = int(positive_number(config.path, "partial_rotary_factor", factor) * head_width)
+    if not 0 < width <= head_width or width % 2:
+        raise ExportError(f"{config.path}: partial_rotary_factor: {factor!r} rotates {width} of {head_width} values")
+    return rope_from_config(config, width, partial=True)
+
+
+def rope_from_config(config: ModelConfig, width: int, factors: Float32 | None = None, *, partial: bool = False) -> Rope:
     """The rope of `width` rotated values per head, out of rope_theta, rope_scaling and rope_parameters.
 
     factors: float32 [width/2], each frequency is divided by its own (GGUF stores scaled rope so).
+    partial: `width` is partial_rotary_factor's already.
     """
     # transformers 5 keeps everything in rope_parameters, older ones theta at the top and the rest in rope_scaling.
     parameters: dict[str, Any] = {**config.get("rope_scaling", {}), **config.get("rope_parameters", {})}
+    if partial:
+        parameters.pop("partial_rotary_factor", None)
     theta = parameters.pop("rope_theta", None) or config.get("rope_theta")
     if theta is None:
         raise ExportError(f"{config.path}: rope_theta is missing")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.errors import ExportError
+from youtu_export.families.chatglm import CHATGLM
 from youtu_export.families.family import Family
 from youtu_export.families.llama import LLAMA
+from youtu_export.families.phi import PHI
 from youtu_export.families.qwen2 import QWEN2
 from youtu_export.families.youtu import YOUTU
 
-FAMILIES: dict[str, Family] = {model_type: family for family in (LLAMA, QWEN2, YOUTU) for model_type in family.model_types}
+FAMILIES: dict[str, Family] = {
+    model_type: family for family in (YOUTU, LLAMA, QWEN2, PHI, CHATGLM) for model_type in family.model_types
+}
 
 
 def family_of(checkpoint: Checkpoint) -> Family:
