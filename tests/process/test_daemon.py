@@ -20,7 +20,13 @@ def test_sixteen_streams_share_steps_and_answer_as_if_alone(daemon: Daemon) -> N
     ]
     alone = [daemon.post("/v1/chat/completions", body)[1]["choices"][0] for body in bodies]
     before = daemon.metric("youtu_edge_engine_steps_total"), daemon.metric("youtu_edge_engine_sequence_steps_total")
+    # Held while the requests arrive, so that they meet however slowly this machine starts sixteen clients.
+    os.kill(daemon.engine_pid, signal.SIGSTOP)
     streams = [Stream(daemon, body) for body in bodies]
+    deadline = time.monotonic() + 20
+    while daemon.metric("youtu_edge_queue_depth") < 16 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(daemon.engine_pid, signal.SIGCONT)
     for stream in streams:
         stream.join(60)
         assert not stream.error
