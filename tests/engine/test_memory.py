@@ -1,0 +1,70 @@
+"""The memory budget: what is read from the system, how it is split, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from youtu_edge.config import Config, MemoryConfig, ModelConfig
+from youtu_edge.engine.memory import FRONT_BYTES, budget_bytes, device_memory, plan_memory
+from youtu_edge.errors import ConfigError
+
+MIB = 1024 * 1024
+
+
+def fake_system(root: Path, cgroup_line: str, limits: dict[str, str]) -> tuple[Path, Path]:
+    """A /proc with 8 GiB of memory and a cgroup tree with the given limit files."""
+    proc, cgroup = root / "proc", root / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text("MemTotal:        8388608 kB\nMemFree: 1 kB\n")
+    (proc / "self" / "cgroup").write_text(cgroup_line + "\n")
+    cgroup.mkdir()
+    for name, value in limits.items():
+        (cgroup / name).parent.mkdir(parents=True, exist_ok=True)
+        (cgroup / name).write_text(value + "\n")
+    return proc, cgroup
+
+
+@pytest.mark.parametrize(
+    ("line", "limits", "expected"),
+    [
+        ("0::/", {}, 8192 * MIB),
+        ("0::/system.slice/edge.service", {"system.slice/edge.service/memory.max": "max"}, 8192 * MIB),
+        ("0::/system.slice/edge.service", {"system.slice/edge.service/memory.max": str(1500 * MIB)}, 1500 * MIB),
+        ("0::/a/b", {"a/memory.max": str(900 * MIB), "a/b/memory.max": "max"}, 900 * MIB),
+        ("4:cpu,memory:/edge", {"memory/edge/memory.limit_in_bytes": str(700 * MIB)}, 700 * MIB),
+        ("4:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 8192 * MIB),
+    ],
+)
+def test_the_device_is_as_large_as_its_tightest_limit(
+    tmp_path: Path, line: str, limits: dict[str, str], expected: int
+) -> None:
+    """Memory of the machine, of our cgroup or of one above it, in version 1 and 2: the least counts."""
+    assert device_memory(*fake_system(tmp_path, line, limits)) == expected
+
+
+def test_an_absolute_limit_wins_over_the_fraction() -> None:
+    """memory.limit is taken as it is written."""
+    assert budget_bytes(Config(memory=MemoryConfig(fraction=0.1, limit="1500M"))) == 1500 * MIB
+    assert budget_bytes(Config(memory=MemoryConfig(fraction=0.25))) == device_memory() // 4
+
+
+def test_the_cache_takes_what_is_left_up_to_its_bound() -> None:
+    """The parts of the plan stay within the budget, and kv_cache_max_page caps the pages."""
+    config = Config(memory=MemoryConfig(limit="1G"), model=ModelConfig(kv_cache_max_page=100000))
+    plan = plan_memory(config, rest=300 * MIB, activations=50 * MIB, page_bytes=MIB)
+    assert plan.num_pages == 1024 - FRONT_BYTES // MIB - 350
+    assert sum(value for name, value in plan.as_dict().items() if name != "budget") <= plan.budget
+    capped = msgspec.structs.replace(config, model=ModelConfig(kv_cache_max_page=10))
+    assert plan_memory(capped, rest=0, activations=0, page_bytes=MIB).num_pages == 10
+
+
+def test_a_budget_that_is_too_small_says_what_would_do() -> None:
+    """The error names the key and the least value; with it the plan succeeds."""
+    config = Config(memory=MemoryConfig(limit="200M"))
+    with pytest.raises(ConfigError, match="set memory.limit to at least 362M"):
+        plan_memory(config, rest=250 * MIB, activations=50 * MIB, page_bytes=MIB)
+    enough = Config(memory=MemoryConfig(limit="362M"))
+    assert plan_memory(enough, rest=250 * MIB, activations=50 * MIB, page_bytes=MIB).num_pages == 2
