@@ -64,7 +64,7 @@ def test_the_cache_takes_what_is_left_up_to_its_bound() -> None:
 def test_a_budget_that_is_too_small_says_what_would_do() -> None:
     """The error names the key and the least value; with it the plan succeeds."""
     config = Config(memory=MemoryConfig(limit="200M"))
-    with pytest.raises(ConfigError, match="set memory.limit to at least 362M"):
+    with pytest.raises(ConfigError, match=r"set memory\.limit to at least 362M"):
         plan_memory(config, rest=250 * MIB, activations=50 * MIB, page_bytes=MIB)
     enough = Config(memory=MemoryConfig(limit="362M"))
     assert plan_memory(enough, rest=250 * MIB, activations=50 * MIB, page_bytes=MIB).num_pages == 2
