@@ -17,44 +17,15 @@ import numpy.typing as npt
 
 from youtu_export.checkpoint import Checkpoint, TextAssets, sampling_defaults
 from youtu_export.errors import ExportError
+from youtu_export.gguf_architectures import ARCHITECTURES, Architecture
 from youtu_export.gguf_file import GgufFile, read_gguf
 from youtu_export.gguf_tokenizer import build_tokenizer, end_token_ids, start_token_id
 from youtu_export.model_config import ModelConfig
 from youtu_export.stored_tensor import StoredTensor
 
-_CONFIG_KEYS = {
-    "block_count": "num_hidden_layers",
-    "embedding_length": "hidden_size",
-    "feed_forward_length": "intermediate_size",
-    "attention.head_count": "num_attention_heads",
-    "attention.head_count_kv": "num_key_value_heads",
-    "attention.key_length": "head_dim",
-    "context_length": "max_position_embeddings",
-    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
-    "rope.freq_base": "rope_theta",
-    "vocab_size": "vocab_size",
-}
-_CHECKED_KEYS = ("attention.value_length", "rope.dimension_count")
 _INERT_KEYS = ("attention.causal",)
 _INERT_SCALING_KEYS = ("original_context_length", "orig_ctx_len", "finetuned")
-
-_LAYER_NAMES = {
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-_OTHER_NAMES = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
-}
-_PERMUTED_FAMILIES = ("llama",)
+_ATTENTION_FACTORS = ("attn_factor", "yarn_attn_factor")
 
 
 def open_gguf(path: Path) -> Checkpoint:
@@ -63,43 +34,44 @@ def open_gguf(path: Path) -> Checkpoint:
     architecture = file.metadata.get("general.architecture")
     if not isinstance(architecture, str):
         raise ExportError(f"{path}: general.architecture is missing")
-    tensors = {_tensor_name(name): tensor for name, tensor in file.tensors.items()}
-    values = _config_values(file, architecture)
-    values["tie_word_embeddings"] = "lm_head.weight" not in tensors
-    if "vocab_size" not in values and "model.embed_tokens.weight" in tensors:
-        values["vocab_size"] = tensors["model.embed_tokens.weight"].shape[0]
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ExportError(f"{path}: architecture {architecture!r} is not supported; supported: {known}")
+    names = ARCHITECTURES[architecture]
+    tensors = {_tensor_name(name, names): tensor for name, tensor in file.tensors.items()}
+    values = _config_values(file, architecture, names)
+    values["tie_word_embeddings"] = "output.weight" not in file.tensors
+    if "token_embd.weight" in file.tensors:
+        values.setdefault(names.vocab_key, file.tensors["token_embd.weight"].shape[0])
     config = ModelConfig(path, values)
-    if architecture in _PERMUTED_FAMILIES:
+    if names.is_permuted:
         _undo_permutation(tensors, config)
-    return Checkpoint(path, "gguf", config, tensors, _assets(file))
+    return Checkpoint(path, "gguf", config, _split_fused(tensors), _assets(file))
 
 
-def _config_values(file: GgufFile, architecture: str) -> dict[str, Any]:
+def _config_values(file: GgufFile, architecture: str, names: Architecture) -> dict[str, Any]:
     """Metadata of the architecture under the names of config.json; unknown keys keep theirs, to be refused later."""
     prefix = architecture + "."
     found = {key.removeprefix(prefix): value for key, value in file.metadata.items() if key.startswith(prefix)}
-    values: dict[str, Any] = {"model_type": architecture}
-    for key, value in found.items():
-        if key in _CONFIG_KEYS:
-            values[_CONFIG_KEYS[key]] = value
-        elif not key.startswith("rope.scaling.") and key not in (*_CHECKED_KEYS, *_INERT_KEYS):
-            values[prefix + key] = value
+    values: dict[str, Any] = {"model_type": names.model_type}
     scaling = _rope_scaling(found)
     if scaling:
         values["rope_scaling"] = scaling
-    hidden, heads, head_width = found.get("embedding_length"), found.get("attention.head_count"), values.get("head_dim")
-    if head_width is None and isinstance(hidden, int) and isinstance(heads, int) and heads > 0:
-        head_width = hidden // heads
-    for key in _CHECKED_KEYS:
-        if found.get(key, head_width) != head_width:
-            raise ExportError(f"{file.path}: {prefix}{key}: {found[key]} instead of the head's width {head_width}")
-    return values
+    rest = {key: value for key, value in found.items() if not key.startswith("rope.scaling.") and key not in _INERT_KEYS}
+    values |= {names.keys[key]: rest.pop(key) for key in found if key in names.keys}
+    try:
+        names.derive(rest, values)
+    except ValueError as error:
+        raise ExportError(f"{file.path}: {prefix}{error}") from None
+    return values | {prefix + key: value for key, value in rest.items()}
 
 
 def _rope_scaling(found: dict[str, Any]) -> dict[str, Any]:
     """rope.scaling.* as Hugging Face's rope_scaling; empty when frequencies are not scaled."""
     prefix = "rope.scaling."
     scaling = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
+    if scaling.get("factor") == 1 and all(scaling.get(key, 1) == 1 for key in _ATTENTION_FACTORS):
+        return {}
     values = {key: value for key, value in scaling.items() if key not in _INERT_SCALING_KEYS and value != 1}
     # A factor without a type means linear.
     kind = values.pop("type", "linear" if "factor" in values else "none")
@@ -108,13 +80,25 @@ def _rope_scaling(found: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _tensor_name(name: str) -> str:
-    if name in _OTHER_NAMES:
-        return _OTHER_NAMES[name]
-    found = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", name)
-    if found and found[2] in _LAYER_NAMES:
-        return f"model.layers.{found[1]}.{_LAYER_NAMES[found[2]]}.{found[3]}"
+def _tensor_name(name: str, names: Architecture) -> str:
+    found = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)", name)
+    if found and found[1] is None and found[2] in names.other_names:
+        return f"{names.other_names[found[2]]}.{found[3]}"
+    if found and found[1] is not None and found[2] in names.layer_names:
+        return f"{names.layers}.{found[1]}.{names.layer_names[found[2]]}.{found[3]}"
     return name
+
+
+def _split_fused(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Older files of phi2 have q, k and v in one tensor, each a third of it."""
+    found: dict[str, StoredTensor] = {}
+    for name, tensor in tensors.items():
+        if ".qkv_proj." not in name:
+            found[name] = tensor
+            continue
+        for part, rows in zip("qkv", np.array_split(np.arange(tensor.shape[0]), 3), strict=True):
+            found[name.replace("qkv_proj", f"{part}_proj")] = tensor.select_rows(rows)
+    return found
 
 
 def _undo_permutation(tensors: dict[str, StoredTensor], config: ModelConfig) -> None:

@@ -33,20 +33,40 @@ def _split(digits: str) -> Any:
     return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
+_YOUTU_SCRIPTS = r"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_SUFFIX = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+_YOUTU_WORDS = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_SUFFIX}|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_SUFFIX}"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def _youtu() -> Any:
+    """Scripts of East Asia apart from everything else, then words and single digits (llama.cpp, `youtu`)."""
+    cuts = [pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in (_YOUTU_SCRIPTS, _YOUTU_WORDS)]
+    return pre_tokenizers.Sequence([*cuts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
 def _llama3() -> Any:
     return _split(r"\p{N}{1,3}")
 
 
 _PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {
+    "youtu": _youtu,
     "gpt-2": _gpt2,
+    "phi-2": _gpt2,
     "smollm": _smollm,
     "llama-bpe": _llama3,
     "llama3": _llama3,
     "llama-v3": _llama3,
+    "chatglm-bpe": _llama3,
     "qwen2": lambda: _split(r"\p{N}"),
 }
-_WHOLE_WORDS_FIRST = ("llama-bpe", "llama3", "llama-v3")
-"""A word that is a token is taken as it is, even if merges do not lead there; these also start with BOS by default."""
+_STARTS_WITH_BOS = ("llama-bpe", "llama3", "llama-v3")
+"""Unless the file says otherwise."""
+_WHOLE_WORDS_FIRST = (*_STARTS_WITH_BOS, "youtu")
+"""A word that is a token is taken as it is, even if merges do not lead there."""
 
 
 def build_tokenizer(path: Path, metadata: dict[str, Any]) -> Tokenizer:
@@ -87,7 +107,7 @@ def start_token_id(path: Path, metadata: dict[str, Any]) -> int | None:
     """The id in front of every prompt, or None."""
     if metadata.get("tokenizer.ggml.add_eos_token"):
         raise ExportError(f"{path}: tokenizer.ggml.add_eos_token: prompts that end with a token are not supported")
-    is_default = metadata.get("tokenizer.ggml.model") == "llama" or metadata.get("tokenizer.ggml.pre") in _WHOLE_WORDS_FIRST
+    is_default = metadata.get("tokenizer.ggml.model") == "llama" or metadata.get("tokenizer.ggml.pre") in _STARTS_WITH_BOS
     if not metadata.get("tokenizer.ggml.add_bos_token", is_default):
         return None
     token_id = metadata.get("tokenizer.ggml.bos_token_id")

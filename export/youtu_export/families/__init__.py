@@ -12,7 +12,7 @@ from youtu_export.families.qwen2 import QWEN2
 from youtu_export.families.youtu import YOUTU
 
 FAMILIES: dict[str, Family] = {
-    model_type: family for family in (YOUTU, LLAMA, QWEN2, PHI, CHATGLM) for model_type in family.model_types
+    model_type: family for family in (LLAMA, YOUTU, QWEN2, PHI, CHATGLM) for model_type in family.model_types
 }
 
 
