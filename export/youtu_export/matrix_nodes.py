@@ -39,17 +39,20 @@ class MatrixNodes:
     def __init__(self, graph: Graph, recipe: Recipe) -> None:
         self._graph = graph
         self._recipe = recipe
+        self.inputs: dict[str, str] = {}
+        """The graph's value that each matrix is multiplied with, by the name of its tensor."""
 
     def linear(self, path: str, x: str, tensors: Sequence[StoredTensor], bits: int | None = None) -> str:
         """x [T, K] times the matrices [N_i, K], side by side: [T, sum N_i]. `bits` overrides the recipe's.
 
         Matrices of one scheme become one node. Others are multiplied apart, because joining them would round twice.
         """
-        bits = bits or self._recipe.matrix_bits
-        if bits is None:
+        self.inputs |= {tensor.name: x for tensor in tensors}
+        if bits is None and self._recipe.matrix_bits is None:
             weight = self._graph.weight(f"{path}/weight", _side_by_side(tensors))
             return self._graph.node("MatMul", [x, weight], f"{path}/MatMul")
-        matrices = [self._pack(tensor, bits, self._recipe.kept_kinds) for tensor in tensors]
+        kept = self._recipe.kept_kinds
+        matrices = [self._pack(tensor, bits or self._recipe.bits_of(tensor.name) or 8, kept) for tensor in tensors]
         if len({matrix.scheme for matrix in matrices}) == 1:
             return self._packed_linear(path, x, stack(matrices))
         parts = [self._packed_linear(f"{path}/{index}", x, matrix) for index, matrix in enumerate(matrices)]

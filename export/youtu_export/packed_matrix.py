@@ -106,14 +106,21 @@ def round_int8(values: Float32, block: int) -> PackedMatrix:
 
 def round_int4(values: Float32, block: int) -> PackedMatrix:
     """Asymmetric: the range of a block, which always includes zero, is spread over 0..15."""
-    blocks = values.reshape(values.shape[0], -1, block)
+    codes, scales, zeros = int4_codes(values.reshape(values.shape[0], -1, block))
+    return PackedMatrix(
+        4, block, pair_nibbles(codes.astype(np.uint8)), scales, zero_points=pair_nibbles(zeros.astype(np.uint8))
+    )
+
+
+def int4_codes(blocks: Float32) -> tuple[Float32, Float32, Float32]:
+    """Codes [N, K/block, block] of `blocks`, scales and zero points [N, K/block]; codes and zeros are whole numbers."""
     low = np.minimum(blocks.min(axis=2), 0)
     high = np.maximum(blocks.max(axis=2), 0)
     scales = ((high - low) / np.float32(15)).astype(np.float32)
     inverse = _reciprocal(scales)
     zeros = np.rint(-low * inverse)
-    codes = np.clip(np.rint(blocks * inverse[..., None]) + zeros[..., None], 0, 15).astype(np.uint8)
-    return PackedMatrix(4, block, pair_nibbles(codes), scales, zero_points=pair_nibbles(zeros.astype(np.uint8)))
+    codes = np.clip(np.rint(blocks * inverse[..., None]) + zeros[..., None], 0, 15)
+    return codes, scales, zeros
 
 
 def _keep_q4_0(blocks: Bytes) -> PackedMatrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from youtu_edge.package import CacheType
 
@@ -23,12 +24,23 @@ class Recipe:
     cache_type: CacheType
     block: int = 32
     """Values that share one scale, where the recipe rounds by itself and the width allows it."""
+    calibrated: bool = False
+    """Scales and clips weights by what the model's activations on a calibration text need (AWQ) before rounding."""
+    int8_matrices: tuple[str, ...] = ()
+    """Patterns, as of a shell, of the names of matrices that take 8 bits although the recipe says 4."""
+
+    def bits_of(self, name: str) -> int | None:
+        """Bits of a matrix inside the layers by its name in the checkpoint's file."""
+        if self.matrix_bits == 4 and any(fnmatchcase(name, pattern) for pattern in self.int8_matrices):
+            return 8
+        return self.matrix_bits
 
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("q4", 4, 8, frozenset({"Q4_0", "Q4_1", "Q8_0", "INT4"}), "float16"),
+        Recipe("q4-awq", 4, 8, frozenset(), "float16", calibrated=True),
         Recipe("q8", 8, 8, frozenset({"Q8_0"}), "float16"),
         Recipe("f32", None, None, frozenset(), "float32"),
     )

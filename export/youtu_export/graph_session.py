@@ -1,0 +1,88 @@
+"""Running a package's graph, or a part of it, for one sequence. The only module of the exporter that imports onnxruntime.
+
+The engine runs the same graph for many sequences; here one sequence lies in the pages 0, 1, … of a cache of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from youtu_edge.ops import library_path
+from youtu_edge.package import MODEL, CacheGeometry, Package, Rope
+from youtu_export.errors import ExportError
+from youtu_export.stored_tensor import Float32
+
+Array = npt.NDArray[Any]
+
+_PAGE_TOKENS = 32
+
+
+class GraphSession:
+    """One graph file with weights beside it; its outputs are asked for by name."""
+
+    def __init__(self, path: Path, *, prepack: bool = True) -> None:
+        """`prepack=False` leaves float weights mapped from the file instead of copying them into a faster layout."""
+        options = onnxruntime.SessionOptions()
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.disable_prepacking", "0" if prepack else "1")
+        try:
+            options.register_custom_ops_library(str(library_path()))
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except FileNotFoundError as error:
+            raise ExportError(str(error)) from None
+        except Exception as error:  # the library raises its own exceptions, which share no base
+            raise ExportError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        self._names = {value.name for value in self._session.get_inputs()}
+
+    def run(self, outputs: list[str], values: dict[str, Array]) -> list[Array]:
+        """The named outputs; inputs that the graph does not have are left out."""
+        found: list[Array] = self._session.run(outputs, {k: v for k, v in values.items() if k in self._names})
+        return found
+
+
+class PackageScorer:
+    """Logits of whole texts."""
+
+    def __init__(self, package: Package) -> None:
+        self._manifest = package.manifest
+        self._session = GraphSession(package.path(MODEL))
+
+    def logits(self, token_ids: list[int]) -> Float32:
+        """Logits behind every token, float32 [T, vocab]."""
+        inputs = sequence_inputs(token_ids, self._manifest.rope) | empty_cache(self._manifest.cache, len(token_ids))
+        logits: Float32 = self._session.run(["logits"], inputs)[0]
+        return logits
+
+
+def sequence_inputs(token_ids: list[int], rope: Rope) -> dict[str, Array]:
+    """All inputs but the caches, for a new sequence whose tokens all need logits."""
+    count = len(token_ids)
+    frequencies = np.asarray(rope.inverse_frequencies, dtype=np.float32)
+    angles = np.arange(count, dtype=np.float32)[:, None] * frequencies
+    return {
+        "token_ids": np.array(token_ids, dtype=np.int64),
+        "cumulative_sequence_length": np.array([0, count], dtype=np.int32),
+        "past_seqlens": np.zeros(1, dtype=np.int32),
+        "block_table": np.arange(_pages(count), dtype=np.int32)[None],
+        "slot_mapping": np.arange(count, dtype=np.int32),
+        "attention_metadata": np.full(3, count, dtype=np.int32),
+        "logit_rows": np.arange(count, dtype=np.int64),
+        "cos_cache": np.cos(angles) * np.float32(rope.scale),
+        "sin_cache": np.sin(angles) * np.float32(rope.scale),
+    }
+
+
+def empty_cache(cache: CacheGeometry, tokens: int) -> dict[str, Array]:
+    """Caches of all layers that hold `tokens` tokens, each [pages, page_tokens, kv_heads, width]."""
+    shape = (_pages(tokens), _PAGE_TOKENS, cache.kv_heads, cache.width)
+    return {name: np.zeros(shape, cache.dtype) for name in cache.input_names}
+
+
+def _pages(tokens: int) -> int:
+    return -(-tokens // _PAGE_TOKENS)
