@@ -138,8 +138,8 @@ class Decoder:
         """The rows of x [T, hidden] that need logits: [R, hidden]. Everything behind is computed for these only."""
         return self.graph.node("Gather", [x, "logit_rows"], f"{path}/logit_rows", axis=0)
 
-    def head(self, x: str, table: str, head: str) -> str:
-        """Logits [R, vocab] of x [R, hidden], with the head's bias if the checkpoint has one."""
+    def head(self, x: str, table: str, head: str, *, bias: bool = False) -> str:
+        """Logits [R, vocab] of x [R, hidden]."""
         if self.spec.tied_head:
             self.checkpoint.ignore(f"{head}.weight")  # some checkpoints store the table twice
         name = table if self.spec.tied_head else head
@@ -148,7 +148,7 @@ class Decoder:
         else:
             tensor = self.checkpoint.take(f"{name}.weight", self.spec.vocab, self.spec.hidden)
             logits = self.matrices.linear("/lm_head", x, [tensor], self._recipe.table_bits)
-        return self.add_bias("/lm_head", logits, [head], [self.spec.vocab])
+        return self.add_bias("/lm_head", logits, [head], [self.spec.vocab], required=True) if bias else logits
 
     def _vector(self, path: str, name: str, width: int) -> str:
         return self.graph.weight(f"{path}/{name.rpartition('.')[2]}", self.checkpoint.take(name, width).values())

@@ -59,7 +59,7 @@ def _build(decoder: Decoder, layer_done: Callable[[], None]) -> str:
         residual = graph.node("Sum", [residual, attended, changed], f"{path}/Sum")
         layer_done()
     normed = decoder.layer_norm("/model/norm", residual, "model.final_layernorm")
-    return decoder.head(normed, "model.embed_tokens", "lm_head")
+    return decoder.head(normed, "model.embed_tokens", "lm_head", bias=True)
 
 
 def _attend(decoder: Decoder, path: str, name: str, x: str, layer: int) -> str:

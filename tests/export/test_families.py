@@ -1,0 +1,147 @@
+"""The graph of every family against reference figures, and against the same model read from another file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export.expanded_youtu import expanded_logits
+from export.package_runner import PackageRunner
+from export.small_families import CONFIGS, RANK, ROPE, random_tensors, write_checkpoint, write_family_gguf
+from score import log_softmax
+from youtu_edge.package import open_package
+from youtu_export.__main__ import main
+
+CHECKPOINTS = ("youtu", "youtu-noqlora", "llama", "qwen2-tied", "qwen2-untied", "phi", "chatglm3")
+PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
+
+
+def _export(source: Path, out: Path, *options: str) -> Path:
+    assert main(["gguf" if source.is_file() else "hf", str(source), str(out), "--recipe", "f32", *options]) == 0
+    return out
+
+
+@pytest.fixture(params=CHECKPOINTS)
+def reference(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A random checkpoint with the tokenizer that they share, and its known logits."""
+    directory = shutil.copytree(shared / "models" / "tiny-random" / "tokenizer", tmp_path / "checkpoint")
+    directory.chmod(0o755)
+    source = shared / "models" / "tiny-random" / request.param
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(source / name, directory / name)
+    return directory, json.loads((source / "reference.json").read_text())
+
+
+def test_float_logits_and_greedy_tokens_are_those_of_the_reference(
+    reference: tuple[Path, dict[str, Any]], tmp_path: Path, runner_of: type[PackageRunner]
+) -> None:
+    """Every logit of the last prompt token within 2e-4, and sixteen greedy tokens."""
+    checkpoint, figures = reference
+    runner = runner_of(_export(checkpoint, tmp_path / "package"))
+    for case in figures["prompts"]:
+        ids = case["prompt_ids"]
+        np.testing.assert_allclose(runner.logits(ids, 0, [len(ids) - 1])[0], case["last_logits"], atol=2e-4, rtol=0)
+        assert runner.greedy(ids, 16) == case["greedy16"]
+
+
+def test_rounded_recipes_stay_close_to_the_reference(
+    reference: tuple[Path, dict[str, Any]], tmp_path: Path, runner_of: type[PackageRunner]
+) -> None:
+    """KL divergence from the reference in nats; random weights suffer more from four bits than trained ones do."""
+    checkpoint, figures = reference
+    for recipe, bound in (("q8", 0.02), ("q4", 1.0)):
+        runner = runner_of(_export(checkpoint, tmp_path / recipe, "--recipe", recipe))
+        for case in figures["prompts"]:
+            ids = case["prompt_ids"]
+            p = log_softmax(np.array(case["last_logits"], np.float32)[None])
+            q = log_softmax(runner.logits(ids, 0, [len(ids) - 1]))
+            assert (np.exp(p) * (p - q)).sum() < bound
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("recipe", ["f32", "q8"])
+def test_a_gguf_computes_what_the_same_checkpoint_computes(
+    family: str, recipe: str, tmp_path: Path, runner_of: type[PackageRunner]
+) -> None:
+    """Other names, split or transposed matrices and derived sizes, the same logits."""
+    config = CONFIGS[family]
+    tensors = random_tensors(config)
+    sources = (
+        write_checkpoint(tmp_path / "hf", config, tensors),
+        write_family_gguf(tmp_path / "gguf.gguf", config, tensors),
+    )
+    packages = [_export(source, tmp_path / f"p-{source.stem}", "--recipe", recipe) for source in sources]
+    expected, found = (runner_of(package, 128).logits(PROMPT) for package in packages)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    manifests = [open_package(package).manifest for package in packages]
+    assert manifests[0].rope == manifests[1].rope
+    assert manifests[0].cache == manifests[1].cache
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_prompt_in_pieces_gives_the_logits_of_the_whole(
+    family: str, tmp_path: Path, runner_of: type[PackageRunner]
+) -> None:
+    """Positions, cache rows and chosen rows are the same when the past comes from the cache."""
+    runner = runner_of(
+        _export(write_checkpoint(tmp_path / "hf", CONFIGS[family], random_tensors(CONFIGS[family])), tmp_path / "p"), 128
+    )
+    whole = runner.logits(PROMPT)
+    np.testing.assert_allclose(runner.logits(PROMPT, 0, [9, 2]), whole[[9, 2]], atol=1e-4)
+    assert runner.logits(PROMPT[:4], 0, []).shape == (0, whole.shape[1])
+    np.testing.assert_allclose(runner.logits(PROMPT[4:], 4), whole[4:], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"attention_bias": True},
+        {"rope_interleave": False},
+        {"q_lora_rank": None, "attention_bias": True},
+        {"tie_word_embeddings": False},
+        {"rms_norm_eps": 0.1},
+        {
+            "model_type": "youtu_llm",
+            "rope_parameters": None,
+            "rope_theta": 1600000,
+            "rope_scaling": {"type": "yarn", "factor": 1.0, "mscale_all_dim": 0},
+        },
+    ],
+    ids=lambda changes: "-".join(changes) or "plain",
+)
+def test_absorbed_attention_is_the_expanded_one(
+    changes: dict[str, Any], tmp_path: Path, runner_of: type[PackageRunner]
+) -> None:
+    """Every switch of Youtu's configuration, against the model as it is written down."""
+    config = CONFIGS["youtu"] | changes
+    tensors = random_tensors(config)
+    package = _export(write_checkpoint(tmp_path / "hf", config, tensors), tmp_path / "p")
+    np.testing.assert_allclose(runner_of(package, 128).logits(PROMPT), expanded_logits(config, tensors, PROMPT), atol=2e-4)
+
+
+def test_youtu_caches_one_latent_row_per_token(tmp_path: Path) -> None:
+    """All heads share [c | k_rope]; only the rotated part has frequencies."""
+    config = CONFIGS["youtu"]
+    manifest = open_package(
+        _export(write_checkpoint(tmp_path / "hf", config, random_tensors(config)), tmp_path / "p")
+    ).manifest
+    cache = manifest.cache
+    assert (cache.layout, cache.kv_heads, cache.width, cache.dtype) == ("LATENT", 1, RANK + ROPE, "float32")
+    assert cache.input_names == ["kv.0", "kv.1"]
+    assert len(manifest.rope.inverse_frequencies) == ROPE // 2
+
+
+def test_chatglm_answers_end_where_the_next_turn_begins(tmp_path: Path) -> None:
+    """Its configuration names only eos; <|user|> and <|observation|> end an answer too, if the tokenizer has them."""
+    config = CONFIGS["chatglm"]
+    checkpoint = write_checkpoint(tmp_path / "hf", config, random_tensors(config))
+    assert open_package(_export(checkpoint, tmp_path / "plain")).manifest.eos_token_ids == [2]
+    text = (checkpoint / "tokenizer.json").read_text().replace("<|im_start|>", "<|user|>")
+    (checkpoint / "tokenizer.json").write_text(text)
+    assert open_package(_export(checkpoint, tmp_path / "turns")).manifest.eos_token_ids == [2, 1]

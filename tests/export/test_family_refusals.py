@@ -1,0 +1,176 @@
+"""What a family cannot compute is refused in one line that names file and key or tensor; nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from export.small_families import CONFIGS, random_tensors, shapes, write_checkpoint, write_family_gguf
+from export.small_gguf import write_gguf
+from youtu_export.__main__ import main
+
+
+def _refusal(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) -> str:
+    """Export into `directory`, which must fail; the one line of the error."""
+    before = sorted(directory.iterdir())
+    capsys.readouterr()
+    assert main([*arguments, str(directory / "package")]) == 1
+    assert sorted(directory.iterdir()) == before
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("layer ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"youtu-export: {directory}")
+    return lines[0]
+
+
+YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "message"),
+    [
+        ("youtu", {"rope_parameters": {"rope_type": "default"}}, "config.json: rope_theta is missing"),
+        ("youtu", {"rope_scaling": YARN}, "type 'yarn' is not supported"),
+        ("youtu", {"rope_scaling": {**YARN, "factor": 1.0, "attention_factor": 2.0}}, "type 'yarn' is not supported"),
+        ("youtu", {"n_routed_experts": 8}, "n_routed_experts: 8 is not supported"),
+        ("youtu", {"head_dim": 24}, "head_dim: 24 contradicts the other sizes, which make it 8"),
+        ("youtu", {"qk_head_dim": 8}, "qk_head_dim: 8 contradicts the other sizes, which make it 24"),
+        ("youtu", {"num_key_value_heads": 2}, "num_key_value_heads: 2 contradicts"),
+        ("youtu", {"qk_rope_head_dim": None}, "qk_rope_head_dim is missing"),
+        ("youtu", {"hidden_act": "gelu"}, "hidden_act: 'gelu' is not supported"),
+        ("youtu", {"mlp_bias": True}, "mlp_bias: True is not supported"),
+        ("youtu", {"attention_bias": True}, "layers.0.self_attn.q_a_proj.bias: no such tensor"),
+        ("youtu", {"v_head_dim": 16}, "layers.0.self_attn.kv_b_proj.weight: shape [192, 32] instead of [128, 32]"),
+        ("youtu", {"q_lora_rank": None}, "layers.0.self_attn.q_proj.weight: no such tensor"),
+        ("youtu", {"sliding_window": 64}, "sliding_window: 64 is unknown"),
+        ("youtu", {"model_type": "deepseek_v3"}, "architecture 'deepseek_v3' is not supported; supported: llama, youtu"),
+        ("qwen2", {"use_sliding_window": True}, "use_sliding_window: True is not supported"),
+        ("qwen2", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types: 'sliding_attention'"),
+        ("qwen2", {"rope_theta": None}, "rope_theta is missing"),
+        ("qwen2", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "type 'dynamic' is not supported"),
+        ("qwen2", {"head_dim": 32}, "q_proj.weight: shape [64, 64] instead of [128, 64]"),
+        ("phi", {"partial_rotary_factor": None}, "partial_rotary_factor is missing"),
+        ("phi", {"partial_rotary_factor": 0.2}, "partial_rotary_factor: 0.2 rotates 3 of 16 values"),
+        ("phi", {"rope_theta": None}, "rope_theta is missing"),
+        ("phi", {"hidden_act": "gelu"}, "hidden_act: 'gelu' is not supported"),
+        ("phi", {"qk_layernorm": True}, "qk_layernorm: True is not supported"),
+        ("phi", {"final_logit_softcapping": 30.0}, "final_logit_softcapping: 30.0 is unknown"),
+        ("chatglm", {"rmsnorm": False}, "rmsnorm: False is not supported"),
+        ("chatglm", {"multi_query_attention": False}, "multi_query_attention: False is not supported"),
+        ("chatglm", {"add_bias_linear": True}, "add_bias_linear: True is not supported"),
+        ("chatglm", {"pre_seq_len": 128}, "pre_seq_len: 128 is unknown"),
+        ("chatglm", {"kv_channels": None}, "kv_channels is missing"),
+        ("chatglm", {"rope_ratio": 0}, "rope_ratio: 0 is not a positive number"),
+    ],
+)
+def test_configuration(
+    family: str, changes: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every key that changes the mathematics is either understood or refused by name."""
+    if "rope_scaling" in changes and family == "youtu":
+        changes = {"rope_theta": 1e6, "rope_parameters": None} | changes
+    tensors = random_tensors(CONFIGS[family])
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", CONFIGS[family] | changes, tensors)
+    assert message in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_missing_tensor(family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of the second layer's and each outside of the layers, one at a time."""
+    config = CONFIGS[family]
+    tensors = random_tensors(config)
+    names = [name for name in shapes(config) if ".0." not in name]
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", config, {})
+    for name in names:
+        rest = {key: tensor for key, tensor in tensors.items() if key != name}
+        _save(checkpoint, rest)
+        assert f"{name}: no such tensor" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_tensor_of_another_shape_or_of_another_model(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row too many is not cut off, and a tensor that the graph has no place for is not left out."""
+    config = CONFIGS[family]
+    tensors = random_tensors(config)
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", config, {})
+    layer = "transformer.encoder.layers.1" if family == "chatglm" else "model.layers.1"
+    for name, tensor in tensors.items():
+        if name.startswith(layer):
+            _save(checkpoint, tensors | {name: np.concatenate([tensor, tensor[:1]])})
+            assert f"model.safetensors: {name}: shape [" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    _save(checkpoint, tensors | {f"{layer}.mlp.gate.weight": np.ones(8, np.float32)})
+    assert f"{layer}.mlp.gate.weight: this model family has no" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+
+
+def test_a_truncated_file_and_a_missing_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A half download of a Youtu checkpoint."""
+    config = CONFIGS["youtu"]
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", config, random_tensors(config))
+    path = checkpoint / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "the file ends before this tensor does: truncated" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    (checkpoint / "tokenizer.json").unlink()
+    _save(checkpoint, random_tensors(config))
+    assert f"{checkpoint / 'tokenizer.json'}: cannot be read" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+
+
+def test_the_first_generation_of_chatglm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It shares its model_type with its successors and nothing else."""
+    config = {"model_type": "chatglm", "position_encoding_2d": True, "inner_hidden_size": 16384, "eos_token_id": 2}
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", config, random_tensors(CONFIGS["chatglm"]))
+    assert "ChatGLM-6B (the first generation) is not supported" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("family", "metadata", "message"),
+    [
+        ("youtu", {"rope__freq_base": None}, "rope_theta is missing"),
+        ("youtu", {"expert_count": 8}, "n_routed_experts: 8 is not supported"),
+        ("youtu", {"attention__key_length": 24}, "deepseek2.attention.key_length: 24 contradicts"),
+        ("youtu", {"attention__key_length_mla": None}, "qk_nope_head_dim is missing"),
+        ("youtu", {"rope__scaling__type": "yarn", "rope__scaling__factor": 4.0}, "type 'yarn' is not supported"),
+        ("qwen2", {"rope__freq_base": None}, "rope_theta is missing"),
+        ("qwen2", {"rope__dimension_count": 8}, "qwen2.rope.dimension_count: 8 contradicts"),
+        ("qwen2", {"attention__sliding_window": 64}, "qwen2.attention.sliding_window: 64 is unknown"),
+        ("phi", {"rope__dimension_count": None}, "partial_rotary_factor is missing"),
+        ("chatglm", {"rope__freq_base": None}, "chatglm.rope.freq_base: rope_theta is missing"),
+        ("chatglm", {"rope__dimension_count": 16}, "chatglm.rope.dimension_count: 16 contradicts"),
+    ],
+)
+def test_metadata_of_a_gguf(
+    family: str, metadata: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same in GGUF's words."""
+    config = CONFIGS[family]
+    path = write_family_gguf(tmp_path / "model.gguf", config, random_tensors(config), **metadata)
+    assert message in _refusal(capsys, tmp_path, "gguf", str(path))
+
+
+def test_an_architecture_of_a_gguf_is_named_as_the_file_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error lists GGUF's own names."""
+    path = write_gguf(tmp_path / "model.gguf", {"token_embd.weight": np.ones((4, 4), np.float32)}, architecture="mamba")
+    message = _refusal(capsys, tmp_path, "gguf", str(path))
+    assert "architecture 'mamba' is not supported; supported: llama, qwen2, deepseek2, phi2, chatglm" in message
+
+
+def test_an_identity_yarn_block_changes_nothing(tmp_path: Path) -> None:
+    """Older Youtu checkpoints and files carry one: a factor of 1 stretches nothing."""
+    config = CONFIGS["youtu"]
+    metadata = {"rope__scaling__type": "yarn", "rope__scaling__factor": 1.0, "rope__scaling__yarn_log_multiplier": 0.0}
+    path = write_family_gguf(tmp_path / "model.gguf", config, random_tensors(config), **metadata)
+    assert main(["gguf", str(path), str(tmp_path / "yarn")]) == 0
+    assert main(["gguf", str(write_family_gguf(path, config, random_tensors(config))), str(tmp_path / "plain")]) == 0
+    manifests = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("yarn", "plain")]
+    assert manifests[0]["rope"] == manifests[1]["rope"]
+
+
+def _save(checkpoint: Path, tensors: dict[str, Any]) -> None:
+    save_file(tensors, checkpoint / "model.safetensors")
