@@ -1,6 +1,6 @@
 """A tensor of a checkpoint that is read with its rows and columns scaled and its blocks clipped. Stores no values.
 
-    row n, column k, block b = k // block:    clip(W[n, k] * columns[k] / rows[n], range of block b * shrink[n, b])
+row n, column k, block b = k // block:    clip(W[n, k] * columns[k] / rows[n], range of block b * shrink[n, b])
 """
 
 from __future__ import annotations
