@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER
 
+from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER
 from youtu_export.checkpoint import Checkpoint, TextAssets, sampling_defaults
 from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig

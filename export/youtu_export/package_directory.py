@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from youtu_edge.package import MANIFEST
-
 from youtu_export.errors import ExportError
 
 
