@@ -37,7 +37,7 @@ def logits(package: Package, graph: Path | None) -> np.ndarray:
 def test_packed_weights_give_the_same_logits_and_the_package_stays_valid(package: Package) -> None:
     """Not one bit of the answer changes, and verification ignores the addition."""
     prepare(package)
-    found = find_prepared(package)
+    found = find_prepared(package.root)
     assert found is not None
     assert (logits(package, found.graph) == logits(package, None)).all()
     assert open_package(package.root).manifest == package.manifest
@@ -50,7 +50,7 @@ def test_damaged_packed_weights_are_not_used(package: Package, name: str, caplog
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
-    assert find_prepared(package) is None
+    assert find_prepared(package.root) is None
     assert "used=no" in caplog.text
 
 
@@ -60,7 +60,7 @@ def test_packed_weights_of_another_machine_are_not_used(package: Package, caplog
     text = record.read_text()
     fingerprint = text.split('"fingerprint":"')[1][:64]
     record.write_text(text.replace(fingerprint, "0" * 64))
-    assert find_prepared(package) is None
+    assert find_prepared(package.root) is None
     assert "another package, CPU or ONNX Runtime" in caplog.text
 
 

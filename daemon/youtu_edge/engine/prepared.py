@@ -20,16 +20,19 @@ from pathlib import Path
 
 import msgspec
 
+from youtu_edge.config import SchedulerConfig
+from youtu_edge.engine.activations import measure_activations, measure_rest
 from youtu_edge.engine.packed_layout import align
 from youtu_edge.engine.runner import Runner, pack_weights, runtime_version
 from youtu_edge.errors import PackageError
-from youtu_edge.package import MODEL, WEIGHTS, FileEntry, Package, file_entry
+from youtu_edge.package import MODEL, WEIGHTS, FileEntry, Manifest, Package, file_entry, read_manifest
 
 log = logging.getLogger("youtu_edge.engine")
 
 DIRECTORY = "prepared"
 RECORD = "prepared.json"
 _PROBE_LOGITS = 8
+_STEP = SchedulerConfig()
 
 Probe = list[tuple[int, float]]
 
@@ -40,20 +43,28 @@ class Record(msgspec.Struct, frozen=True):
     fingerprint: str
     files: dict[str, FileEntry]
     probe: Probe
+    step: SchedulerConfig
+    activations: int
+    """Bytes that a step of that size took here; measuring it at each start would cost seconds."""
+
+    def activations_for(self, limits: SchedulerConfig) -> int | None:
+        """A bound on the activations of steps within `limits`, if the recorded step was as large."""
+        known = self.step.step_tokens >= limits.step_tokens and self.step.max_sequences >= limits.max_sequences
+        return self.activations if known else None
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A graph with packed weights whose bytes were checked, and the probe that it has to pass."""
+    """A graph with packed weights whose bytes were checked, and the record of how it was made."""
 
     graph: Path
-    probe: Probe
+    record: Record
 
 
-def fingerprint(package: Package, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def fingerprint(manifest: Manifest, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Names the package, the CPU's instruction sets and ONNX Runtime; equal strings mean an equal layout."""
     wanted = ("model name", "flags", "CPU implementer", "CPU part", "Features")
     lines = {line.strip() for line in cpuinfo.read_text().splitlines() if line.startswith(wanted)}
-    text = "\n".join([package.manifest.checksum, runtime_version(), *sorted(lines)])
+    text = "\n".join([manifest.checksum, runtime_version(), *sorted(lines)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -77,7 +88,8 @@ def prepare(package: Package) -> Path:
         if _probe(package, temporary / MODEL) != expected:
             raise PackageError(f"{target}: the packed weights give other logits than the package; not used")
         files = {name: file_entry(temporary / name) for name in (MODEL, WEIGHTS)}
-        (temporary / RECORD).write_bytes(msgspec.json.encode(Record(fingerprint(package), files, expected)))
+        record = Record(fingerprint(package.manifest), files, expected, _STEP, _activations(package, temporary / MODEL))
+        (temporary / RECORD).write_bytes(msgspec.json.encode(record))
         for name in (MODEL, WEIGHTS, RECORD):
             _sync(temporary / name)
         shutil.rmtree(target, ignore_errors=True)
@@ -90,10 +102,10 @@ def prepare(package: Package) -> Path:
     return target
 
 
-def find_prepared(package: Package) -> Prepared | None:
-    """The packed graph if there is one for exactly this package on this machine, undamaged; None otherwise, with a log line
-    that says why."""
-    directory = package.root / DIRECTORY
+def find_prepared(root: Path) -> Prepared | None:
+    """The packed graph if there is one for exactly the package in `root` on this machine, undamaged; None otherwise, with a
+    log line that says why. Raises PackageError when the package's own manifest is damaged."""
+    directory = root / DIRECTORY
     try:
         record = msgspec.json.decode((directory / RECORD).read_bytes(), type=Record)
     except FileNotFoundError:
@@ -102,7 +114,7 @@ def find_prepared(package: Package) -> Prepared | None:
         log.warning("prepared_weights used=no reason=%s", msgspec.json.encode(str(error)).decode())
         return None
     reason = ""
-    if record.fingerprint != fingerprint(package):
+    if record.fingerprint != fingerprint(read_manifest(root)):
         reason = "made for another package, CPU or ONNX Runtime"
     elif set(record.files) != {MODEL, WEIGHTS}:
         reason = "incomplete"
@@ -115,10 +127,10 @@ def find_prepared(package: Package) -> Prepared | None:
             reason = f"damaged: {', '.join(damaged)}"
     if reason:
         log.warning("prepared_weights used=no reason=%s", msgspec.json.encode(reason).decode())
-        log.warning("prepared_weights hint=%s", f'"run youtu-edge model prepare {package.root}"')
+        log.warning("prepared_weights hint=%s", f'"run youtu-edge model prepare {root}"')
         return None
     log.info("prepared_weights used=yes")
-    return Prepared(directory / MODEL, record.probe)
+    return Prepared(directory / MODEL, record)
 
 
 def probe(runner: Runner) -> Probe:
@@ -132,6 +144,13 @@ def _probe(package: Package, graph: Path | None) -> Probe:
     runner = Runner(package, page_tokens=16, threads=1, spin_us=0, context_length=16, graph=graph)
     runner.allocate_cache(1)
     return probe(runner)
+
+
+def _activations(package: Package, graph: Path) -> int:
+    tokens = _STEP.step_tokens
+    runner = Runner(package, page_tokens=16, threads=1, spin_us=0, context_length=tokens, graph=graph)
+    measure_rest(runner)
+    return measure_activations(runner, tokens, _STEP.max_sequences)
 
 
 def _sync(path: Path) -> None:

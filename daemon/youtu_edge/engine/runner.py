@@ -63,7 +63,8 @@ def pack_weights(package: Package, graph: Path, weights_name: str) -> None:
     options.optimized_model_filepath = str(graph)
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights_name)
-    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1")
+    # Shapes and widths are a few bytes, and shape inference wants them inside the graph.
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "512")
     build_session(package.path(MODEL), options)
 
 
@@ -104,7 +105,7 @@ class Runner:
         self.caches = []
         for name in geometry.input_names:
             # Anonymous pages of our own: zero until written, and outside every allocator's free lists.
-            memory = mmap.mmap(-1, size)
+            memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             self.caches.append(np.frombuffer(memory, dtype=dtype).reshape(shape))
             self._bind(name, self.caches[-1])
 

@@ -10,17 +10,19 @@ import select
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tokenizers
 
 from youtu_edge import protocol
 from youtu_edge.config import Config
+from youtu_edge.engine.activations import measure_activations, measure_rest
 from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.loop import Loop
-from youtu_edge.engine.memory import MemoryPlan, plan_memory, resident_bytes
-from youtu_edge.engine.prepared import find_prepared, probe
+from youtu_edge.engine.memory import MemoryPlan, plan_memory
+from youtu_edge.engine.prepared import Prepared, Record, find_prepared, probe
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
@@ -116,14 +118,19 @@ def _serve(link: Link) -> int:
 
 def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     """Everything between `Start` and `Ready`: check the package, load it, split the memory, run one token."""
-    package = open_package(config.model.path)
+    root = Path(config.model.path).resolve()
+    # Both are read to the last byte; on two cores that takes as long as the larger one.
+    with ThreadPoolExecutor(1) as other:
+        finding = other.submit(find_prepared, root)
+        package = open_package(config.model.path)
+        prepared = finding.result()
     manifest = package.manifest
     context = config.model.context_length or manifest.context_length
     if context > manifest.context_length:
         raise ConfigError(f"model.context_length: {context} is more than the {manifest.context_length} of this model")
-    runner = _open_runner(config, package, context)
+    runner, record = _open_runner(config, package, prepared, context)
     tokenizer, prompter = load_prompter(package)
-    plan = _measure(config, runner)
+    plan = _plan(config, runner, record)
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=config.scheduler.max_sequences, step_tokens=config.scheduler.step_tokens)
@@ -141,7 +148,7 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     }
 
 
-def _open_runner(config: Config, package: Package, context: int) -> Runner:
+def _open_runner(config: Config, package: Package, prepared: Prepared | None, context: int) -> tuple[Runner, Record | None]:
     """With the packed weights if there are any and they answer as they did when they were made."""
 
     def open_with(graph: Path | None) -> Runner:
@@ -156,14 +163,13 @@ def _open_runner(config: Config, package: Package, context: int) -> Runner:
         runner.allocate_cache(1)
         return runner
 
-    prepared = find_prepared(package)
     if prepared is not None:
         runner = open_with(prepared.graph)
-        if probe(runner) == prepared.probe:
-            return runner
+        if probe(runner) == prepared.record.probe:
+            return runner, prepared.record
         log.warning('prepared_weights used=no reason="they answer differently than when they were made"')
         del runner
-    return open_with(None)
+    return open_with(None), None
 
 
 def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:
@@ -180,16 +186,12 @@ def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:
     )
 
 
-def _measure(config: Config, runner: Runner) -> MemoryPlan:
-    """Run the largest step once on a small pool and split the budget by what it took."""
-    page_tokens = config.model.page_tokens
-    step = min(config.scheduler.step_tokens, runner.context_length)
-    pages = -(-step // page_tokens)
-    runner.allocate_cache(pages)
-    runner.run([0], [1], [0], [[0]], [0])
-    rest = resident_bytes()
-    rows = list(range(min(config.scheduler.max_sequences, step)))
-    runner.run([0] * step, [step], [0], [list(range(pages))], rows)
-    page_bytes = runner.manifest.cache.bytes_per_token * page_tokens
-    activations = max(0, resident_bytes() - rest - pages * page_bytes)
+def _plan(config: Config, runner: Runner, record: Record | None) -> MemoryPlan:
+    """Split the budget; the activations are measured now unless the record of the packed weights tells them."""
+    limits = config.scheduler
+    rest = measure_rest(runner)
+    activations = record.activations_for(limits) if record else None
+    if activations is None:
+        activations = measure_activations(runner, limits.step_tokens, limits.max_sequences)
+    page_bytes = runner.manifest.cache.bytes_per_token * config.model.page_tokens
     return plan_memory(config, rest=rest, activations=activations, page_bytes=page_bytes)
