@@ -1,6 +1,7 @@
-"""youtu-export: make a model package out of a checkpoint.
+"""youtu-export: make a model package out of a checkpoint, compare two packages, verify one against its checkpoint.
 
-Exit codes: 0 done, 1 the checkpoint or the target is unusable, 2 wrong arguments, 130 interrupted.
+Exit codes: 0 done, 1 the checkpoint, a package or the target is unusable or verification failed, 2 wrong arguments,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,31 +10,33 @@ import argparse
 import dataclasses
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from youtu_export.checkpoint import Checkpoint
-from youtu_export.errors import ExportError
-from youtu_export.export import export
-from youtu_export.gguf_reader import open_gguf
-from youtu_export.hf_reader import open_hf
+from youtu_edge.errors import YoutuEdgeError
+from youtu_export.compare import SAMPLE as EVALUATION
+from youtu_export.compare import compare
+from youtu_export.make_package import PackageRequest, make_package
 from youtu_export.progress import layer_progress
 from youtu_export.recipes import BLOCKS, RECIPES
+from youtu_export.verify import verify
 
 _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.ArgumentParser, argparse.Namespace], int] = options.run
     former = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _export(options)
-    except ExportError as error:
+        return command(parser, options)
+    except YoutuEdgeError as error:
         message = error.message
     except OSError as error:
-        message = f"{error.filename or options.out}: {error.strerror or error}"
+        message = f"{error.filename or getattr(options, 'out', '')}: {error.strerror or error}"
     except KeyboardInterrupt:
         print("youtu-export: interrupted; nothing was written", file=sys.stderr)
         return _INTERRUPTED
@@ -43,33 +46,94 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _export(options: argparse.Namespace) -> int:
-    source, out = Path(options.source), Path(options.out).absolute()
-    recipe = dataclasses.replace(RECIPES[options.recipe], block=options.block)
-    checkpoint: Checkpoint = open_gguf(source) if options.format == "gguf" else open_hf(source)
-    name = options.name or (source.stem if options.format == "gguf" else source.resolve().name)
+def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    recipe = RECIPES[options.recipe]
+    if options.calibration and not recipe.calibrated:
+        parser.error(f"--calibration: recipe {recipe.name} does not calibrate; use --recipe q4-awq")
+    if options.int8 and recipe.matrix_bits != 4:
+        parser.error(f"--int8: recipe {recipe.name} has no 4-bit matrices")
+    if options.report_text and not options.report:
+        parser.error("--report-text: only with --report")
+    request = PackageRequest(
+        format=options.format,
+        source=Path(options.source),
+        out=Path(options.out).absolute(),
+        recipe=dataclasses.replace(recipe, block=options.block, int8_matrices=tuple(options.int8)),
+        name=options.name,
+        force=options.force,
+        calibration=Path(options.calibration) if options.calibration else None,
+        report_texts=tuple(_texts(options.report_text)) if options.report else None,
+    )
     with layer_progress() as progress:
-        manifest = export(checkpoint, out, recipe, name=name, force=options.force, progress=progress)
+        manifest = make_package(request, progress)
     size = sum(entry.size for entry in manifest.files.values())
     print(f"{options.out}: {manifest.name}, {manifest.family}, recipe {manifest.recipe}, {size / 1e6:.1f} MB")
     return 0
 
 
+def _compare(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    print(compare(Path(options.a), Path(options.b), _texts(options.text), options.tokens))
+    return 0
+
+
+def _verify(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    found = verify(Path(options.package), Path(options.against), _texts(options.text), options.tokens)
+    print(found.table())
+    return 0 if found.passed else 1
+
+
+def _texts(names: Sequence[str]) -> list[Path]:
+    return [Path(name) for name in names] or [EVALUATION]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package out of a checkpoint.")
-    formats = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf")
+    commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|compare|verify")
     for format_, metavar, text in (("gguf", "FILE", "a GGUF file"), ("hf", "DIR", "a directory in Hugging Face's format")):
-        command = formats.add_parser(format_, help=f"from {text}", description=f"Make a model package from {text}.")
+        command = commands.add_parser(format_, help=f"from {text}", description=f"Make a model package from {text}.")
+        command.set_defaults(run=_export)
         command.add_argument("source", metavar=metavar, help=text)
         command.add_argument("out", metavar="OUT", help="the package directory to make")
-        command.add_argument("--recipe", choices=list(RECIPES), default="q4", help="how weights are stored (default: q4)")
-        command.add_argument(
-            "--block", type=int, choices=BLOCKS, default=32,
-            help="values that share one scale; does not change matrices whose codes are kept (default: 32)",
-        )  # fmt: skip
-        command.add_argument("--name", help="the model's name in the API (default: the name of the source)")
-        command.add_argument("--force", action="store_true", help="replace OUT if it is a package already")
+        _add_export_options(command)
+    command = commands.add_parser("compare", help="two packages", description="Figures of package B against package A.")
+    command.set_defaults(run=_compare)
+    command.add_argument("a", metavar="A", help="the package that counts as right, such as one of recipe f32")
+    command.add_argument("b", metavar="B", help="the package that is measured")
+    _add_text_options(command)
+    command = commands.add_parser(
+        "verify", help="a package against transformers", description="Logits and greedy text against the checkpoint."
+    )
+    command.set_defaults(run=_verify)
+    command.add_argument("package", metavar="PACKAGE", help="the package directory")
+    command.add_argument("--against", metavar="DIR", required=True, help="the checkpoint in Hugging Face's format")
+    _add_text_options(command)
     return parser
+
+
+def _add_export_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--recipe", choices=list(RECIPES), default="q4", help="how weights are stored (default: q4)")
+    command.add_argument(
+        "--block", type=int, choices=BLOCKS, default=32,
+        help="values that share one scale; does not change matrices whose codes are kept (default: 32)",
+    )  # fmt: skip
+    command.add_argument("--name", help="the model's name in the API (default: the name of the source)")
+    command.add_argument("--force", action="store_true", help="replace OUT if it is a package already")
+    command.add_argument(
+        "--calibration", metavar="FILE", help="text, or JSON lines with text or messages, for q4-awq (default: built in)"
+    )
+    command.add_argument(
+        "--int8", metavar="PATTERN", action="append", default=[],
+        help="keep matrices whose names match at 8 bits, such as '*.down_proj.weight'; may be repeated",
+    )  # fmt: skip
+    command.add_argument("--report", action="store_true", help="measure against float32 and put report.md into the package")
+    command.add_argument("--report-text", metavar="FILE", action="append", default=[], help="measure on this text")
+
+
+def _add_text_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--text", metavar="FILE", action="append", default=[], help="score this text; may be repeated (default: built in)"
+    )
+    command.add_argument("--tokens", type=int, default=4096, help="at most so many tokens of each text (default: 4096)")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -19,8 +19,10 @@ from youtu_export.scaled_tensor import clipped
 from youtu_export.stored_tensor import Float32
 
 _STEPS = 20
-_SHRINKS = tuple(1 - 0.05 * step for step in range(1, 11))
+_SHRINKS = tuple(1 - 0.025 * step for step in range(1, 17))
 _CHUNK_ROWS = 1024
+_SEARCH_ROWS = 1024
+"""Rows of a matrix that take part in the search for the scales that all rows share."""
 _SMALLEST = np.float32(1e-4)
 
 
@@ -62,6 +64,7 @@ def search_scales(matrices: Sequence[Float32], blocks: Sequence[int], activation
 
     Two candidates per alpha: s = mean|x|^alpha, and the same over mean|w|^(1 - alpha), w relative to its block's largest.
     """
+    matrices = [matrix[:: -(-matrix.shape[0] // _SEARCH_ROWS)] for matrix in matrices]
     best_error = _scaled_error(matrices, blocks, activations, None)
     best: Float32 | None = None
     importance = np.maximum(activations.mean_abs, _SMALLEST)
@@ -77,7 +80,7 @@ def search_scales(matrices: Sequence[Float32], blocks: Sequence[int], activation
 
 
 def search_shrink(matrix: Float32, block: int, activations: Activations) -> Float32:
-    """Factors [N, K/block] in 0.5 .. 1 for the range of every block that minimise the error of the block's product."""
+    """Factors [N, K/block] in 0.6 .. 1 for the range of every block that minimise the error of the block's product."""
     sample = activations.sample.reshape(activations.sample.shape[0], -1, block).swapaxes(0, 1)
     gram = sample.swapaxes(1, 2) @ sample  # [K/block, block, block]
     shrinks = np.ones((matrix.shape[0], len(gram)), np.float32)

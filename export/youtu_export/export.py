@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from tokenizers import Tokenizer
@@ -20,6 +21,7 @@ from youtu_edge.package import (
     TOKENIZER,
     WEIGHTS,
     CacheGeometry,
+    FileEntry,
     Manifest,
     file_entry,
     write_manifest,
@@ -35,10 +37,19 @@ from youtu_export.package_directory import new_directory, refuse_existing
 from youtu_export.recipes import Recipe
 
 Progress = Callable[[int, int], None]
+Assess = Callable[[Path, Manifest, Sequence[str]], dict[str, Any]]
+"""(directory of the package, its manifest so far, names of its matrices) -> figures for the manifest. May add files."""
 
 
 def export(
-    checkpoint: Checkpoint, out: Path, recipe: Recipe, *, name: str, force: bool = False, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    out: Path,
+    recipe: Recipe,
+    *,
+    name: str,
+    force: bool = False,
+    progress: Progress | None = None,
+    assess: Assess | None = None,
 ) -> Manifest:
     """Write the package `out`, whole or not at all. `progress(done, total)` counts layers.
 
@@ -61,6 +72,9 @@ def export(
         (directory / MODEL).write_bytes(graph.model(_producer(), logits, "logits", ["R", spec.vocab]))
         _write_assets(directory, checkpoint.assets)
         manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
+        if assess:
+            quality = assess(directory, manifest, list(decoder.matrices.inputs))
+            manifest = msgspec.structs.replace(manifest, quality=quality, files=_files(directory))
         write_manifest(directory, manifest)
     return manifest
 
@@ -116,8 +130,12 @@ def _manifest(
         parameters=sum(math.prod(checkpoint.tensors[name].shape) for name in checkpoint.taken),
         source={"format": checkpoint.format, "name": checkpoint.path.resolve().name, "sha256": _fingerprint(checkpoint)},
         exporter=_producer(),
-        files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
+        files=_files(directory),
     )
+
+
+def _files(directory: Path) -> dict[str, FileEntry]:
+    return {path.name: file_entry(path) for path in sorted(directory.iterdir())}
 
 
 def _fingerprint(checkpoint: Checkpoint) -> str:

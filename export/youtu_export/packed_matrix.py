@@ -73,6 +73,18 @@ def pack(tensor: StoredTensor, bits: int, block: int, kept_kinds: frozenset[str]
     return stack(parts)
 
 
+def unpack(matrix: PackedMatrix) -> Float32:
+    """The values that MatMulNBits computes with, without `mins`: float32 [N, K]."""
+    codes, zeros = matrix.codes, matrix.zero_points
+    if matrix.bits == 4:
+        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(*codes.shape[:2], -1)
+        if zeros is not None:
+            zeros = np.stack([zeros & 15, zeros >> 4], axis=-1).reshape(len(zeros), -1)[:, : codes.shape[1]]
+    zero = np.float32(2 ** (matrix.bits - 1)) if zeros is None else zeros[..., None].astype(np.float32)
+    values: Float32 = (codes.astype(np.float32) - zero) * matrix.scales[..., None]
+    return values.reshape(codes.shape[0], -1)
+
+
 def stack(parts: list[PackedMatrix]) -> PackedMatrix:
     """One matrix with the rows of all, which have the same scheme."""
     first = parts[0]

@@ -1,0 +1,53 @@
+"""One request from checkpoint to package: open, calibrate, export, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from youtu_edge.package import Manifest
+from youtu_export.awq_checkpoint import calibrate
+from youtu_export.calibration import SAMPLE, read_calibration
+from youtu_export.checkpoint import Checkpoint
+from youtu_export.export import Assess, export
+from youtu_export.gguf_reader import open_gguf
+from youtu_export.hf_reader import open_hf
+from youtu_export.package_directory import refuse_existing
+from youtu_export.quality_report import Assessment
+from youtu_export.recipes import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageRequest:
+    """What the command line says. `format` is gguf or hf; `report_texts` None measures nothing."""
+
+    format: str
+    source: Path
+    out: Path
+    recipe: Recipe
+    name: str | None = None
+    force: bool = False
+    calibration: Path | None = None
+    """None takes the text that comes with the exporter, where the recipe calibrates."""
+    report_texts: tuple[Path, ...] | None = None
+
+
+def make_package(request: PackageRequest, progress: Callable[[int, int], None] | None = None) -> Manifest:
+    """Make the package, whole or not at all. Raises ExportError and OSError."""
+    refuse_existing(request.out, force=request.force)
+    original: Checkpoint = open_gguf(request.source) if request.format == "gguf" else open_hf(request.source)
+    name = request.name or (request.source.stem if request.format == "gguf" else request.source.resolve().name)
+    checkpoint, facts = original, dict[str, Any]()
+    if request.recipe.calibrated:
+        text = read_calibration(request.calibration or SAMPLE, original.assets)
+        facts["calibration"] = f"{text.name}, {text.tokens} tokens, sha256 {text.sha256}"
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint = calibrate(original, request.recipe, text, request.out.parent, progress)
+    if request.recipe.int8_matrices:
+        facts["int8_matrices"] = ", ".join(request.recipe.int8_matrices)
+    assess: Assess = lambda *_: facts  # noqa: E731 - the other one is an object
+    if request.report_texts is not None:
+        assess = Assessment(original, checkpoint, request.recipe, request.report_texts, facts)
+    return export(checkpoint, request.out, request.recipe, name=name, force=request.force, progress=progress, assess=assess)
