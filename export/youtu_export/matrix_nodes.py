@@ -31,6 +31,8 @@ class StoredTable:
     codes_shape: tuple[int, ...]
     scales: Extent
     scales_shape: tuple[int, ...]
+    zero_points: Extent | None
+    zero_points_shape: tuple[int, ...]
 
 
 class MatrixNodes:
@@ -65,15 +67,15 @@ class MatrixNodes:
             return self._graph.node("Gather", [weight, ids], f"{path}/Gather", axis=0), None
         # A table cannot have minimums: GatherBlockQuantized knows none. Eight bits hold 4-bit codes well enough.
         matrix = self._pack(tensor, self._recipe.table_bits, self._recipe.kept_kinds - {"Q4_1", "INT4"})
+        zeros = matrix.zero_points
         stored = StoredTable(
             matrix.bits, matrix.block, self._graph.store(matrix.codes), matrix.codes.shape,
             self._graph.store(matrix.scales), matrix.scales.shape,
+            None if zeros is None else self._graph.store(zeros), () if zeros is None else zeros.shape,
         )  # fmt: skip
-        rows = matrix.codes.shape[0]
-        codes = self._graph.shared_weight(f"{path}/weight", stored.codes, _UINT8, (rows, matrix.codes[0].size))
-        scales = self._graph.shared_weight(f"{path}/scales", stored.scales, _FLOAT32, matrix.scales.shape)
+        codes, *rest = self._table_weights(path, stored, (matrix.codes.shape[0], matrix.codes[0].size))
         output = self._graph.node(
-            "GatherBlockQuantized", [codes, ids, scales], f"{path}/GatherBlockQuantized", domain=MICROSOFT,
+            "GatherBlockQuantized", [codes, ids, *rest], f"{path}/GatherBlockQuantized", domain=MICROSOFT,
             bits=matrix.bits, block_size=matrix.block, gather_axis=0, quantize_axis=1,
         )  # fmt: skip
         return output, stored
@@ -81,9 +83,8 @@ class MatrixNodes:
     def tied_head(self, path: str, x: str, table: StoredTable) -> str:
         """x [R, K] times a token table, whose bytes are not stored again: [R, vocab]."""
         # Two initializers at one offset: a Reshape between one and the other would be folded into a second copy.
-        codes = self._graph.shared_weight(f"{path}/weight", table.codes, _UINT8, table.codes_shape)
-        scales = self._graph.shared_weight(f"{path}/scales", table.scales, _FLOAT32, table.scales_shape)
-        return self._matmul_nbits(path, x, table.codes_shape, table.bits, table.block, [codes, scales])
+        weights = self._table_weights(path, table, table.codes_shape)
+        return self._matmul_nbits(path, x, table.codes_shape, table.bits, table.block, weights)
 
     def headwise(self, path: str, x: str, weight: Float32, source: StoredTensor) -> str:
         """x [T, heads * k] times one matrix per head, weight [heads, n, k]: [T, heads * n]. Errors name `source`."""
@@ -109,6 +110,17 @@ class MatrixNodes:
         y = self._graph.node("MatMul", [x, self._graph.weight(f"{path}/weight", weight.swapaxes(1, 2))], f"{path}/MatMul")
         y = self._graph.node("Transpose", [y], f"{path}/tokens_first", perm=[1, 0, 2])
         return self._graph.reshape(f"{path}/joined", y, (0, heads * n))
+
+    def _table_weights(self, path: str, table: StoredTable, shape: tuple[int, ...]) -> list[str]:
+        """Codes in this shape, scales, and zero points if there are any."""
+        weights = [
+            self._graph.shared_weight(f"{path}/weight", table.codes, _UINT8, shape),
+            self._graph.shared_weight(f"{path}/scales", table.scales, _FLOAT32, table.scales_shape),
+        ]
+        if table.zero_points is not None:
+            name = f"{path}/zero_points"
+            weights.append(self._graph.shared_weight(name, table.zero_points, _UINT8, table.zero_points_shape))
+        return weights
 
     def _pack(self, tensor: StoredTensor, bits: int, kept_kinds: frozenset[str]) -> PackedMatrix:
         try:

@@ -40,6 +40,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("q4", 4, 8, frozenset({"Q4_0", "Q4_1", "Q8_0", "INT4"}), "float16"),
+        Recipe("q4-small", 4, 4, frozenset({"Q4_0", "Q4_1", "Q8_0", "INT4"}), "float16"),
         Recipe("q4-awq", 4, 8, frozenset(), "float16", calibrated=True),
         Recipe("q8", 8, 8, frozenset({"Q8_0"}), "float16"),
         Recipe("f32", None, None, frozenset(), "float32"),

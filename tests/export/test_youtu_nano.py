@@ -26,6 +26,7 @@ RECIPES = {
     "f32": ([], 0.0005, {"add1": 50, "add2": 42, "repeat": 49, "json": 29, "zh": 24}),
     "q8": (["--recipe", "q8"], 0.001, {"add1": 49, "add2": 40, "repeat": 48, "json": 28, "zh": 23}),
     "q4": (["--recipe", "q4"], 0.005, {"add1": 48, "add2": 38, "repeat": 47, "json": 27, "zh": 23}),
+    "q4-small": (["--recipe", "q4-small"], 0.005, {"add1": 48, "add2": 37, "repeat": 47, "json": 25, "zh": 23}),
 }
 """Options, the bound on the relative increase of NLL, and right answers: exactly for f32, at least for the others."""
 

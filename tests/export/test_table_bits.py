@@ -1,0 +1,50 @@
+"""The token table and the output head in four bits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from export.package_runner import PackageRunner
+from export.package_weights import initializers, place
+from tiny_model import make_tiny_checkpoint
+from youtu_export.__main__ import main
+
+PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
+
+
+def _export(checkpoint: Path, out: Path, *options: str) -> Path:
+    assert main(["hf", str(checkpoint), str(out), *options]) == 0
+    return out
+
+
+def test_a_tied_head_of_four_bits_computes_what_a_copy_computes(tmp_path: Path, runner_of: type[PackageRunner]) -> None:
+    """Codes, scales and zero points are each stored once and read by both."""
+    (tmp_path / "tied").mkdir()
+    tied = make_tiny_checkpoint(tmp_path / "tied", tied=True)
+    untied = shutil.copytree(tied, tmp_path / "untied")
+    tensors = load_file(untied / "model.safetensors")
+    save_file(tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"]}, untied / "model.safetensors")
+    config = json.loads((untied / "config.json").read_text())
+    (untied / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    packages = [_export(path, tmp_path / f"p-{path.name}", "--recipe", "q4-small") for path in (tied, untied)]
+    expected, found = (runner_of(package).logits(PROMPT) for package in packages)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    stored = initializers(packages[0])
+    for part in ("weight", "scales", "zero_points"):
+        assert place(stored[f"/model/embed_tokens/{part}"]) == place(stored[f"/lm_head/{part}"])
+
+
+def test_four_bits_take_less_room_and_stay_near(tmp_path: Path, runner_of: type[PackageRunner]) -> None:
+    """Against the same matrices with a table of eight bits."""
+    (tmp_path / "hf").mkdir()
+    checkpoint = make_tiny_checkpoint(tmp_path / "hf")
+    packages = [_export(checkpoint, tmp_path / recipe, "--recipe", recipe) for recipe in ("q4", "q4-small")]
+    sizes = [(package / "weights.bin").stat().st_size for package in packages]
+    assert sizes[0] - sizes[1] > 276 * 64 * 0.8  # half of the bytes of two tables, less the zero points
+    eight, four = (runner_of(package).logits(PROMPT) for package in packages)
+    assert np.sqrt(np.mean((four - eight) ** 2)) < 0.4 * eight.std()
