@@ -16,7 +16,7 @@ from tiny_model import make_tokenizer
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 HIDDEN, FEED_FORWARD, HEADS, KV_HEADS, LAYERS, WIDTH = 64, 96, 4, 2, 2, 16
-RANK, Q_RANK, NOPE, ROPE, VALUE = 32, 48, 16, 8, 32
+RANK, Q_RANK, NOPE, ROPE, VALUE = 32, 64, 32, 8, 32
 VOCAB = make_tokenizer().get_vocab_size()
 _SIZES = {
     "hidden_size": HIDDEN,
@@ -242,13 +242,19 @@ def gguf_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_family_gguf(path: Path, config: Mapping[str, Any], tensors: Tensors, **metadata: Any) -> Path:
-    """A GGUF file of the same model. metadata: replaces a key, with __ for a dot and without prefix; None removes it."""
+def write_family_gguf(
+    path: Path, config: Mapping[str, Any], tensors: Tensors, kinds: Mapping[str, str] | None = None, **metadata: Any
+) -> Path:
+    """A GGUF file of the same model, quantised to `kinds` (ggml type by GGUF name).
+
+    metadata: replaces a key, with __ for a dot and without prefix; None removes it.
+    """
     architecture = _ARCHITECTURES[config["model_type"]]
     values = gguf_metadata(config) | {key.replace("__", "."): value for key, value in metadata.items()}
     return write_gguf(
         path,
         gguf_tensors(tensors),
+        kinds,
         architecture=architecture,
         metadata={f"{architecture}.{key}": value for key, value in values.items()},
     )

@@ -12,7 +12,7 @@ import pytest
 
 from export.expanded_youtu import expanded_logits
 from export.package_runner import PackageRunner
-from export.small_families import CONFIGS, RANK, ROPE, random_tensors, write_checkpoint, write_family_gguf
+from export.small_families import CONFIGS, RANK, ROPE, gguf_tensors, random_tensors, write_checkpoint, write_family_gguf
 from score import log_softmax
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
@@ -81,6 +81,20 @@ def test_a_gguf_computes_what_the_same_checkpoint_computes(
     manifests = [open_package(package).manifest for package in packages]
     assert manifests[0].rope == manifests[1].rope
     assert manifests[0].cache == manifests[1].cache
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0"])
+@pytest.mark.parametrize("family", CONFIGS)
+def test_codes_of_a_gguf_are_kept_when_its_rows_move(
+    family: str, kind: str, tmp_path: Path, runner_of: type[PackageRunner]
+) -> None:
+    """Youtu's q_b is reordered and its k_b and v_b become eight bits; logits stay those of the dequantised file."""
+    tensors = random_tensors(CONFIGS[family])
+    kinds = {name: kind for name, tensor in gguf_tensors(tensors).items() if tensor.ndim > 1 and name.startswith("blk.")}
+    source = write_family_gguf(tmp_path / "model.gguf", CONFIGS[family], tensors, kinds)
+    integer = runner_of(_export(source, tmp_path / "q4", "--recipe", "q4"), 128).logits(PROMPT)
+    exact = runner_of(_export(source, tmp_path / "f32"), 128).logits(PROMPT)
+    assert np.sqrt(np.mean((integer - exact) ** 2)) < 0.06 * exact.std()
 
 
 @pytest.mark.parametrize("family", CONFIGS)
