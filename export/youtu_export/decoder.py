@@ -116,7 +116,7 @@ class Decoder:
         """Attention of query [T, heads * (latent | rope)] to the shared row key [T, latent | rope]: [T, heads * latent]."""
         return self._paged_attention(
             path, (query, key, f"kv.{layer}", ""),
-            kv_num_heads=1, scale=float((latent.nope_width + latent.rope_width) ** -0.5), kv_cache_layout="LATENT",
+            kv_num_heads=1, scale=latent.score_scale, kv_cache_layout="LATENT",
             v_head_size=latent.kv_lora_rank, rotary_offset=latent.kv_lora_rank, rotary_interleaved=int(latent.interleaved),
         )  # fmt: skip
 

@@ -75,6 +75,10 @@ def _rope_scaling(found: dict[str, Any]) -> dict[str, Any]:
     values = {key: value for key, value in scaling.items() if key not in _INERT_SCALING_KEYS and value != 1}
     # A factor without a type means linear.
     kind = values.pop("type", "linear" if "factor" in values else "none")
+    if kind == "yarn" and "yarn_log_multiplier" in values:
+        # As llama.cpp has it: mscale is taken to equal mscale_all_dim, and a tenth of that is stored.
+        values["mscale"] = values["mscale_all_dim"] = values.pop("yarn_log_multiplier") * 10
+        values["original_max_position_embeddings"] = scaling.get("original_context_length")
     if kind != "none":
         values["rope_type"] = kind
     return values

@@ -19,6 +19,8 @@ class LatentAttention:
     value_width: int
     bias: bool
     """Of the first projections and of the last; the others have none."""
+    score_scale: float
+    """What scores are multiplied with before the softmax."""
     interleaved: bool
     """Rope rotates neighbours instead of halves."""
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from youtu_edge.package import Rope
 from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig, positive_number
+from youtu_export.yarn import Yarn
 
 Float32 = npt.NDArray[np.float32]
 
@@ -27,11 +28,13 @@ def partial_rope_from_config(config: ModelConfig, head_width: int) -> Rope:
     return rope_from_config(config, width, partial=True)
 
 
-def rope_from_config(config: ModelConfig, width: int, factors: Float32 | None = None, *, partial: bool = False) -> Rope:
+def rope_from_config(
+    config: ModelConfig, width: int, factors: Float32 | None = None, *, partial: bool = False, yarn: Yarn | None = None
+) -> Rope:
     """The rope of `width` rotated values per head, out of rope_theta, rope_scaling and rope_parameters.
 
     factors: float32 [width/2], each frequency is divided by its own (GGUF stores scaled rope so).
-    partial: `width` is partial_rotary_factor's already.
+    partial: `width` is partial_rotary_factor's already. yarn: what `yarn_from_config` found, for families that know it.
     """
     # transformers 5 keeps everything in rope_parameters, older ones theta at the top and the rest in rope_scaling.
     parameters: dict[str, Any] = {**config.get("rope_scaling", {}), **config.get("rope_parameters", {})}
@@ -52,6 +55,10 @@ def rope_from_config(config: ModelConfig, width: int, factors: Float32 | None = 
         frequencies = frequencies / np.float32(scaling.number("factor"))
     elif kind == "llama3":
         frequencies = _llama3(frequencies, scaling)
+    elif kind == "yarn" and yarn is not None:
+        return Rope(
+            inverse_frequencies=[float(value) for value in yarn.frequencies(theta, frequencies)], scale=yarn.rotation_scale
+        )
     elif kind != "default":
         raise ExportError(f"{config.path}: rope_scaling: type {kind!r} is not supported")
     scaling.refuse_rest()
@@ -67,12 +74,35 @@ def inverse_frequencies(theta: float, width: int) -> Float32:
     return frequencies
 
 
+def yarn_from_config(config: ModelConfig) -> Yarn | None:
+    """The yarn block of a configuration, unless it stretches nothing."""
+    values: dict[str, Any] = {**config.get("rope_scaling", {}), **config.get("rope_parameters", {})}
+    kinds = (values.pop("rope_type", None), values.pop("type", None))
+    if "yarn" not in kinds or values.get("factor") == 1:
+        return None
+    values.pop("rope_theta", None)
+    scaling = _Scaling(config, values)
+    yarn = Yarn(
+        factor=scaling.number("factor"),
+        original_context=scaling.number("original_max_position_embeddings"),
+        beta_fast=scaling.number("beta_fast", 32),
+        beta_slow=scaling.number("beta_slow", 1),
+        mscale=scaling.number("mscale", 0),
+        mscale_all_dim=scaling.number("mscale_all_dim", 0),
+    )
+    scaling.refuse_rest()
+    return yarn
+
+
 class _Scaling:
     def __init__(self, config: ModelConfig, values: dict[str, Any]) -> None:
         self._path = config.path
         self._values = dict(values)
 
-    def number(self, key: str) -> float:
+    def number(self, key: str, default: float | None = None) -> float:
+        if default is not None and self._values.get(key) in (None, 0):
+            self._values.pop(key, None)
+            return default
         if key not in self._values:
             raise ExportError(f"{self._path}: rope_scaling: {key} is missing")
         return positive_number(self._path, f"rope_scaling: {key}", self._values.pop(key))

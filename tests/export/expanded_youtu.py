@@ -5,6 +5,7 @@ The exporter emits the absorbed form; that both agree is what the tests show.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,7 @@ def _attention(config: Mapping[str, Any], part: Mapping[str, Array], x: Array) -
     k_nope, v = np.split(kv.reshape(tokens, heads, -1), [nope], axis=2)
     q_rope, k_rope = _rotate(config, q_rope), _rotate(config, k_rope[:, None])[:, 0]
     scores = np.einsum("thd,shd->hts", q_nope, k_nope) + np.einsum("thd,sd->hts", q_rope, k_rope)
-    scores = np.where(np.tril(np.ones((tokens, tokens), bool)), scores * (nope + rope) ** -0.5, -np.inf)
+    scores = np.where(np.tril(np.ones((tokens, tokens), bool)), scores * _score_scale(config), -np.inf)
     weights = np.exp(scores - scores.max(axis=2, keepdims=True))
     context = np.einsum("hts,shd->thd", weights / weights.sum(axis=2, keepdims=True), v)
     return _linear(part, "self_attn.o_proj", context.reshape(tokens, -1))
@@ -55,10 +56,42 @@ def _rotate(config: Mapping[str, Any], x: Array) -> Array:
     """Rope of x [T, heads, width] at positions 0, 1, …"""
     width = x.shape[2]
     theta = config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
-    angles = np.arange(len(x))[:, None] * theta ** (-np.arange(0, width, 2) / width)
-    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    frequencies = np.array([_frequency(config, theta, index, width) for index in range(width // 2)])
+    angles = np.arange(len(x))[:, None] * frequencies
+    cos, sin = (function(angles)[:, None] * _rotation_scale(config) for function in (np.cos, np.sin))
     first, second = (x[..., 0::2], x[..., 1::2]) if config["rope_interleave"] else np.split(x, 2, axis=2)
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=2)
+
+
+def _frequency(config: Mapping[str, Any], theta: float, index: int, width: int) -> float:
+    """One frequency, divided by a yarn block the more the nearer it is to the one that turns once in the context."""
+    plain, yarn = theta ** (-2 * index / width), config.get("rope_scaling") or {}
+    if not yarn:
+        return float(plain)
+    first, last = (
+        width * math.log(yarn["original_max_position_embeddings"] / (turns * 2 * math.pi)) / (2 * math.log(theta))
+        for turns in (32, 1)
+    )
+    low, high = max(math.floor(first), 0), min(math.ceil(last), width - 1)
+    share = min(max((index - low) / (high - low), 0), 1)
+    return float(plain * (share / yarn["factor"] + 1 - share))
+
+
+def _rotation_scale(config: Mapping[str, Any]) -> float:
+    yarn = config.get("rope_scaling") or {"factor": 1.0}
+    if "mscale" in yarn:
+        return _sharpening(yarn["factor"], yarn["mscale"]) / _sharpening(yarn["factor"], yarn["mscale_all_dim"])
+    return _sharpening(yarn["factor"], 1.0)
+
+
+def _score_scale(config: Mapping[str, Any]) -> float:
+    yarn = config.get("rope_scaling") or {"factor": 1.0}
+    width = config["qk_nope_head_dim"] + config["qk_rope_head_dim"]
+    return float(width**-0.5) * _sharpening(yarn["factor"], yarn.get("mscale_all_dim", 0.0)) ** 2
+
+
+def _sharpening(factor: float, mscale: float) -> float:
+    return 0.1 * mscale * math.log(factor) + 1
 
 
 def _rms(x: Array, gain: Array, epsilon: float) -> Array:

@@ -18,6 +18,7 @@ from youtu_edge.package import open_package
 from youtu_export.__main__ import main
 
 CHECKPOINTS = ("youtu", "youtu-noqlora", "llama", "qwen2-tied", "qwen2-untied", "phi", "chatglm3")
+YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}
 PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
 
 
@@ -124,10 +125,19 @@ def test_a_prompt_in_pieces_gives_the_logits_of_the_whole(
             "model_type": "youtu_llm",
             "rope_parameters": None,
             "rope_theta": 1600000,
-            "rope_scaling": {"type": "yarn", "factor": 1.0, "mscale_all_dim": 0},
+            "rope_scaling": {
+                "type": "yarn",
+                "factor": 1.0,
+                "original_max_position_embeddings": 4096,
+                "mscale_all_dim": 0,
+            },
         },
+        {"rope_parameters": None, "rope_theta": 100.0, "rope_scaling": YARN},
+        {"rope_parameters": None, "rope_theta": 100.0, "rope_scaling": YARN | {"mscale": 1.0, "mscale_all_dim": 0.7}},
     ],
-    ids=lambda changes: "-".join(changes) or "plain",
+    ids=lambda changes: (
+        "-".join([*changes, *(["mscale"] if "mscale" in changes.get("rope_scaling", {}) else [])]) or "plain"
+    ),
 )
 def test_absorbed_attention_is_the_expanded_one(
     changes: dict[str, Any], tmp_path: Path, runner_of: type[PackageRunner]

@@ -20,7 +20,7 @@ from youtu_export.families.family import Family
 from youtu_export.families.pre_norm import PreNormDecoder, gated_feed_forward
 from youtu_export.model_config import ModelConfig
 from youtu_export.model_spec import LatentAttention, ModelSpec
-from youtu_export.rope import rope_from_config
+from youtu_export.rope import rope_from_config, yarn_from_config
 from youtu_export.stored_tensor import Float32, StoredTensor
 
 _LATENT_EPSILON = 1e-6
@@ -41,7 +41,8 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     for key in ("embedding_initializer_range", *_EXPERT_KEYS):
         config.get(key)  # initialisation, and experts that there are none of
     config.refuse_window_layers()
-    latent = _read_latent(config)
+    yarn = yarn_from_config(config)
+    latent = _read_latent(config, 1.0 if yarn is None else yarn.softmax_scale)
     heads = config.integer("num_attention_heads")
     config.expect("num_key_value_heads", (heads, 1))
     return ModelSpec(
@@ -55,13 +56,13 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
         vocab=config.integer("vocab_size"),
         context_length=config.integer("max_position_embeddings"),
         norm_epsilon=config.number("rms_norm_eps"),
-        rope=rope_from_config(config, latent.rope_width),
+        rope=rope_from_config(config, latent.rope_width, yarn=yarn),
         tied_head=bool(config.get("tie_word_embeddings", False)),
         latent=latent,
     )
 
 
-def _read_latent(config: ModelConfig) -> LatentAttention:
+def _read_latent(config: ModelConfig, softmax_scale: float) -> LatentAttention:
     rope_width = config.integer("qk_rope_head_dim")
     nope_width = config.integer("qk_nope_head_dim")
     # Both are derived, and head_dim is the rotated part only: they are checked and never used.
@@ -74,6 +75,7 @@ def _read_latent(config: ModelConfig) -> LatentAttention:
         rope_width=rope_width,
         value_width=config.integer("v_head_dim"),
         bias=bool(config.only("attention_bias", (True, False), False)),
+        score_scale=float((nope_width + rope_width) ** -0.5) * softmax_scale,
         interleaved=bool(config.only("rope_interleave", (True, False), True)),
     )
 
