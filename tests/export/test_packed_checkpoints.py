@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,41 @@ def _formula(codes: Array, zeros: Array, scales: Array) -> Array:
     zero, scale = widened
     values: Array = (codes.astype(np.float32) - zero) * scale
     return values
+
+
+def test_rows_in_another_order_stay_with_their_scales(shared: Path, tmp_path: Path, runner_of: type[PackageRunner]) -> None:
+    """Youtu's q_b and kv_b are taken apart by rows; in AWQ's form they give the logits of their float values."""
+    models = shared / "models" / "tiny-random"
+    sources = [tmp_path / "packed", tmp_path / "float"]
+    for source in sources:
+        shutil.copytree(models / "tokenizer", source)
+        shutil.copyfile(models / "youtu" / "config.json", source / "config.json")
+    tensors = load_file(models / "youtu" / "model.safetensors")
+    packed, plain = dict(tensors), dict(tensors)
+    random = np.random.default_rng(7)
+    for name, (rows, columns) in {n: t.shape for n, t in tensors.items() if n.endswith("_proj.weight")}.items():
+        if rows % 8 or columns % 32:
+            continue
+        codes = random.integers(0, 16, (rows, columns), np.uint8)
+        zeros = random.integers(6, 10, (rows, columns // 32), np.uint8)
+        scales = (0.01 + random.random((rows, columns // 32)) * 0.02).astype(np.float16)
+        plain[name] = _formula(codes, zeros, scales)
+        del packed[name]
+        packed |= {name.removesuffix("weight") + part: array for part, array in _awq(codes, zeros, scales).items()}
+    assert any(name.endswith("q_b_proj.qweight") for name in packed)
+    assert any(name.endswith("kv_b_proj.qweight") for name in packed)
+    config = json.loads((sources[0] / "config.json").read_text())
+    (sources[0] / "config.json").write_text(json.dumps(config | {"quantization_config": AWQ}))
+    for source, values in zip(sources, (packed, plain), strict=True):
+        save_file(values, source / "model.safetensors")
+        assert main(["hf", str(source), str(source / "f32"), "--recipe", "f32"]) == 0
+    found, expected = (runner_of(source / "f32").logits([75, 104, 111, 35, 80]) for source in sources)
+    np.testing.assert_array_equal(found, expected)
+    assert main(["hf", str(sources[0]), str(sources[0] / "q4")]) == 0
+    query = "/model/layers.0/attn/q_b"
+    weight, scales, zeros = (read(sources[0] / "q4", f"{query}/{part}") for part in ("weight", "scales", "zero_points"))
+    kept = _formula(nibbles(weight), nibbles(zeros)[:, : scales.shape[1]], scales)
+    np.testing.assert_array_equal(kept, read(sources[1] / "f32", f"{query}/weight").T)
 
 
 def test_a_float_package_of_a_quantised_checkpoint_computes_nearly_the_same(
