@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -11,9 +12,9 @@ import numpy.typing as npt
 
 from youtu_edge.engine.detokenize import TextStream, Vocabulary
 from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.runner import Runner, StepMemoryError
 from youtu_edge.engine.sampler import SamplerState, sample
-from youtu_edge.engine.scheduler import Scheduler, StepPlan
+from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan
 from youtu_edge.engine.sequence import Sequence
 from youtu_edge.errors import ContextLengthError, InvalidRequestError, YoutuEdgeError
 from youtu_edge.protocol import (
@@ -27,6 +28,8 @@ from youtu_edge.protocol import (
     StepFrame,
     Submit,
 )
+
+log = logging.getLogger("youtu_edge.engine")
 
 
 class Send(Protocol):
@@ -99,7 +102,11 @@ class Loop:
         plan = self._scheduler.schedule()
         if not plan.sequences:
             raise AssertionError("there is work, but no sequence fits into an empty cache")
-        logits = self._run(plan)
+        try:
+            logits = self._run(plan)
+        except StepMemoryError as error:
+            self._shrink(plan, error)
+            return
         self._scheduler.commit(plan)
         frame = StepFrame()
         self._emit(plan, logits, frame)
@@ -175,6 +182,17 @@ class Loop:
         # A chunk in the middle of a prompt needs no logits; the graph is not asked for zero rows all the same.
         return self._runner.run(
             tokens, plan.chunks, [s.num_computed for s in plan.sequences], [s.pages for s in plan.sequences], rows or [0]
+        )
+
+    def _shrink(self, plan: StepPlan, error: StepMemoryError) -> None:
+        """Make the next step smaller: nothing of this one was committed, so its tokens simply run again."""
+        scheduler = self._scheduler
+        if plan.num_tokens <= MIN_PREFILL:
+            raise error
+        scheduler.step_tokens = max(MIN_PREFILL, plan.num_tokens // 2)
+        dropped = scheduler.pool.drop_cached()
+        log.warning(
+            "step_out_of_memory tokens=%d next=%d pages_dropped=%d", plan.num_tokens, scheduler.step_tokens, dropped
         )
 
     def _emit(self, plan: StepPlan, logits: npt.NDArray[np.float32], frame: StepFrame) -> None:

@@ -6,6 +6,7 @@ The caches are numpy arrays of this process bound once as graph inputs; the atte
 from __future__ import annotations
 
 import mmap
+import re
 import time
 from collections.abc import Sequence as Seq
 from pathlib import Path
@@ -68,6 +69,10 @@ def pack_weights(package: Package, graph: Path, weights_name: str) -> None:
     build_session(package.path(MODEL), options)
 
 
+class StepMemoryError(Exception):
+    """A step found no memory for its activations. Nothing was computed; the session can be used again."""
+
+
 class Runner:
     """The model with its cache pool.
 
@@ -126,6 +131,7 @@ class Runner:
 
         token_ids: all new tokens, packed. pages[i]: page of each absolute page index, long enough for the new tokens.
         logit_rows: which of the packed tokens need logits. Returns float32 [len(logit_rows), vocab].
+        Raises StepMemoryError when the activations find no memory.
         """
         begun = time.perf_counter()
         size = self.page_tokens
@@ -151,7 +157,13 @@ class Runner:
         self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
         self._binding.bind_output("logits", "cpu")
         prepared = time.perf_counter()
-        self._session.run_with_iobinding(self._binding)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except (RuntimeError, MemoryError) as error:
+            # ONNX Runtime has no kind of its own for this; "bad allocation" is std::bad_alloc from a kernel's scratch.
+            if isinstance(error, MemoryError) or re.search("allocate memory|bad_?alloc", str(error)):
+                raise StepMemoryError(str(error)) from error
+            raise
         self.run_seconds += time.perf_counter() - prepared
         self.prepare_seconds = prepared - begun
         logits: npt.NDArray[np.float32] = self._binding.get_outputs()[0].numpy()

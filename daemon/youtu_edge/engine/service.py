@@ -131,6 +131,7 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     runner, record = _open_runner(config, package, prepared, context)
     tokenizer, prompter = load_prompter(package)
     plan = _plan(config, runner, record)
+    log.info("memory %s", " ".join(f"{name}_mib={size >> 20}" for name, size in plan.as_dict().items()))
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=config.scheduler.max_sequences, step_tokens=config.scheduler.step_tokens)
