@@ -37,8 +37,10 @@ if sys.argv[2] == "tight":
     limit = int(status.split("VmData:")[1].split()[0]) * 1024 + 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 tokens = ask("long", "abcdefgh" * 800)
+failed = [m.id for m in messages if isinstance(m, Failed)]
+print(json.dumps({"tokens": tokens, "step_tokens": scheduler.step_tokens, "failed": failed}))
 loop.idle()
-print(json.dumps({"tokens": tokens, "step_tokens": scheduler.step_tokens, "failed": [m.id for m in messages if isinstance(m, Failed)]}))
+assert scheduler.step_tokens == 8192
 """
 
 

@@ -55,6 +55,7 @@ class Loop:
     ) -> None:
         self._runner = runner
         self._scheduler = scheduler
+        self._step_tokens = scheduler.step_tokens
         self._prompter = prompter
         self._vocabulary = vocabulary
         self._send = send
@@ -116,8 +117,9 @@ class Loop:
         self._checked = False
 
     def idle(self) -> None:
-        """Called when there is nothing to do: verify our own books, once per busy period."""
+        """Called when there is nothing to do, once per busy period: verify our own books, try large steps again."""
         if not self._checked:
+            self._scheduler.step_tokens = self._step_tokens
             self._scheduler.pool.check_integrity()
             self._checked = True
 
@@ -190,10 +192,7 @@ class Loop:
         if plan.num_tokens <= MIN_PREFILL:
             raise error
         scheduler.step_tokens = max(MIN_PREFILL, plan.num_tokens // 2)
-        dropped = scheduler.pool.drop_cached()
-        log.warning(
-            "step_out_of_memory tokens=%d next=%d pages_dropped=%d", plan.num_tokens, scheduler.step_tokens, dropped
-        )
+        log.warning("step_out_of_memory tokens=%d next=%d", plan.num_tokens, scheduler.step_tokens)
 
     def _emit(self, plan: StepPlan, logits: npt.NDArray[np.float32], frame: StepFrame) -> None:
         row = 0
