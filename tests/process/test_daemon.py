@@ -113,3 +113,19 @@ def test_a_dropped_connection_stops_its_request(daemon: Daemon) -> None:
     time.sleep(1.2)
     assert daemon.metric("youtu_edge_engine_decode_tokens_total") == decoded
     assert decoded < 445
+
+
+def test_a_signal_to_the_whole_group_still_drains(daemon: Daemon) -> None:
+    """systemd sends SIGTERM to both processes; a running stream ends as it would have, and the daemon exits with 0."""
+    body = chat("a last question", max_tokens=300)
+    expected = daemon.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"]
+    stream = Stream(daemon, body)
+    deadline = time.monotonic() + 20
+    while not stream.text and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(daemon.process.pid, signal.SIGTERM)
+    stream.join(30)
+    assert stream.text == expected
+    assert not stream.error
+    assert daemon.process.wait(20) == 0
+    assert "engine_died" not in daemon.log

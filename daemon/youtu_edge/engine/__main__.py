@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
+
+from youtu_edge import log
 
 
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="youtu-edge engine")
     parser.add_argument("--fd", type=int, required=True, help="inherited descriptor of the socketpair")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    log.configure("info")
     from youtu_edge.engine.service import main
 
     return main(arguments.fd)

@@ -17,6 +17,7 @@ from youtu_edge.engine.sampler import SamplerState, sample
 from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan
 from youtu_edge.engine.sequence import Sequence
 from youtu_edge.errors import ContextLengthError, InvalidRequestError, YoutuEdgeError
+from youtu_edge.log import line
 from youtu_edge.protocol import (
     Accepted,
     Delta,
@@ -192,7 +193,7 @@ class Loop:
         if plan.num_tokens <= MIN_PREFILL:
             raise error
         scheduler.step_tokens = max(MIN_PREFILL, plan.num_tokens // 2)
-        log.warning("step_out_of_memory tokens=%d next=%d", plan.num_tokens, scheduler.step_tokens)
+        log.warning(line("step_out_of_memory", tokens=plan.num_tokens, next=scheduler.step_tokens))
 
     def _emit(self, plan: StepPlan, logits: npt.NDArray[np.float32], frame: StepFrame) -> None:
         row = 0

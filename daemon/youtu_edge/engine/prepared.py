@@ -25,6 +25,7 @@ from youtu_edge.engine.activations import measure_activations, measure_rest
 from youtu_edge.engine.packed_layout import align
 from youtu_edge.engine.runner import Runner, pack_weights, runtime_version
 from youtu_edge.errors import PackageError
+from youtu_edge.log import line
 from youtu_edge.package import MODEL, WEIGHTS, FileEntry, Manifest, Package, file_entry, read_manifest
 
 log = logging.getLogger("youtu_edge.engine")
@@ -111,7 +112,7 @@ def find_prepared(root: Path) -> Prepared | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:
-        log.warning("prepared_weights used=no reason=%s", msgspec.json.encode(str(error)).decode())
+        log.warning(line("prepared_weights", used="no", reason=str(error)))
         return None
     reason = ""
     if record.fingerprint != fingerprint(read_manifest(root)):
@@ -126,10 +127,9 @@ def find_prepared(root: Path) -> Prepared | None:
         if damaged:
             reason = f"damaged: {', '.join(damaged)}"
     if reason:
-        log.warning("prepared_weights used=no reason=%s", msgspec.json.encode(reason).decode())
-        log.warning("prepared_weights hint=%s", f'"run youtu-edge model prepare {root}"')
+        log.warning(line("prepared_weights", used="no", reason=reason, remedy=f"youtu-edge model prepare {root}"))
         return None
-    log.info("prepared_weights used=yes")
+    log.info(line("prepared_weights", used="yes"))
     return Prepared(directory / MODEL, record)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import select
@@ -27,6 +26,7 @@ from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
+from youtu_edge.log import line
 from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package, open_package
 
 log = logging.getLogger("youtu_edge.engine")
@@ -68,8 +68,10 @@ class Link:
 
 def main(descriptor: int) -> int:
     """Serve the front behind the inherited descriptor; returns the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the front, which then drains
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Ctrl-C in a terminal and systemd's SIGTERM reach both processes. They are for the front, which drains and then says
+    # Shutdown; should it die instead, the socketpair's end and the death signal are enough.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     link = Link(socket.socket(fileno=descriptor))
     try:
@@ -77,7 +79,7 @@ def main(descriptor: int) -> int:
     except FrontGoneError:
         return EXIT_OK
     except YoutuEdgeError as error:
-        log.error("event=fatal reason=%s", json.dumps(error.message))
+        log.error(line("engine_refuses", reason=error.message))
         try:
             link.send(protocol.Fatal(error.exit_code, error.message))
         except FrontGoneError:
@@ -131,7 +133,7 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     runner, record = _open_runner(config, package, prepared, context)
     tokenizer, prompter = load_prompter(package)
     plan = _plan(config, runner, record)
-    log.info("memory %s", " ".join(f"{name}_mib={size >> 20}" for name, size in plan.as_dict().items()))
+    log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=config.scheduler.max_sequences, step_tokens=config.scheduler.step_tokens)
@@ -168,7 +170,7 @@ def _open_runner(config: Config, package: Package, prepared: Prepared | None, co
         runner = open_with(prepared.graph)
         if probe(runner) == prepared.record.probe:
             return runner, prepared.record
-        log.warning('prepared_weights used=no reason="they answer differently than when they were made"')
+        log.warning(line("prepared_weights", used="no", reason="they answer differently than when they were made"))
         del runner
     return open_with(None), None
 
