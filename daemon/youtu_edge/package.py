@@ -207,6 +207,15 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
     (root / MANIFEST).write_bytes(filled)
 
 
+def sync(path: Path) -> None:
+    """Force a file, or the names in a directory, to the disk, so that a power cut cannot take it back."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from youtu_edge.package import MANIFEST
+from youtu_edge.package import MANIFEST, sync
 from youtu_export.errors import ExportError
 
 
@@ -26,9 +26,9 @@ def new_directory(out: Path, *, force: bool) -> Iterator[Path]:
         yield staging
         staging.chmod(0o755)
         for path in (*staging.iterdir(), staging):
-            _sync(path)
+            sync(path)
         _replace(staging, out)
-        _sync(out.parent)
+        sync(out.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -58,11 +58,3 @@ def _replace(new: Path, out: Path) -> None:
     finally:
         with suppress(FileNotFoundError):
             shutil.rmtree(old)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

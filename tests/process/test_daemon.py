@@ -84,9 +84,7 @@ def test_the_front_is_small_and_imports_no_model_library(daemon: Daemon) -> None
 
 def test_a_small_cache_serves_more_than_fits_at_once(tiny_package: Path, tmp_path: Path) -> None:
     """With a cache for about two requests, eight of them preempt each other and all finish as they would alone."""
-    bodies = [chat(f"{index} " * 20, max_tokens=100, ignore_eos=None) for index in range(8)]
-    for body in bodies:
-        del body["ignore_eos"]
+    bodies = [chat(f"{index} " * 20, max_tokens=100) for index in range(8)]
     with Daemon(tiny_package, tmp_path, model__kv_cache_max_page=24, model__page_tokens=16) as small:
         small.wait_ready()
         alone = [small.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"] for body in bodies]
@@ -94,6 +92,7 @@ def test_a_small_cache_serves_more_than_fits_at_once(tiny_package: Path, tmp_pat
         for stream in streams:
             stream.join(90)
         assert [s.text for s in streams] == alone
+        assert small.metric("youtu_edge_engine_preemptions_total") > 0
         too_long = small.post("/v1/chat/completions", chat("x" * 500))
         assert too_long[0] == 400
         assert too_long[1]["error"]["code"] == "context_length_exceeded"
@@ -104,7 +103,10 @@ def test_a_dropped_connection_stops_its_request(daemon: Daemon) -> None:
     events = daemon.stream(chat("long", max_tokens=450))
     next(events)
     next(events)
+    os.kill(daemon.engine_pid, signal.SIGSTOP)  # so that it cannot finish before the connection is closed
     events.close()
+    time.sleep(0.5)
+    os.kill(daemon.engine_pid, signal.SIGCONT)
     deadline = time.monotonic() + 5
     while daemon.metric("youtu_edge_sequences_running") and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,7 +25,7 @@ from youtu_edge.engine.packed_layout import align
 from youtu_edge.engine.runner import Runner, pack_weights, runtime_version
 from youtu_edge.errors import PackageError
 from youtu_edge.log import line
-from youtu_edge.package import MODEL, WEIGHTS, FileEntry, Manifest, Package, file_entry, read_manifest
+from youtu_edge.package import MODEL, WEIGHTS, FileEntry, Manifest, Package, file_entry, read_manifest, sync
 
 log = logging.getLogger("youtu_edge.engine")
 
@@ -92,10 +91,10 @@ def prepare(package: Package) -> Path:
         record = Record(fingerprint(package.manifest), files, expected, _STEP, _activations(package, temporary / MODEL))
         (temporary / RECORD).write_bytes(msgspec.json.encode(record))
         for name in (MODEL, WEIGHTS, RECORD):
-            _sync(temporary / name)
+            sync(temporary / name)
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
-        _sync(package.root)
+        sync(package.root)
     except (OSError, ValueError) as error:
         raise PackageError(f"{target}: cannot be written: {error}") from None
     finally:
@@ -151,11 +150,3 @@ def _activations(package: Package, graph: Path) -> int:
     runner = Runner(package, page_tokens=16, threads=1, spin_us=0, context_length=tokens, graph=graph)
     measure_rest(runner)
     return measure_activations(runner, tokens, _STEP.max_sequences)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

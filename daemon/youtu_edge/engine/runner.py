@@ -133,7 +133,6 @@ class Runner:
         logit_rows: which of the packed tokens need logits. Returns float32 [len(logit_rows), vocab].
         Raises StepMemoryError when the activations find no memory.
         """
-        begun = time.perf_counter()
         size = self.page_tokens
         table = np.full((len(pages), max(len(row) for row in pages)), -1, dtype=np.int32)
         slots = np.empty(len(token_ids), dtype=np.int32)
@@ -156,7 +155,7 @@ class Runner:
         self._bind("attention_metadata", np.array([max(lengths), max(totals), min(totals)], dtype=np.int32))
         self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
         self._binding.bind_output("logits", "cpu")
-        prepared = time.perf_counter()
+        begun = time.perf_counter()
         try:
             self._session.run_with_iobinding(self._binding)
         except (RuntimeError, MemoryError) as error:
@@ -164,8 +163,7 @@ class Runner:
             if isinstance(error, MemoryError) or re.search("allocate memory|bad_?alloc", str(error)):
                 raise StepMemoryError(str(error)) from error
             raise
-        self.run_seconds += time.perf_counter() - prepared
-        self.prepare_seconds = prepared - begun
+        self.run_seconds += time.perf_counter() - begun
         logits: npt.NDArray[np.float32] = self._binding.get_outputs()[0].numpy()
         return logits
 
