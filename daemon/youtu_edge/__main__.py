@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check-config", help="check a configuration file and name every problem")
     check.add_argument("file", metavar="FILE")
+    check.add_argument("--explain", action="store_true", help="print every value and the file and line it comes from")
 
     model = commands.add_parser("model", help="look at model packages").add_subparsers(
         dest="action", required=True, metavar="ACTION"
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if options.command == "check-config":
         from youtu_edge.cli import check_config
 
-        return check_config.run(options.file)
+        return check_config.run(options.file, explain=options.explain)
     from youtu_edge.cli import model
 
     actions = {"show": model.show, "verify": model.verify, "prepare": model.prepare}

@@ -1,32 +1,34 @@
-"""Reads the YAML configuration file and reports every problem in it as `FILE:LINE: message`.
+"""Reads YAML configuration files, those they extend, and reports every problem in them as `FILE:LINE: message`.
 
-The schema is config.py; this module knows YAML and lines, and no meaning of any key beyond its type. The node tree of the
-YAML composer is walked by hand because plain loading loses lines and lets the second of two equal keys win.
+The schema is config.py; this module knows files, lines and which of two values wins, and no meaning of any key beyond its
+type:
+
+    default  <  files under `extends`, the first one least  <  the file itself  <  overrides of the command line
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 import yaml
 
 from youtu_edge.config import Config, parse_bytes, parse_restart_rate
+from youtu_edge.config_yaml import EMPTY_TAG, SYNTAX_ERRORS, compose, in_words, one_line, plain_value, problem_line, shown
 from youtu_edge.errors import ConfigError
 
-_EMPTY_TAG = "tag:yaml.org,2002:null"
-_WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "array": "a list",
-    "bool": "true or false",
-    "null": "nothing",
-}
+EXTENDS = "extends"
+"""The one key outside every section: a file, or a list of files, that this one builds on."""
+
+
+class LoadedConfig(NamedTuple):
+    """A configuration, and FILE:LINE (or the override) of every key that is not left at its default."""
+
+    config: Config
+    origins: dict[str, str]
 
 
 def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Config:
@@ -34,6 +36,11 @@ def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Confi
 
     Raises ConfigError whose message holds one line per problem.
     """
+    return trace_config(path, overrides).config
+
+
+def trace_config(path: str | Path | None, overrides: Iterable[str] = ()) -> LoadedConfig:
+    """As `load_config`, with the origin of every value. Raises ConfigError."""
     reader = _Reader()
     if path is not None:
         reader.read_file(Path(path))
@@ -41,7 +48,7 @@ def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Confi
         reader.read_override(override)
     if reader.problems:
         raise ConfigError("\n".join(reader.problems))
-    return msgspec.convert(reader.values, type=Config)
+    return LoadedConfig(msgspec.convert(reader.values, type=Config), reader.origins)
 
 
 def dotted_keys() -> dict[str, Any]:
@@ -54,37 +61,43 @@ def dotted_keys() -> dict[str, Any]:
 
 
 class _Reader:
-    """Collects values and problems over a file and its overrides."""
+    """Collects values, their origins and problems over files and overrides; what is read later wins."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
+        self.origins: dict[str, str] = {}
         self.problems: list[str] = []
         self._types = dotted_keys()
         self._sections = list(get_type_hints(Config))
+        self._open: list[Path] = []
+        """The files that are being read, outermost first: each extends the next one."""
 
-    def read_file(self, path: Path) -> None:
+    def read_file(self, path: Path, named_by: str = "") -> None:
+        """`named_by`: FILE:LINE of the `extends` that names the file, for a message when it cannot be read."""
         try:
-            root = _compose(path.read_bytes())
-        except OSError as error:
-            self.problems.append(f"{path}: cannot be read: {error.strerror}")
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+            self.problems.append(f"{named_by}{path}: cannot be read: {getattr(error, 'strerror', error)}")
             return
+        try:
+            root = compose(data)
         except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            self.problems.append(f"{path}:{line}: not valid YAML: {error.problem or error.context}")
+            self.problems.append(f"{path}:{problem_line(error)}: not valid YAML: {error.problem or error.context}")
             return
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            self.problems.append(f"{path}:1: not valid YAML: {_one_line(error)}")
+        except SYNTAX_ERRORS as error:
+            self.problems.append(f"{path}:1: not valid YAML: {one_line(error)}")
             return
-        if root is None or root.tag == _EMPTY_TAG:
+        if root is None or root.tag == EMPTY_TAG:
             return
-        for where, section, body in self._entries(str(path), root, ""):
-            if section not in self._sections:
-                self._unknown(where, section)
-                continue
-            if body.tag == _EMPTY_TAG:  # "model:" with nothing below it: every key was commented out
-                continue
-            for place, key, value in self._entries(str(path), body, section):
-                self._set(place, f"{section}.{key}", value)
+        entries = list(self._entries(str(path), root, ""))
+        self._open.append(path)
+        for where, section, body in entries:
+            if section == EXTENDS:
+                self._extend(where, path, body)
+        self._open.pop()
+        for where, section, body in entries:
+            if section != EXTENDS:
+                self._read_section(where, str(path), section, body)
 
     def read_override(self, override: str) -> None:
         name, equals, text = override.partition("=")
@@ -93,11 +106,36 @@ class _Reader:
             self.problems.append(f"{where}: write section.key=value")
             return
         try:
-            node = _compose(text.encode()) or yaml.ScalarNode(_EMPTY_TAG, "")
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            self.problems.append(f"{where}: not valid YAML: {_one_line(error)}")
+            node = compose(text.encode()) or yaml.ScalarNode(EMPTY_TAG, "")
+        except SYNTAX_ERRORS as error:
+            self.problems.append(f"{where}: not valid YAML: {one_line(error)}")
             return
         self._set(where, name.strip(), node)
+
+    def _extend(self, where: str, path: Path, node: yaml.Node) -> None:
+        """Read what `extends` of `path` names, in that order; a cycle is a problem."""
+        try:
+            value = plain_value(node)
+            names = msgspec.convert([] if value is None else [value] if isinstance(value, str) else value, type=list[str])
+        except (msgspec.ValidationError, *SYNTAX_ERRORS):
+            self.problems.append(f'{where}: key "{EXTENDS}": must be a file name or a list of file names')
+            return
+        lines = [item.start_mark.line for item in node.value] if isinstance(node, yaml.SequenceNode) else []
+        for index, name in enumerate(names):
+            place = f"{path}:{lines[index] + 1}" if lines else where
+            target = path.parent / name
+            if any(_is_same(target, above) for above in self._open):
+                chain = " extends ".join(str(above) for above in [*self._open, target])
+                self.problems.append(f'{place}: key "{EXTENDS}": the files extend each other in a circle: {chain}')
+            else:
+                self.read_file(target, named_by=f'{place}: key "{EXTENDS}": ')
+
+    def _read_section(self, where: str, file: str, section: str, body: yaml.Node) -> None:
+        if section not in self._sections:
+            self._unknown(where, section)
+        elif body.tag != EMPTY_TAG:  # "model:" with nothing below it: every key was commented out
+            for place, key, value in self._entries(file, body, section):
+                self._set(place, f"{section}.{key}", value)
 
     def _entries(self, file: str, node: yaml.Node, section: str) -> Iterator[tuple[str, str, yaml.Node]]:
         """(FILE:LINE, key, value node) of a mapping; duplicates and non-mappings become problems."""
@@ -126,46 +164,29 @@ class _Reader:
             return
         section, _, key = name.partition(".")
         try:
-            value = _value(node)
+            value = plain_value(node)
             self.values.setdefault(section, {})[key] = msgspec.convert(value, type=self._types[name])
+            self.origins[name] = where
             _check_syntax(name, value)
         except msgspec.ValidationError as error:
-            self.problems.append(f'{where}: key "{name}": {_explain(error)}, not {_shown(node)}')
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            self.problems.append(f'{where}: key "{name}": {_one_line(error)}')
+            self.problems.append(f'{where}: key "{name}": {in_words(error)}, not {shown(node)}')
+        except SYNTAX_ERRORS as error:
+            self.problems.append(f'{where}: key "{name}": {one_line(error)}')
 
     def _unknown(self, where: str, name: str) -> None:
         last = name.rpartition(".")[2]
         moved = [full for full in self._types if full.endswith(f".{last}")]  # a right key in the wrong section, or in none
-        guesses = moved or difflib.get_close_matches(name, [*self._types, *self._sections], 1)
+        guesses = moved or difflib.get_close_matches(name, [*self._types, *self._sections, EXTENDS], 1)
         hint = f'; did you mean "{guesses[0]}"?' if guesses else ""
         self.problems.append(f'{where}: key "{name}": unknown{hint}')
 
 
-def _compose(data: bytes) -> yaml.Node | None:
-    loader = yaml.SafeLoader(data)
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both are one file, by whatever name; a file that does not exist is no other."""
     try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
-
-
-def _value(node: yaml.Node) -> Any:
-    """Plain Python value of a node; only scalars and lists of scalars occur in the schema."""
-    if isinstance(node, yaml.SequenceNode):
-        if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
-            raise ValueError("must be a list of plain values")
-        return [_value(item) for item in node.value]
-    if not isinstance(node, yaml.ScalarNode):
-        raise ValueError("must be a plain value, not a group of keys")
-    loader = yaml.SafeLoader("")
-    try:
-        value = loader.construct_object(node)
-    finally:
-        loader.dispose()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def _check_syntax(name: str, value: Any) -> None:
@@ -174,23 +195,3 @@ def _check_syntax(name: str, value: Any) -> None:
         parse_bytes(value)
     elif name == "service.max_restart_rate":
         parse_restart_rate(value)
-
-
-def _explain(error: msgspec.ValidationError) -> str:
-    """msgspec's "Expected `int` >= 1" as "must be a whole number >= 1"."""
-    text = str(error).partition(" - at ")[0].partition(", got ")[0]
-    if text.startswith("Invalid enum") or "matching regex" in text:
-        return text[0].lower() + text[1:]
-    for kind, words in _WORDS.items():
-        text = text.replace(f"`{kind} | null`", f"{words} or nothing").replace(f"`{kind}`", words)
-    return text.replace("Expected", "must be")
-
-
-def _shown(node: yaml.Node) -> str:
-    return repr(node.value) if isinstance(node, yaml.ScalarNode) and node.value else "what is written here"
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return " ".join(str(error).split())

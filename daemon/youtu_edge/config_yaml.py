@@ -1,0 +1,79 @@
+"""YAML nodes as plain values, and complaints about them in words. Knows no key of the configuration.
+
+The node tree of the composer is used by hand because plain loading loses lines and lets the second of two equal keys win.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import yaml
+
+EMPTY_TAG = "tag:yaml.org,2002:null"
+SYNTAX_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
+"""What `compose` and `plain_value` raise for text that cannot be used."""
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "bool": "true or false",
+    "null": "nothing",
+}
+
+
+def compose(data: bytes) -> yaml.Node | None:
+    """The node tree of one YAML document; None when it is empty. Raises one of SYNTAX_ERRORS."""
+    loader = yaml.SafeLoader(data)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+def plain_value(node: yaml.Node) -> Any:
+    """Plain Python value of a node; only scalars and lists of scalars occur in the schema. Raises one of SYNTAX_ERRORS."""
+    if isinstance(node, yaml.SequenceNode):
+        if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
+            raise ValueError("must be a list of plain values")
+        return [plain_value(item) for item in node.value]
+    if not isinstance(node, yaml.ScalarNode):
+        raise ValueError("must be a plain value, not a group of keys")
+    loader = yaml.SafeLoader("")
+    try:
+        value = loader.construct_object(node)
+    finally:
+        loader.dispose()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+def problem_line(error: yaml.MarkedYAMLError) -> int:
+    """Line, from 1, at which the YAML stops making sense."""
+    return error.problem_mark.line + 1 if error.problem_mark else 1
+
+
+def in_words(error: msgspec.ValidationError) -> str:
+    """msgspec's "Expected `int` >= 1" as "must be a whole number >= 1"."""
+    text = str(error).partition(" - at ")[0].partition(", got ")[0]
+    if text.startswith("Invalid enum") or "matching regex" in text:
+        return text[0].lower() + text[1:]
+    for kind, words in _WORDS.items():
+        text = text.replace(f"`{kind} | null`", f"{words} or nothing").replace(f"`{kind}`", words)
+    return text.replace("Expected", "must be")
+
+
+def shown(node: yaml.Node) -> str:
+    """The node's text in quotes, for a message."""
+    return repr(node.value) if isinstance(node, yaml.ScalarNode) and node.value else "what is written here"
+
+
+def one_line(error: BaseException) -> str:
+    """A message without line ends."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return " ".join(str(error).split())
