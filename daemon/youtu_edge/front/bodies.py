@@ -1,4 +1,4 @@
-"""JSON bodies into typed structs; every refusal names the field. Knows no particular dialect."""
+"""JSON bodies and query parameters into typed structs; every refusal names the field. Knows no particular dialect."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def decode_body(data: bytes, kind: type[Body], not_offered: Mapping[str, tuple[A
         raise _refusal(error) from None
     except RecursionError:
         raise InvalidRequestError("the body is nested too deeply") from None
+
+
+def decode_query(query: Mapping[str, str], kind: type[Body]) -> Body:
+    """The query parameters as `kind`. Raises InvalidRequestError or UnsupportedParameterError naming the parameter."""
+    names = list(query)
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidRequestError(f"{name[:_MAX_NAME]}: given more than once", param=name[:_MAX_NAME])
+    try:
+        return msgspec.convert(dict(query), type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from None
 
 
 def _asks_nothing(value: Any, neutral: tuple[Any, ...]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -28,12 +28,32 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class ErrorBody(msgspec.Struct):
+    """What went wrong, and which field of the request it was."""
+
+    message: str
+    type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
+    param: str | None
+    code: str
+    """Stable; docs/api.md lists them."""
+
+
+class ErrorDocument(msgspec.Struct):
+    """The body of every refusal."""
+
+    error: ErrorBody
+
+
 def error_document(error: YoutuEdgeError) -> dict[str, Any]:
-    """{"error": {message, type, param, code}}, as OpenAI's clients expect it."""
+    """An ErrorDocument as plain values, as OpenAI's clients expect it."""
+    kind: Literal["invalid_request_error", "rate_limit_error", "server_error"]
     kind = "invalid_request_error" if isinstance(error, RequestError) else "server_error"
     if isinstance(error, OverloadedError):
         kind = "rate_limit_error"
-    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+    document: dict[str, Any] = msgspec.to_builtins(
+        ErrorDocument(ErrorBody(message=error.message, type=kind, param=error.param, code=error.code))
+    )
+    return document
 
 
 def error_response(error: YoutuEdgeError) -> web.Response:
@@ -61,19 +81,24 @@ def make_error_middleware(on_refused: Callable[[str], None]) -> Any:
 
     @web.middleware
     async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        allow = None
         try:
             return await handler(request)
         except YoutuEdgeError as refused:
             error = refused
         except web.HTTPException as refused:
             error = _from_http(request, refused)
+            allow = refused.headers.get("Allow")
         except ConnectionError:
             raise  # the client left; there is nobody to answer
         except Exception:
             log.exception(line("handler_failed", method=request.method, path=request.path))
             error = InternalError("an error of the daemon itself; its log has the details")
         on_refused(error.code)
-        return error_response(error)
+        response = error_response(error)
+        if allow is not None:
+            response.headers["Allow"] = allow
+        return response
 
     return errors
 

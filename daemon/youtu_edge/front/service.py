@@ -67,12 +67,9 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested, number)
-        bodies = BodyReader(service.max_body_bytes)
-        chat = ChatHandlers(self._config, self._admission, bodies, lambda: self._model)
-        app = make_app(self._config, chat, self._status, bodies, self._metrics.refused)
         # Cancelling the handler of a client that left is what cancels its request.
         runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
+            self.make_app(), access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
         )
         await runner.setup()
         await web.SockSite(runner, listener).start()
@@ -85,6 +82,12 @@ class Service:
         finally:
             watchdog.cancel()
             await runner.cleanup()
+
+    def make_app(self) -> web.Application:
+        """The application with every route, as `run` serves it."""
+        bodies = BodyReader(self._config.service.max_body_bytes)
+        chat = ChatHandlers(self._config, self._admission, bodies, lambda: self._model)
+        return make_app(self._config, chat, self._status, bodies, self._metrics.refused)
 
     async def _supervise(self) -> int:
         engine = asyncio.ensure_future(self._supervisor.run())

@@ -1,0 +1,72 @@
+"""One route of the daemon as data: what is called, and the types that it takes and answers.
+
+`front.app` holds the table of routes; aiohttp's router and `/openapi.json` are both made from it, so that no route can
+exist that the document does not describe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from youtu_edge.errors import UnsupportedParameterError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A handler and its contract. The first line of the handler's docstring is the route's summary.
+
+    Types are msgspec types; a `dict[str, Any]` describes a document whose fields are not fixed.
+    """
+
+    method: str
+    path: str
+    """In aiohttp's form, which is OpenAPI's as well: `/v1/sessions/{session_id}`."""
+    handler: Handler
+    body: Any = None
+    """Type of the JSON body; None: a body is not read."""
+    query: type[msgspec.Struct] | None = None
+    """The query parameters as a struct, decoded with `bodies.decode_query`; None: any is refused."""
+    answer: Any = dict[str, Any]
+    """Type of the JSON document of a success; `str`: plain text; None: nothing (status 204)."""
+    events: Any = None
+    """Type of the data of one server-sent event, for routes that stream always (answer None) or on demand."""
+    generates: bool = False
+    """Needs a ready engine and a place in the queue: may be answered 404 (model), 429 and 503."""
+    errors: dict[int, Any] = {}
+    """Type of the document by status, for errors beyond those that follow from the fields above."""
+    content_type: str = ""
+    """Of the answer, where it is neither JSON nor plain text."""
+
+    @property
+    def summary(self) -> str:
+        """What the route does, in a line."""
+        first = (self.handler.__doc__ or "").strip().partition("\n")[0]
+        return re.sub(r"^[A-Z]+ /\S*?[.:]?(\s|$)", "", first).strip() or first
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters in the path."""
+        return re.findall(r"{(\w+)}", self.path)
+
+    def install(self, app: web.Application, expect: Any) -> None:
+        """Add it to aiohttp's router; `expect` answers "Expect: 100-continue" of routes with a body."""
+        handler = self.handler if self.query is not None else _without_query(self.handler)
+        if self.method == "GET":
+            app.router.add_get(self.path, handler)
+        else:
+            app.router.add_route(self.method, self.path, handler, expect_handler=expect)
+
+
+def _without_query(handler: Handler) -> Handler:
+    async def checked(request: web.Request) -> web.StreamResponse:
+        for name in request.query:
+            raise UnsupportedParameterError(f"{name[:100]}: this route takes no query parameter", param=name[:100])
+        return await handler(request)
+
+    return checked
