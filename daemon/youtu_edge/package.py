@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,8 +157,14 @@ def read_manifest(root: Path) -> Manifest:
     return manifest
 
 
-def open_package(root: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Package:
-    """Read the manifest and check every byte of every file against it.
+def open_package(
+    root: str | os.PathLike[str],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    unread: Collection[str] = (),
+) -> Package:
+    """Read the manifest and check every byte of every file against it, except those in `unread`, which the caller does not
+    use: only their size is checked.
 
     `progress(done, total)` is called in bytes. Raises PackageError naming the first bad file.
     """
@@ -177,6 +183,8 @@ def open_package(root: str | os.PathLike[str], *, progress: Callable[[int, int],
             size = path.stat().st_size
             if size != entry.size:
                 raise PackageError(f"{path}: has {size} bytes instead of {entry.size}: truncated or damaged; copy it again")
+            if name in unread:
+                continue
             for chunk in _chunks(path):
                 digest.update(chunk)
                 done += len(chunk)

@@ -3,7 +3,7 @@ multiple of 64 bytes, as it did in memory when it was packed (measured: NaN othe
 with every blob aligned. The original weights stay: ONNX Runtime reads them while loading, though not afterwards.
 
 It reads just enough of the protobuf wire format for that: ModelProto.graph (7) > GraphProto.initializer (5) >
-TensorProto.external_data (13) > StringStringEntryProto key (1), value (2). Everything else is copied as it is.
+TensorProto.name (8), external_data (13) > StringStringEntryProto key (1), value (2). Everything else is copied as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import BinaryIO
 ALIGNMENT = 4096  # of a page, so that mapped blobs share none
 _GRAPH, _INITIALIZER, _EXTERNAL_DATA, _KEY, _VALUE = 7, 5, 13, 1, 2
 _BYTES = 2
+_NAME = 8
 _PREPACKED = "prepacked_"
 _CHUNK = 4 * 1024 * 1024
 
@@ -25,6 +26,18 @@ def align(graph: Path, weights: Path, out_graph: Path, out_weights: Path) -> Non
         mover = _Mover(source, target)
         model = _edit(graph.read_bytes(), _GRAPH, lambda g: _edit(g, _INITIALIZER, mover.move_tensor))
     out_graph.write_bytes(model)
+
+
+def external_range(graph: Path, name: str) -> tuple[int, int] | None:
+    """(offset, bytes) in the weights file of the initializer `name`; None when there is none."""
+    for field, _, model in _fields(graph.read_bytes()):
+        for inner, _, tensor in _fields(model) if field == _GRAPH else ():
+            if inner == _INITIALIZER:
+                parts = list(_fields(tensor))
+                entries = dict(_entry(value) for number, _, value in parts if number == _EXTERNAL_DATA)
+                if "length" in entries and (_NAME, _BYTES, name.encode()) in parts:
+                    return int(entries.get("offset", "0")), int(entries["length"])
+    return None
 
 
 class _Mover:

@@ -2,7 +2,8 @@
 
     PACKAGE/prepared/model.onnx      the optimised graph
                      weights.bin     original and packed weights, each at a multiple of a page
-                     prepared.json   what it was made from and for, size and sha256 of the two files, a probe
+                     prepared.json   what it was made from and for, sha256 of the graph and of each piece of the weights,
+                                     a probe
 
 The layout belongs to one CPU, one ONNX Runtime and one package. Anything else, any damage, and a probe (the largest logits
 of one token) that comes out differently mean that it is not used, never that it is used wrongly. It is made on the device
@@ -13,8 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -31,6 +35,8 @@ log = logging.getLogger("youtu_edge.engine")
 
 DIRECTORY = "prepared"
 RECORD = "prepared.json"
+PIECE_BYTES = 64 * 1024 * 1024
+_CHUNK = 1024 * 1024
 _PROBE_LOGITS = 8
 _STEP = SchedulerConfig()
 
@@ -41,7 +47,10 @@ class Record(msgspec.Struct, frozen=True):
     """The contents of prepared.json."""
 
     fingerprint: str
-    files: dict[str, FileEntry]
+    graph: FileEntry
+    weights_size: int
+    pieces: list[str]
+    """sha256 of each PIECE_BYTES of the weights, so that all cores can check them."""
     probe: Probe
     step: SchedulerConfig
     activations: int
@@ -54,10 +63,28 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A graph with packed weights whose bytes were checked, and the record of how it was made."""
+    """A graph whose bytes were checked, with packed weights that were not yet, and the record of how they were made."""
 
     graph: Path
     record: Record
+
+    @property
+    def weights(self) -> Path:
+        """The file with the packed weights."""
+        return self.graph.with_name(WEIGHTS)
+
+    def damage(self) -> str:
+        """What is wrong with the weights, or "". Reads all of them, on all cores and without holding the interpreter."""
+        try:
+            wrong = [number for number, piece in enumerate(_pieces(self.weights)) if piece != self.record.pieces[number]]
+        except (OSError, IndexError) as error:
+            return f"{self.weights}: {error}"
+        return f"{self.weights} is damaged at {wrong[0] * PIECE_BYTES >> 20} MiB" if wrong else ""
+
+
+def reject(root: Path, reason: str) -> None:
+    """Say that the packed weights are not used, why, and what helps."""
+    log.warning(line("prepared_weights", used="no", reason=reason, remedy=f"youtu-edge model prepare {root}"))
 
 
 def fingerprint(manifest: Manifest, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -87,8 +114,15 @@ def prepare(package: Package) -> Path:
         expected = _probe(package, None)
         if _probe(package, temporary / MODEL) != expected:
             raise PackageError(f"{target}: the packed weights give other logits than the package; not used")
-        files = {name: file_entry(temporary / name) for name in (MODEL, WEIGHTS)}
-        record = Record(fingerprint(package.manifest), files, expected, _STEP, _activations(package, temporary / MODEL))
+        record = Record(
+            fingerprint=fingerprint(package.manifest),
+            graph=file_entry(temporary / MODEL),
+            weights_size=(temporary / WEIGHTS).stat().st_size,
+            pieces=list(_pieces(temporary / WEIGHTS)),
+            probe=expected,
+            step=_STEP,
+            activations=_activations(package, temporary / MODEL),
+        )
         (temporary / RECORD).write_bytes(msgspec.json.encode(record))
         for name in (MODEL, WEIGHTS, RECORD):
             sync(temporary / name)
@@ -103,33 +137,28 @@ def prepare(package: Package) -> Path:
 
 
 def find_prepared(root: Path) -> Prepared | None:
-    """The packed graph if there is one for exactly the package in `root` on this machine, undamaged; None otherwise, with a
-    log line that says why. Raises PackageError when the package's own manifest is damaged."""
+    """The packed graph if there is one for exactly the package in `root` on this machine; None otherwise, with a log line
+    that says why. Its weights are not read: see `Prepared.damage`. Raises PackageError when the package's own manifest is
+    damaged."""
     directory = root / DIRECTORY
     try:
         record = msgspec.json.decode((directory / RECORD).read_bytes(), type=Record)
-    except FileNotFoundError:
-        return None
+        if record.fingerprint != fingerprint(read_manifest(root)):
+            reason = "made for another package, CPU or ONNX Runtime"
+        elif file_entry(directory / MODEL) != record.graph:
+            reason = f"{directory / MODEL} is damaged"
+        elif (directory / WEIGHTS).stat().st_size != record.weights_size:
+            reason = f"{directory / WEIGHTS} is truncated"
+        else:
+            return Prepared(directory / MODEL, record)
+    except FileNotFoundError as error:
+        if not directory.exists():
+            return None
+        reason = f"{error.filename} is missing"
     except (OSError, msgspec.DecodeError) as error:
-        log.warning(line("prepared_weights", used="no", reason=str(error)))
-        return None
-    reason = ""
-    if record.fingerprint != fingerprint(read_manifest(root)):
-        reason = "made for another package, CPU or ONNX Runtime"
-    elif set(record.files) != {MODEL, WEIGHTS}:
-        reason = "incomplete"
-    else:
-        try:
-            damaged = [name for name, entry in record.files.items() if file_entry(directory / name) != entry]
-        except OSError as error:
-            damaged = [str(error)]
-        if damaged:
-            reason = f"damaged: {', '.join(damaged)}"
-    if reason:
-        log.warning(line("prepared_weights", used="no", reason=reason, remedy=f"youtu-edge model prepare {root}"))
-        return None
-    log.info(line("prepared_weights", used="yes"))
-    return Prepared(directory / MODEL, record)
+        reason = f"{directory / RECORD}: {error}"
+    reject(root, reason)
+    return None
 
 
 def probe(runner: Runner) -> Probe:
@@ -137,6 +166,23 @@ def probe(runner: Runner) -> Probe:
     logits = runner.run([0], [1], [0], [[0]], [0])[0]
     ids = logits.argsort(kind="stable")[-_PROBE_LOGITS:]
     return [(int(index), float(logits[index])) for index in ids]
+
+
+def _pieces(path: Path) -> Iterator[str]:
+    """sha256 of each piece of a file, in order."""
+    size = path.stat().st_size
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from pool.map(lambda begin: _piece(path, begin), range(0, size, PIECE_BYTES))
+
+
+def _piece(path: Path, begin: int) -> str:
+    digest, buffer, left = hashlib.sha256(), bytearray(_CHUNK), PIECE_BYTES
+    with path.open("rb", buffering=0) as file:
+        file.seek(begin)
+        while left and (count := file.readinto(buffer)):
+            digest.update(memoryview(buffer)[: min(count, left)])
+            left -= min(count, left)
+    return digest.hexdigest()
 
 
 def _probe(package: Package, graph: Path | None) -> Probe:

@@ -16,9 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from youtu_edge.engine.mapped_weights import MappedWeights
 from youtu_edge.errors import PackageError
 from youtu_edge.ops import library_path
 from youtu_edge.package import MODEL, Package, Rope
+
+_TABLE_READS = 32
+"""Ids looked up before the pages of the token table are given back."""
 
 Array = npt.NDArray[Any]
 Int32 = npt.NDArray[np.int32]
@@ -100,6 +104,9 @@ class Runner:
         self._bind("cos_cache", cos)
         self._bind("sin_cache", sin)
         self.caches: list[Array] = []
+        self.mapped_weights: MappedWeights | None = None
+        """Set by who wants rows of the token table given back."""
+        self._table_reads = 0
 
     def allocate_cache(self, num_pages: int) -> None:
         """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped."""
@@ -155,6 +162,10 @@ class Runner:
         self._bind("attention_metadata", np.array([max(lengths), max(totals), min(totals)], dtype=np.int32))
         self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
         self._binding.bind_output("logits", "cpu")
+        self._table_reads += len(token_ids)
+        if self._table_reads > _TABLE_READS and self.mapped_weights:
+            self.mapped_weights.give_back_table()
+            self._table_reads = 0
         begun = time.perf_counter()
         try:
             self._session.run_with_iobinding(self._binding)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 import select
 import signal
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import tokenizers
 
@@ -21,13 +18,14 @@ from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.loop import Loop
 from youtu_edge.engine.memory import MemoryPlan, plan_memory
-from youtu_edge.engine.prepared import Prepared, Record, find_prepared, probe
+from youtu_edge.engine.opening import open_model
+from youtu_edge.engine.prepared import Record
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
-from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
+from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, PackageError, YoutuEdgeError
 from youtu_edge.log import line
-from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package, open_package
+from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package
 
 log = logging.getLogger("youtu_edge.engine")
 
@@ -120,19 +118,11 @@ def _serve(link: Link) -> int:
 
 def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     """Everything between `Start` and `Ready`: check the package, load it, split the memory, run one token."""
-    root = Path(config.model.path).resolve()
-    # Both are read to the last byte; on two cores that takes as long as the larger one.
-    with ThreadPoolExecutor(1) as other:
-        finding = other.submit(find_prepared, root)
-        package = open_package(config.model.path)
-        prepared = finding.result()
+    opened = open_model(config)
+    package, runner = opened.package, opened.runner
     manifest = package.manifest
-    context = config.model.context_length or manifest.context_length
-    if context > manifest.context_length:
-        raise ConfigError(f"model.context_length: {context} is more than the {manifest.context_length} of this model")
-    runner, record = _open_runner(config, package, prepared, context)
     tokenizer, prompter = load_prompter(package)
-    plan = _plan(config, runner, record)
+    plan = _plan(config, runner, opened.record)
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
@@ -143,36 +133,12 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
     runner.run([0], [1], [0], [[0]], [0])
     return loop, {
         "model": config.model.name or manifest.name,
-        "context_length": context,
+        "context_length": runner.context_length,
         "pages": plan.num_pages,
         "page_tokens": config.model.page_tokens,
         "load_seconds": 0.0,
         "memory": plan.as_dict(),
     }
-
-
-def _open_runner(config: Config, package: Package, prepared: Prepared | None, context: int) -> tuple[Runner, Record | None]:
-    """With the packed weights if there are any and they answer as they did when they were made."""
-
-    def open_with(graph: Path | None) -> Runner:
-        runner = Runner(
-            package,
-            page_tokens=config.model.page_tokens,
-            threads=config.engine.threads or len(os.sched_getaffinity(0)),
-            spin_us=config.engine.spin_us,
-            context_length=context,
-            graph=graph,
-        )
-        runner.allocate_cache(1)
-        return runner
-
-    if prepared is not None:
-        runner = open_with(prepared.graph)
-        if probe(runner) == prepared.record.probe:
-            return runner, prepared.record
-        log.warning(line("prepared_weights", used="no", reason="they answer differently than when they were made"))
-        del runner
-    return open_with(None), None
 
 
 def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:
