@@ -23,7 +23,13 @@ class Daemon:
     def __init__(self, package: Path, directory: Path, **settings: object) -> None:
         """`settings` are config keys with "__" for the dot: service__max_queue=3."""
         self.log_path = directory / f"daemon-{time.monotonic_ns()}.log"
-        values = {"model.path": package, "service.port": 0, "engine.threads": 2, "memory.limit": "2G"}
+        values = {
+            "model.path": package,
+            "service.port": 0,
+            "engine.threads": 2,
+            "memory.limit": "2G",
+            "storage.directory": "''",
+        }
         values |= {key.replace("__", "."): value for key, value in settings.items()}
         command = [sys.executable, "-m", "youtu_edge", "serve"]
         for key, value in values.items():

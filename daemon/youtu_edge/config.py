@@ -95,6 +95,19 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
 
 
+class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept on the device: conversations, and whatever else must outlive a restart."""
+
+    directory: str = "/var/lib/youtu-edge/data"
+    """Made if its parent exists; empty, or not usable: everything is kept in memory."""
+    synchronous: Annotated[str, Meta(pattern="^(full|normal)$")] = "full"
+    """full: a turn whose end was sent survives a power cut; normal: one fsync less, a power cut may take the last turns."""
+    conversations_max_size: str = "64M"
+    """Beyond it, the conversations that were not used for the longest time go."""
+    conversations_max_age_days: NotNegative = 0
+    """Conversations that were not used for so many days go; 0: never."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every section may be left out."""
 
@@ -104,6 +117,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scheduler: SchedulerConfig = SchedulerConfig()
     engine: EngineConfig = EngineConfig()
     generation: GenerationConfig = GenerationConfig()
+    storage: StorageConfig = StorageConfig()
 
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}

@@ -15,6 +15,7 @@
     │   └── ForbiddenError            forbidden                403          no
     ├── OverloadedError               overloaded               429          yes, after `retry_after_s`
     ├── UnavailableError              unavailable              503          yes, after `retry_after_s`
+    ├── StorageError                  storage_failed           503          yes
     ├── EngineGaveUpError             engine_gave_up           503   70     no
     └── InternalError                 internal_error           500          no
 
@@ -148,6 +149,14 @@ class UnavailableError(YoutuEdgeError):
     def __init__(self, message: str, *, retry_after_s: int = 2) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class StorageError(YoutuEdgeError):
+    """The device's own disk failed or is full; what was stored before is untouched."""
+
+    code = "storage_failed"
+    http_status = 503
+    retryable = True
 
 
 class EngineGaveUpError(YoutuEdgeError):

@@ -24,7 +24,7 @@ class Daemon:
     def __init__(self, *settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None) -> None:
         self.log = b""
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), "service.port=0", *settings, "--", *engine],
+            [sys.executable, str(SCRIPT), "service.port=0", "storage.directory=''", *settings, "--", *engine],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": PATHS, **(env or {})},

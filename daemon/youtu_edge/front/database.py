@@ -1,0 +1,255 @@
+"""One SQLite file, and the one thread that ever touches it. Knows no table: callers bring schema and work.
+
+    event loop ── run(work) ──> queue ──> thread: BEGIN, work(connection) … of all that wait, COMMIT ──> result
+
+* The event loop never waits for the disk. Whatever queued up while the disk was busy shares one commit.
+* Work runs in the order of submission, and is done even when nobody waits for it any more.
+* WAL with `synchronous` "full": when `run` returns, the transaction survives a power cut. "normal" saves that fsync: the
+  file stays sound, a power cut may take the last transactions back. Either survives `kill -9`.
+* A file that is damaged, or that a newer version wrote, is set aside (`NAME.damaged`, `NAME.newer`) and a fresh one begun,
+  at the start as well as later. A file that cannot be used at all (no permission, disk full, locked) is replaced by memory.
+  Both are told in the log; neither keeps the daemon from answering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from youtu_edge.errors import StorageError
+from youtu_edge.log import line
+from youtu_edge.package import sync
+
+log = logging.getLogger(__name__)
+
+Synchronous = Literal["full", "normal"]
+Result = TypeVar("Result")
+Work = Callable[[sqlite3.Connection], Result]
+_Job = tuple[Work[Any], "asyncio.Future[Any]"]
+
+_FILES = ("-wal", "-journal", "")
+"""Suffixes, in the order in which they are set aside: a log that is left alone must never meet a fresh file."""
+_MAX_BATCH = 64
+_LOCKED_S = 2.0
+"""How long another process may hold the file, such as a former daemon that is just leaving."""
+
+
+class NewerSchemaError(Exception):
+    """A newer version of the daemon wrote the file."""
+
+
+class Database:
+    """`path` None means in memory. `migrations[n]` leads from `user_version` n to n + 1; it is never changed later.
+
+    `on_failure` is called on the event loop for every piece of work that failed because of the storage.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        migrations: Sequence[str],
+        *,
+        synchronous: Synchronous = "full",
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.is_persistent = path is not None
+        """False while nothing outlives the process; settled once the first work is done."""
+        self._path = path
+        self._migrations = migrations
+        self._synchronous = synchronous
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._thread = threading.Thread(target=self._serve, name=f"database-{path.stem if path else 'memory'}", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work[Result]) -> asyncio.Future[Result]:
+        """Queue work and return at once; the future holds its result, its own exception, or StorageError.
+
+        Work may be called twice, after a rollback, when other work in the same transaction failed: it must change nothing
+        but the database.
+        """
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self._jobs.put((work, future))
+        return future
+
+    async def run(self, work: Work[Result]) -> Result:
+        """Queue work and wait for it. Raises what it raises, and StorageError when the storage failed."""
+        return await self.submit(work)
+
+    async def close(self) -> None:
+        """Finish what is queued, then close the file. Nothing may be submitted afterwards."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # -- everything below runs in the thread -------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        self._connection = self._open()
+        while True:
+            batch: list[_Job] = []
+            job = self._jobs.get()
+            while job is not None:
+                batch.append(job)
+                if self._jobs.empty() or len(batch) == _MAX_BATCH:
+                    break
+                job = self._jobs.get()
+            self._run_batch(batch)
+            if job is None:
+                self._connection.close()
+                return
+
+    def _run_batch(self, batch: list[_Job]) -> None:
+        if len(batch) > 1:
+            try:
+                results = self._transaction([work for work, _ in batch])
+            except Exception:  # one of them spoils it for all: each alone, then
+                log.debug(line("database_batch_split", jobs=len(batch)))
+            else:
+                for (_, future), result in zip(batch, results, strict=True):
+                    self._settle(future, result, None)
+                return
+        for work, future in batch:
+            try:
+                (result,) = self._transaction([work])
+            except sqlite3.Error as error:
+                self._settle(future, None, self._failed(error))
+            except Exception as error:
+                self._settle(future, None, error)
+            else:
+                self._settle(future, result, None)
+
+    def _transaction(self, works: Sequence[Work[Any]]) -> list[Any]:
+        assert self._connection is not None
+        connection = self._connection
+        connection.execute("BEGIN")
+        try:
+            results = [work(connection) for work in works]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # some failures of the disk have rolled back already
+                connection.execute("ROLLBACK")
+            raise
+        return results
+
+    def _failed(self, error: sqlite3.Error) -> StorageError:
+        name = self._path.name if self._path else "memory"
+        log.error(line("database_failed", file=name, reason=str(error)))
+        if self._path is not None and _is_damaged(error):
+            assert self._connection is not None
+            self._connection.close()
+            self._set_aside("damaged", str(error))
+            self._connection = self._open()
+        return StorageError(f"the device could not read or write {name}: {error}")
+
+    def _settle(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+        def settle() -> None:
+            if isinstance(error, StorageError):
+                self._on_failure()
+            if future.done():  # whoever waited was cancelled
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+                future.exception()  # taken note of, also when nobody awaits it
+
+        try:
+            self._loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            log.debug(line("database_result_unwanted", reason="the event loop is closed"))
+
+    # -- opening -----------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        for _ in range(2):  # the second time after a bad file was set aside
+            if self._path is None:
+                break
+            try:
+                return self._connect(self._path)
+            except NewerSchemaError as error:
+                self._set_aside("newer", str(error))
+            except sqlite3.Error as error:
+                if not _is_damaged(error):
+                    self._use_memory(str(error))
+                    break
+                self._set_aside("damaged", str(error))
+            except OSError as error:
+                self._use_memory(str(error))
+        else:
+            self._use_memory("a fresh file is damaged as well")
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA foreign_keys=ON")
+        self._migrate(connection)
+        return connection
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        # Only the last directory is made: whoever runs the daemon without having installed it gets memory, not /var/lib/….
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.close(descriptor)
+        sync(path.parent)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_LOCKED_S, check_same_thread=False)
+        try:
+            # Exclusive: nobody writes beside us, and WAL needs no shared-memory file, which a full disk would refuse.
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous.upper()}")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA cache_size=-512")
+            connection.execute("PRAGMA wal_autocheckpoint=256")
+            connection.execute("PRAGMA journal_size_limit=1048576")
+            problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if problem != "ok":
+                raise _DamagedError(problem)
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(self._migrations):
+            raise NewerSchemaError(f"its schema is version {version}; this daemon knows {len(self._migrations)}")
+        for number in range(version, len(self._migrations)):
+            # executescript commits what is open first, so the transaction is part of the script.
+            connection.executescript(f"BEGIN;{self._migrations[number]};PRAGMA user_version={number + 1};COMMIT;")
+
+    def _set_aside(self, why: str, reason: str) -> None:
+        """Rename the file and its log, replacing what was set aside before: the disk is small."""
+        assert self._path is not None
+        target = self._path.with_name(f"{self._path.name}.{why}")
+        try:
+            for suffix in _FILES:
+                source = Path(f"{self._path}{suffix}")
+                if source.exists():
+                    source.replace(f"{target}{suffix}")
+                elif suffix:
+                    Path(f"{target}{suffix}").unlink(missing_ok=True)
+        except OSError as error:
+            self._use_memory(f"{reason}; and it cannot be set aside: {error}")
+            return
+        log.error(line("database_set_aside", file=self._path.name, moved_to=target.name, reason=reason))
+
+    def _use_memory(self, reason: str) -> None:
+        log.warning(line("database_in_memory", file=str(self._path), reason=reason, kept="until the next restart"))
+        self._path = None
+        self.is_persistent = False
+
+
+class _DamagedError(sqlite3.DatabaseError):
+    """What PRAGMA quick_check found; sqlite3 itself raises nothing for it."""
+
+
+def _is_damaged(error: sqlite3.Error) -> bool:
+    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return isinstance(error, _DamagedError) or primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
