@@ -17,7 +17,54 @@ from types import TracebackType
 from typing import Any
 
 
-class Daemon:
+class Client:
+    """HTTP to a daemon that listens on `port` of this machine."""
+
+    port = 0
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def post(self, path: str, body: dict[str, Any] | bytes, timeout_s: float = 120.0) -> tuple[int, dict[str, Any]]:
+        """Status and decoded JSON body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            connection.request("POST", path, data, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def stream(self, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[dict[str, Any]]:
+        """Events of a streamed answer as they arrive."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            connection.request("POST", path, json.dumps({**body, "stream": True}), {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            for line in response:
+                if line.startswith(b"data: ") and line.strip() != b"data: [DONE]":
+                    yield json.loads(line[6:])
+        finally:
+            connection.close()
+
+    def metric(self, name: str) -> float:
+        """Value of an unlabelled metric."""
+        text = self.get("/metrics")[1].decode()
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        assert found, f"/metrics has no {name}:\n{text}"
+        return float(found.group(1))
+
+
+class Daemon(Client):
     """`youtu-edge serve` on a free port. Use as a context manager."""
 
     def __init__(self, package: Path, directory: Path, **settings: object) -> None:
@@ -93,47 +140,6 @@ class Daemon:
             time.sleep(0.02)
         raise AssertionError("no new engine was started")
 
-    def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-
-    def post(self, path: str, body: dict[str, Any] | bytes, timeout_s: float = 120.0) -> tuple[int, dict[str, Any]]:
-        """Status and decoded JSON body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
-        try:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            connection.request("POST", path, data, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-        finally:
-            connection.close()
-
-    def stream(self, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[dict[str, Any]]:
-        """Events of a streamed answer as they arrive."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            connection.request("POST", path, json.dumps({**body, "stream": True}), {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            assert response.status == 200, response.read()
-            for line in response:
-                if line.startswith(b"data: ") and line.strip() != b"data: [DONE]":
-                    yield json.loads(line[6:])
-        finally:
-            connection.close()
-
-    def metric(self, name: str) -> float:
-        """Value of an unlabelled metric."""
-        text = self.get("/metrics")[1].decode()
-        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-        assert found, f"/metrics has no {name}:\n{text}"
-        return float(found.group(1))
-
 
 def chat(content: str, **more: Any) -> dict[str, Any]:
     """A chat request of one user message; greedy unless told otherwise."""
@@ -143,7 +149,7 @@ def chat(content: str, **more: Any) -> dict[str, Any]:
 class Stream(threading.Thread):
     """One streamed chat in the background; `text`, `reason` and `usage` when it has ended."""
 
-    def __init__(self, daemon: Daemon, body: dict[str, Any]) -> None:
+    def __init__(self, daemon: Client, body: dict[str, Any]) -> None:
         super().__init__(daemon=True)
         self._daemon_process, self._body = daemon, {**body, "stream_options": {"include_usage": True}}
         self.text, self.reason, self.usage, self.error = "", "", dict[str, Any](), ""

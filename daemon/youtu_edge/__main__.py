@@ -34,6 +34,9 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("file", metavar="FILE")
     check.add_argument("--explain", action="store_true", help="print every value and the file and line it comes from")
 
+    unit = commands.add_parser("render-unit", help="print the systemd unit whose limits follow the configuration")
+    unit.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG})")
+
     model = commands.add_parser("model", help="look at model packages").add_subparsers(
         dest="action", required=True, metavar="ACTION"
     )
@@ -61,6 +64,10 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import check_config
 
         return check_config.run(options.file, explain=options.explain)
+    if options.command == "render-unit":
+        from youtu_edge.cli import render_unit
+
+        return render_unit.run(options.config, DEFAULT_CONFIG)
     from youtu_edge.cli import model
 
     actions = {"show": model.show, "verify": model.verify, "prepare": model.prepare}

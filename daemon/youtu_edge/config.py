@@ -59,7 +59,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The engine must be ready within this time."""
     step_deadline_s: Seconds = 30.0
     """An engine that finishes no step for this long is killed and its requests resumed."""
-    drain_s: Annotated[float, Meta(ge=0)] = 5.0
+    drain_s: Annotated[float, Meta(ge=0)] = 4.0
     """On stop, running requests may finish for this long."""
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
 

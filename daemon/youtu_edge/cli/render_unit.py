@@ -1,0 +1,113 @@
+"""`youtu-edge render-unit`: the systemd unit whose limits follow the configuration.
+
+The template is `youtu-edge.service`, itself a valid unit: the one for the defaults. What follows the YAML is derived here:
+
+    StartLimitIntervalSec, StartLimitBurst    service.max_restart_rate
+    ExecStart, ExecReload                     the path of the configuration file
+    TimeoutStopSec                            service.drain_s
+    WatchdogSec                               service.step_deadline_s
+    MemoryHigh, MemoryMax                     memory.limit, else memory.fraction
+    CapabilityBoundingSet, AmbientCapabilities, PrivateUsers    service.port below 1024
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from youtu_edge.config import Config, parse_bytes, parse_restart_rate
+from youtu_edge.config_file import load_config
+from youtu_edge.errors import ConfigError, YoutuEdgeError
+
+UNIT = "youtu-edge.service"
+MEMORY_HEADROOM_BYTES = 64 * 1024 * 1024
+"""Between the budget, which the daemon keeps to, and MemoryMax, where the kernel kills."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_STOP_GRACE_S = 5
+"""After drain_s: to end what is left, say goodbye and unmap the model."""
+_LEAST_WATCHDOG_S = 10
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (nothing is written there)
+"""Directories that ProtectHome= and PrivateTmp= take away from the service."""
+
+
+def run(config_file: str | None, default: str) -> int:
+    """Print the unit for a configuration file; None: for `default`, whether it exists or not. Raises ConfigError."""
+    path = Path(config_file or default)
+    config = load_config(path if config_file or path.exists() else None)
+    print(render(config, path.absolute()), end="")
+    return 0
+
+
+def render(config: Config, config_path: Path) -> str:
+    """The unit file as text. Raises ConfigError for a configuration that the service could not use."""
+    _check_visible("the configuration file", config_path)
+    _check_visible("model.path", Path(config.model.path))
+    text = _template()
+    for key, values in _derived(config).items():
+        text = _replace(text, key, values)
+    return text.replace("/etc/youtu-edge/youtu-edge.yaml\n", _quoted(config_path) + "\n")
+
+
+def _derived(config: Config) -> dict[str, str]:
+    service = config.service
+    restarts, seconds = parse_restart_rate(service.max_restart_rate)
+    high, limit = _memory(config)
+    values = {
+        "StartLimitIntervalSec": str(seconds),
+        "StartLimitBurst": str(restarts),
+        "TimeoutStopSec": str(math.ceil(service.drain_s + _STOP_GRACE_S)),
+        "WatchdogSec": str(math.ceil(max(service.step_deadline_s, _LEAST_WATCHDOG_S))),
+        "MemoryHigh": high,
+        "MemoryMax": limit,
+    }
+    if 0 < service.port < 1024:
+        # In a user namespace of its own the capability would not count for the host's ports.
+        values |= {
+            "CapabilityBoundingSet": "CAP_NET_BIND_SERVICE",
+            "AmbientCapabilities": "CAP_NET_BIND_SERVICE",
+            "PrivateUsers": "no",
+        }
+    return values
+
+
+def _memory(config: Config) -> tuple[str, str]:
+    """MemoryHigh and MemoryMax: the budget, and a little more; a share stays a share, so that the unit fits every board."""
+    if config.memory.limit:
+        budget = parse_bytes(config.memory.limit)
+        return _size(budget), _size(budget + MEMORY_HEADROOM_BYTES)
+    percent = max(1, math.floor(config.memory.fraction * 100))
+    return f"{percent}%", f"{min(100, percent + 2)}%"
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20}M" if count % 2**20 == 0 else str(count)
+
+
+def _check_visible(what: str, path: Path) -> None:
+    for hidden in _HIDDEN:
+        if path.is_relative_to(hidden):
+            raise ConfigError(
+                f"{what}: {path} lies below {hidden}, which the service cannot see; move it to /etc or /var/lib"
+            )
+
+
+def _quoted(path: Path) -> str:
+    """A path as a word of ExecStart=; see "QUOTING" in systemd.syntax(7)."""
+    text = str(path).replace("\\", "\\\\").replace("%", "%%").replace("$", "$$").replace('"', '\\"')
+    return text if re.fullmatch(r"[\w./%$-]+", text) else f'"{text}"'
+
+
+def _replace(text: str, key: str, value: str) -> str:
+    changed, count = re.subn(rf"(?m)^{key}=.*$", lambda _: f"{key}={value}", text)
+    assert count == 1, f"{UNIT} must hold {key}= exactly once, not {count} times"
+    return changed
+
+
+def _template() -> str:
+    """Beside the package when it is installed, at the top of the checkout when it is not."""
+    for directory in (_PACKAGE / "systemd", _PACKAGE.parents[1] / "systemd"):
+        if (directory / UNIT).is_file():
+            return (directory / UNIT).read_text(encoding="utf-8")
+    raise YoutuEdgeError(f"{_PACKAGE / 'systemd' / UNIT} does not exist; install youtu-edge again")
