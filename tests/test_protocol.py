@@ -18,6 +18,9 @@ TO: list[protocol.ToEngine] = [
     protocol.Submit("a", protocol.SamplingParams(seed=2**63 - 1), 5, messages=[protocol.ChatMessage("user", "你好")]),
     protocol.Submit("b", protocol.SamplingParams(), 5, prompt="x", sent_tokens=[1, 2], sent_text="ab"),
     protocol.Cancel("a"),
+    protocol.Ask("q", protocol.Tokenize("你好", add_special=True)),
+    protocol.Ask("q", protocol.Detokenize([1, 2])),
+    protocol.Ask("q", protocol.Render([protocol.ChatMessage("user", "x")])),
     protocol.Shutdown(),
 ]
 FROM: list[protocol.FromEngine] = [
@@ -26,6 +29,7 @@ FROM: list[protocol.FromEngine] = [
     protocol.StepFrame(
         [protocol.Delta("a", [1], "x")], [protocol.Finished("a", "stop", 1, 2, 3)], protocol.EngineStats(steps=1)
     ),
+    protocol.Reply("q", "x", [1]),
     protocol.Failed("a", "invalid_request", "no", "messages"),
     protocol.Heartbeat(protocol.EngineStats()),
     protocol.Fatal(78, "damaged"),

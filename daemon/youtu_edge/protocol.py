@@ -6,10 +6,11 @@ One frame on the socketpair is
 
 where a message is a map that carries its type in the key "t".
 
-Front -> engine: `Start` once, then `Submit`, `Cancel`, `Shutdown`. Engine -> front: `Ready` once, then `Accepted` or
+Front -> engine: `Start` once, then `Submit`, `Cancel`, `Ask`, `Shutdown`. Engine -> front: `Ready` once, then `Accepted` or
 `Failed` for every `Submit` as soon as it is tokenised, `StepFrame` after every step, `Heartbeat` from the step loop while
 idle, `Fatal` before an exit on purpose. Every `Submit` is answered by exactly one `Finished` (inside a `StepFrame`) or one
-`Failed`; a cancelled request ends with finish_reason "cancelled".
+`Failed`; a cancelled request ends with finish_reason "cancelled". Every `Ask` is answered by one `Reply` or `Failed`,
+between two steps.
 """
 
 from __future__ import annotations
@@ -79,6 +80,36 @@ class Cancel(msgspec.Struct, tag_field="t", tag="cancel"):
     id: str
 
 
+class Tokenize(msgspec.Struct, tag_field="kind", tag="tokenize"):
+    """Which token ids are this text? `add_special`: with the BOS that a plain prompt begins with."""
+
+    text: str
+    add_special: bool
+
+
+class Detokenize(msgspec.Struct, tag_field="kind", tag="detokenize"):
+    """Which text are these token ids? Control tokens are written out."""
+
+    tokens: list[int]
+
+
+class Render(msgspec.Struct, tag_field="kind", tag="render", omit_defaults=True):
+    """What does the chat template make of this conversation, as text and as token ids?"""
+
+    messages: list[ChatMessage]
+    template_kwargs: dict[str, Any] = {}
+
+
+Question = Tokenize | Detokenize | Render
+
+
+class Ask(msgspec.Struct, tag_field="t", tag="ask"):
+    """A question that tokenizer and template alone can answer; it changes nothing and may be asked again."""
+
+    id: str
+    question: Question
+
+
 class Shutdown(msgspec.Struct, tag_field="t", tag="shutdown"):
     """Leave after the current step; unfinished requests are the front's business."""
 
@@ -89,7 +120,7 @@ class Start(msgspec.Struct, tag_field="t", tag="start"):
     config: Config
 
 
-ToEngine = Start | Submit | Cancel | Shutdown
+ToEngine = Start | Submit | Cancel | Ask | Shutdown
 
 
 class Ready(msgspec.Struct, tag_field="t", tag="ready"):
@@ -156,8 +187,16 @@ class StepFrame(msgspec.Struct, tag_field="t", tag="step", omit_defaults=True):
     stats: EngineStats | None = None
 
 
+class Reply(msgspec.Struct, tag_field="t", tag="reply"):
+    """To an `Ask`. `text` and `tokens` are both set whatever was asked, so that the front needs no tokenizer."""
+
+    id: str
+    text: str
+    tokens: list[int]
+
+
 class Failed(msgspec.Struct, tag_field="t", tag="failed"):
-    """A request that cannot be served; `code` is one of errors.REQUEST_ERRORS."""
+    """A request or question that cannot be served; `code` is one of errors.REQUEST_ERRORS."""
 
     id: str
     code: str
@@ -178,7 +217,7 @@ class Fatal(msgspec.Struct, tag_field="t", tag="fatal"):
     message: str
 
 
-FromEngine = Ready | Accepted | StepFrame | Failed | Heartbeat | Fatal
+FromEngine = Ready | Accepted | StepFrame | Reply | Failed | Heartbeat | Fatal
 
 _ENCODER = msgspec.msgpack.Encoder()
 TO_ENGINE: msgspec.msgpack.Decoder[ToEngine] = msgspec.msgpack.Decoder(ToEngine)

@@ -7,6 +7,9 @@ Token n of an answer is the code point of character n. Words in the last message
     long     a prompt that does not fit                       quiet    never produce anything
     repeat:N echo the text N times
 
+Questions are answered as if a token were a code point and 1 the BOS, a rendered conversation "role:content" lines;
+"die-always" in a text kills every engine that is asked, "die-once" only the first (--died FILE remembers it).
+
 A life that resumed after token N does not meet die@N again. Options: --exit CODE (instead of loading), --fatal TEXT,
 --load-seconds S, --never-ready, --die-on-submit.
 """
@@ -19,14 +22,18 @@ import re
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from youtu_edge.protocol import (
     TO_ENGINE,
     Accepted,
+    Ask,
     Cancel,
     Delta,
+    Detokenize,
     EngineStats,
     Failed,
     Fatal,
@@ -36,6 +43,8 @@ from youtu_edge.protocol import (
     FromEngine,
     Heartbeat,
     Ready,
+    Render,
+    Reply,
     Shutdown,
     Start,
     StepFrame,
@@ -75,8 +84,28 @@ class ScriptedEngine:
         elif isinstance(message, Cancel):
             if self.running.pop(message.id, None):
                 self.send(StepFrame(finished=[Finished(message.id, "cancelled", 0, 0, 0)]))
+        elif isinstance(message, Ask):
+            self.send(self.reply(message))
         elif isinstance(message, Shutdown):
             raise SystemExit(0)
+
+    def reply(self, ask: Ask) -> Reply | Failed:
+        question = ask.question
+        if isinstance(question, Detokenize):
+            for index, token in enumerate(question.tokens):
+                if token >= sys.maxunicode:
+                    return Failed(ask.id, "invalid_request", f"{token} is no token", f"tokens[{index}]")
+            return Reply(ask.id, "".join(map(chr, question.tokens)), question.tokens)
+        if isinstance(question, Render):
+            text = "".join(f"{message.role}:{message.content}\n" for message in question.messages)
+            return Reply(ask.id, text, [ord(character) for character in text])
+        died = self.options.died
+        if "die-always" in question.text or ("die-once" in question.text and died and not died.exists()):
+            if died:
+                died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        bos = [1] if question.add_special else []
+        return Reply(ask.id, question.text, bos + [ord(character) for character in question.text])
 
     def load(self) -> None:
         if self.options.fatal:
@@ -169,6 +198,7 @@ if __name__ == "__main__":
     parser.add_argument("--load-seconds", type=float, default=0.0)
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--die-on-submit", action="store_true")
+    parser.add_argument("--died", type=Path)
     try:
         engine = ScriptedEngine(parser.parse_args())
         engine.run()

@@ -56,10 +56,11 @@ class Prompter:
         self._endings = tuple({token[cut:] for token in added for cut in range(1, len(token))})
         self._template = _compile(template) if template is not None else None
 
-    def encode_text(self, text: str) -> list[int]:
-        """Token ids of plain text: no control token is parsed, none but the BOS is added."""
+    def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
+        """Token ids of plain text: no control token is parsed; the BOS is added if `add_special`."""
         mark = _mark_for([text])
-        return self._with_bos(self._encode(self._defuse(text, mark), mark))
+        ids = self._encode(self._defuse(text, mark), mark)
+        return self._with_bos(ids) if add_special else ids
 
     def encode_chat(self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None) -> list[int]:
         """Token ids of a conversation up to where the assistant's answer begins.

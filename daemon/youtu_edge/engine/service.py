@@ -21,6 +21,7 @@ from youtu_edge.engine.memory import MemoryPlan, plan_memory
 from youtu_edge.engine.opening import open_model
 from youtu_edge.engine.prepared import Record
 from youtu_edge.engine.prompt import Prompter
+from youtu_edge.engine.questions import Answerer
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, PackageError, YoutuEdgeError
@@ -94,7 +95,7 @@ def _serve(link: Link) -> int:
     if not isinstance(start, protocol.Start):
         raise YoutuEdgeError(f"the first message must be Start, not {type(start).__name__}")
     logging.getLogger().setLevel(start.config.service.log_level.upper())
-    loop, ready = load(start.config, link)
+    loop, answerer, ready = load(start.config, link)
     link.send(protocol.Ready(**{**ready, "load_seconds": time.monotonic() - begun}))  # type: ignore[arg-type]
     last_beat = time.monotonic()
     while True:
@@ -103,6 +104,8 @@ def _serve(link: Link) -> int:
                 loop.submit(message)
             elif isinstance(message, protocol.Cancel):
                 loop.cancel(message.id)
+            elif isinstance(message, protocol.Ask):
+                link.send(answerer.answer(message))
             else:
                 return EXIT_OK
         if loop.has_work:
@@ -116,7 +119,7 @@ def _serve(link: Link) -> int:
         messages = link.receive(HEARTBEAT_S)
 
 
-def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
+def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]:
     """Everything between `Start` and `Ready`: check the package, load it, split the memory, run one token."""
     opened = open_model(config)
     package, runner = opened.package, opened.runner
@@ -131,7 +134,7 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
         runner, scheduler, prompter, Vocabulary(tokenizer), link.send, max_stall_s=config.scheduler.max_stall_ms / 1e3
     )
     runner.run([0], [1], [0], [[0]], [0])
-    return loop, {
+    ready = {
         "model": config.model.name or manifest.name,
         "context_length": runner.context_length,
         "pages": plan.num_pages,
@@ -139,6 +142,7 @@ def load(config: Config, link: Link) -> tuple[Loop, dict[str, object]]:
         "load_seconds": 0.0,
         "memory": plan.as_dict(),
     }
+    return loop, Answerer(tokenizer, prompter), ready
 
 
 def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import EngineGaveUpError, OverloadedError, UnavailableError
+from youtu_edge.front.questions import QuestionTable
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.supervisor import Supervisor
-from youtu_edge.protocol import Submit
+from youtu_edge.protocol import Question, Reply, Submit
 
 
 class Admission:
-    """The only way into the session table, and out of it for a client that leaves."""
+    """The only way into the tables of sessions and questions, and out of them for a client that leaves."""
 
-    def __init__(self, service: ServiceConfig, sessions: SessionTable, supervisor: Supervisor) -> None:
+    def __init__(
+        self, service: ServiceConfig, sessions: SessionTable, questions: QuestionTable, supervisor: Supervisor
+    ) -> None:
         self._max_queue = service.max_queue
         self._sessions = sessions
+        self._questions = questions
         self._supervisor = supervisor
         self.is_draining = False
 
@@ -36,6 +40,16 @@ class Admission:
         session = self._sessions.open(submit)
         self._supervisor.submit(session)
         return session
+
+    async def ask(self, question: Question) -> Reply:
+        """The engine's answer; waits while a crashed engine restarts. Raises as `check`, and what the engine refuses."""
+        self.check()
+        entry = self._questions.open(question)
+        self._supervisor.ask(entry)
+        try:
+            return await entry.reply
+        finally:
+            self._questions.close(entry)
 
     def close(self, session: Session) -> None:
         """The handler is done with a session; an unfinished one is cancelled."""

@@ -16,19 +16,33 @@ from youtu_edge.front.openapi import OpenApiHandler
 from youtu_edge.front.origin_guard import make_guard_middleware
 from youtu_edge.front.route import Route
 from youtu_edge.front.status import StatusHandlers
+from youtu_edge.front.tokens import (
+    DetokenizeAnswer,
+    DetokenizeBody,
+    TemplateAnswer,
+    TemplateBody,
+    TokenHandlers,
+    TokenizeAnswer,
+    TokenizeBody,
+)
 
 
 def make_app(
-    config: Config, chat: ChatHandlers, status: StatusHandlers, bodies: BodyReader, on_refused: Callable[[str], None]
+    config: Config,
+    chat: ChatHandlers,
+    tokens: TokenHandlers,
+    status: StatusHandlers,
+    bodies: BodyReader,
+    on_refused: Callable[[str], None],
 ) -> web.Application:
     """The aiohttp application; it holds no state of its own."""
     app = web.Application(middlewares=[make_error_middleware(on_refused), make_guard_middleware(config.service)])
-    for route in make_routes(chat, status):
+    for route in make_routes(chat, tokens, status):
         route.install(app, bodies.expect)
     return app
 
 
-def make_routes(chat: ChatHandlers, status: StatusHandlers) -> list[Route]:
+def make_routes(chat: ChatHandlers, tokens: TokenHandlers, status: StatusHandlers) -> list[Route]:
     """The table of routes. A new one needs a line here, a docstring and types; /openapi.json follows by itself."""
     routes = [
         Route(method="GET", path="/", handler=status.index, answer=str),
@@ -53,6 +67,30 @@ def make_routes(chat: ChatHandlers, status: StatusHandlers) -> list[Route]:
             handler=chat.chat_completions,
             body=openai.ChatBody,
             events=dict[str, Any],
+            generates=True,
+        ),
+        Route(
+            method="POST",
+            path="/tokenize",
+            handler=tokens.tokenize,
+            body=TokenizeBody,
+            answer=TokenizeAnswer,
+            generates=True,
+        ),
+        Route(
+            method="POST",
+            path="/detokenize",
+            handler=tokens.detokenize,
+            body=DetokenizeBody,
+            answer=DetokenizeAnswer,
+            generates=True,
+        ),
+        Route(
+            method="POST",
+            path="/apply-template",
+            handler=tokens.apply_template,
+            body=TemplateBody,
+            answer=TemplateAnswer,
             generates=True,
         ),
     ]

@@ -21,10 +21,12 @@ from youtu_edge.front.chat import ChatHandlers, ServedModel
 from youtu_edge.front.generation import Recommendation, read_recommendation
 from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.metrics import Metrics
+from youtu_edge.front.questions import QuestionTable
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.status import StatusHandlers
 from youtu_edge.front.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify
+from youtu_edge.front.tokens import TokenHandlers
 from youtu_edge.log import line
 
 log = logging.getLogger(__name__)
@@ -48,8 +50,11 @@ class Service:
         self._hurry = asyncio.Event()
         self._notify = SystemdNotify()
         self._sessions = SessionTable(clock, self._session_ended)
-        self._supervisor = Supervisor(config, self._sessions, argv=engine_argv, clock=clock, on_state=self._state_changed)
-        self._admission = Admission(config.service, self._sessions, self._supervisor)
+        self._questions = QuestionTable(config.service.max_queue)
+        self._supervisor = Supervisor(
+            config, self._sessions, self._questions, argv=engine_argv, clock=clock, on_state=self._state_changed
+        )
+        self._admission = Admission(config.service, self._sessions, self._questions, self._supervisor)
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._status = StatusHandlers(
             admission=self._admission,
@@ -87,7 +92,8 @@ class Service:
         """The application with every route, as `run` serves it."""
         bodies = BodyReader(self._config.service.max_body_bytes)
         chat = ChatHandlers(self._config, self._admission, bodies, lambda: self._model)
-        return make_app(self._config, chat, self._status, bodies, self._metrics.refused)
+        tokens = TokenHandlers(self._admission, bodies)
+        return make_app(self._config, chat, tokens, self._status, bodies, self._metrics.refused)
 
     async def _supervise(self) -> int:
         engine = asyncio.ensure_future(self._supervisor.run())
@@ -115,7 +121,9 @@ class Service:
         end = time.monotonic() + self._config.service.drain_s
         while len(self._sessions) and time.monotonic() < end and not self._hurry.is_set() and not engine.done():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        self._sessions.fail_all(UnavailableError.code, "the daemon is stopping; send the request again")
+        stopping = UnavailableError("the daemon is stopping; send the request again")
+        self._sessions.fail_all(stopping.code, stopping.message)
+        self._questions.fail_all(stopping)
         await asyncio.sleep(0.05)  # the handlers write their last events
 
     def _stop_requested(self, number: int) -> None:

@@ -19,6 +19,7 @@ from youtu_edge.config import Config, parse_restart_rate
 from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, YoutuEdgeError
 from youtu_edge.front.engine_counters import EngineCounters
 from youtu_edge.front.engine_link import EngineLink, describe_exit, start_engine
+from youtu_edge.front.questions import OpenQuestion, QuestionTable
 from youtu_edge.front.restart_budget import RestartBudget
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.log import line
@@ -49,6 +50,7 @@ class Supervisor:
         self,
         config: Config,
         sessions: SessionTable,
+        questions: QuestionTable,
         *,
         argv: Sequence[str],
         clock: Callable[[], float],
@@ -56,6 +58,7 @@ class Supervisor:
     ) -> None:
         self._config = config
         self._sessions = sessions
+        self._questions = questions
         self._argv = argv
         self._clock = clock
         self._on_state = on_state
@@ -90,12 +93,18 @@ class Supervisor:
         except (EngineGaveUpError, EngineFatalError) as error:
             self._enter("gave_up")
             self._sessions.fail_all(EngineGaveUpError.code, error.message)
+            self._questions.fail_all(EngineGaveUpError(error.message))
             raise
 
     def submit(self, session: Session) -> None:
         """Hand a session to the engine now, or to the next engine as soon as it is ready."""
         if self.state == "ready" and self._link:
             self._link.send(session.submit)
+
+    def ask(self, entry: OpenQuestion) -> None:
+        """Ask the engine now, or the next engine as soon as it is ready."""
+        if self.state == "ready" and self._link:
+            self._link.send(entry.ask)
 
     def cancel(self, request_id: str) -> None:
         """Tell the engine that nobody waits for this request any more."""
@@ -180,7 +189,7 @@ class Supervisor:
             self._fatal = message
         elif isinstance(message, Ready):
             self._engine_ready(message)
-        else:
+        elif not self._questions.apply(message):
             self._sessions.apply(message)
 
     def _engine_ready(self, ready: Ready) -> None:
@@ -202,6 +211,9 @@ class Supervisor:
         for session in self._sessions:
             session.resumes += 1
             self.submit(session)
+        if self._link:
+            for ask in self._questions.again():
+                self._link.send(ask)
 
     def _enter(self, state: State) -> None:
         if state != self.state:

@@ -1,0 +1,41 @@
+"""Answers questions about text, tokens and the chat template. Knows no sequence and no model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from youtu_edge.engine.prompt import Prompter
+from youtu_edge.errors import InvalidRequestError, YoutuEdgeError
+from youtu_edge.protocol import Ask, Detokenize, Failed, Question, Reply, Tokenize
+
+
+class Answerer:
+    """`tokenizer` is the `tokenizers.Tokenizer` that the prompter uses."""
+
+    def __init__(self, tokenizer: Any, prompter: Prompter) -> None:
+        self._tokenizer = tokenizer
+        self._prompter = prompter
+
+    def answer(self, ask: Ask) -> Reply | Failed:
+        """What a question deserves; a wrong one fails and never raises."""
+        try:
+            text, tokens = self._answer(ask.question)
+        except YoutuEdgeError as error:
+            return Failed(ask.id, error.code, error.message, error.param)
+        return Reply(ask.id, text, tokens)
+
+    def _answer(self, question: Question) -> tuple[str, list[int]]:
+        if isinstance(question, Tokenize):
+            return question.text, self._prompter.encode_text(question.text, add_special=question.add_special)
+        if isinstance(question, Detokenize):
+            return self._text(question.tokens), question.tokens
+        rendered = self._prompter.render(question.messages, question.template_kwargs)
+        return rendered, self._prompter.encode_chat(question.messages, question.template_kwargs)
+
+    def _text(self, tokens: list[int]) -> str:
+        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        for index, token in enumerate(tokens):
+            if not 0 <= token < size:
+                where = f"tokens[{index}]"
+                raise InvalidRequestError(f"{where}: {token} is not one of the {size} tokens of this model", param=where)
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=False))
