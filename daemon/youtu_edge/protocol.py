@@ -43,14 +43,63 @@ class SamplingParams(msgspec.Struct, frozen=True, omit_defaults=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     seed: int = 0
+    logit_bias: dict[int, float] = {}
+    """Added to the logits of these token ids."""
+    logprobs: int | None = None
+    """Report the log-probability of every token and of so many alternatives; None: report nothing."""
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call that the assistant made in an earlier turn; `arguments` is JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One turn of a conversation; `content` is data and never parsed for control tokens."""
+    """One turn of a conversation. Every string in it is data and never parsed for control tokens.
+
+    A role `tool` answers the call `tool_call_id` of an earlier assistant's `tool_calls`. `reasoning` is what the assistant
+    thought in that turn; most templates leave it out of the prompt.
+    """
 
     role: str
     content: str
     name: str | None = None
+    tool_calls: list[ToolCall] = []
+    tool_call_id: str | None = None
+    reasoning: str = ""
+
+
+class JsonObject(msgspec.Struct, frozen=True, tag="json_object"):
+    """The answer must be a JSON object. `param` of this and the others is the request's field, for error messages."""
+
+    param: str
+
+
+class JsonSchema(msgspec.Struct, frozen=True, tag="json_schema"):
+    """The answer must be JSON that satisfies the schema."""
+
+    param: str
+    schema: dict[str, Any] | bool
+
+
+class Regex(msgspec.Struct, frozen=True, tag="regex"):
+    """The whole answer must match the regular expression (Rust's syntax, anchored at both ends)."""
+
+    param: str
+    pattern: str
+
+
+class Lark(msgspec.Struct, frozen=True, tag="lark"):
+    """The answer must be derived from the rule `start` of a grammar in llguidance's Lark dialect."""
+
+    param: str
+    source: str
+
+
+Grammar = JsonObject | JsonSchema | Regex | Lark
 
 
 class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
@@ -59,6 +108,12 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     Exactly one of `messages` (rendered by the chat template) and `prompt` (tokenised as plain text) is set.
     `sent_tokens` are the ids that a former engine already produced and whose text `sent_text` already reached the
     client: the engine continues after them and emits neither again.
+
+    `tools` are definitions in OpenAI's shape ({"type": "function", "function": {name, description?, parameters?}}) for the
+    chat template; the model writes a call as <tool_call>{"name": ..., "arguments": {...}}</tool_call>, and once it begins
+    one the engine holds it to the parameters' schema. `must_call` names those of which at least one has to be called.
+    `grammar` binds the answer; with `tools` the model may call one instead, unless `must_call` leaves it no choice.
+    Thoughts (<think>...</think> at the beginning) are bound by neither.
     """
 
     id: str
@@ -72,6 +127,10 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     sent_tokens: list[int] = []
     sent_text: str = ""
     template_kwargs: dict[str, Any] = {}
+    grammar: Grammar | None = None
+    tools: list[dict[str, Any]] = []
+    must_call: list[str] = []
+    parallel_tool_calls: bool = True
 
 
 class Cancel(msgspec.Struct, tag_field="t", tag="cancel"):
@@ -135,12 +194,31 @@ class Ready(msgspec.Struct, tag_field="t", tag="ready"):
     """Bytes by purpose: budget, weights, activations, cache."""
 
 
+class Alternative(msgspec.Struct, array_like=True):
+    """A token that could have been drawn. `text` shows it, `utf8` is what it stands for (none: a control token)."""
+
+    text: str
+    utf8: bytes
+    logprob: float
+
+
+class TokenLogprob(msgspec.Struct, array_like=True):
+    """A drawn token and the most likely ones at its place, best first; natural logarithms, before any penalty or mask."""
+
+    drawn: Alternative
+    top: list[Alternative]
+
+
 class Delta(msgspec.Struct, array_like=True):
-    """New output of one request in one step. `text` may be empty while a character or stop string is pending."""
+    """New output of one request in one step. `text` may be empty while a character or stop string is pending.
+
+    `logprobs`, where they were asked for, has one entry a token; a token that ends the answer has none.
+    """
 
     id: str
     tokens: list[int]
     text: str
+    logprobs: list[TokenLogprob] = []
 
 
 class Finished(msgspec.Struct, array_like=True):
@@ -158,6 +236,8 @@ class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):
 
     id: str
     prompt_tokens: int
+    in_thought: bool = False
+    """The prompt ends inside <think>: the answer begins with the rest of a thought."""
 
 
 class EngineStats(msgspec.Struct, omit_defaults=True):

@@ -112,8 +112,8 @@ def test_the_plain_dialect_answers_in_one_piece_and_streamed(daemon: Daemon) -> 
         ({"stream": "yes"}, "invalid_request", "stream"),
         ({"stream_options": {"include_usage": True}}, "invalid_request", "stream_options"),
         ({"stream": True, "stream_options": {"usage": True}}, "unsupported_parameter", "stream_options.usage"),
-        ({"n": 2}, "unsupported_parameter", "n"),
-        ({"n": True}, "unsupported_parameter", "n"),
+        ({"n": 0}, "invalid_request", "n"),
+        ({"n": True}, "invalid_request", "n"),
         ({"logprobs": True}, "unsupported_parameter", "logprobs"),
         ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
         ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
@@ -310,3 +310,27 @@ def test_a_request_is_one_line_in_the_log_and_no_client_can_forge_one(tmp_path: 
         assert len(lines) == 1
         assert b"outcome=stop" in lines[0]
         assert not [entry for entry in daemon.log.splitlines() if entry.startswith(b"2026-01-01 ERROR")]
+
+
+def test_several_answers_have_their_index_and_are_all_cancelled_when_the_client_leaves(daemon: Daemon) -> None:
+    status, answer = daemon.chat("twins", n=2)
+    assert (status, [choice["index"] for choice in answer["choices"]]) == (200, [0, 1])
+    assert [choice["message"]["content"] for choice in answer["choices"]] == ["twins", "twins"]
+    assert answer["usage"]["completion_tokens"] == 10
+    assert answer["usage"]["prompt_tokens"] == 5
+    texts = ["", ""]
+    for event in daemon.stream(CHAT, {"messages": HELLO, "n": 2, "stream": True}):
+        for choice in event["choices"]:
+            texts[choice["index"]] += choice["delta"].get("content", "")
+    assert texts == ["hello", "hello"]
+    stream = daemon.stream(CHAT, {"messages": [{"role": "user", "content": "slow repeat:300"}], "n": 3, "stream": True})
+    next(stream)
+    assert daemon.status()["unfinished_requests"] == 3
+    stream.close()
+    wait_until(lambda: daemon.status()["unfinished_requests"] == 0)
+
+
+def test_the_request_id_is_in_the_header_and_in_the_body(daemon: Daemon) -> None:
+    _, headers, data = daemon.request("POST", CHAT, {"messages": HELLO})
+    assert headers["x-request-id"] == json.loads(data)["id"]
+    assert daemon.request("POST", "/chat_stream", {"prompt": "x"})[1]["x-request-id"].startswith("chat-")

@@ -1,4 +1,4 @@
-"""OpenAI's chat dialect: the body that is accepted, and the documents that are answered. Knows no HTTP and no engine."""
+"""OpenAI's chat dialect: the body that is accepted. Knows no HTTP and no engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.generation import SamplingFields
-from youtu_edge.protocol import ChatMessage, Finished
+from youtu_edge.protocol import ChatMessage, Submit
 
 ROLES = ("system", "user", "assistant")
 
@@ -25,7 +25,6 @@ NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     "logprobs": (False,),
     "metadata": ({},),
     "modalities": (["text"],),
-    "n": (1,),
     "parallel_tool_calls": (True, False),
     "prediction": (),
     "prompt_cache_key": (),
@@ -74,6 +73,7 @@ class ChatBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
     stop: Stop | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=16)] | None = None
     ignore_eos: bool | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
 
@@ -107,57 +107,7 @@ def chat_messages(body: ChatBody) -> list[ChatMessage]:
     ]
 
 
-def usage(finished: Finished) -> dict[str, Any]:
-    """Tokens of the whole answer, also when several engines worked on it."""
-    return {
-        "prompt_tokens": finished.prompt_tokens,
-        "completion_tokens": finished.completion_tokens,
-        "total_tokens": finished.prompt_tokens + finished.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": finished.cached_tokens},
-    }
-
-
-def completion(request_id: str, created: int, model: str, text: str, finished: Finished) -> dict[str, Any]:
-    """The answer in one document."""
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text, "refusal": None},
-        "logprobs": None,
-        "finish_reason": finished.reason,
-    }
-    return _document("chat.completion", request_id, created, model, [choice]) | {"usage": usage(finished)}
-
-
-class ChunkWriter:
-    """The documents of a streamed answer, in order: one `start`, any number of `text`, one `end`."""
-
-    last = "[DONE]"
-    """Sent after a complete answer."""
-
-    def __init__(self, request_id: str, created: int, model: str, *, include_usage: bool) -> None:
-        self._head = (request_id, created, model)
-        self._include_usage = include_usage
-
-    def start(self) -> list[dict[str, Any]]:
-        """The role comes first, with empty content."""
-        return [self._chunk({"role": "assistant", "content": ""})]
-
-    def text(self, text: str) -> list[dict[str, Any]]:
-        """More of the answer."""
-        return [self._chunk({"content": text})]
-
-    def end(self, finished: Finished) -> list[dict[str, Any]]:
-        """The finish reason, then the usage in a chunk without choices if it was asked for."""
-        chunks = [self._chunk({}, finished.reason)]
-        if self._include_usage:
-            chunks.append(_document("chat.completion.chunk", *self._head, []) | {"usage": usage(finished)})
-        return chunks
-
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        chunk = _document("chat.completion.chunk", *self._head, [choice])
-        return chunk | {"usage": None} if self._include_usage else chunk
-
-
-def _document(kind: str, request_id: str, created: int, model: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"id": request_id, "object": kind, "created": created, "model": model, "choices": choices}
+def fill(submit: Submit, body: ChatBody) -> None:
+    """Put what the body asks of the engine into the request."""
+    submit.messages = chat_messages(body)
+    submit.ignore_eos = bool(body.ignore_eos)

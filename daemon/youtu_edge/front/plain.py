@@ -7,9 +7,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from youtu_edge.front.answer_stream import Documents
 from youtu_edge.front.generation import SamplingFields, Temperature
-from youtu_edge.front.openai import Stop, Tokens, usage
-from youtu_edge.protocol import ChatMessage, Finished
+from youtu_edge.front.openai import Stop, Tokens
+from youtu_edge.front.openai_documents import usage
+from youtu_edge.front.pieces import Answer, Ended, Piece, Text
+from youtu_edge.protocol import ChatMessage
 
 
 class PlainBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -33,24 +36,26 @@ def chat_messages(body: PlainBody) -> list[ChatMessage]:
     return [*system, ChatMessage("user", body.prompt)]
 
 
-def answer(text: str, finished: Finished) -> dict[str, Any]:
+def answer(whole: Answer) -> dict[str, Any]:
     """The answer in one document."""
-    return {"response": text, "finish_reason": finished.reason, "usage": usage(finished)}
+    return {"response": whole.text, "finish_reason": whole.reason, "usage": usage(whole.finished)}
 
 
 class PlainWriter:
-    """The documents of a streamed answer: any number of `text`, one `end`."""
+    """The documents of a streamed answer: any number of texts, then one that says done. Thoughts are left out."""
 
-    last: str | None = None
-
-    def start(self) -> list[dict[str, Any]]:
+    def begin(self) -> Documents:
         """Nothing precedes the text."""
         return []
 
-    def text(self, text: str) -> list[dict[str, Any]]:
-        """More of the answer."""
-        return [{"text": text}]
+    def write(self, index: int, piece: Piece) -> Documents:
+        """More of the answer, or its end."""
+        if isinstance(piece, Text):
+            return [{"text": piece.text}]
+        if isinstance(piece, Ended):
+            return [{"done": True, "finish_reason": piece.reason, "usage": usage(piece.finished)}]
+        return []
 
-    def end(self, finished: Finished) -> list[dict[str, Any]]:
-        """Tells that the answer is complete."""
-        return [{"done": True, "finish_reason": finished.reason, "usage": usage(finished)}]
+    def end(self) -> Documents:
+        """Nothing follows."""
+        return []

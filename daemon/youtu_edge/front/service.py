@@ -17,8 +17,9 @@ from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, Yout
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import make_app
 from youtu_edge.front.body_reader import BodyReader
-from youtu_edge.front.chat import ChatHandlers, ServedModel
+from youtu_edge.front.chat import ChatHandlers
 from youtu_edge.front.generation import Recommendation, read_recommendation
+from youtu_edge.front.intake import Intake, ServedModel
 from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.questions import QuestionTable
@@ -91,7 +92,8 @@ class Service:
     def make_app(self) -> web.Application:
         """The application with every route, as `run` serves it."""
         bodies = BodyReader(self._config.service.max_body_bytes)
-        chat = ChatHandlers(self._config, self._admission, bodies, lambda: self._model)
+        intake = Intake(self._config.generation, self._admission, lambda: self._model)
+        chat = ChatHandlers(intake, bodies)
         tokens = TokenHandlers(self._admission, bodies)
         return make_app(self._config, chat, tokens, self._status, bodies, self._metrics.refused)
 

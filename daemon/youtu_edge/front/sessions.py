@@ -101,10 +101,10 @@ class SessionTable:
         if session is None:
             return
         session.submit.sent_tokens.extend(delta.tokens)
-        if not delta.text:
+        if not delta.text and not delta.logprobs:
             return
         session.submit.sent_text += delta.text
-        if session.first_text_at is None:
+        if delta.text and session.first_text_at is None:
             session.first_text_at = self._clock()
         session.events.put_nowait(delta)
 

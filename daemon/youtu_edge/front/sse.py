@@ -9,6 +9,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+REQUEST_ID = "X-Request-Id"
+"""Header that carries the request's id, on every answer that was generated."""
+
 KEEPALIVE_S = 10.0
 """A comment is sent after so long a silence, so that proxies and clients do not take a pause for an end."""
 
@@ -40,10 +43,15 @@ class EventStream:
             raise ConnectionResetError("the client stopped reading") from None
 
 
-async def open_stream(request: web.Request) -> EventStream:
+async def open_stream(request: web.Request, request_id: str) -> EventStream:
     """Send status 200 and the headers of an event stream."""
     response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        headers={
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-cache",
+            "X-Accel-Buffering": "no",
+            REQUEST_ID: request_id,
+        }
     )
     await response.prepare(request)
     return EventStream(response)

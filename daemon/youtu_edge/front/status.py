@@ -12,8 +12,8 @@ from aiohttp import web
 from youtu_edge import __version__
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.admission import Admission
-from youtu_edge.front.chat import ServedModel
 from youtu_edge.front.error_body import error_document
+from youtu_edge.front.intake import ServedModel
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.process_memory import resident_bytes
 from youtu_edge.front.sessions import SessionTable

@@ -1,0 +1,50 @@
+"""Writes generations as server-sent events in the words of a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.front.error_body import error_document
+from youtu_edge.front.generation_stream import GenerationStream, merged
+from youtu_edge.front.pieces import Piece, Silence
+from youtu_edge.front.sse import open_stream
+
+Documents = list[dict[str, Any] | str]
+
+
+class Writer(Protocol):
+    """A dialect's documents of a streamed answer; a string is sent as it is."""
+
+    def begin(self) -> Documents:
+        """What precedes all pieces."""
+
+    def write(self, index: int, piece: Piece) -> Documents:
+        """What tells of a piece of answer number `index`; `Silence` never comes here."""
+
+    def end(self) -> Documents:
+        """What follows after all answers have ended."""
+
+
+async def stream_answers(
+    request: web.Request, generations: Sequence[GenerationStream], writer: Writer
+) -> web.StreamResponse:
+    """Answer with an event stream. Before the status is sent, raises what the engine refuses; later errors are events."""
+    for generation in generations:
+        await generation.accepted()
+    stream = await open_stream(request, generations[0].id)
+    try:
+        await stream.send(writer.begin())
+        async for index, piece in merged(generations):
+            if isinstance(piece, Silence):
+                await stream.keep_alive()
+            else:
+                await stream.send(writer.write(index, piece))
+        await stream.send(writer.end())
+    except YoutuEdgeError as error:  # the status is long sent; the error is the last event
+        await stream.send([error_document(error)])
+    await stream.response.write_eof()
+    return stream.response

@@ -1,0 +1,38 @@
+"""Holds log-probabilities back as long as the text of their tokens is held back.
+
+The engine sends a token's log-probability with the token, but its text only when it is a whole character and cannot be part
+of a stop string. A token whose text never comes, because a stop string swallowed it, has no place in the answer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from youtu_edge.protocol import Delta, TokenLogprob
+
+
+class LogprobQueue:
+    """The state of one answer, in bytes of its text.
+
+    tokens:  [ given out ...... | waiting ... ]      waiting: those that begin at or after `_shown`
+    text:    [ shown ............. ]
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, TokenLogprob]] = deque()
+        self._begin = 0
+        self._shown = 0
+
+    def push(self, delta: Delta) -> None:
+        """Take over what came in one step."""
+        for entry in delta.logprobs:
+            self._waiting.append((self._begin, entry))
+            self._begin += len(entry.drawn.utf8)
+        self._shown += len(delta.text.encode())
+
+    def release(self) -> list[TokenLogprob]:
+        """Entries of the tokens whose text has begun to show."""
+        released = []
+        while self._waiting and self._waiting[0][0] < self._shown:
+            released.append(self._waiting.popleft()[1])
+        return released

@@ -1,0 +1,96 @@
+"""Thoughts, text and tool calls are told apart, however the text arrives."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from youtu_edge.front.answer_splitter import AnswerSplitter
+from youtu_edge.front.pieces import Text, Thought, ToolArguments, ToolCallStart
+
+CALL = '<tool_call>{"name": "f", "arguments": {"a": "}</tool_call>{\\"", "b": [1, {}]}}</tool_call>'
+ARGUMENTS = '{"a": "}</tool_call>{\\"", "b": [1, {}]}'
+CALLED = [("ToolCallStart", "f"), ("ToolArguments", ARGUMENTS)]
+
+
+def split(parts: list[str], *, in_thought: bool = False, has_tools: bool = True) -> list[tuple[str, str]]:
+    """Kinds and texts of what came out, neighbours of one kind put together."""
+    splitter = AnswerSplitter(in_thought=in_thought, has_tools=has_tools)
+    pieces = [piece for part in parts for piece in splitter.push(part)] + splitter.finish()
+    out: list[tuple[str, str]] = []
+    for piece in pieces:
+        kind = type(piece).__name__
+        text = piece.name if isinstance(piece, ToolCallStart) else getattr(piece, "text", "")
+        if out and out[-1][0] == kind and not isinstance(piece, ToolCallStart):
+            out[-1] = (kind, out[-1][1] + text)
+        else:
+            out.append((kind, text))
+    return out
+
+
+CASES = [
+    ("hello", [("Text", "hello")]),
+    ("  hello ", [("Text", "  hello ")]),
+    ("<think>\nhm\n\nso\n</think>\n\nyes", [("Thought", "hm\n\nso"), ("Text", "yes")]),
+    (" \n<think></think>yes", [("Text", "yes")]),
+    ("<think>never ends\n", [("Thought", "never ends")]),
+    ("<thin", [("Text", "<thin")]),
+    ("a <think>b</think>", [("Text", "a <think>b</think>")]),
+    ("<think>a <tool_call> b</think>" + CALL, [("Thought", "a <tool_call> b"), *CALLED]),
+    ("Let me see.\n" + CALL, [("Text", "Let me see."), *CALLED]),
+    (CALL + "\n" + CALL + "\n", CALLED * 2),
+    ("1 <tool_ call> 2 <", [("Text", "1 <tool_ call> 2 <")]),
+    ("<tool_call>nonsense</tool_call> x", [("Text", "<tool_call>nonsense</tool_call>x")]),
+    ("<tool_call>cut", [("Text", "<tool_call>cut")]),
+    ('<tool_call>{"name": "f", "arguments": {"a', [("ToolCallStart", "f"), ("ToolArguments", '{"a')]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_an_answer_in_one_piece_and_character_by_character(text: str, expected: list[tuple[str, str]]) -> None:
+    """Both ways give the same."""
+    assert split([text]) == expected
+    assert split(list(text)) == expected
+
+
+@given(st.sampled_from([text for text, _ in CASES]), st.lists(st.integers(0, 100)), st.booleans())
+def test_where_the_text_is_cut_makes_no_difference(text: str, cuts: list[int], in_thought: bool) -> None:
+    """Kinds and texts are those of the uncut answer."""
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    parts = [text[begin:end] for begin, end in itertools.pairwise(edges)]
+    assert split(parts, in_thought=in_thought) == split([text], in_thought=in_thought)
+
+
+def test_a_prompt_that_opened_the_thought_needs_no_tag() -> None:
+    """The answer begins with the rest of the thought."""
+    assert split(["\nhm</thi", "nk>\n\nyes"], in_thought=True) == [("Thought", "hm"), ("Text", "yes")]
+
+
+def test_without_tools_the_tag_is_text() -> None:
+    """A model may write about <tool_call>."""
+    assert split([CALL], has_tools=False) == [("Text", CALL)]
+
+
+def test_arguments_come_as_they_are_written() -> None:
+    """Neither the name nor the arguments wait for the end of the call; each call has its own number and id."""
+    splitter = AnswerSplitter(has_tools=True)
+    assert splitter.push('Hi<tool_call>{"name": "f"') == [Text("Hi")]
+    start, arguments = splitter.push(', "arguments": {"x')
+    assert isinstance(start, ToolCallStart)
+    assert arguments == ToolArguments(0, '{"x')
+    assert splitter.push('": 1}') == [ToolArguments(0, '": 1}')]
+    assert splitter.push("}</tool_call>") == []
+    second = splitter.push(CALL)[0]
+    assert isinstance(second, ToolCallStart)
+    assert (second.index, second.id != start.id) == (1, True)
+
+
+def test_a_thought_is_streamed_but_not_its_last_line_break() -> None:
+    """What may be the frame is held back, nothing else."""
+    splitter = AnswerSplitter()
+    assert splitter.push("<think>\nhm") == [Thought("hm")]
+    assert splitter.push("\n") == []
+    assert splitter.push("so <") == [Thought("\nso ")]
