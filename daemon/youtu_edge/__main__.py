@@ -36,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     unit = commands.add_parser("render-unit", help="print the systemd unit whose limits follow the configuration")
     unit.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG})")
+    _add_keys_parser(commands)
 
     model = commands.add_parser("model", help="look at model packages").add_subparsers(
         dest="action", required=True, metavar="ACTION"
@@ -49,13 +50,34 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_keys_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    keys = commands.add_parser("keys", help="make, list and revoke API keys")
+    keys.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
+    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="make a key and print it, once")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--scopes", default="chat", metavar="LIST", help="of chat, metrics and admin (default: %(default)s)")
+    for limit, text in (
+        ("--max-concurrent", "requests at once"),
+        ("--tokens-per-hour", "tokens in an hour, prompts and answers"),
+        ("--tokens-per-day", "tokens in a day"),
+    ):
+        add.add_argument(limit, type=int, default=0, metavar="N", help=f"{text} (default: no limit)")
+    actions.add_parser("list", help="names, scopes and limits")
+    revoke = actions.add_parser("revoke", help="make a key invalid at once")
+    revoke.add_argument("name", metavar="NAME")
+
+
+def _default_config() -> str | None:
+    return DEFAULT_CONFIG if os.path.exists(DEFAULT_CONFIG) else None
+
+
 def run(options: argparse.Namespace) -> int:
     """Run the chosen subcommand; returns its exit code or raises a YoutuEdgeError."""
     if options.command == "serve":
         from youtu_edge.cli import serve
 
-        default = DEFAULT_CONFIG if os.path.exists(DEFAULT_CONFIG) else None
-        return serve.run(options.config or default, options.set)
+        return serve.run(options.config or _default_config(), options.set)
     if options.command == "chat":
         from youtu_edge.cli import chat
 
@@ -68,6 +90,10 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import render_unit
 
         return render_unit.run(options.config, DEFAULT_CONFIG)
+    if options.command == "keys":
+        from youtu_edge.cli import keys
+
+        return keys.run(options.config or _default_config(), options)
     from youtu_edge.cli import model
 
     actions = {"show": model.show, "verify": model.verify, "prepare": model.prepare}

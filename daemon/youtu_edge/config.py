@@ -48,6 +48,10 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Address to listen on; "0.0.0.0" or "::" for every interface."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """0 picks a free port and prints it."""
+    allow_unauthenticated: bool = False
+    """Listen for other machines although no key exists; where keys exist they are needed all the same."""
+    keys_file: str = "/var/lib/youtu-edge/keys.json"
+    """Hashes of API keys, written by `youtu-edge keys`; once it exists, every request needs one."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which browsers may reach the daemon, besides IP addresses, localhost and the machine's own name."""
     max_restart_rate: str = "3/300"

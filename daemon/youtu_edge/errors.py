@@ -12,8 +12,12 @@
     │   ├── BodyTooLargeError         body_too_large           413          no
     │   ├── NotFoundError             not_found                404          no
     │   ├── MethodNotAllowedError     method_not_allowed       405          no
-    │   └── ForbiddenError            forbidden                403          no
+    │   ├── ForbiddenError            forbidden                403          no
+    │   ├── InvalidApiKeyError        invalid_api_key          401          no
+    │   └── InsufficientScopeError    insufficient_scope       403          no
     ├── OverloadedError               overloaded               429          yes, after `retry_after_s`
+    │   ├── ConcurrencyError          concurrency_exceeded     429          yes, after `retry_after_s`
+    │   └── QuotaError                quota_exceeded           429          yes, after `retry_after_s`
     ├── UnavailableError              unavailable              503          yes, after `retry_after_s`
     ├── StorageError                  storage_failed           503          yes
     ├── EngineGaveUpError             engine_gave_up           503   70     no
@@ -127,6 +131,20 @@ class ForbiddenError(RequestError):
     http_status = 403
 
 
+class InvalidApiKeyError(RequestError):
+    """A key is needed, and the request brought none or one that is not valid."""
+
+    code = "invalid_api_key"
+    http_status = 401
+
+
+class InsufficientScopeError(RequestError):
+    """The key is valid, but not for this route."""
+
+    code = "insufficient_scope"
+    http_status = 403
+
+
 class OverloadedError(YoutuEdgeError):
     """The queue is full; nothing was started."""
 
@@ -137,6 +155,18 @@ class OverloadedError(YoutuEdgeError):
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ConcurrencyError(OverloadedError):
+    """As many requests of this key are unfinished as it may have at once."""
+
+    code = "concurrency_exceeded"
+
+
+class QuotaError(OverloadedError):
+    """The key has used its tokens of this hour or day."""
+
+    code = "quota_exceeded"
 
 
 class UnavailableError(YoutuEdgeError):

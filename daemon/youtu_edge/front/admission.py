@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import EngineGaveUpError, OverloadedError, UnavailableError
+from youtu_edge.front.caller import CALLER
+from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.questions import QuestionTable
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.supervisor import Supervisor
@@ -14,16 +16,25 @@ class Admission:
     """The only way into the tables of sessions and questions, and out of them for a client that leaves."""
 
     def __init__(
-        self, service: ServiceConfig, sessions: SessionTable, questions: QuestionTable, supervisor: Supervisor
+        self,
+        service: ServiceConfig,
+        sessions: SessionTable,
+        questions: QuestionTable,
+        supervisor: Supervisor,
+        key_usage: KeyUsage,
     ) -> None:
         self._max_queue = service.max_queue
         self._sessions = sessions
         self._questions = questions
         self._supervisor = supervisor
+        self._key_usage = key_usage
         self.is_draining = False
 
     def check(self) -> None:
-        """Raises UnavailableError, EngineGaveUpError or OverloadedError. While a crashed engine restarts, requests wait."""
+        """Raises UnavailableError, EngineGaveUpError or OverloadedError. While a crashed engine restarts, requests wait.
+
+        The limits are those of the daemon and those of the caller's key.
+        """
         state = self._supervisor.state
         if self.is_draining or state == "stopped":
             raise UnavailableError("the daemon is stopping", retry_after_s=10)
@@ -31,6 +42,8 @@ class Admission:
             raise EngineGaveUpError("the engine died too often; the daemon stops, see its log")
         if state == "loading":
             raise UnavailableError("the model is being loaded", retry_after_s=2)
+        if (key := CALLER.get().key) is not None:
+            self._key_usage.check(key)
         if len(self._sessions) >= self._max_queue:
             raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
 
@@ -38,6 +51,9 @@ class Admission:
         """Admit a request and hand it to the engine. Raises as `check`."""
         self.check()
         session = self._sessions.open(submit)
+        if (key := CALLER.get().key) is not None:
+            session.key = key.name
+            self._key_usage.begin(key.name)
         self._supervisor.submit(session)
         return session
 

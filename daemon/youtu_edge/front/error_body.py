@@ -13,6 +13,7 @@ from youtu_edge.errors import (
     REQUEST_ERRORS,
     BodyTooLargeError,
     InternalError,
+    InvalidApiKeyError,
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -63,6 +64,8 @@ def error_response(error: YoutuEdgeError) -> web.Response:
     )
     if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
         response.headers["Retry-After"] = str(retry_after_s)
+    if isinstance(error, InvalidApiKeyError):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, BodyTooLargeError):
         response.force_close()
     return response

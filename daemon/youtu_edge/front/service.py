@@ -14,12 +14,15 @@ from aiohttp import web
 
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
+from youtu_edge.front.access import check_exposure, make_access_middleware
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import make_app
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.chat import ChatHandlers
 from youtu_edge.front.generation import Recommendation, read_recommendation
 from youtu_edge.front.intake import Intake, ServedModel
+from youtu_edge.front.key_ring import KeyRing
+from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.questions import QuestionTable
@@ -55,7 +58,10 @@ class Service:
         self._supervisor = Supervisor(
             config, self._sessions, self._questions, argv=engine_argv, clock=clock, on_state=self._state_changed
         )
-        self._admission = Admission(config.service, self._sessions, self._questions, self._supervisor)
+        keys_file = Path(config.service.keys_file)
+        self._key_ring = KeyRing(keys_file)
+        self._key_usage = KeyUsage(keys_file.with_suffix(".usage.json"), time.time)
+        self._admission = Admission(config.service, self._sessions, self._questions, self._supervisor, self._key_usage)
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._status = StatusHandlers(
             admission=self._admission,
@@ -69,6 +75,7 @@ class Service:
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT. Raises PortInUseError, ConfigError, EngineGaveUpError or EngineFatalError."""
         service = self._config.service
+        check_exposure(service, self._key_ring)
         listener = open_listener(service.host, service.port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,11 +90,14 @@ class Service:
         log.info(line("listening", url=url(listener), model=self._config.model.path))
         self._notify.status("loading the model")
         watchdog = asyncio.ensure_future(self._notify.watchdog(lambda: self._supervisor.is_progressing))
+        saving = asyncio.ensure_future(self._key_usage.keep_saved())
         try:
             return await self._supervise()
         finally:
             watchdog.cancel()
+            saving.cancel()
             await runner.cleanup()
+            self._key_usage.save()
 
     def make_app(self) -> web.Application:
         """The application with every route, as `run` serves it."""
@@ -95,7 +105,9 @@ class Service:
         intake = Intake(self._config.generation, self._admission, lambda: self._model)
         chat = ChatHandlers(intake, bodies)
         tokens = TokenHandlers(self._admission, bodies)
-        return make_app(self._config, chat, tokens, self._status, bodies, self._metrics.refused)
+        app = make_app(self._config, chat, tokens, self._status, bodies, self._metrics.refused)
+        app.middlewares.append(make_access_middleware(self._key_ring))
+        return app
 
     async def _supervise(self) -> int:
         engine = asyncio.ensure_future(self._supervisor.run())
@@ -162,6 +174,8 @@ class Service:
 
     def _session_ended(self, session: Session) -> None:
         self._metrics.session_ended(session)
+        if session.key is not None:
+            self._key_usage.end(session.key, session.prompt_tokens + session.completion_tokens)
         assert session.ended_at is not None
         first = session.first_text_at - session.opened_at if session.first_text_at is not None else None
         log.info(
@@ -176,6 +190,7 @@ class Service:
                 duration_s=session.ended_at - session.opened_at,
                 resumes=session.resumes or None,
                 user=session.user,
+                key=session.key,
             )
         )
 

@@ -32,6 +32,8 @@ class Session:
         self.cached_tokens = 0
         self.user: str | None = None
         """OpenAI's `user`, for the log."""
+        self.key: str | None = None
+        """Name of the API key that it came with."""
         self.resumes = 0
         self.outcome = ""
         """A finish reason or "failed"; "cancelled" when the client left."""

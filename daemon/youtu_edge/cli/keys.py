@@ -1,0 +1,88 @@
+"""`youtu-edge keys add|list|revoke`: the file of API keys (service.keys_file)."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from youtu_edge.config_file import load_config
+from youtu_edge.errors import ConfigError, YoutuEdgeError
+from youtu_edge.front.api_keys import ApiKey, hash_token, locked, new_token, read_keys, write_keys
+
+
+def run(config_file: str | None, options: argparse.Namespace) -> int:
+    """Run one of the three actions. Raises YoutuEdgeError."""
+    path = Path(load_config(config_file).service.keys_file)
+    if options.action == "list":
+        return _list(path)
+    with _changing(path):
+        return _add(path, options) if options.action == "add" else _revoke(path, options.name)
+
+
+def _add(path: Path, options: argparse.Namespace) -> int:
+    """Print the new token, the only time that it is seen."""
+    keys = _read(path)
+    if any(key.name == options.name for key in keys):
+        raise YoutuEdgeError(f"{path}: there is a key named {options.name!r}; revoke it first or choose another name")
+    token = new_token()
+    entry = {
+        "name": options.name,
+        "sha256": hash_token(token),
+        "scopes": options.scopes.split(","),
+        "created": datetime.date.today().isoformat(),
+        "max_concurrent": options.max_concurrent,
+        "tokens_per_hour": options.tokens_per_hour,
+        "tokens_per_day": options.tokens_per_day,
+    }
+    try:
+        key = msgspec.convert(entry, type=ApiKey)
+    except msgspec.ValidationError as error:
+        raise YoutuEdgeError(f"this key cannot be made: {error}") from None
+    write_keys(path, (*keys, key))
+    print(f"The key {key.name!r} is valid now. Keep it: it is shown only here.", file=sys.stderr)
+    print(token)
+    return 0
+
+
+def _revoke(path: Path, name: str) -> int:
+    keys = _read(path)
+    kept = tuple(key for key in keys if key.name != name)
+    if len(kept) == len(keys):
+        raise YoutuEdgeError(f"{path}: there is no key named {name!r}")
+    write_keys(path, kept)
+    print(f"The key {name!r} is no longer valid.", file=sys.stderr)
+    if not kept:
+        print(f"No key is left: every request is refused until one is added or {path} is removed.", file=sys.stderr)
+    return 0
+
+
+def _list(path: Path) -> int:
+    row = "{:<24} {:<20} {:<10} {:>10} {:>12} {:>12}"
+    print(row.format("name", "scopes", "created", "concurrent", "tokens/hour", "tokens/day"))
+    for key in _read(path):
+        limits = (str(limit or "-") for limit in (key.max_concurrent, key.tokens_per_hour, key.tokens_per_day))
+        print(row.format(key.name, ",".join(key.scopes), key.created, *limits))
+    return 0
+
+
+def _read(path: Path) -> tuple[ApiKey, ...]:
+    try:
+        return read_keys(path)
+    except FileNotFoundError:
+        return ()
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            yield
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be changed: {error.strerror}; run this as the owner of {path.parent}") from None

@@ -1,0 +1,133 @@
+"""API keys: what one may do, and the file that holds their hashes. Knows no HTTP.
+
+A token is 256 random bits, shown once when it is made; the file keeps its sha256, which needs no salt and no slow hash at
+that entropy. Only its owner may write the file, and `youtu-edge keys` writes it with mode 0600.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from youtu_edge.errors import ConfigError
+
+Scope = Literal["chat", "metrics", "admin"]
+"""chat: every route that generates, and what belongs to it. metrics: /metrics and /v1/status. admin: everything."""
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+PREFIX = "ye-"
+"""What every token begins with, so that people and scanners of leaked secrets recognise one."""
+
+_FOREIGN_BITS = stat.S_IWGRP | stat.S_IRWXO
+# Reading by the group is tolerated: systemd hands credentials over with an ACL, which shows as the group's bits.
+
+KeyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Limit = Annotated[int, Meta(ge=0)]
+
+
+class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One entry of the file. A limit of 0 is none."""
+
+    name: KeyName
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    scopes: tuple[Scope, ...]
+    created: str = ""
+    """Date at which it was made, YYYY-MM-DD."""
+    max_concurrent: Limit = 0
+    tokens_per_hour: Limit = 0
+    tokens_per_day: Limit = 0
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key is good for a route of this scope."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file, JSON."""
+
+    keys: tuple[ApiKey, ...] = ()
+
+
+def new_token() -> str:
+    """A fresh token; keep its hash and show it to its user once."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_token(token: str) -> str:
+    """What the file keeps of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def find_key(keys: tuple[ApiKey, ...], token: str) -> ApiKey | None:
+    """The key of a token; every entry is compared, in constant time, whichever one it is."""
+    digest = hash_token(token)
+    found = None
+    for key in keys:
+        if hmac.compare_digest(key.sha256, digest):
+            found = key
+    return found
+
+
+def read_keys(path: Path) -> tuple[ApiKey, ...]:
+    """The keys of a file. Raises FileNotFoundError, or ConfigError naming the file and what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; it must belong to the user of the daemon") from None
+    if mode & _FOREIGN_BITS:
+        raise ConfigError(f"{path}: others may read or write it (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}")
+    try:
+        keys = msgspec.json.decode(data, type=KeyFile).keys
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a file of keys: {error}; restore it or make the keys again") from None
+    names = [key.name for key in keys]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{path}: two keys have the same name; remove one of them")
+    return keys
+
+
+def write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
+    """Exchange the file for one with these keys, whole or not at all: mode 0600, of the directory's owner.
+
+    Raises OSError.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    data = msgspec.json.format(msgspec.json.encode(KeyFile(keys)), indent=2) + b"\n"
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            if os.geteuid() == 0:  # the daemon runs as another user and has to read it
+                owner = path.parent.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other commands from changing the file meanwhile. Raises OSError when its directory cannot be opened."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,22 @@
+"""Who sent the request that is being handled, and what its headers say about it.
+
+A context variable, because it concerns every dialect alike and none of them should have to pass it on: the access
+middleware sets it, admission reads it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+import msgspec
+
+from youtu_edge.front.api_keys import ApiKey
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """`key` is None where no key is needed."""
+
+    key: ApiKey | None = None
+
+
+CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 (frozen)
