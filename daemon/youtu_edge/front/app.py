@@ -67,6 +67,7 @@ def make_routes(chat: ChatHandlers, tokens: TokenHandlers, status: StatusHandler
             handler=chat.chat_completions,
             body=openai.ChatBody,
             events=dict[str, Any],
+            last_event="[DONE]",
             generates=True,
         ),
         Route(

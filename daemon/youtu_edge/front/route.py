@@ -36,6 +36,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Type of the JSON document of a success; `str`: plain text; None: nothing (status 204)."""
     events: Any = None
     """Type of the data of one server-sent event, for routes that stream always (answer None) or on demand."""
+    last_event: str = ""
+    """Data of the event that ends a complete stream and is not JSON."""
     generates: bool = False
     """Needs a ready engine and a place in the queue: may be answered 404 (model), 429 and 503."""
     errors: dict[int, Any] = {}
