@@ -19,6 +19,7 @@ from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.generation_stream import open_generation, open_generations
 from youtu_edge.front.intake import Intake
 from youtu_edge.front.openai_documents import ChunkWriter, Head, completion
+from youtu_edge.front.route import Route
 from youtu_edge.front.sse import REQUEST_ID
 from youtu_edge.protocol import Submit
 
@@ -30,8 +31,27 @@ class ChatHandlers:
         self._intake = intake
         self._bodies = bodies
 
+    def routes(self) -> list[Route]:
+        """Chat in OpenAI's and in the plain dialect."""
+        document = dict[str, Any]
+        return [
+            Route("POST", "/chat", self.chat, body=plain.PlainBody, generates=True),
+            Route(
+                "POST", "/chat_stream", self.chat_stream, body=plain.PlainBody, answer=None, events=document, generates=True
+            ),
+            Route(
+                "POST",
+                "/v1/chat/completions",
+                self.chat_completions,
+                body=openai.ChatBody,
+                events=document,
+                last_event="[DONE]",
+                generates=True,
+            ),
+        ]
+
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/chat/completions."""
+        """POST /v1/chat/completions: OpenAI's chat, whole or streamed."""
         self._intake.model()
         body = decode_body(await self._bodies.read(request), openai.ChatBody, openai.NOT_OFFERED)
         openai.check(body)
@@ -50,12 +70,12 @@ class ChatHandlers:
             return json_response(completion(head, answers, with_logprobs=False), submit.id)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        """POST /chat."""
+        """POST /chat: one prompt, one answer."""
         with open_generation(self._intake.admission, await self._plain_submit(request)) as generation:
             return json_response(plain.answer(await generation.collect()), generation.id)
 
     async def chat_stream(self, request: web.Request) -> web.StreamResponse:
-        """POST /chat_stream."""
+        """POST /chat_stream: one prompt, the answer as server-sent events."""
         with open_generation(self._intake.admission, await self._plain_submit(request)) as generation:
             return await stream_answers(request, [generation], plain.PlainWriter())
 

@@ -104,7 +104,7 @@ def _success(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _event(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
-    """One server-sent event (OpenAPI 3.2, section 4.14.4): JSON inside of a string; a stream that fails ends with an error."""
+    """One server-sent event (OpenAPI 3.2, section 4.14.4): JSON inside of a string; a failed stream ends with an error."""
     document = {"anyOf": [schema_of[route.events], schema_of[ErrorDocument]]}
     data: dict[str, Any] = {"type": "string", "contentMediaType": _JSON, "contentSchema": document}
     if route.last_event:

@@ -1,7 +1,7 @@
 """One route of the daemon as data: what is called, and the types that it takes and answers.
 
-`front.app` holds the table of routes; aiohttp's router and `/openapi.json` are both made from it, so that no route can
-exist that the document does not describe.
+Every handler class lists its routes; `front.app` makes both aiohttp's router and `/openapi.json` from them, so that no
+route can exist that the document does not describe.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from youtu_edge.errors import UnsupportedParameterError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True):
     """A handler and its contract. The first line of the handler's docstring is the route's summary.
 
     Types are msgspec types; a `dict[str, Any]` describes a document whose fields are not fixed.

@@ -16,7 +16,7 @@ from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
 from youtu_edge.front.access import check_exposure, make_access_middleware
 from youtu_edge.front.admission import Admission
-from youtu_edge.front.app import make_app
+from youtu_edge.front.app import Handlers, make_app
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.chat import ChatHandlers
 from youtu_edge.front.generation import Recommendation, read_recommendation
@@ -103,9 +103,8 @@ class Service:
         """The application with every route, as `run` serves it."""
         bodies = BodyReader(self._config.service.max_body_bytes)
         intake = Intake(self._config.generation, self._admission, lambda: self._model)
-        chat = ChatHandlers(intake, bodies)
-        tokens = TokenHandlers(self._admission, bodies)
-        app = make_app(self._config, chat, tokens, self._status, bodies, self._metrics.refused)
+        groups: list[Handlers] = [self._status, ChatHandlers(intake, bodies), TokenHandlers(self._admission, bodies)]
+        app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
         app.middlewares.append(make_access_middleware(self._key_ring))
         return app
 

@@ -16,6 +16,7 @@ from youtu_edge.front.error_body import error_document
 from youtu_edge.front.intake import ServedModel
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.process_memory import resident_bytes
+from youtu_edge.front.route import Route
 from youtu_edge.front.sessions import SessionTable
 from youtu_edge.front.supervisor import Supervisor
 
@@ -41,6 +42,17 @@ class StatusHandlers:
         self._clock = clock
         self._started_at = clock()
 
+    def routes(self) -> list[Route]:
+        """What changes nothing."""
+        return [
+            Route("GET", "/", self.index, answer=str),
+            Route("GET", "/livez", self.livez, answer=str),
+            Route("GET", "/readyz", self.readyz, answer=str, errors={503: str}),
+            Route("GET", "/metrics", self.metrics, answer=str),
+            Route("GET", "/v1/models", self.models),
+            Route("GET", "/v1/status", self.status),
+        ]
+
     async def livez(self, request: web.Request) -> web.Response:
         """GET /livez: the front answers."""
         return web.Response(text="ok\n")
@@ -55,7 +67,7 @@ class StatusHandlers:
         return web.Response(text="ready\n" if not reason else f"{reason}\n", status=503 if reason else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """GET /metrics."""
+        """GET /metrics: all figures in Prometheus' text format."""
         return web.Response(body=self._metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def models(self, request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from youtu_edge.front import openai
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
+from youtu_edge.front.route import Route
 from youtu_edge.protocol import Detokenize, Render, Tokenize
 
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -68,6 +69,14 @@ class TokenHandlers:
     def __init__(self, admission: Admission, bodies: BodyReader) -> None:
         self._admission = admission
         self._bodies = bodies
+
+    def routes(self) -> list[Route]:
+        """Questions about tokens."""
+        return [
+            Route("POST", "/tokenize", self.tokenize, body=TokenizeBody, answer=TokenizeAnswer, generates=True),
+            Route("POST", "/detokenize", self.detokenize, body=DetokenizeBody, answer=DetokenizeAnswer, generates=True),
+            Route("POST", "/apply-template", self.apply_template, body=TemplateBody, answer=TemplateAnswer, generates=True),
+        ]
 
     async def tokenize(self, request: web.Request) -> web.Response:
         """POST /tokenize: token ids of a text or of a conversation."""
