@@ -1,0 +1,67 @@
+// Requests to the daemon: JSON in and out, errors as values, the API key where the daemon wants one.
+
+const KEY = "youtu-edge-key"; // sessionStorage: gone with the tab
+
+/** The daemon answered with an error. */
+export class ApiError extends Error {
+  constructor(status, error, retryAfter) {
+    super(error.message || `HTTP ${status}`);
+    this.status = status;
+    this.code = error.code || "";
+    this.retryAfter = retryAfter; // seconds, or null when waiting does not help
+  }
+}
+
+/** There was no answer, or it broke off. */
+export class ConnectionLost extends Error {}
+
+let askForKey = async () => null;
+let asking = null;
+
+/** `ask(wasWrong)` resolves to a key, or null when the person declines. */
+export function onUnauthorized(ask) {
+  askForKey = ask;
+}
+
+/** A successful Response. Throws ApiError, ConnectionLost, or AbortError of the caller's own signal. */
+export async function call(method, path, { body, signal } = {}) {
+  for (;;) {
+    const key = sessionStorage.getItem(KEY);
+    const response = await send(method, path, body, signal, key);
+    if (response.ok) return response;
+    const error = await errorOf(response);
+    if (error.status !== 401 || !(await newKey(key))) throw error;
+  }
+}
+
+export async function callJson(method, path, options) {
+  const response = await call(method, path, options);
+  return response.status === 204 ? null : response.json();
+}
+
+async function send(method, path, body, signal, key) {
+  const headers = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (key) headers.Authorization = `Bearer ${key}`;
+  try {
+    return await fetch(path, { method, headers, signal, cache: "no-store", body: body && JSON.stringify(body) });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ConnectionLost(error.message);
+  }
+}
+
+async function errorOf(response) {
+  const wait = response.headers.get("Retry-After");
+  const document = await response.json().catch(() => ({}));
+  return new ApiError(response.status, document.error || {}, wait === null ? null : Number(wait) || 1);
+}
+
+/** Whether there is another key than `rejected` to try now. Requests that fail together ask once. */
+async function newKey(rejected) {
+  if (sessionStorage.getItem(KEY) !== rejected) return true; // somebody entered one meanwhile
+  asking ??= askForKey(rejected !== null).finally(() => (asking = null));
+  const key = await asking;
+  if (key) sessionStorage.setItem(KEY, key);
+  return Boolean(key);
+}

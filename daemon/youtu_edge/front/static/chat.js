@@ -1,0 +1,205 @@
+// The chat page: which conversation is shown, and what happens to the others.
+
+import { ApiError } from "./api.js";
+import { Autoscroll } from "./autoscroll.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { askTitle, confirmClear, confirmDelete } from "./dialogs.js";
+import { byId, h } from "./dom.js";
+import { t, translate } from "./i18n.js";
+import { icon } from "./icons.js";
+import { SessionList } from "./session_list.js";
+import * as store from "./session_store.js";
+import { openSettings, sampling } from "./settings.js";
+import { toast } from "./toast.js";
+
+export class Chat {
+  #transcript = byId("transcript");
+  #scroll = new Autoscroll(this.#transcript, byId("to-end"));
+  #composer = new Composer((text) => this.#ask(text), () => this.#conversation.stop());
+  #list;
+  #sessions = [];
+  #kept = true; // whether the device keeps conversations
+  #conversation = null;
+  #open = new Map(); // id -> conversation on the page or still being answered
+
+  /** `go(path)` changes the address; the router then calls show(). */
+  constructor(go) {
+    this.go = go;
+    this.#list = new SessionList(byId("session-list"), {
+      retry: () => this.refresh(),
+      rename: (session) => this.#guard(() => this.#rename(session)),
+      clear: (session) => this.#guard(() => this.#clear(session)),
+      export: (session) => this.#guard(() => store.exportSession(session.id)),
+      delete: (session) => this.#guard(() => this.#delete(session)),
+    });
+    byId("settings-open").addEventListener("click", () =>
+      openSettings(this.#conversation, (system) => this.#guard(() => this.#changeSystem(system))),
+    );
+    document.addEventListener("languagechange", () => this.#listSessions());
+  }
+
+  /** Reads the list of conversations again. */
+  async refresh() {
+    try {
+      const { kept, sessions } = await store.listSessions();
+      this.#kept = kept;
+      this.#sessions = sessions;
+      this.#listSessions();
+    } catch {
+      if (!this.#sessions.length) this.#list.show("failed");
+    }
+  }
+
+  /** Shows a conversation, a new one without `id`. */
+  async show(id) {
+    if (id && id === this.#conversation?.id) return;
+    this.#leave();
+    const known = id && this.#open.get(id);
+    this.#enter(known || this.#create(id || store.newSessionId()));
+    if (!id) this.#welcome();
+    else if (!known) await this.#load();
+  }
+
+  focus() {
+    this.#composer.focusWithoutKeyboard();
+  }
+
+  stop() {
+    this.#conversation?.stop();
+  }
+
+  get title() {
+    return this.#conversation?.title || t("newChat");
+  }
+
+  #create(id) {
+    const conversation = new Conversation(id);
+    conversation.addEventListener("change", () => conversation === this.#conversation && this.#changed());
+    conversation.addEventListener("grow", () => conversation === this.#conversation && this.#scroll.grew());
+    conversation.addEventListener("turn", () => {
+      if (conversation !== this.#conversation) this.#open.delete(conversation.id);
+      this.refresh();
+    });
+    return conversation;
+  }
+
+  #leave() {
+    const left = this.#conversation;
+    if (left && !left.busy) this.#open.delete(left.id);
+  }
+
+  #enter(conversation) {
+    this.#conversation = conversation;
+    this.#open.set(conversation.id, conversation);
+    this.#transcript.replaceChildren(conversation.element);
+    this.#list.current = conversation.id;
+    this.#changed();
+    this.#scroll.toEnd();
+    this.focus();
+  }
+
+  async #load() {
+    const conversation = this.#conversation;
+    const shown = () => conversation === this.#conversation;
+    const slow = setTimeout(() => shown() && this.#transcript.replaceChildren(h("p", { class: "placeholder", t: "loadingConversation" })), 300);
+    try {
+      await conversation.load();
+      if (shown()) this.#enter(conversation);
+    } catch (error) {
+      if (shown()) this.#notLoaded(error);
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  #notLoaded(error) {
+    const gone = error instanceof ApiError && error.status === 404;
+    const button = gone
+      ? h("button", { class: "button", type: "button", t: "newChat", on: { click: () => this.go("/") } })
+      : h("button", { class: "button", type: "button", t: "tryAgain", on: { click: () => this.#load() } });
+    this.#transcript.replaceChildren(h("div", { class: "placeholder", role: "alert" }, icon("alert"), h("p", { t: gone ? "gone" : "notLoaded" }), button));
+  }
+
+  #welcome() {
+    const suggest = (key) => h("button", { class: "suggestion", type: "button", t: key, on: { click: () => this.#suggested(key) } });
+    this.#transcript.replaceChildren(
+      h(
+        "div",
+        { class: "welcome" },
+        h("h2", { t: "welcome" }),
+        h("p", { t: "welcomeText" }),
+        h("div", { class: "suggestions" }, ["suggestion1", "suggestion2", "suggestion3"].map(suggest)),
+      ),
+    );
+  }
+
+  #suggested(key) {
+    this.#composer.text = t(key);
+    this.#composer.focus();
+  }
+
+  #ask(text) {
+    const conversation = this.#conversation;
+    if (conversation.empty) {
+      this.#transcript.replaceChildren(conversation.element);
+      if (this.#kept) history.replaceState(null, "", `#/chat/${conversation.id}`);
+    }
+    conversation.ask(text, sampling(), this.#kept);
+    this.#scroll.toEnd();
+  }
+
+  #changed() {
+    translate(byId("title"), this.#conversation.title ? "plain" : "newChat", { text: this.#conversation.title });
+    document.title = this.#conversation.title ? `${this.#conversation.title} · youtu-edge` : "youtu-edge";
+    this.#composer.busy = this.#conversation.busy;
+  }
+
+  #listSessions() {
+    this.#list.show(this.#kept ? "kept" : "not kept", this.#sessions);
+    this.#list.current = this.#conversation?.id;
+    const listed = this.#sessions.find(({ id }) => id === this.#conversation?.id);
+    if (!listed?.title || listed.title === this.#conversation.title) return;
+    this.#conversation.title = listed.title;
+    this.#changed();
+  }
+
+  async #rename(session) {
+    const title = await askTitle(session.title);
+    if (!title) return;
+    await store.changeSession(session.id, { title });
+    await this.refresh();
+  }
+
+  async #clear(session) {
+    if (!(await confirmClear(session.title))) return;
+    this.#open.get(session.id)?.clear();
+    await store.clearSession(session.id);
+    if (session.id === this.#conversation.id) this.#welcome();
+    await this.refresh();
+    toast("cleared");
+  }
+
+  async #delete(session) {
+    if (!(await confirmDelete(session.title))) return;
+    this.#open.get(session.id)?.clear();
+    await store.deleteSession(session.id);
+    if (session.id === this.#conversation.id) this.go("/");
+    await this.refresh();
+    toast("deleted");
+  }
+
+  async #changeSystem(system) {
+    this.#conversation.system = system;
+    if (this.#kept && !this.#conversation.empty) await store.changeSession(this.#conversation.id, { system });
+  }
+
+  /** Tells the person what went wrong with something they asked for outside the conversation. */
+  async #guard(action) {
+    try {
+      await action();
+    } catch (error) {
+      toast(error instanceof ApiError ? "failed" : "unreachable", { message: error.message }, "error");
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// What the daemon says about itself: polls /v1/status while somebody looks at this page, and tells listeners.
+
+import { ApiError, callJson } from "./api.js";
+
+const SLOW_MS = 10000; // while all is well and nobody watches the figures
+const FAST_MS = 1000; // on the status page, and until the engine is ready
+
+let state = "connecting"; // connecting | ready | loading | restarting | draining | gave_up | stopped | offline | locked
+let document_ = null;
+let watched = false;
+let timer = 0;
+let polling = false;
+const listeners = new Set();
+
+export const deviceState = () => state;
+
+/** `listener(state, status, seconds)`: `status` is the document of /v1/status, or null while there is none. */
+export function onDevice(listener) {
+  listeners.add(listener);
+  listener(state, document_, performance.now() / 1000);
+}
+
+/** The status page wants each second's figures. */
+export function watchClosely(on) {
+  watched = on;
+  if (on) poll();
+}
+
+/** Ask now, for example because a request has just failed. */
+export async function poll() {
+  if (polling) return;
+  polling = true;
+  clearTimeout(timer);
+  try {
+    document_ = await callJson("GET", "v1/status", { signal: AbortSignal.timeout(8000) });
+    state = document_.state;
+  } catch (error) {
+    state = error instanceof ApiError ? (error.status === 401 || error.status === 403 ? "locked" : state) : "offline";
+  }
+  polling = false;
+  for (const listener of listeners) listener(state, document_, performance.now() / 1000);
+  if (!document.hidden) timer = setTimeout(poll, state === "ready" && !watched ? SLOW_MS : FAST_MS);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) clearTimeout(timer);
+  else poll();
+});
+addEventListener("online", poll);
+addEventListener("offline", poll);
+
+/** Resolves when requests are served again. */
+export function whenReady(signal) {
+  return new Promise((resolve, reject) => {
+    const listener = (now) => {
+      if (now !== "ready" || signal.aborted) return;
+      listeners.delete(listener);
+      resolve();
+    };
+    signal.addEventListener("abort", () => {
+      listeners.delete(listener);
+      reject(signal.reason);
+    });
+    listeners.add(listener);
+    poll();
+  });
+}

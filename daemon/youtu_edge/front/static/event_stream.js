@@ -1,0 +1,19 @@
+// Server-sent events of a POST, which EventSource cannot do: an async iterator of the JSON documents in `data:` lines.
+
+export async function* documents(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line.startsWith("data:")) yield JSON.parse(line.slice(5)); // comments and blank lines only keep the line open
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {}); // whoever stops listening also closes the connection
+  }
+}

@@ -1,0 +1,83 @@
+// One question and its answer. Waits where waiting helps (the model is loading, the queue is full), reports what it gets, and ends
+// in exactly one of: finished, stopped, failed.
+
+import { ApiError, ConnectionLost, call } from "./api.js";
+import { documents } from "./event_stream.js";
+
+const MAX_WAITS = 60;
+const MAX_WAIT_S = 15;
+const STOP_GRACE_MS = 1500; // a cancelled stream ends by itself and tells its figures; one that does not is cut
+
+export class Exchange {
+  #abort = new AbortController();
+  #requestId = null;
+  #stopped = false;
+
+  /**
+   * `observer` has waiting(error, seconds), started(), thinking(text), text(text), and the three ends:
+   * finished(reason, usage), stopped(), failed(error, begun).
+   */
+  constructor(body, observer) {
+    this.body = body;
+    this.observer = observer;
+  }
+
+  async run() {
+    try {
+      await this.#read(await this.#open());
+    } catch (error) {
+      if (this.#stopped) this.observer.stopped();
+      else this.observer.failed(error, this.#requestId !== null);
+    }
+  }
+
+  /** The daemon is asked to end the answer within one step. */
+  stop() {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    if (!this.#requestId) {
+      this.#abort.abort();
+      return;
+    }
+    const cut = () => this.#abort.abort();
+    setTimeout(cut, STOP_GRACE_MS);
+    call("POST", `v1/requests/${encodeURIComponent(this.#requestId)}/cancel`).catch(cut);
+  }
+
+  async #open() {
+    for (let waits = 0; ; waits += 1) {
+      try {
+        return await call("POST", "chat_stream", { body: this.body, signal: this.#abort.signal });
+      } catch (error) {
+        const waitable = error instanceof ApiError && (error.status === 429 || error.status === 503) && error.retryAfter;
+        if (!waitable || waits === MAX_WAITS) throw error;
+        await this.#wait(error, Math.min(error.retryAfter, MAX_WAIT_S));
+      }
+    }
+  }
+
+  async #wait(error, seconds) {
+    for (let left = seconds; left > 0; left -= 1) {
+      this.observer.waiting(error, left);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      this.#abort.signal.throwIfAborted();
+    }
+  }
+
+  async #read(response) {
+    this.#requestId = response.headers.get("X-Request-Id");
+    this.observer.started();
+    for await (const document of documents(response)) {
+      if (document.request_id) this.#requestId = document.request_id;
+      if (document.thinking) this.observer.thinking(document.thinking);
+      if (document.text) this.observer.text(document.text);
+      if (document.error) throw new ApiError(200, document.error, null);
+      if (document.done) {
+        if (this.#stopped) this.observer.stopped(document.usage);
+        else this.observer.finished(document.finish_reason, document.usage);
+        return;
+      }
+    }
+    throw new ConnectionLost("the answer broke off");
+  }
+}

@@ -1,0 +1,34 @@
+// What this browser remembers between visits: one object in localStorage. appearance.js reads the same one before the first paint.
+
+const KEY = "youtu-edge";
+
+const defaults = {
+  theme: "system", // system | light | dark
+  language: "", // "" = the browser's
+  sidebar: "open", // on wide screens
+  sampling: {}, // field -> value, only what the user changed
+};
+
+let memory = null; // stands in where the browser forbids storage
+
+function read() {
+  if (memory) return memory;
+  try {
+    return { ...defaults, ...JSON.parse(localStorage.getItem(KEY) || "{}") };
+  } catch {
+    return { ...defaults };
+  }
+}
+
+export function preference(name) {
+  return read()[name];
+}
+
+export function setPreference(name, value) {
+  const all = { ...read(), [name]: value };
+  try {
+    localStorage.setItem(KEY, JSON.stringify(all));
+  } catch {
+    memory = all;
+  }
+}

@@ -1,0 +1,90 @@
+// The list of kept conversations in the sidebar, newest first, by age.
+
+import { h } from "./dom.js";
+import { ageGroup } from "./format.js";
+import { t } from "./i18n.js";
+import { openMenu } from "./menu.js";
+
+export class SessionList {
+  #sessions = [];
+  #state = "loading"; // loading | kept | not kept | failed
+  #current = null;
+
+  /** `actions`: rename, clear, export, delete, each called with a session; retry() when the list could not be read. */
+  constructor(element, actions) {
+    this.element = element;
+    this.actions = actions;
+    this.#draw();
+  }
+
+  show(state, sessions = []) {
+    this.#state = state;
+    this.#sessions = sessions;
+    this.#draw();
+  }
+
+  set current(id) {
+    this.#current = id;
+    for (const link of this.element.querySelectorAll("a[data-id]")) mark(link, link.dataset.id === id);
+  }
+
+  #draw() {
+    const focused = document.activeElement?.closest?.("[data-row]")?.dataset.row;
+    this.element.replaceChildren(...this.#contents());
+    if (focused) this.element.querySelector(`[data-row="${CSS.escape(focused)}"] a`)?.focus();
+  }
+
+  #contents() {
+    if (this.#state === "loading") return [h("div", { class: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"))];
+    if (this.#state === "not kept") return [h("p", { class: "hint", t: "notKept" })];
+    if (this.#state === "failed") {
+      const retry = h("button", { class: "button small", type: "button", t: "tryAgain", on: { click: this.actions.retry } });
+      return [h("p", { class: "hint", t: "listFailed" }), retry];
+    }
+    if (!this.#sessions.length) return [h("p", { class: "hint", t: "noConversations" })];
+    return this.#groups();
+  }
+
+  #groups() {
+    const groups = new Map();
+    for (const session of this.#sessions) {
+      const group = ageGroup(session.updated);
+      groups.set(group, [...(groups.get(group) || []), session]);
+    }
+    return [...groups].flatMap(([group, sessions]) => [
+      h("h2", { class: "group", id: `group-${group}`, t: group }),
+      h("ul", { "aria-labelledby": `group-${group}` }, sessions.map((session) => this.#row(session))),
+    ]);
+  }
+
+  #row(session) {
+    const title = session.title || t("untitled");
+    const link = h("a", { href: `#/chat/${session.id}`, "data-id": session.id, title }, title);
+    mark(link, session.id === this.#current);
+    const button = h("button", {
+      class: "icon-button small",
+      type: "button",
+      icon: "more",
+      label: ["actionsOf", { title }],
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+    });
+    button.addEventListener("click", () => openMenu(button, this.#entries(session)));
+    return h("li", { "data-row": session.id }, link, button);
+  }
+
+  #entries(session) {
+    const run = (name) => () => this.actions[name](session);
+    return [
+      { t: "rename", icon: "pencil", run: run("rename") },
+      { t: "export", icon: "download", run: run("export") },
+      { t: "clear", icon: "eraser", run: run("clear") },
+      { t: "delete", icon: "trash", run: run("delete"), danger: true },
+    ];
+  }
+}
+
+function mark(link, current) {
+  if (current) link.setAttribute("aria-current", "page");
+  else link.removeAttribute("aria-current");
+}

@@ -1,0 +1,90 @@
+// The panel for the system prompt of this conversation and for how answers are drawn. A field left empty is not sent: the device's
+// own setting holds.
+
+import { h } from "./dom.js";
+import { preference, setPreference } from "./preferences.js";
+
+const numbers = {
+  temperature: { min: 0, max: 2, step: 0.1 },
+  top_p: { min: 0.05, max: 1, step: 0.05 },
+  top_k: { min: 0, max: 1000, step: 1 },
+  min_p: { min: 0, max: 1, step: 0.05 },
+  repetition_penalty: { min: 0.1, max: 2, step: 0.05 },
+  max_new_tokens: { min: 1, max: 131072, step: 1 },
+  seed: { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1 },
+};
+
+/** The request fields that the person has set. */
+export const sampling = () => preference("sampling");
+
+function setSampling(name, value) {
+  const { [name]: _, ...others } = sampling();
+  setPreference("sampling", value === null ? others : { ...others, [name]: value });
+}
+
+/** `conversation` has `system`; `changeSystem(text)` stores a new one. */
+export function openSettings(conversation, changeSystem) {
+  const system = h("textarea", { class: "input", id: "system", rows: 4, placeholder: "systemPlaceholder" });
+  system.value = conversation.system;
+  const close = h("button", { class: "icon-button", type: "button", icon: "close", label: "close" });
+  const reset = h("button", { class: "button", type: "button", t: "resetSampling" });
+  const body = h("div", { class: "sheet-body" });
+  const dialog = h(
+    "dialog",
+    { class: "sheet", "aria-labelledby": "settings-title" },
+    h("header", { class: "sheet-head" }, h("h2", { id: "settings-title", t: "settings" }), close),
+    body,
+  );
+  const draw = () =>
+    body.replaceChildren(
+      field("system", "systemPrompt", "systemHint", system),
+      h("h3", { t: "sampling" }),
+      h("p", { class: "hint", t: "samplingHint" }),
+      h("div", { class: "fields" }, Object.entries(numbers).map(numberField), stopField(), thinkingField()),
+      reset,
+    );
+  draw();
+  reset.addEventListener("click", () => {
+    setPreference("sampling", {});
+    draw();
+  });
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // the backdrop
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (system.value !== conversation.system) changeSystem(system.value);
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function field(id, title, hint, input) {
+  if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
+  return h("div", { class: "field" }, h("label", { for: id, t: title }), input, hint && h("p", { class: "hint", id: `${id}-hint`, t: hint }));
+}
+
+function numberField([name, range]) {
+  const input = h("input", { class: "input", id: name, type: "number", inputmode: "decimal", placeholder: "deviceDefault", ...range });
+  input.value = sampling()[name] ?? "";
+  input.addEventListener("change", () => {
+    const valid = input.value !== "" && input.checkValidity();
+    input.toggleAttribute("aria-invalid", input.value !== "" && !valid);
+    if (valid || input.value === "") setSampling(name, valid ? input.valueAsNumber : null);
+  });
+  return field(name, `field_${name}`, `hint_${name}`, input);
+}
+
+function stopField() {
+  const input = h("input", { class: "input", id: "stop", placeholder: "none" });
+  input.value = sampling().stop ?? "";
+  input.addEventListener("change", () => setSampling("stop", input.value || null));
+  return field("stop", "field_stop", "hint_stop", input);
+}
+
+function thinkingField() {
+  const options = { "": "deviceDefault", true: "on", false: "off" };
+  const select = h("select", { class: "input", id: "thinking" }, Object.entries(options).map(([value, t]) => h("option", { value, t })));
+  select.value = String(sampling().thinking ?? "");
+  select.addEventListener("change", () => setSampling("thinking", select.value === "" ? null : select.value === "true"));
+  return field("thinking", "field_thinking", "hint_thinking", select);
+}

@@ -1,0 +1,103 @@
+"""The web UI's files, as they lie in `static/`: read and compressed once, at their first request. Knows nothing of chats.
+
+Everything the page needs comes from here, so it works without a network; the security policy forbids it anything else, scripts
+inside markup included.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from youtu_edge.errors import NotFoundError
+
+STATIC = Path(__file__).with_name("static")
+
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""Files with other suffixes are not served."""
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_HEADERS = {
+    # Asked again each time, and answered 304: after an upgrade no browser mixes old files with new ones.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class StaticFile(msgspec.Struct, frozen=True):
+    """One file as it travels."""
+
+    content_type: str
+    compressed: bytes
+    """gzip."""
+    etag: str
+
+
+class StaticFiles:
+    """Serves the files below one directory; the set is fixed at the start, so no path of a request reaches the disk."""
+
+    def __init__(self, directory: Path = STATIC) -> None:
+        self._paths = {
+            path.relative_to(directory).as_posix(): path
+            for path in sorted(directory.rglob("*"))
+            if path.suffix in CONTENT_TYPES and path.is_file()
+        }
+        self._files: dict[str, StaticFile] = {}
+
+    async def file(self, request: web.Request) -> web.Response:
+        """GET /ui/{name}."""
+        return self.answer(request, request.match_info["name"])
+
+    def answer(self, request: web.Request, name: str) -> web.Response:
+        """The file, or 304 when the client has it. Raises NotFoundError."""
+        file = self._file(name)
+        headers = {**_HEADERS, "ETag": f'"{file.etag}"', "Vary": "Accept, Accept-Encoding"}
+        if any(tag.value in (file.etag, "*") for tag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        body = file.compressed
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            body = gzip.decompress(body)
+        return web.Response(body=body, headers={**headers, "Content-Type": file.content_type})
+
+    def _file(self, name: str) -> StaticFile:
+        if name not in self._paths:
+            raise NotFoundError(f"no file {name[:200]!r} in the web UI")
+        if name not in self._files:
+            data = self._paths[name].read_bytes()
+            self._files[name] = StaticFile(
+                content_type=CONTENT_TYPES[self._paths[name].suffix],
+                compressed=gzip.compress(data, mtime=0),
+                etag=hashlib.sha256(data).hexdigest()[:20],
+            )
+        return self._files[name]
+
+
+def wants_html(request: web.Request) -> bool:
+    """Whether a browser asks. Programs that accept anything (`*/*`) get the text that suits a terminal."""
+    return "text/html" in request.headers.get("Accept", "")
