@@ -27,6 +27,7 @@ from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.questions import QuestionTable
 from youtu_edge.front.sessions import Session, SessionTable
+from youtu_edge.front.static_files import StaticFiles
 from youtu_edge.front.status import StatusHandlers
 from youtu_edge.front.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify
@@ -63,12 +64,14 @@ class Service:
         self._key_usage = KeyUsage(keys_file.with_suffix(".usage.json"), time.time)
         self._admission = Admission(config.service, self._sessions, self._questions, self._supervisor, self._key_usage)
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
+        self._ui = StaticFiles()
         self._status = StatusHandlers(
             admission=self._admission,
             sessions=self._sessions,
             supervisor=self._supervisor,
             metrics=self._metrics,
             served_model=lambda: self._model,
+            ui=self._ui,
             clock=clock,
         )
 
@@ -105,6 +108,7 @@ class Service:
         intake = Intake(self._config.generation, self._admission, lambda: self._model)
         groups: list[Handlers] = [self._status, ChatHandlers(intake, bodies), TokenHandlers(self._admission, bodies)]
         app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
+        self._ui.install(app)
         app.middlewares.append(make_access_middleware(self._key_ring))
         return app
 

@@ -1,7 +1,7 @@
 """The web UI's files, as they lie in `static/`: read and compressed once, at their first request. Knows nothing of chats.
 
-Everything the page needs comes from here, so it works without a network; the security policy forbids it anything else, scripts
-inside markup included.
+Everything the page needs comes from here, so it works without a network; the security policy forbids it anything else,
+scripts inside markup included.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from youtu_edge.errors import NotFoundError
 
+PAGE = "index.html"
 STATIC = Path(__file__).with_name("static")
 
 CONTENT_TYPES = {
@@ -68,12 +69,22 @@ class StaticFiles:
         }
         self._files: dict[str, StaticFile] = {}
 
-    async def file(self, request: web.Request) -> web.Response:
-        """GET /ui/{name}."""
-        return self.answer(request, request.match_info["name"])
+    def install(self, app: web.Application) -> None:
+        """Add the route of the files. It is not in the table of routes: parts of a page are no interface for programs."""
+        app.router.add_get("/ui/{name}", self.file)
 
-    def answer(self, request: web.Request, name: str) -> web.Response:
-        """The file, or 304 when the client has it. Raises NotFoundError."""
+    async def file(self, request: web.Request) -> web.Response:
+        """GET /ui/{name}: a file that the page refers to."""
+        name = request.match_info["name"]
+        if name not in self._paths or name == PAGE:
+            raise NotFoundError(f"no file {name[:200]!r} in the web UI")
+        return self._answer(request, name)
+
+    def page(self, request: web.Request) -> web.Response:
+        """The page itself, for `/`: its links are relative to there."""
+        return self._answer(request, PAGE)
+
+    def _answer(self, request: web.Request, name: str) -> web.Response:
         file = self._file(name)
         headers = {**_HEADERS, "ETag": f'"{file.etag}"', "Vary": "Accept, Accept-Encoding"}
         if any(tag.value in (file.etag, "*") for tag in request.if_none_match or ()):
@@ -86,8 +97,6 @@ class StaticFiles:
         return web.Response(body=body, headers={**headers, "Content-Type": file.content_type})
 
     def _file(self, name: str) -> StaticFile:
-        if name not in self._paths:
-            raise NotFoundError(f"no file {name[:200]!r} in the web UI")
         if name not in self._files:
             data = self._paths[name].read_bytes()
             self._files[name] = StaticFile(

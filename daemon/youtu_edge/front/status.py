@@ -18,6 +18,7 @@ from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.process_memory import resident_bytes
 from youtu_edge.front.route import Route
 from youtu_edge.front.sessions import SessionTable
+from youtu_edge.front.static_files import StaticFiles, wants_html
 from youtu_edge.front.supervisor import Supervisor
 
 
@@ -32,6 +33,7 @@ class StatusHandlers:
         supervisor: Supervisor,
         metrics: Metrics,
         served_model: Callable[[], ServedModel | None],
+        ui: StaticFiles,
         clock: Callable[[], float],
     ) -> None:
         self._admission = admission
@@ -39,6 +41,7 @@ class StatusHandlers:
         self._supervisor = supervisor
         self._metrics = metrics
         self._served_model = served_model
+        self._ui = ui
         self._clock = clock
         self._started_at = clock()
 
@@ -112,13 +115,16 @@ class StatusHandlers:
         )
 
     async def index(self, request: web.Request) -> web.Response:
-        """GET /: what runs here, for somebody who opens the address in a browser."""
+        """GET /: the web UI for a browser, for programs a text that tells what runs here."""
+        if wants_html(request):
+            return self._ui.page(request)
         model = self._served_model()
         name = model.name if model else "no model yet"
         return web.Response(
             text=f"youtu-edge {__version__}: {name} ({self._supervisor.state})\n\n"
             'POST /chat  {"prompt": "…"}\nPOST /chat_stream\nPOST /v1/chat/completions\n'
-            "GET  /v1/models  /v1/status  /metrics  /readyz  /livez\n"
+            "GET  /v1/models  /v1/status  /metrics  /readyz  /livez\n",
+            headers={"Vary": "Accept"},
         )
 
     def gauges(self) -> dict[str, tuple[str, float]]:

@@ -15,7 +15,7 @@ export class Conversation extends EventTarget {
   #exchange = null;
   #away = new AbortController(); // ends the wait for a device that is gone
 
-  /** `id` is null where the device keeps no conversations; `system` is sent with the first question. */
+  /** `system` may be set until the first question takes it along. */
   constructor(id) {
     super();
     this.id = id;
@@ -45,15 +45,15 @@ export class Conversation extends EventTarget {
     this.#tell("change");
   }
 
-  /** `sampling` holds the request's fields that the person set. */
-  ask(prompt, sampling) {
+  /** `sampling` holds the request's fields that the person set; `kept`: whether the device keeps the conversation. */
+  ask(prompt, sampling, kept) {
     this.#away.abort();
     this.#away = new AbortController();
     const first = this.empty;
     this.title ||= prompt.trim().split("\n")[0].slice(0, TITLE_LENGTH);
     const body = { ...sampling, prompt };
-    if (this.id) body.session_id = this.id;
-    if (this.system && (first || !this.id)) body.system = this.system;
+    if (kept) body.session_id = this.id;
+    if (this.system && (first || !kept)) body.system = this.system;
     this.element.append(questionElement(prompt));
     this.#run(body);
   }
