@@ -112,6 +112,13 @@ def test_overrides_win_over_the_file_and_are_checked_alike() -> None:
         load_config(None, ["port=1"])
 
 
+def test_a_word_that_yaml_takes_for_a_truth_value_is_a_word_where_one_is_expected() -> None:
+    config = load_config(None, ["generation.punctuation=off", "model.name=no", "service.allow_unauthenticated=yes"])
+    assert (config.generation.punctuation, config.model.name, config.service.allow_unauthenticated) == ("off", "no", True)
+    with pytest.raises(ConfigError, match="punctuation"):
+        load_config(None, ["generation.punctuation=on"])
+
+
 def test_a_file_that_cannot_be_read_is_named() -> None:
     with pytest.raises(ConfigError, match=r"/nowhere/x\.yaml: cannot be read: No such file"):
         load_config("/nowhere/x.yaml")

@@ -7,11 +7,12 @@ keeps the two equal.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+Punctuation = Literal["off", "repair"]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -97,6 +98,8 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    punctuation: Punctuation = "off"
+    """"repair": give Chinese text the full-width punctuation that the model left out."""
 
 
 class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

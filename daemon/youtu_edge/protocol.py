@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from youtu_edge.config import Config
+from youtu_edge.config import Config, Punctuation
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 _HEADER = struct.Struct("<I")
@@ -124,6 +124,8 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     stop: list[str] = []
     priority: int = 0
     ignore_eos: bool = False
+    punctuation: Punctuation = "off"
+    """What the front does to the text before it sends it; the engine takes no notice."""
     sent_tokens: list[int] = []
     sent_text: str = ""
     template_kwargs: dict[str, Any] = {}

@@ -79,7 +79,9 @@ def test_a_text_that_was_cut_off_gets_no_full_stop() -> None:
     assert repair("我们去公园,", is_complete=False) == "我们去公园,"
 
 
-alphabet = st.sampled_from([*"今天很好我", *"ab1", *" ,.!?:;", *"\n`~#|-*{[“”，。", "://", "```", "\n```\n", "    ", "www."])
+alphabet = st.sampled_from(
+    [*"今天很好我", *"ab1", *" ,.!?:;", *"\n`~#|-*{[“”，。", "://", "```", "\n```\n", "    ", "www."]
+)
 texts = st.lists(alphabet, max_size=40).map("".join) | st.text(max_size=40)
 
 

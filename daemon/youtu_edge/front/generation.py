@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.config import GenerationConfig
+from youtu_edge.config import GenerationConfig, Punctuation
 from youtu_edge.errors import PackageError
 from youtu_edge.package import GENERATION
 from youtu_edge.protocol import SamplingParams
@@ -39,6 +39,8 @@ class SamplingFields(msgspec.Struct, forbid_unknown_fields=True):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     seed: Seed | None = None
+    punctuation: Punctuation | None = None
+    """Not sampling, but said beside it in every dialect: repair the punctuation of Chinese text."""
 
 
 class Recommendation(msgspec.Struct, frozen=True):

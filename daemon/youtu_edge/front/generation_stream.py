@@ -24,6 +24,7 @@ from youtu_edge.front.error_body import failure
 from youtu_edge.front.generation import INT64_MAX
 from youtu_edge.front.logprob_queue import LogprobQueue
 from youtu_edge.front.pieces import Answer, Ended, Piece, Silence, Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.front.punctuation import repaired
 from youtu_edge.front.sessions import Session
 from youtu_edge.front.sse import KEEPALIVE_S
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit, TokenLogprob, ToolCall
@@ -51,8 +52,13 @@ class GenerationStream:
             self._accepted = event
         return self._accepted
 
-    async def pieces(self) -> AsyncIterator[Piece]:
+    def pieces(self) -> AsyncIterator[Piece]:
         """Everything up to `Ended`; `Silence` after KEEPALIVE_S without news. Raises what ended the request otherwise."""
+        submit = self.session.submit
+        # An answer bound by a grammar is right as it is.
+        return repaired(self._pieces()) if submit.punctuation == "repair" and submit.grammar is None else self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[Piece]:
         accepted = await self.accepted()
         submit = self.session.submit
         splitter = None

@@ -62,5 +62,6 @@ class Intake:
             id=f"{kind}-{secrets.token_hex(12)}",
             sampling=sampling_params(asked, self._generation, self.model().recommendation),
             max_new_tokens=max_new_tokens,
+            punctuation=asked.punctuation or self._generation.punctuation,
             stop=[stop] if isinstance(stop, str) else stop or [],
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from youtu_edge.config import Punctuation
 from youtu_edge.front.answer_stream import Documents
 from youtu_edge.front.generation import SamplingFields, Temperature
 from youtu_edge.front.openai import Stop, Tokens
@@ -23,11 +24,12 @@ class PlainBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_new_tokens: Tokens | None = None
     temperature: Temperature | None = None
     stop: Stop | None = None
+    punctuation: Punctuation | None = None
 
 
 def sampling_fields(body: PlainBody) -> SamplingFields:
     """The little that this dialect says about sampling."""
-    return SamplingFields(temperature=body.temperature)
+    return SamplingFields(temperature=body.temperature, punctuation=body.punctuation)
 
 
 def chat_messages(body: PlainBody) -> list[ChatMessage]:

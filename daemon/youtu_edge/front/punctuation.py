@@ -61,7 +61,7 @@ class PunctuationRepair:
         is_behind, self._is_behind_hanzi = self._is_behind_hanzi, False
         if not is_complete:
             return held
-        if held[:1] in _FULL_WIDTH and held:
+        if held[:1] in _FULL_WIDTH:
             return _FULL_WIDTH[held[0]] + held[1:]
         return f"。{held}" if is_behind and not self._is_list_item else held
 
