@@ -89,6 +89,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     eos_token_ids: list[int]
     bos_token_id: int | None = None
     """Put in front of every prompt that does not start with it; null for models that want none."""
+    prompt_end: list[int] = []
+    """Ids that end every prompt of a model with prefix attention (GLM): the tokens before the last of them are computed in
+    one piece and see each other; the graph has the input position_ids. Empty for causal models."""
     template_variables: dict[str, str] = {}
     """Strings that the chat template may use, such as bos_token and eos_token."""
     parameters: int = 0

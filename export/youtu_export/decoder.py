@@ -45,6 +45,8 @@ class Decoder:
         )
         for name, dtype, shape in inputs:
             self.graph.input(name, dtype, shape)
+        if self.spec.prompt_end:
+            self.graph.input("position_ids", "int64", [2, "T"])
         for name in cache.input_names:
             self.graph.input(name, cache.dtype, ["pages", "page_tokens", cache.kv_heads, cache.width])
 
@@ -112,6 +114,14 @@ class Decoder:
             kv_cache_layout="SEPARATE", rotary_interleaved=int(interleaved),
         )  # fmt: skip
 
+    def prefix_attention(self, path: str, qkv: str, layer: int) -> str:
+        """As `attention` of queries and keys that are rotated already, for models whose prompt is bidirectional."""
+        return self._paged_attention(
+            path, (qkv, "", f"k.{layer}", f"v.{layer}"), rotary=False,
+            kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
+            kv_cache_layout="SEPARATE", bidirectional_prefix=1,
+        )  # fmt: skip
+
     def latent_attention(self, path: str, query: str, key: str, layer: int, latent: LatentAttention) -> str:
         """Attention of query [T, heads * (latent | rope)] to the shared row key [T, latent | rope]: [T, heads * latent]."""
         return self._paged_attention(
@@ -153,15 +163,17 @@ class Decoder:
     def _vector(self, path: str, name: str, width: int) -> str:
         return self.graph.weight(f"{path}/{name.rpartition('.')[2]}", self.checkpoint.take(name, width).values())
 
-    def _paged_attention(self, path: str, tensors: tuple[str, str, str, str], **attributes: Any) -> str:
+    def _paged_attention(
+        self, path: str, tensors: tuple[str, str, str, str], *, rotary: bool = True, **attributes: Any
+    ) -> str:
         """tensors: query, key, cache of keys, cache of values."""
         query, key, keys, values = tensors
         absent = [""] * 5  # sink, norms of q and k, scales of a quantised cache
         inputs = [
             query, key, "", keys, values, "cumulative_sequence_length", "past_seqlens", "block_table",
-            "cos_cache", "sin_cache", "slot_mapping", *absent, "attention_metadata",
+            *(("cos_cache", "sin_cache") if rotary else ("", "")), "slot_mapping", *absent, "attention_metadata",
         ]  # fmt: skip
         return self.graph.node(
             "PagedAttention", inputs, f"{path}/PagedAttention", domain=YOUTU_EDGE,
-            num_heads=self.spec.heads, do_rotary=1, local_window_size=-1, **attributes,
+            num_heads=self.spec.heads, do_rotary=int(rotary), local_window_size=-1, **attributes,
         )  # fmt: skip

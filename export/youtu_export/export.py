@@ -60,6 +60,8 @@ def export(
     spec = family.read_spec(checkpoint)
     checkpoint.config.refuse_unread()
     checkpoint.assets = _with_end_tokens(checkpoint.assets, family.end_tokens)
+    if checkpoint.assets.chat_template is None:
+        checkpoint.assets = dataclasses.replace(checkpoint.assets, chat_template=family.chat_template)
     _check_ids(checkpoint, spec)
     cache = cache_geometry(spec, recipe.cache_type)
     with new_directory(out, force=force) as directory:
@@ -87,7 +89,11 @@ def _with_end_tokens(assets: TextAssets, tokens: tuple[str, ...]) -> TextAssets:
 
 def _check_ids(checkpoint: Checkpoint, spec: ModelSpec) -> None:
     assets = checkpoint.assets
-    for token_id in (*assets.eos_token_ids, *(() if assets.bos_token_id is None else (assets.bos_token_id,))):
+    for token_id in (
+        *assets.eos_token_ids,
+        *spec.prompt_end,
+        *(() if assets.bos_token_id is None else (assets.bos_token_id,)),
+    ):
         if not 0 <= token_id < spec.vocab:
             raise ExportError(f"{checkpoint.path}: token id {token_id} is outside of the vocabulary of {spec.vocab}")
 
@@ -126,6 +132,7 @@ def _manifest(
         rope=spec.rope,
         eos_token_ids=assets.eos_token_ids,
         bos_token_id=assets.bos_token_id,
+        prompt_end=list(spec.prompt_end),
         template_variables=assets.template_variables,
         parameters=sum(math.prod(checkpoint.tensors[name].shape) for name in checkpoint.taken),
         source={"format": checkpoint.format, "name": checkpoint.path.resolve().name, "sha256": _fingerprint(checkpoint)},

@@ -42,5 +42,7 @@ class ModelSpec:
     rope: Rope
     tied_head: bool
     """The output head is the token table."""
+    prompt_end: tuple[int, ...] = ()
+    """Prefix attention: see Manifest.prompt_end. The graph then has the input position_ids."""
     latent: LatentAttention | None = None
     """With it `kv_heads` is 1 and `head_width` the width of a cache row."""

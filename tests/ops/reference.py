@@ -25,6 +25,7 @@ class Attention:
     rotary_interleaved: int = 0
     local_window_size: int = -1
     is_causal: int = 1
+    bidirectional_prefix: int = 0
     softcap: float = 0.0
 
 
@@ -59,6 +60,7 @@ def paged_attention(
     A key at position p of the same sequence is visible to the query at position q when its page is not dropped and
 
         causal          p <= q                      not causal      p < past + new tokens of the sequence
+        bidirectional_prefix: a sequence without past is not causal, whatever is_causal says
         window w        p > q - w
 
     Keys are read from the cache only: a token whose slot is -1 is seen as whatever the cache holds at its position.
@@ -99,7 +101,8 @@ def paged_attention(
     scale = attention.scale or width**-0.5
     output = np.zeros((tokens, heads, value_width))
     for b, position, t in sequences:
-        last = position if attention.is_causal else int(past[b]) + int(cumulative[b + 1] - cumulative[b]) - 1
+        causal = attention.is_causal and not (attention.bidirectional_prefix and past[b] == 0)
+        last = position if causal else int(past[b]) + int(cumulative[b + 1] - cumulative[b]) - 1
         first = max(0, position - attention.local_window_size + 1) if attention.local_window_size > 0 else 0
         rows = [(int(block_table[b, p // page_tokens]), p % page_tokens) for p in range(first, last + 1)]
         rows = [row for row in rows if row[0] >= 0]

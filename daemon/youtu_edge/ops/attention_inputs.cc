@@ -196,6 +196,7 @@ AttentionAttributes::AttentionAttributes(const Attributes& a) {
   if (left == 0 || left < -1) refuse("local_window_size is " + number(left) + ", expected -1 or at least 1");
   window = left < 0 || left > INT32_MAX ? 0 : int(left);
   causal = ranged("is_causal", a.integer("is_causal", 1), 0, 1) == 1;
+  bidirectional_prefix = ranged("bidirectional_prefix", a.integer("bidirectional_prefix", 0), 0, 1) == 1;
   softcap = a.number("softcap", 0.0f);
   if (!(softcap >= 0.0f)) refuse("softcap must not be negative");
   check_plain_cache(a);
@@ -211,6 +212,7 @@ void read_attention_inputs(const Context& context, const AttentionAttributes& a,
   call.interleaved = a.interleaved;
   call.window = a.window;
   call.causal = a.causal;
+  call.bidirectional_prefix = a.bidirectional_prefix;
   call.softcap = a.softcap;
 
   int64_t cache_rows = 0;

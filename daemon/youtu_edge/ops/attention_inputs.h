@@ -16,7 +16,7 @@ struct AttentionAttributes {
   int rope_offset;
   bool interleaved;
   int window;             // 0 = unlimited
-  bool causal;
+  bool causal, bidirectional_prefix;
   float softcap;
 };
 

@@ -164,7 +164,7 @@ static void attend_block(const AttentionCall& c, const AttentionTask& t, const W
 
   // Causal rows that come before the first key of the block see nothing of it: they are the first ones.
   int first = 0;
-  if (c.causal && block.position[0] > t.position) first = (block.position[0] - t.position) * c.group;
+  if (t.causal && block.position[0] > t.position) first = (block.position[0] - t.position) * c.group;
   if (first >= per_head) return;
   const int rows = per_head - first, offset = head_index * per_head + first;
   const float* query = w.query + offset * w.query_stride;
@@ -187,7 +187,7 @@ static void attend_block(const AttentionCall& c, const AttentionTask& t, const W
 
   for (int r = 0; r < rows; ++r) {
     const int position = t.position + (first + r) / c.group;
-    const int last = c.causal ? position : t.last_position;
+    const int last = t.causal ? position : t.last_position;
     int begin = 0, end = n;
     if (c.window > 0)
       while (begin < n && block.position[begin] <= position - c.window) ++begin;

@@ -15,7 +15,7 @@ struct Range {
 
 Range visible_keys(const AttentionCall& call, const AttentionTask& task) {
   const int tokens = task.token_end - task.token_begin;
-  const int end = call.causal ? task.position + tokens : task.last_position + 1;
+  const int end = task.causal ? task.position + tokens : task.last_position + 1;
   return {call.window > 0 ? std::max(0, task.position - call.window + 1) : 0, end};
 }
 
@@ -50,6 +50,7 @@ void AttentionPlan::build(const AttentionCall& call, const Ragged& ragged, int t
         task.token_end = ragged.cumulative[b] + std::min(count, token + tokens);
         task.position = ragged.past[b] + token;
         task.last_position = ragged.past[b] + count - 1;
+        task.causal = call.causal && !(call.bidirectional_prefix && ragged.past[b] == 0);
         task.kv_begin = head;
         task.kv_end = std::min(call.kv_heads, head + kv_heads);
         const Range keys = visible_keys(call, task);

@@ -30,6 +30,7 @@ struct AttentionCall {
   float scale, softcap;
   int window;              // 0 = unlimited
   bool causal;
+  bool bidirectional_prefix;   // new tokens with none before them see each other, whatever `causal` says
   float* output;           // [tokens, heads * value_width]
 };
 
@@ -42,6 +43,7 @@ struct AttentionTask {
   int token_begin, token_end;
   int position;
   int last_position;       // of the sequence after this call; what a bidirectional chunk sees
+  bool causal;             // else bidirectional
   int kv_begin, kv_end;
   int key_begin, key_end;
   float* partial;          // null: write the output. Else rows x [value_width | maximum | sum]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.errors import ExportError
 from youtu_export.families.chatglm import CHATGLM
+from youtu_export.families.chatglm_first import CHATGLM_FIRST, is_first_generation
 from youtu_export.families.family import Family
 from youtu_export.families.llama import LLAMA
 from youtu_export.families.phi import PHI
@@ -22,4 +23,6 @@ def family_of(checkpoint: Checkpoint) -> Family:
     if model_type not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise ExportError(f"{checkpoint.config.path}: architecture {model_type!r} is not supported; supported: {known}")
+    if model_type == "chatglm" and is_first_generation(checkpoint.config):
+        return CHATGLM_FIRST
     return FAMILIES[model_type]

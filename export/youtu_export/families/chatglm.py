@@ -1,6 +1,6 @@
 """ChatGLM 2, 3 and GLM-4 under their original names: fused qkv, rope on neighbours of half of a head, packed SwiGLU.
 
-ChatGLM-6B, the first, has the same model_type and is another model; it is recognised by its keys and refused.
+ChatGLM-6B, the first, has the same model_type and is another model: see chatglm_first.py.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from collections.abc import Callable
 from youtu_edge.package import Rope
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
-from youtu_export.errors import ExportError
 from youtu_export.families.family import Family
 from youtu_export.families.pre_norm import PreNormDecoder
-from youtu_export.model_config import ModelConfig, positive_number
+from youtu_export.model_config import positive_number
 from youtu_export.model_spec import ModelSpec
 from youtu_export.rope import inverse_frequencies
 
@@ -40,7 +39,6 @@ _INERT = (
 
 def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     config = checkpoint.config
-    _refuse_first_generation(config)
     for key, value in _FIXED.items():
         config.only(key, (value,), value)
     for key in _INERT:
@@ -65,14 +63,6 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
         rope=Rope(inverse_frequencies=[float(value) for value in frequencies]),
         tied_head=bool(config.get("tie_word_embeddings", False)),
     )
-
-
-def _refuse_first_generation(config: ModelConfig) -> None:
-    if config.get("position_encoding_2d") is not None or config.get("inner_hidden_size") is not None:
-        raise ExportError(
-            f"{config.path}: position_encoding_2d: ChatGLM-6B (the first generation) is not supported, only ChatGLM2, "
-            "ChatGLM3 and GLM-4: its two-dimensional positions and bidirectional prompt do not fit the graph's inputs"
-        )
 
 
 def _build(decoder: Decoder, layer_done: Callable[[], None]) -> str:

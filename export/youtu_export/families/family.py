@@ -21,6 +21,8 @@ class Family:
     build: Callable[[Decoder, Callable[[], None]], str]
     end_tokens: tuple[str, ...] = ()
     """Tokens that end an answer besides those that the checkpoint names, if the tokenizer has them."""
+    chat_template: str | None = None
+    """For checkpoints that come without one."""
 
 
 def cache_geometry(spec: ModelSpec, dtype: CacheType) -> CacheGeometry:
