@@ -11,7 +11,9 @@ from youtu_edge.package import Manifest
 from youtu_export.awq_checkpoint import calibrate
 from youtu_export.calibration import SAMPLE, read_calibration
 from youtu_export.checkpoint import Checkpoint
+from youtu_export.errors import ExportError
 from youtu_export.export import Assess, export
+from youtu_export.families import family_of
 from youtu_export.gguf_reader import open_gguf
 from youtu_export.hf_reader import open_hf
 from youtu_export.package_directory import refuse_existing
@@ -40,6 +42,8 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
     original: Checkpoint = open_gguf(request.source) if request.format == "gguf" else open_hf(request.source)
     name = request.name or (request.source.stem if request.format == "gguf" else request.source.resolve().name)
     checkpoint, facts = original, dict[str, Any]()
+    if request.recipe.calibrated or request.report_texts is not None:
+        _refuse_prefix_attention(original)
     if request.recipe.calibrated:
         text = read_calibration(request.calibration or SAMPLE, original.assets)
         facts["calibration"] = f"{text.name}, {text.tokens} tokens, sha256 {text.sha256}"
@@ -51,3 +55,11 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
     if request.report_texts is not None:
         assess = Assessment(original, checkpoint, request.recipe, request.report_texts, facts)
     return export(checkpoint, request.out, request.recipe, name=name, force=request.force, progress=progress, assess=assess)
+
+
+def _refuse_prefix_attention(checkpoint: Checkpoint) -> None:
+    if family_of(checkpoint).read_spec(checkpoint).prompt_end:
+        raise ExportError(
+            f"{checkpoint.path}: calibration and --report read running text, which a model whose prompt is bidirectional "
+            "does not predict; export it with --recipe q4 or q8 and without --report"
+        )

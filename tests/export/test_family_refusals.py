@@ -122,13 +122,6 @@ def test_a_truncated_file_and_a_missing_tokenizer(tmp_path: Path, capsys: pytest
     assert f"{checkpoint / 'tokenizer.json'}: cannot be read" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
-def test_the_first_generation_of_chatglm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It shares its model_type with its successors and nothing else."""
-    config = {"model_type": "chatglm", "position_encoding_2d": True, "inner_hidden_size": 16384, "eos_token_id": 2}
-    checkpoint = write_checkpoint(tmp_path / "checkpoint", config, random_tensors(CONFIGS["chatglm"]))
-    assert "ChatGLM-6B (the first generation) is not supported" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
-
-
 @pytest.mark.parametrize(
     ("family", "metadata", "message"),
     [

@@ -101,7 +101,9 @@ def cases(draw: st.DrawFn) -> Case:
     rope_half = draw(st.sampled_from([0, width // 2, width // 4, 5]))
     longest = 150 if width * kv_heads * group < 5000 else 40
     lengths = draw(
-        st.lists(st.tuples(st.integers(0, longest) | st.just(0), st.sampled_from([0, 1, 1, 1, 2, 5, 30])), min_size=1, max_size=3)
+        st.lists(
+            st.tuples(st.integers(0, longest) | st.just(0), st.sampled_from([0, 1, 1, 1, 2, 5, 30])), min_size=1, max_size=3
+        )
     )
     attention = Attention(
         num_heads=kv_heads * group,

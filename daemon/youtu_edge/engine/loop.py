@@ -144,6 +144,7 @@ class Loop:
             id=request.id,
             tokens=tokens,
             num_prompt=len(tokens),
+            num_prefix=len(tokens) - 1 if self._runner.manifest.prompt_end else 0,
             max_new_tokens=request.max_new_tokens,
             sampler=SamplerState(request.sampling, tokens),
             text=TextStream(self._vocabulary, request.stop),
@@ -184,13 +185,19 @@ class Loop:
                 rows.append(len(tokens) - 1)
         # A chunk in the middle of a prompt needs no logits; the graph is not asked for zero rows all the same.
         return self._runner.run(
-            tokens, plan.chunks, [s.num_computed for s in plan.sequences], [s.pages for s in plan.sequences], rows or [0]
+            tokens,
+            plan.chunks,
+            [s.num_computed for s in plan.sequences],
+            [s.pages for s in plan.sequences],
+            rows or [0],
+            [s.num_prefix for s in plan.sequences],
         )
 
     def _shrink(self, plan: StepPlan, error: StepMemoryError) -> None:
         """Make the next step smaller: nothing of this one was committed, so its tokens simply run again."""
         scheduler = self._scheduler
-        if plan.num_tokens <= MIN_PREFILL:
+        whole = len(plan.sequences) == 1 and plan.sequences[0].num_computed < plan.sequences[0].num_prefix
+        if plan.num_tokens <= MIN_PREFILL or whole:
             raise error
         scheduler.step_tokens = max(MIN_PREFILL, plan.num_tokens // 2)
         log.warning(line("step_out_of_memory", tokens=plan.num_tokens, next=scheduler.step_tokens))

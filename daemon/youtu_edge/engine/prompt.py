@@ -35,6 +35,7 @@ class Prompter:
 
     tokenizer: a `tokenizers.Tokenizer`. template: the Jinja source, or None for models without one.
     bos_token_id: put in front of every prompt that does not start with it; None for models that want none.
+    prompt_end: put behind every prompt.
     variables: strings such as bos_token that the template may use.
     """
 
@@ -44,10 +45,12 @@ class Prompter:
         template: str | None,
         *,
         bos_token_id: int | None = None,
+        prompt_end: list[int] | None = None,
         variables: dict[str, str] | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._bos = bos_token_id
+        self._prompt_end = prompt_end or []
         self._variables = variables or {}
         added = [token.content for token in tokenizer.get_added_tokens_decoder().values() if len(token.content) > 1]
         pattern = "|".join(re.escape(text) for text in sorted(added, key=len, reverse=True))
@@ -57,10 +60,10 @@ class Prompter:
         self._template = _compile(template) if template is not None else None
 
     def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
-        """Token ids of plain text: no control token is parsed; the BOS is added if `add_special`."""
+        """Token ids of plain text: no control token is parsed; what begins and ends a prompt is added if `add_special`."""
         mark = _mark_for([text])
         ids = self._encode(self._defuse(text, mark), mark)
-        return self._with_bos(ids) if add_special else ids
+        return self._with_ends(ids) if add_special else ids
 
     def encode_chat(self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None) -> list[int]:
         """Token ids of a conversation up to where the assistant's answer begins.
@@ -71,7 +74,7 @@ class Prompter:
             raise PromptError("this model has no chat template; use a plain prompt", param="messages")
         mark = _mark_for([message.content for message in messages])
         rendered = self._render(messages, mark, template_kwargs or {})
-        return self._with_bos(self._encode(rendered, mark))
+        return self._with_ends(self._encode(rendered, mark))
 
     def render(self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None) -> str:
         """The rendered conversation as text, for people to look at."""
@@ -121,10 +124,9 @@ class Prompter:
                 ids += self._tokenizer.encode(piece, add_special_tokens=False).ids
         return ids
 
-    def _with_bos(self, ids: list[int]) -> list[int]:
-        if self._bos is None or (ids and ids[0] == self._bos):
-            return ids
-        return [self._bos, *ids]
+    def _with_ends(self, ids: list[int]) -> list[int]:
+        begin = [] if self._bos is None or (ids and ids[0] == self._bos) else [self._bos]
+        return [*begin, *ids, *self._prompt_end]
 
 
 def _mark_for(texts: list[str]) -> str:

@@ -36,6 +36,15 @@ def rope_tables(rope: Rope, positions: int) -> tuple[Array, Array]:
     return (np.cos(angles) * np.float32(rope.scale), np.sin(angles) * np.float32(rope.scale))
 
 
+def _prefix_positions(lengths: Seq[int], past: Seq[int], prefixes: Seq[int]) -> Int64:
+    """Positions in the prompt and in the answer, int64 [2, T]: 0 … n-1, n-1, n-1 … and 0 … 0, 1, 2 … (Du et al. 2022)."""
+    pieces = []
+    for length, first, prefix in zip(lengths, past, prefixes, strict=True):
+        positions = np.arange(first, first + length, dtype=np.int64)
+        pieces.append(np.stack([np.minimum(positions, prefix - 1), np.maximum(positions - (prefix - 1), 0)]))
+    return np.concatenate(pieces, axis=1)
+
+
 def runtime_version() -> str:
     """Version of ONNX Runtime; packed weights belong to one."""
     return str(onnxruntime.__version__)
@@ -133,11 +142,13 @@ class Runner:
         past: Seq[int],
         pages: Seq[Seq[int]],
         logit_rows: Seq[int],
+        prefixes: Seq[int] = (),
     ) -> npt.NDArray[np.float32]:
         """Compute `lengths[i]` new tokens of sequence i after `past[i]` cached ones.
 
         token_ids: all new tokens, packed. pages[i]: page of each absolute page index, long enough for the new tokens.
         logit_rows: which of the packed tokens need logits. Returns float32 [len(logit_rows), vocab].
+        prefixes[i]: bidirectional tokens at the start of sequence i, for models that have them; by default all of it.
         Raises StepMemoryError when the activations find no memory.
         """
         size = self.page_tokens
@@ -161,6 +172,8 @@ class Runner:
         self._bind("slot_mapping", slots)
         self._bind("attention_metadata", np.array([max(lengths), max(totals), min(totals)], dtype=np.int32))
         self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
+        if self.manifest.prompt_end:
+            self._bind("position_ids", _prefix_positions(lengths, past, prefixes or [self.context_length] * len(lengths)))
         self._binding.bind_output("logits", "cpu")
         self._table_reads += len(token_ids)
         if self._table_reads > _TABLE_READS and self.mapped_weights:

@@ -4,6 +4,9 @@ A step takes one token of every decoding sequence first, then prefill chunks in 
 `step_tokens` in all. Beside decoding sequences a chunk is cut to `prefill_limit` tokens, so that running streams wait no
 longer than scheduler.max_stall_ms; at least MIN_PREFILL tokens run in every step, so that prefill is never starved.
 
+A bidirectional prefix (see Sequence.num_prefix) is never cut, whatever running streams have to wait for it; one that
+exceeds `step_tokens` gets a step of its own.
+
 When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption).
 """
 
@@ -102,7 +105,7 @@ class Scheduler:
         """The rows of the plan are in the cache now; full pages become shareable."""
         for sequence, chunk in zip(plan.sequences, plan.chunks, strict=True):
             sequence.num_computed += chunk
-            if sequence.num_computed // self.pool.page_tokens > sequence.num_published:
+            if not sequence.num_prefix and sequence.num_computed // self.pool.page_tokens > sequence.num_published:
                 sequence.num_published = self.pool.publish(
                     sequence.pages, sequence.tokens[: sequence.num_computed], sequence.num_published
                 )
@@ -119,6 +122,10 @@ class Scheduler:
 
     def _chunk(self, plan: StepPlan, sequence: Sequence, budget: int) -> int:
         chunk = min(sequence.num_pending, budget)
+        if sequence.num_computed < sequence.num_prefix:
+            if plan.sequences and sequence.num_prefix > self.step_tokens - plan.num_tokens:
+                return 0
+            chunk = sequence.num_prefix
         if not self._extend(sequence, sequence.num_computed + chunk, preempt=False):
             return 0
         plan.sequences.append(sequence)
@@ -127,7 +134,7 @@ class Scheduler:
 
     def _start(self, plan: StepPlan, sequence: Sequence) -> bool:
         """Move the head of the queue into the running set if all its tokens so far, and one more, fit."""
-        match = self.pool.match(sequence.tokens)
+        match = PrefixMatch([], None, 0, 0) if sequence.num_prefix else self.pool.match(sequence.tokens)
         needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
         if needed > self.pool.num_available and self.running:
             self._drop_match(match)
@@ -183,6 +190,7 @@ class Scheduler:
         bisect.insort(self.waiting, sequence, key=_order)
 
     def _release(self, sequence: Sequence) -> None:
-        self.pool.release(sequence.pages, sequence.tokens[: sequence.num_computed], sequence.num_published)
+        known = [] if sequence.num_prefix else sequence.tokens[: sequence.num_computed]
+        self.pool.release(sequence.pages, known, sequence.num_published)
         sequence.num_computed = 0
         sequence.num_published = 0

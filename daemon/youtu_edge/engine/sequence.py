@@ -29,6 +29,8 @@ class Sequence:
     ignore_eos: bool = False
     arrival: int = 0
     num_computed: int = 0
+    num_prefix: int = 0
+    """Leading tokens that see each other: they run in one piece, and their rows are of no use to another prompt."""
     num_cached: int | None = None
     num_published: int = 0
     """Leading pages that the prefix index knows, so that others may share them."""

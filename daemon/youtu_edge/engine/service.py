@@ -9,10 +9,11 @@ import signal
 import socket
 import time
 
+import msgspec
 import tokenizers
 
 from youtu_edge import protocol
-from youtu_edge.config import Config
+from youtu_edge.config import Config, SchedulerConfig
 from youtu_edge.engine.activations import measure_activations, measure_rest
 from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.kv_pages import PagePool
@@ -125,14 +126,16 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
     package, runner = opened.package, opened.runner
     manifest = package.manifest
     tokenizer, prompter = load_prompter(package)
-    plan = _plan(config, runner, opened.record)
+    limits = config.scheduler
+    if manifest.prompt_end:  # a bidirectional prompt is one piece
+        longest = runner.context_length + limits.max_sequences
+        limits = msgspec.structs.replace(limits, step_tokens=max(limits.step_tokens, longest))
+    plan = _plan(config, limits, runner, opened.record)
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
-    scheduler = Scheduler(pool, max_sequences=config.scheduler.max_sequences, step_tokens=config.scheduler.step_tokens)
-    loop = Loop(
-        runner, scheduler, prompter, Vocabulary(tokenizer), link.send, max_stall_s=config.scheduler.max_stall_ms / 1e3
-    )
+    scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
+    loop = Loop(runner, scheduler, prompter, Vocabulary(tokenizer), link.send, max_stall_s=limits.max_stall_ms / 1e3)
     runner.run([0], [1], [0], [[0]], [0])
     ready = {
         "model": config.model.name or manifest.name,
@@ -155,13 +158,16 @@ def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:
     template = package.read_text(CHAT_TEMPLATE) if package.has_chat_template else None
     manifest = package.manifest
     return tokenizer, Prompter(
-        tokenizer, template, bos_token_id=manifest.bos_token_id, variables=manifest.template_variables
+        tokenizer,
+        template,
+        bos_token_id=manifest.bos_token_id,
+        prompt_end=manifest.prompt_end,
+        variables=manifest.template_variables,
     )
 
 
-def _plan(config: Config, runner: Runner, record: Record | None) -> MemoryPlan:
+def _plan(config: Config, limits: SchedulerConfig, runner: Runner, record: Record | None) -> MemoryPlan:
     """Split the budget; the activations are measured now unless the record of the packed weights tells them."""
-    limits = config.scheduler
     rest = measure_rest(runner)
     activations = record.activations_for(limits) if record else None
     if activations is None:

@@ -1,6 +1,6 @@
 """ChatGLM-6B, the first generation (Du et al. 2022; Zeng et al. 2023): another model under the name of its successors.
 
-A prompt ends with [gMASK] <sop>. Everything before <sop> sees each other; what follows is causal. Positions are two numbers:
+A prompt ends with [gMASK] <sop>. Everything before <sop> sees each other; what follows is causal. Positions are pairs:
 
     tokens     p0  p1  p2 [gMASK] <sop>  a0  a1
     in prompt   0   1   2    3      3     3   3     rotate the first half of every head
