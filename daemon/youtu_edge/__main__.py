@@ -38,15 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     unit.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG})")
     _add_keys_parser(commands)
 
-    model = commands.add_parser("model", help="look at model packages").add_subparsers(
-        dest="action", required=True, metavar="ACTION"
-    )
-    show = model.add_parser("show", help="what a package holds")
-    show.add_argument("directory", metavar="DIR")
-    verify = model.add_parser("verify", help="check every byte of a package")
-    verify.add_argument("directory", metavar="DIR")
-    prepare = model.add_parser("prepare", help="pack the weights for this CPU: faster start, less memory, more disk")
-    prepare.add_argument("directory", metavar="DIR")
+    _add_model_parser(commands)
     return parser
 
 
@@ -66,6 +58,37 @@ def _add_keys_parser(commands: argparse._SubParsersAction[argparse.ArgumentParse
     actions.add_parser("list", help="names, scopes and limits")
     revoke = actions.add_parser("revoke", help="make a key invalid at once")
     revoke.add_argument("name", metavar="NAME")
+
+
+def _add_model_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    model = commands.add_parser("model", help="install, look at and go back to model packages")
+    actions = model.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in (
+        ("show", "what a package holds"),
+        ("verify", "check every byte of a package"),
+        ("prepare", "pack the weights for this CPU: faster start, less memory, more disk"),
+    ):
+        actions.add_parser(name, help=text).add_argument("directory", metavar="DIR")
+    parsers = {
+        name: actions.add_parser(name, help=text)
+        for name, text in (
+            ("install", "verify, prepare and try a package, then serve it"),
+            ("activate", "serve an installed version"),
+            ("rollback", "serve the last version that answered requests before this one"),
+            ("list", "what is installed, and which version is served"),
+            ("prune", "delete the versions that nothing would go back to"),
+        )
+    }
+    for parser in parsers.values():
+        parser.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
+        parser.add_argument(
+            "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
+        )
+    install = parsers["install"]
+    install.add_argument("source", metavar="FILE|DIR", help="a tar (plain, gzip or zstd) or a directory")
+    install.add_argument("--no-activate", action="store_true", help="install it, but go on serving the old one")
+    install.add_argument("--allow-downgrade", action="store_true", help="even if its release is lower")
+    parsers["activate"].add_argument("id", metavar="ID", help="a version of `model list`, or the beginning of its id")
 
 
 def _default_config() -> str | None:
@@ -94,8 +117,10 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import keys
 
         return keys.run(options.config or _default_config(), options)
-    from youtu_edge.cli import model
+    from youtu_edge.cli import model, model_versions
 
+    if options.action in model_versions.ACTIONS:
+        return model_versions.run(options, options.config or _default_config())
     actions = {"show": model.show, "verify": model.verify, "prepare": model.prepare}
     return actions[options.action](options.directory)
 

@@ -115,6 +115,21 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Conversations that were not used for so many days go; 0: never."""
 
 
+class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a new version of the model comes to the device."""
+
+    trust_dir: str = "/etc/youtu-edge/trust"
+    """Directory of the public keys (*.pub, PEM, Ed25519) whose signatures count."""
+    require_signature: bool | None = None
+    """Refuse packages without a signature; null: as soon as trust_dir holds a key. A wrong signature is always refused."""
+    prepare: bool = True
+    """Pack the weights for this CPU while installing: faster start, less memory, more disk."""
+    trial_deadline_s: Seconds = 900.0
+    """A new version must be prepared, loaded and tried within this time."""
+    drain_s: Annotated[float, Meta(ge=0)] = 60.0
+    """When another version is activated, running answers may be finished by the old one for this long."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every section may be left out."""
 
@@ -125,6 +140,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineConfig = EngineConfig()
     generation: GenerationConfig = GenerationConfig()
     storage: StorageConfig = StorageConfig()
+    updates: UpdatesConfig = UpdatesConfig()
 
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}

@@ -3,6 +3,7 @@
     YoutuEdgeError                    code                    HTTP  exit  retryable
     ├── ConfigError                   config_invalid           -     78    no
     ├── PackageError                  package_invalid          -     78    no
+    ├── UpdateError                   update_failed            -      1    no
     ├── PortInUseError                port_in_use              -     69    yes
     ├── RequestError                                                  400 family: the client must change the request
     │   ├── InvalidRequestError       invalid_request          400          no
@@ -63,6 +64,12 @@ class PackageError(YoutuEdgeError):
 
     code = "package_invalid"
     exit_code = EXIT_CONFIG
+
+
+class UpdateError(YoutuEdgeError):
+    """An installed version of the model cannot be added, activated or removed; nothing was changed."""
+
+    code = "update_failed"
 
 
 class PortInUseError(YoutuEdgeError):

@@ -27,6 +27,9 @@ CHAT_TEMPLATE = "chat_template.jinja"
 GENERATION = "generation.json"
 REQUIRED_FILES = (MODEL, WEIGHTS, TOKENIZER, GENERATION)
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""What a file of a package may be called."""
+
 _ZERO_SUM = "0" * 64
 _CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{64})"')
 _CHUNK = 4 * 1024 * 1024
@@ -95,6 +98,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     template_variables: dict[str, str] = {}
     """Strings that the chat template may use, such as bos_token and eos_token."""
     parameters: int = 0
+    release: int = 0
+    """Counts the editions of a model of this name; the device refuses to go back to a lower one unless told to."""
     quality: dict[str, Any] = {}
     source: dict[str, str] = {}
     exporter: str = ""
@@ -152,7 +157,7 @@ def read_manifest(root: Path) -> Manifest:
     if manifest.format_version != FORMAT_VERSION:
         raise PackageError(f"{path}: format version {manifest.format_version} is unknown")
     for name in manifest.files:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        if not PLAIN_NAME.fullmatch(name):
             raise PackageError(f"{path}: {name!r} is not a plain file name")
     for name in REQUIRED_FILES:
         if name not in manifest.files:

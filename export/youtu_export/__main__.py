@@ -17,9 +17,11 @@ from types import FrameType
 from youtu_edge.errors import YoutuEdgeError
 from youtu_export.compare import SAMPLE as EVALUATION
 from youtu_export.compare import compare
+from youtu_export.golden import PROMPTS, read_prompts
 from youtu_export.make_package import PackageRequest, make_package
 from youtu_export.progress import layer_progress
 from youtu_export.recipes import BLOCKS, RECIPES
+from youtu_export.sign import keygen, sign
 from youtu_export.verify import verify
 
 _INTERRUPTED = 130
@@ -54,6 +56,11 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
         parser.error(f"--int8: recipe {recipe.name} has no 4-bit matrices")
     if options.report_text and not options.report:
         parser.error("--report-text: only with --report")
+    if options.no_golden and options.golden_prompts:
+        parser.error("--golden-prompts: not with --no-golden")
+    golden_prompts: Sequence[str] = () if options.no_golden else PROMPTS
+    if options.golden_prompts:
+        golden_prompts = read_prompts(Path(options.golden_prompts))
     request = PackageRequest(
         format=options.format,
         source=Path(options.source),
@@ -63,6 +70,8 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
         force=options.force,
         calibration=Path(options.calibration) if options.calibration else None,
         report_texts=tuple(_texts(options.report_text)) if options.report else None,
+        release=options.release,
+        golden_prompts=tuple(golden_prompts),
     )
     with layer_progress() as progress:
         manifest = make_package(request, progress)
@@ -82,13 +91,24 @@ def _verify(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     return 0 if found.passed else 1
 
 
+def _sign(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    print(sign(Path(options.package), Path(options.key)))
+    return 0
+
+
+def _keygen(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    public = keygen(Path(options.file))
+    print(f"{options.file}: keep it secret\n{public}: goes into /etc/youtu-edge/trust on every device")
+    return 0
+
+
 def _texts(names: Sequence[str]) -> list[Path]:
     return [Path(name) for name in names] or [EVALUATION]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package out of a checkpoint.")
-    commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|compare|verify")
+    commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|compare|verify|sign|keygen")
     for format_, metavar, text in (("gguf", "FILE", "a GGUF file"), ("hf", "DIR", "a directory in Hugging Face's format")):
         command = commands.add_parser(format_, help=f"from {text}", description=f"Make a model package from {text}.")
         command.set_defaults(run=_export)
@@ -107,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("package", metavar="PACKAGE", help="the package directory")
     command.add_argument("--against", metavar="DIR", required=True, help="the checkpoint in Hugging Face's format")
     _add_text_options(command)
+    command = commands.add_parser("sign", help="sign a package", description="Put manifest.json.sig into a package.")
+    command.set_defaults(run=_sign)
+    command.add_argument("package", metavar="PACKAGE", help="the package directory")
+    command.add_argument("--key", metavar="FILE", required=True, help="the private key, made by keygen or openssl")
+    command = commands.add_parser("keygen", help="make a signing key", description="Make an Ed25519 key: FILE, FILE.pub.")
+    command.set_defaults(run=_keygen)
+    command.add_argument("file", metavar="FILE", help="where the private key goes")
     return parser
 
 
@@ -117,6 +144,15 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
         help="values that share one scale; does not change matrices whose codes are kept (default: 32)",
     )  # fmt: skip
     command.add_argument("--name", help="the model's name in the API (default: the name of the source)")
+    command.add_argument(
+        "--release",
+        type=_release,
+        default=0,
+        metavar="N",
+        help="edition of this model; devices refuse to go back to a lower one",
+    )
+    command.add_argument("--golden-prompts", metavar="FILE", help="one prompt a line for golden.json (default: built in)")
+    command.add_argument("--no-golden", action="store_true", help="no golden.json: devices can only test that it answers")
     command.add_argument("--force", action="store_true", help="replace OUT if it is a package already")
     command.add_argument(
         "--calibration", metavar="FILE", help="text, or JSON lines with text or messages, for q4-awq (default: built in)"
@@ -134,6 +170,12 @@ def _add_text_options(command: argparse.ArgumentParser) -> None:
         "--text", metavar="FILE", action="append", default=[], help="score this text; may be repeated (default: built in)"
     )
     command.add_argument("--tokens", type=int, default=4096, help="at most so many tokens of each text (default: 4096)")
+
+
+def _release(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999999")
+    return int(text)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

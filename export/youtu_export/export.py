@@ -48,6 +48,7 @@ def export(
     *,
     name: str,
     force: bool = False,
+    release: int = 0,
     progress: Progress | None = None,
     assess: Assess | None = None,
 ) -> Manifest:
@@ -74,6 +75,7 @@ def export(
         (directory / MODEL).write_bytes(graph.model(_producer(), logits, "logits", ["R", spec.vocab]))
         _write_assets(directory, checkpoint.assets)
         manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
+        manifest = msgspec.structs.replace(manifest, release=release)
         if assess:
             quality = assess(directory, manifest, list(decoder.matrices.inputs))
             manifest = msgspec.structs.replace(manifest, quality=quality, files=_files(directory))

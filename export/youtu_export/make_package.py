@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from youtu_export.errors import ExportError
 from youtu_export.export import Assess, export
 from youtu_export.families import family_of
 from youtu_export.gguf_reader import open_gguf
+from youtu_export.golden import PROMPTS, write_golden
 from youtu_export.hf_reader import open_hf
 from youtu_export.package_directory import refuse_existing
 from youtu_export.quality_report import Assessment
@@ -34,6 +35,9 @@ class PackageRequest:
     calibration: Path | None = None
     """None takes the text that comes with the exporter, where the recipe calibrates."""
     report_texts: tuple[Path, ...] | None = None
+    release: int = 0
+    golden_prompts: tuple[str, ...] = PROMPTS
+    """What the package is asked for golden.json; nothing: the device can only see that it answers at all."""
 
 
 def make_package(request: PackageRequest, progress: Callable[[int, int], None] | None = None) -> Manifest:
@@ -54,7 +58,27 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
     assess: Assess = lambda *_: facts  # noqa: E731 - the other one is an object
     if request.report_texts is not None:
         assess = Assessment(original, checkpoint, request.recipe, request.report_texts, facts)
-    return export(checkpoint, request.out, request.recipe, name=name, force=request.force, progress=progress, assess=assess)
+    return export(
+        checkpoint,
+        request.out,
+        request.recipe,
+        name=name,
+        force=request.force,
+        release=request.release,
+        progress=progress,
+        assess=_with_golden(assess, request.golden_prompts),
+    )
+
+
+def _with_golden(assess: Assess, prompts: Sequence[str]) -> Assess:
+    """`assess`, and golden.json beside what it writes."""
+
+    def both(directory: Path, manifest: Manifest, matrices: Sequence[str]) -> dict[str, Any]:
+        if prompts and not manifest.prompt_end:  # its prompts are more than text; see _refuse_prefix_attention
+            write_golden(directory, manifest, prompts)
+        return assess(directory, manifest, matrices)
+
+    return both
 
 
 def _refuse_prefix_attention(checkpoint: Checkpoint) -> None:

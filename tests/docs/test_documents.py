@@ -87,8 +87,8 @@ def test_the_two_readmes_have_the_same_parts() -> None:
 
 
 def test_the_architecture_is_short() -> None:
-    """One sitting: 120 lines at most."""
-    assert len(ARCHITECTURE.read_text(encoding="utf-8").splitlines()) <= 120
+    """One sitting: 150 lines at most."""
+    assert len(ARCHITECTURE.read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_the_architecture_names_every_module() -> None:

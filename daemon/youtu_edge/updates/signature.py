@@ -1,0 +1,103 @@
+"""Who made a package: an Ed25519 signature (RFC 8032) over manifest.json, which names every other file by sha256.
+
+`manifest.json.sig` holds the 64 bytes of the signature and nothing else; a key is a PEM file (SubjectPublicKeyInfo) named
+*.pub in `updates.trust_dir`. OpenSSL reads both. The only module of the device that imports `cryptography`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from youtu_edge.config import UpdatesConfig
+from youtu_edge.errors import ConfigError, PackageError, UpdateError
+from youtu_edge.package import MANIFEST
+from youtu_edge.updates.archive import SIGNATURE
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+_SIGNATURE_BYTES = 64
+_LARGEST_KEY = 64 * 1024
+
+
+def check_signature(package: Path, updates: UpdatesConfig) -> str:
+    """What is known about the maker of the package in `package`, in words.
+
+    Raises PackageError when the signature is wrong, or missing where one is required; ConfigError for unusable keys.
+    """
+    keys = trusted_keys(updates)
+    required = bool(keys) if updates.require_signature is None else updates.require_signature
+    path = package / SIGNATURE
+    try:
+        signature = path.read_bytes()
+    except FileNotFoundError:
+        if required:
+            raise PackageError(
+                f"the package is not signed ({SIGNATURE}) and this device wants a signature; "
+                "sign it with `youtu-export sign PACKAGE --key FILE`"
+            ) from None
+        return "not signed"
+    if not keys:
+        if required:
+            raise ConfigError(f"updates.require_signature: there is no key in {updates.trust_dir} to check with")
+        return f"signed, not checked: there is no key in {updates.trust_dir}"
+    if len(signature) != _SIGNATURE_BYTES:
+        raise PackageError(f"{SIGNATURE}: has {len(signature)} bytes instead of {_SIGNATURE_BYTES}; sign the package again")
+    signer = _signer(keys, signature, (package / MANIFEST).read_bytes())
+    if signer is None:
+        raise PackageError(
+            f"{SIGNATURE}: made by none of the {len(keys)} keys in {updates.trust_dir}, or {MANIFEST} was changed after "
+            "signing; nothing was installed"
+        )
+    return f"signed by {signer}"
+
+
+def trusted_keys(updates: UpdatesConfig) -> dict[str, Ed25519PublicKey]:
+    """Public keys of updates.trust_dir by file name. Raises ConfigError: an unreadable key must not count as none."""
+    directory = Path(updates.trust_dir)
+    try:
+        paths = sorted(path for path in directory.iterdir() if path.suffix == ".pub")
+    except FileNotFoundError:
+        if updates.trust_dir != UpdatesConfig().trust_dir:
+            raise ConfigError(f"updates.trust_dir: {directory} does not exist") from None
+        return {}
+    except OSError as error:
+        raise ConfigError(f"updates.trust_dir: {directory} cannot be read: {error.strerror}") from None
+    return {path.name: _public_key(path) for path in paths}
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
+    ed25519, load = _library()
+    try:
+        with path.open("rb") as file:
+            key: Any = load(file.read(_LARGEST_KEY))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except Exception as error:  # the library raises many kinds
+        raise ConfigError(f"{path}: not a public key in PEM form: {error}") from None
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise ConfigError(f"{path}: not an Ed25519 key; make one with `youtu-export keygen FILE`")
+    found: Ed25519PublicKey = key
+    return found
+
+
+def _signer(keys: dict[str, Ed25519PublicKey], signature: bytes, message: bytes) -> str | None:
+    from cryptography.exceptions import InvalidSignature
+
+    for name, key in keys.items():
+        try:
+            key.verify(signature, message)
+        except InvalidSignature:
+            continue
+        return name
+    return None
+
+
+def _library() -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError as error:
+        raise UpdateError(f"signatures need the Python package cryptography: {error}; pip install cryptography") from None
+    return ed25519, load_pem_public_key

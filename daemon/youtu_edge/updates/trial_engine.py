@@ -1,0 +1,125 @@
+"""One engine in a bounded process, asked one question after the other. Knows frames; knows nothing of what answers mean."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import msgspec
+
+from youtu_edge.config import Config
+from youtu_edge.errors import PackageError
+from youtu_edge.front.engine_link import describe_exit
+from youtu_edge.protocol import (
+    FROM_ENGINE,
+    Accepted,
+    Failed,
+    Fatal,
+    FrameReader,
+    FramingError,
+    FromEngine,
+    Ready,
+    Start,
+    StepFrame,
+    Submit,
+    ToEngine,
+    encode_frame,
+)
+from youtu_edge.updates.limited_process import limited_process
+
+ENGINE_ARGV = (sys.executable, "-m", "youtu_edge.engine")
+
+
+class TrialEngine:
+    """A loaded engine. Every trouble is a PackageError: a package that brings its engine down is not fit for use."""
+
+    def __init__(
+        self, connection: socket.socket, process: subprocess.Popen[bytes], log: IO[bytes], deadline: float
+    ) -> None:
+        self._socket = connection
+        self._process = process
+        self._log = log
+        self._deadline = deadline
+        self._reader = FrameReader()
+        self._queue: list[FromEngine] = []
+        self.prompt_tokens: dict[str, int] = {}
+        """Tokens of each request's prompt, as this engine counts them."""
+
+    def start(self, config: Config) -> Ready:
+        """Let it load what `config` names."""
+        self._send(Start(config))
+        while not isinstance(message := self._next("loading"), Ready):
+            self._raise_if_fatal(message)
+        return message
+
+    def answers(self, requests: Sequence[Submit]) -> list[list[int]]:
+        """The tokens that it produces for each request, in order. They run together, as far as the scheduler lets them."""
+        tokens: dict[str, list[int]] = {request.id: [] for request in requests}
+        unfinished = set(tokens)
+        for request in requests:
+            self._send(request)
+        while unfinished:
+            message = self._next("answering")
+            self._raise_if_fatal(message)
+            if isinstance(message, Failed):
+                raise PackageError(f"the package cannot answer a simple prompt: {message.message}")
+            if isinstance(message, Accepted):
+                self.prompt_tokens[message.id] = message.prompt_tokens
+            elif isinstance(message, StepFrame):
+                for delta in message.deltas:
+                    tokens[delta.id] += delta.tokens
+                unfinished -= {finished.id for finished in message.finished}
+        return list(tokens.values())
+
+    def _send(self, message: ToEngine) -> None:
+        with contextlib.suppress(OSError):  # it is gone; _next says so with the reason
+            self._socket.sendall(encode_frame(message))
+
+    def _next(self, doing: str) -> FromEngine:
+        while not self._queue:
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+                raise PackageError(f"the package was still {doing} at the deadline (updates.trial_deadline_s)")
+            try:
+                data = self._socket.recv(1 << 20)
+            except OSError:
+                data = b""
+            if not data:
+                raise PackageError(f"the package brings the engine down while {doing}: {self._end()}")
+            try:
+                self._queue += [FROM_ENGINE.decode(body) for body in self._reader.feed(data)]
+            except (FramingError, msgspec.MsgspecError) as error:
+                raise PackageError(f"the engine makes no sense while {doing}: {error}") from None
+        return self._queue.pop(0)
+
+    def _end(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10.0)
+        code = self._process.returncode
+        how = "it closed its connection" if code is None else describe_exit(code)
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return f"{how}: {lines[-1][:300]}" if lines else how
+
+    def _raise_if_fatal(self, message: FromEngine) -> None:
+        if isinstance(message, Fatal):
+            raise PackageError(f"the engine refuses the package: {message.message}")
+
+
+@contextlib.contextmanager
+def trial_engine(
+    memory_bytes: int, deadline: float, log: IO[bytes], argv: Sequence[str] = ENGINE_ARGV
+) -> Iterator[TrialEngine]:
+    """An engine that lives as long as the block, and at most until `deadline` (monotonic). Its log lines go to `log`."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [*argv, "--fd", str(theirs.fileno())]
+        with limited_process(command, memory_bytes, pass_fds=[theirs.fileno()], stdout=log, stderr=log) as process:
+            theirs.close()
+            yield TrialEngine(ours, process, log, deadline)

@@ -1,0 +1,244 @@
+"""`youtu-edge model install` and its siblings, run as processes: what gets in, what is refused, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from updates_support import Command, crash_the_runtime, edited, export_tiny, permute_weights
+from youtu_edge.errors import EXIT_CONFIG, EXIT_FAILURE
+from youtu_edge.package import open_package
+from youtu_edge.updates.store import LAST_GOOD, ModelStore
+from youtu_export.sign import keygen, sign
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "store" / "current")
+
+
+def installed(store: ModelStore) -> list[str]:
+    return [version.id for version in store.versions()]
+
+
+def served(store: ModelStore) -> str:
+    target = store.target()
+    assert target is not None
+    return open_package(store.directory(target)).manifest.checksum
+
+
+def checksum(package: Path) -> str:
+    return open_package(package).manifest.checksum
+
+
+def test_a_package_is_verified_tried_and_served(first: Path, store: ModelStore, command: Command) -> None:
+    done = command("install", str(first))
+    assert done.returncode == 0, done.stderr
+    assert "48 of 48 golden tokens are equal, mean regret 0.000" in done.stdout
+    assert served(store) == checksum(first)
+    listed = command("list").stdout.splitlines()
+    assert len(listed) == 2
+    assert listed[1].split()[:3] == [installed(store)[0], "1", "f32"]
+    assert listed[1].endswith("active")
+
+
+def test_an_archive_is_installed_like_a_directory_and_once(first: Path, store: ModelStore, command: Command) -> None:
+    subprocess.run(["tar", "-czf", store.root.parent / "a.tar.gz", "-C", first, "."], check=True)
+    assert command("install", str(store.root.parent / "a.tar.gz")).returncode == 0
+    done = command("install", str(first))
+    assert "is installed already" in done.stdout
+    assert len(installed(store)) == 1
+    assert served(store) == checksum(first)
+
+
+def test_the_prepared_weights_belong_to_the_installed_version(first: Path, store: ModelStore, command: Command) -> None:
+    done = command("install", str(first), "--set", "updates.prepare=true")
+    assert "prepared for this CPU" in done.stdout, done.stdout + done.stderr
+    assert (store.versions_directory / installed(store)[0] / "prepared" / "prepared.json").exists()
+
+
+def refused(command: Command, store: ModelStore, package: Path, reason: str, code: int = EXIT_CONFIG) -> None:
+    """The command fails in one line with the reason, and neither the link nor the disk has changed."""
+    before = (store.target(), installed(store))
+    done = command("install", str(package))
+    assert done.returncode == code, done.stdout + done.stderr
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (store.target(), installed(store)) == before
+    assert not list(store.versions_directory.glob(".*"))
+
+
+def test_a_package_that_speaks_nonsense_is_refused(
+    first: Path, second: Path, store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    """Its checksums are right; it just is not the model that was exported."""
+    assert command("install", str(first)).returncode == 0
+    refused(command, store, edited(second, tmp_path / "nonsense", permute_weights), "does not answer its golden prompts")
+
+
+def test_a_package_that_crashes_the_runtime_is_refused(
+    first: Path, second: Path, store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    """The crash happens in a process of its own."""
+    if platform.machine() != "x86_64":
+        pytest.skip("this CPU does not trap a division by zero")
+    assert command("install", str(first)).returncode == 0
+    refused(command, store, edited(second, tmp_path / "crash", crash_the_runtime), "signal SIGFPE")
+
+
+def test_a_graph_that_is_none_is_refused(second: Path, store: ModelStore, command: Command, tmp_path: Path) -> None:
+    broken = edited(second, tmp_path / "broken", lambda package: (package / "model.onnx").write_bytes(bytes(1000)) and None)
+    refused(command, store, broken, "ONNX Runtime cannot load it")
+
+
+def test_another_tokenizer_is_noticed(second: Path, store: ModelStore, command: Command, tmp_path: Path) -> None:
+    def cut_otherwise(package: Path) -> None:
+        tokenizer = json.loads((package / "tokenizer.json").read_text())
+        tokenizer["model"]["merges"] = []
+        (package / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    refused(command, store, edited(second, tmp_path / "tokenizer", cut_otherwise), "tokenizer cuts")
+
+
+def test_a_template_that_cannot_render_a_chat_is_noticed(
+    second: Path, store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    def refuse(package: Path) -> None:
+        (package / "chat_template.jinja").write_text("{{ raise_exception('never') }}")
+
+    refused(command, store, edited(second, tmp_path / "template", refuse), "cannot answer a simple prompt")
+
+
+def test_a_package_that_never_gets_ready_is_refused_at_the_deadline(
+    second: Path, store: ModelStore, command: Command
+) -> None:
+    done = command("install", str(second), "--set", "updates.trial_deadline_s=0.001")
+    assert done.returncode == EXIT_CONFIG
+    assert "updates.trial_deadline_s" in done.stderr
+    assert installed(store) == []
+
+
+def test_a_truncated_file_is_refused_by_name(first: Path, store: ModelStore, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(first, tmp_path / "cut")
+    weights = tmp_path / "cut" / "weights.bin"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    refused(command, store, tmp_path / "cut", "weights.bin: has")
+
+
+def test_a_file_that_the_manifest_does_not_list_is_refused(
+    first: Path, store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    shutil.copytree(first, tmp_path / "more")
+    (tmp_path / "more" / "sitecustomize.py").write_text("print('hello')")
+    subprocess.run(["tar", "-cf", tmp_path / "a.tar", "-C", tmp_path / "more", "."], check=True)
+    refused(command, store, tmp_path / "a.tar", "sitecustomize.py: the manifest does not list this file")
+
+
+def test_signatures_decide_as_soon_as_there_is_a_key(
+    first: Path, second: Path, store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    keygen(tmp_path / "maker")
+    keygen(tmp_path / "stranger")
+    shutil.copy(tmp_path / "maker.pub", tmp_path / "trust")
+    package = Path(shutil.copytree(first, tmp_path / "package"))
+    refused(command, store, package, "is not signed")
+    sign(package, tmp_path / "stranger")
+    refused(command, store, package, "by none of the 1 keys")
+    sign(package, tmp_path / "maker")
+    (package / "manifest.json.sig").rename(tmp_path / "old.sig")
+    shutil.rmtree(package)
+    shutil.copytree(second, package)
+    (tmp_path / "old.sig").rename(package / "manifest.json.sig")
+    refused(command, store, package, "by none of the 1 keys")
+    sign(package, tmp_path / "maker")
+    assert "signed by maker.pub" in command("install", str(package)).stdout
+    assert served(store) == checksum(second)
+
+
+def test_a_lower_release_needs_to_be_asked_for(first: Path, second: Path, store: ModelStore, command: Command) -> None:
+    """An old release may have a fault that the new one does not, whoever signed it."""
+    assert command("install", str(second)).returncode == 0
+    refused(command, store, first, "--allow-downgrade")
+    assert command("install", str(first), "--allow-downgrade").returncode == 0
+    assert served(store) == checksum(first)
+
+
+def test_a_package_without_golden_prompts_is_only_tested_for_answering(
+    store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    package = export_tiny(tmp_path, "plain", 3, "--no-golden")
+    done = command("install", str(package), "--no-activate")
+    assert "tested only that it answers" in done.stdout
+    assert store.target() is None
+    assert command("activate", "plain").returncode == 0
+    assert served(store) == checksum(package)
+
+
+def test_rollback_goes_to_the_newest_version_that_answered(
+    first: Path, second: Path, store: ModelStore, command: Command
+) -> None:
+    """The daemon notes which versions answered; here the test does it in its place."""
+    assert command("install", str(first)).returncode == 0
+    done = command("rollback")
+    assert done.returncode == EXIT_FAILURE
+    assert "no other version" in done.stderr
+    store.mark_good(store.target() or "")
+    assert command("install", str(second)).returncode == 0
+    assert command("rollback").returncode == 0
+    assert served(store) == checksum(first)
+
+
+def test_prune_keeps_what_is_served_and_what_to_go_back_to(
+    first: Path, second: Path, store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    third = export_tiny(tmp_path, "tiny", 4, "--release", "4")
+    for package in (first, second, third):
+        assert command("install", str(package)).returncode == 0
+    store.mark_good(next(store.target_of(name) for name in installed(store) if checksum(second)[:12] in name))
+    done = command("prune")
+    assert done.returncode == 0
+    assert {version.manifest.checksum for version in store.versions() if version.manifest} == {
+        checksum(second),
+        checksum(third),
+    }
+    assert store.target(LAST_GOOD) is not None
+    assert command("prune").stdout == ""
+
+
+def test_a_damaged_version_is_installed_afresh_beside_the_old_one(first: Path, store: ModelStore, command: Command) -> None:
+    """The link must never lead nowhere, so the damaged directory is not exchanged in place."""
+    assert command("install", str(first)).returncode == 0
+    damaged = store.versions_directory / installed(store)[0]
+    (damaged / "weights.bin").write_bytes(b"")
+    assert command("install", str(first)).returncode == 0
+    assert served(store) == checksum(first)
+    assert store.target() == f"versions/{damaged.name}.2"
+
+
+def test_commands_do_not_run_beside_each_other(store: ModelStore, command: Command) -> None:
+    with store.changing():
+        done = command("prune")
+    assert done.returncode == EXIT_FAILURE
+    assert "another youtu-edge model command is running" in done.stderr
+
+
+def test_a_package_in_the_place_of_the_link_is_left_alone(first: Path, command: Command) -> None:
+    done = command("install", str(first), "--set", f"model.path={first}")
+    assert done.returncode == EXIT_FAILURE
+    assert "is a package itself" in done.stderr
+
+
+def test_an_unprivileged_user_is_told_what_to_do(first: Path, store: ModelStore, command: Command) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    store.root.mkdir()
+    store.root.chmod(0o500)
+    done = command("install", str(first))
+    assert done.returncode == EXIT_FAILURE
+    assert "run the command as root" in done.stderr

@@ -1,0 +1,82 @@
+"""What the tests of model updates share: packages with golden prompts, damaged packages, the command itself."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tiny_model import make_tiny_checkpoint
+from youtu_edge.package import MODEL, file_entry, read_manifest, write_manifest
+from youtu_export.__main__ import main as youtu_export
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def export_tiny(directory: Path, name: str, seed: int, *options: str) -> Path:
+    """A tiny package through the whole command, golden prompts included."""
+    checkpoint = directory / f"checkpoint-{name}-{seed}"
+    checkpoint.mkdir()
+    make_tiny_checkpoint(checkpoint, seed=seed, context_length=512)
+    out = directory / f"{name}-{seed}"
+    assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "f32", "--name", name, *options]) == 0
+    return out
+
+
+def make_trust(tmp_path: Path) -> Path:
+    trust = tmp_path / "trust"
+    trust.mkdir(exist_ok=True)
+    return trust
+
+
+def model_command(*arguments: str, settings: tuple[str, ...]) -> list[str]:
+    """`youtu-edge model ARGUMENTS`; a `--set` among the arguments wins over the settings."""
+    argv = [sys.executable, "-m", "youtu_edge", "model", arguments[0]]
+    for setting in settings:
+        argv += ["--set", setting]
+    return [*argv, *arguments[1:]]
+
+
+def edited(package: Path, target: Path, edit: Callable[[Path], None]) -> Path:
+    """A copy of a package whose files were changed and whose checksums are right again."""
+    shutil.copytree(package, target)
+    edit(target)
+    manifest = read_manifest(target)
+    files = {name: file_entry(target / name) for name in manifest.files}
+    write_manifest(target, msgspec.structs.replace(manifest, files=files))
+    return target
+
+
+def permute_weights(package: Path) -> None:
+    """Every weight is still there, in another place: a model that speaks nonsense."""
+    import numpy as np
+
+    path = package / "weights.bin"
+    weights = np.frombuffer(path.read_bytes(), dtype=np.float32)
+    path.write_bytes(np.random.default_rng(0).permutation(weights).tobytes())
+
+
+def crash_the_runtime(package: Path) -> None:
+    """A graph that divides the least integer by -1: SIGFPE where the CPU traps it, as x86 does."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(str(package / MODEL), load_external_data=False)
+    graph = model.graph
+    output = graph.output[0].name
+    last = next(node for node in graph.node if output in node.output)
+    last.output[list(last.output).index(output)] = "true_logits"
+    # Of the graph's own input, so that nothing can be computed ahead of time.
+    graph.node.append(helper.make_node("Sub", ["past_seqlens", "past_seqlens"], ["zeros"], name="/zeros"))
+    for name, value in (("least", -(2**31)), ("minus_one", -1)):
+        graph.initializer.append(helper.make_tensor(f"{name}_value", TensorProto.INT32, [1], [value]))
+        graph.node.append(helper.make_node("Add", ["zeros", f"{name}_value"], [name], name=f"/{name}"))
+    graph.node.append(helper.make_node("Mod", ["least", "minus_one"], ["quotients"], name="/crash"))
+    graph.node.append(helper.make_node("Cast", ["quotients"], ["floats"], name="/floats", to=TensorProto.FLOAT))
+    graph.node.append(helper.make_node("ReduceMax", ["floats"], ["largest"], name="/largest", keepdims=0))
+    graph.node.append(helper.make_node("Add", ["true_logits", "largest"], [output], name="/sum"))
+    onnx.save(model, str(package / MODEL))
