@@ -13,6 +13,7 @@
     │   ├── BodyTooLargeError         body_too_large           413          no
     │   ├── NotFoundError             not_found                404          no
     │   ├── MethodNotAllowedError     method_not_allowed       405          no
+    │   ├── SessionBusyError          session_busy             409          yes
     │   ├── ForbiddenError            forbidden                403          no
     │   ├── InvalidApiKeyError        invalid_api_key          401          no
     │   └── InsufficientScopeError    insufficient_scope       403          no
@@ -129,6 +130,14 @@ class MethodNotAllowedError(RequestError):
 
     code = "method_not_allowed"
     http_status = 405
+
+
+class SessionBusyError(RequestError):
+    """The session is answering another request; one conversation is one thread."""
+
+    code = "session_busy"
+    http_status = 409
+    retryable = True
 
 
 class ForbiddenError(RequestError):

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from youtu_edge.errors import NotFoundError
-from youtu_edge.front.conversation_store import MIGRATIONS, Conversation, ConversationStore, Limits, Turn
+from youtu_edge.front.conversation_store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Turn
 
 DAY_S = 86400.0
 
@@ -33,13 +33,15 @@ class Conversations:
 
     def say(self, name: str, user: str, assistant: str = "yes", **more: int) -> None:
         turn = Turn(user=user, assistant=assistant, tokens=[1, 70_000], asked=int(self.wall()))
-        self.store.append(self.connection, name, turn, system="be brief", dropped_turns=more.get("dropped_turns", 0))
+        self.store.append(
+            self.connection, Name("", name), turn, system="be brief", dropped_turns=more.get("dropped_turns", 0)
+        )
 
     def find(self, name: str, *, only_seen: bool = False) -> Conversation | None:
-        return self.store.find(self.connection, name, only_seen=only_seen)
+        return self.store.find(self.connection, Name("", name), only_seen=only_seen)
 
     def names(self, limit: int = 100, before: str | None = None) -> list[str]:
-        return [summary.id for summary in self.store.page(self.connection, limit, before)]
+        return [summary.id for summary in self.store.page(self.connection, "", limit, before)]
 
 
 def test_a_conversation_is_begun_by_its_first_turn_and_named_after_it() -> None:
@@ -91,7 +93,7 @@ def test_an_answer_is_cut_to_what_was_spoken(spoken: int, kept_text: str) -> Non
     kept = Conversations()
     kept.say("a", "count", "first")
     kept.say("a", "count", "One two three 你好")
-    assert kept.store.truncate_answer(kept.connection, "a", spoken) == kept_text
+    assert kept.store.truncate_answer(kept.connection, Name("", "a"), spoken) == kept_text
     found = kept.find("a")
     assert found
     assert [turn.assistant for turn in found.turns] == ["first", kept_text]
@@ -100,13 +102,13 @@ def test_an_answer_is_cut_to_what_was_spoken(spoken: int, kept_text: str) -> Non
 def test_title_and_system_change_alone_and_clear_keeps_them() -> None:
     kept = Conversations()
     kept.say("a", "hello", dropped_turns=1)
-    kept.store.change(kept.connection, "a", title="Greetings", system=None)
-    kept.store.change(kept.connection, "a", title=None, system="be long")
-    kept.store.clear(kept.connection, "a")
+    kept.store.change(kept.connection, Name("", "a"), title="Greetings", system=None)
+    kept.store.change(kept.connection, Name("", "a"), title=None, system="be long")
+    kept.store.clear(kept.connection, Name("", "a"))
     found = kept.find("a")
     assert found
     assert (found.summary.title, found.system, found.turns, found.dropped_turns) == ("Greetings", "be long", [], 0)
-    kept.store.delete(kept.connection, "a")
+    kept.store.delete(kept.connection, Name("", "a"))
     assert kept.find("a") is None
 
 
@@ -114,17 +116,17 @@ def test_what_is_not_there_is_named() -> None:
     kept = Conversations()
     store, connection = kept.store, kept.connection
     for act in (
-        lambda: store.change(connection, "ghost", title="x", system=None),
-        lambda: store.clear(connection, "ghost"),
-        lambda: store.delete(connection, "ghost"),
-        lambda: store.truncate_answer(connection, "ghost", 1),
+        lambda: store.change(connection, Name("", "ghost"), title="x", system=None),
+        lambda: store.clear(connection, Name("", "ghost")),
+        lambda: store.delete(connection, Name("", "ghost")),
+        lambda: store.truncate_answer(connection, Name("", "ghost"), 1),
     ):
-        with pytest.raises(NotFoundError, match="no session ghost"):
+        with pytest.raises(NotFoundError, match="no session 'ghost'"):
             act()
     kept.say("a", "hello")
-    store.clear(connection, "a")
+    store.clear(connection, Name("", "a"))
     with pytest.raises(NotFoundError, match="no answer"):
-        store.truncate_answer(connection, "a", 1)
+        store.truncate_answer(connection, Name("", "a"), 1)
 
 
 def test_beyond_the_size_the_conversations_unused_for_the_longest_time_go() -> None:
@@ -160,3 +162,17 @@ def test_conversations_go_by_age_only_as_fast_as_time_really_passes() -> None:
     kept.say("b", "hello")
     kept.wall.now -= 9000 * DAY_S
     assert kept.names() == ["b"]
+
+
+def test_nobody_sees_the_conversations_of_another_key() -> None:
+    kept = Conversations()
+    kept.say("a", "hello")
+    other = Name("camera", "a")
+    store, connection = kept.store, kept.connection
+    assert store.find(connection, other) is None
+    assert store.page(connection, "camera", 10, None) == []
+    store.append(connection, other, Turn(user="mine", assistant="yours"), system="", dropped_turns=0)
+    store.delete(connection, Name("", "a"))
+    found = store.find(connection, other)
+    assert found
+    assert [turn.user for turn in found.turns] == ["mine"]

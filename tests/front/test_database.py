@@ -36,6 +36,7 @@ def with_database(
 
     async def main() -> Any:
         database = Database(path, migrations, **options)
+        database.start()
         try:
             return await use(database)
         finally:
@@ -197,6 +198,7 @@ def test_a_second_daemon_on_the_same_file_keeps_its_own_in_memory(tmp_path: Path
     async def use(first: Database) -> None:
         await first.run(insert("first"))
         second = Database(path, SCHEMA)
+        second.start()
         assert await second.run(notes) == []
         assert not second.is_persistent
         await second.close()

@@ -71,3 +71,12 @@ class Admission:
         """The handler is done with a session; an unfinished one is cancelled."""
         if self._sessions.abandon(session):
             self._supervisor.cancel(session.submit.id)
+
+    def cancel(self, request_id: str) -> bool:
+        """End a request of this caller with finish reason "cancelled"; its client is told. False when there is none."""
+        key = CALLER.get().key
+        found = [session for session in self._sessions.find(request_id) if key is None or session.key == key.name]
+        for session in found:
+            session.is_cancelled = True
+            self._supervisor.cancel(session.submit.id)
+        return bool(found)

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from array import array
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,13 +20,15 @@ MIGRATIONS = (
     """
     CREATE TABLE conversation (
         number INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        id TEXT NOT NULL,
         title TEXT NOT NULL,
         system TEXT NOT NULL,
         created INTEGER NOT NULL,
         updated INTEGER NOT NULL,
         used INTEGER NOT NULL UNIQUE,
-        dropped_turns INTEGER NOT NULL DEFAULT 0
+        dropped_turns INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (owner, id)
     );
     CREATE TABLE turn (
         number INTEGER PRIMARY KEY,
@@ -43,6 +46,13 @@ MIGRATIONS = (
 
 _TITLE_CHARACTERS = 60
 _DAY_S = 86400
+
+
+class Name(NamedTuple):
+    """What a conversation is found by: the API key it belongs to ("" without keys), and its id. No key sees another's."""
+
+    owner: str
+    id: str
 
 
 class Turn(msgspec.Struct, kw_only=True):
@@ -98,13 +108,14 @@ class ConversationStore:
         self._monotonic = monotonic
         self._start = wall(), monotonic()
 
-    def find(self, connection: sqlite3.Connection, conversation_id: str, *, only_seen: bool = False) -> Conversation | None:
+    def find(self, connection: sqlite3.Connection, name: Name, *, only_seen: bool = False) -> Conversation | None:
         """The conversation, with all turns or only those that the model still sees; None when there is none of that id."""
         self._expire(connection)
         row = connection.execute(
             "SELECT number, title, created, updated, system, dropped_turns,"
-            " (SELECT count(*) FROM turn WHERE conversation = conversation.number) FROM conversation WHERE id = ?",
-            (conversation_id,),
+            " (SELECT count(*) FROM turn WHERE conversation = conversation.number)"
+            " FROM conversation WHERE owner = ? AND id = ?",
+            name,
         ).fetchone()
         if row is None:
             return None
@@ -117,42 +128,40 @@ class ConversationStore:
                 (number, dropped_turns if only_seen else 0),
             )
         ]
-        summary = Summary(id=conversation_id, title=title, created=created, updated=updated, turns=num_turns)
+        summary = Summary(id=name.id, title=title, created=created, updated=updated, turns=num_turns)
         return Conversation(summary=summary, system=system, dropped_turns=dropped_turns, turns=turns)
 
-    def page(self, connection: sqlite3.Connection, limit: int, before: str | None) -> list[Summary]:
-        """At most `limit` conversations, last used first; of those used before conversation `before`, if given."""
+    def page(self, connection: sqlite3.Connection, owner: str, limit: int, before: str | None) -> list[Summary]:
+        """At most `limit` conversations of an owner, last used first; `before`: only those used before this one."""
         self._expire(connection)
         bound = 2**63 - 1
         if before is not None:
-            number = _number(connection, before)
+            number = _number(connection, Name(owner, before))
             bound = connection.execute("SELECT used FROM conversation WHERE number = ?", (number,)).fetchone()[0]
         rows = connection.execute(
             "SELECT id, title, created, updated, (SELECT count(*) FROM turn WHERE conversation = conversation.number)"
-            " FROM conversation WHERE used < ? ORDER BY used DESC LIMIT ?",
-            (bound, limit),
+            " FROM conversation WHERE owner = ? AND used < ? ORDER BY used DESC LIMIT ?",
+            (owner, bound, limit),
         )
         return [
             Summary(id=found, title=title, created=created, updated=updated, turns=turns)
             for found, title, created, updated, turns in rows
         ]
 
-    def append(
-        self, connection: sqlite3.Connection, conversation_id: str, turn: Turn, *, system: str, dropped_turns: int
-    ) -> None:
+    def append(self, connection: sqlite3.Connection, name: Name, turn: Turn, *, system: str, dropped_turns: int) -> None:
         """Add a turn; begins the conversation if there is none. Makes room where the limits ask for it."""
         now = int(self._wall())
         used = connection.execute("SELECT coalesce(max(used), 0) + 1 FROM conversation").fetchone()[0]
         connection.execute(
-            "INSERT INTO conversation (id, title, system, created, updated, used) VALUES (?, ?, '', ?, ?, 0)"
-            " ON CONFLICT (id) DO NOTHING",
-            (conversation_id, title_of(turn.user), turn.asked, now),
+            "INSERT INTO conversation (owner, id, title, system, created, updated, used) VALUES (?, ?, ?, '', ?, ?, 0)"
+            " ON CONFLICT (owner, id) DO NOTHING",
+            (*name, title_of(turn.user), turn.asked, now),
         )
         connection.execute(
-            "UPDATE conversation SET system = ?, dropped_turns = ?, updated = ?, used = ? WHERE id = ?",
-            (system, dropped_turns, now, used, conversation_id),
+            "UPDATE conversation SET system = ?, dropped_turns = ?, updated = ?, used = ? WHERE owner = ? AND id = ?",
+            (system, dropped_turns, now, used, *name),
         )
-        number = _number(connection, conversation_id)
+        number = _number(connection, name)
         connection.execute(
             "INSERT INTO turn (conversation, asked, answered, user, assistant, thinking, tokens)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -161,35 +170,33 @@ class ConversationStore:
         self._expire(connection)
         self._shrink(connection, number)
 
-    def truncate_answer(self, connection: sqlite3.Connection, conversation_id: str, characters: int) -> str:
+    def truncate_answer(self, connection: sqlite3.Connection, name: Name, characters: int) -> str:
         """Keep the first `characters` of the last answer, and return what is kept. Raises NotFoundError."""
         row = connection.execute(
-            "SELECT max(number), assistant FROM turn WHERE conversation = ?", (_number(connection, conversation_id),)
+            "SELECT max(number), assistant FROM turn WHERE conversation = ?", (_number(connection, name),)
         ).fetchone()
         if row[0] is None:
-            raise NotFoundError(f"session {conversation_id} has no answer yet")
+            raise NotFoundError(f"session {name.id} has no answer yet")
         kept = str(row[1])[:characters]
         connection.execute("UPDATE turn SET assistant = ? WHERE number = ?", (kept, row[0]))
         return kept
 
-    def change(
-        self, connection: sqlite3.Connection, conversation_id: str, *, title: str | None, system: str | None
-    ) -> None:
+    def change(self, connection: sqlite3.Connection, name: Name, *, title: str | None, system: str | None) -> None:
         """Set what is not None. Raises NotFoundError."""
         connection.execute(
             "UPDATE conversation SET title = coalesce(?, title), system = coalesce(?, system) WHERE number = ?",
-            (title, system, _number(connection, conversation_id)),
+            (title, system, _number(connection, name)),
         )
 
-    def clear(self, connection: sqlite3.Connection, conversation_id: str) -> None:
+    def clear(self, connection: sqlite3.Connection, name: Name) -> None:
         """Forget the turns; title and system prompt stay. Raises NotFoundError."""
-        number = _number(connection, conversation_id)
+        number = _number(connection, name)
         connection.execute("DELETE FROM turn WHERE conversation = ?", (number,))
         connection.execute("UPDATE conversation SET dropped_turns = 0 WHERE number = ?", (number,))
 
-    def delete(self, connection: sqlite3.Connection, conversation_id: str) -> None:
+    def delete(self, connection: sqlite3.Connection, name: Name) -> None:
         """Forget the conversation. Raises NotFoundError."""
-        connection.execute("DELETE FROM conversation WHERE number = ?", (_number(connection, conversation_id),))
+        connection.execute("DELETE FROM conversation WHERE number = ?", (_number(connection, name),))
 
     def _expire(self, connection: sqlite3.Connection) -> None:
         if not self._limits.max_age_days:
@@ -225,10 +232,10 @@ def title_of(prompt: str) -> str:
     return text if len(text) <= _TITLE_CHARACTERS else text[: _TITLE_CHARACTERS - 1] + "…"
 
 
-def _number(connection: sqlite3.Connection, conversation_id: str) -> int:
-    row = connection.execute("SELECT number FROM conversation WHERE id = ?", (conversation_id,)).fetchone()
+def _number(connection: sqlite3.Connection, name: Name) -> int:
+    row = connection.execute("SELECT number FROM conversation WHERE owner = ? AND id = ?", name).fetchone()
     if row is None:
-        raise NotFoundError(f"no session {conversation_id}", param="session_id")
+        raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id")
     return int(row[0])
 
 

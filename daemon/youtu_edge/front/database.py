@@ -65,10 +65,12 @@ class Database:
         self._migrations = migrations
         self._synchronous = synchronous
         self._on_failure = on_failure
-        self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._serve, name=f"database-{path.stem if path else 'memory'}", daemon=True)
+
+    def start(self) -> None:
+        """Open the file; what was submitted before waits for it."""
         self._thread.start()
 
     def submit(self, work: Work[Result]) -> asyncio.Future[Result]:
@@ -77,7 +79,7 @@ class Database:
         Work may be called twice, after a rollback, when other work in the same transaction failed: it must change nothing
         but the database.
         """
-        future: asyncio.Future[Result] = self._loop.create_future()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._jobs.put((work, future))
         return future
 
@@ -163,7 +165,7 @@ class Database:
                 future.exception()  # taken note of, also when nobody awaits it
 
         try:
-            self._loop.call_soon_threadsafe(settle)
+            future.get_loop().call_soon_threadsafe(settle)
         except RuntimeError:
             log.debug(line("database_result_unwanted", reason="the event loop is closed"))
 

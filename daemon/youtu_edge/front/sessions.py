@@ -9,10 +9,12 @@ Knows no engine, no HTTP and no policy. A session ends exactly once; whatever th
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 
 import msgspec
 
+from youtu_edge.errors import ContextLengthError
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, FromEngine, StepFrame, Submit
 
 Event = Accepted | Delta | Finished | Failed
@@ -37,6 +39,10 @@ class Session:
         self.resumes = 0
         self.outcome = ""
         """A finish reason or "failed"; "cancelled" when the client left."""
+        self.is_cancelled = False
+        """Somebody asked for its end; no other engine may take it up."""
+        self.shorten: Callable[[], bool] | None = None
+        """Called when the prompt does not fit: takes something out of `submit`, and says whether to try again."""
 
     @property
     def completion_tokens(self) -> int:
@@ -66,8 +72,18 @@ class SessionTable:
         session = self._sessions[submit.id] = Session(own, self._clock())
         return session
 
-    def apply(self, message: FromEngine) -> None:
-        """Take over what the engine reports about requests; other messages are not for the table."""
+    def find(self, request_id: str) -> list[Session]:
+        """The unfinished sessions of a request; several answers to one have its id and a number (`ID-1`)."""
+        numbered = re.compile(rf"{re.escape(request_id)}(-[0-9]+)?")
+        return [session for session in self if numbered.fullmatch(session.submit.id)]
+
+    def apply(self, message: FromEngine) -> Session | None:
+        """Take over what the engine reports about requests; other messages are not for the table.
+
+        Returns the session that was shortened because its prompt does not fit: it has to be submitted again.
+        """
+        if isinstance(message, Failed):
+            return self._failed(message)
         if isinstance(message, StepFrame):
             for delta in message.deltas:
                 self._delta(delta)
@@ -75,8 +91,16 @@ class SessionTable:
                 self._finished(finished)
         elif isinstance(message, Accepted):
             self._accepted(message)
-        elif isinstance(message, Failed):
-            self._failed(message)
+        return None
+
+    def end_cancelled(self) -> None:
+        """End the sessions that somebody cancelled, as an engine would have; there is none that could."""
+        for session in self:
+            if session.is_cancelled:
+                submit = session.submit
+                self._accepted(Accepted(submit.id, 0))
+                counts = session.prompt_tokens, session.cached_tokens, session.completion_tokens
+                self._finished(Finished(submit.id, "cancelled", *counts))
 
     def abandon(self, session: Session) -> bool:
         """The client is gone; True when the engine still works on it and must be told."""
@@ -119,12 +143,16 @@ class SessionTable:
         session.events.put_nowait(finished)
         self._on_end(session)
 
-    def _failed(self, failed: Failed) -> None:
-        session = self._end(failed.id, "failed")
+    def _failed(self, failed: Failed) -> Session | None:
+        session = self._sessions.get(failed.id)
         if session is None:
-            return
+            return None
+        if failed.code == ContextLengthError.code and session.shorten is not None and session.shorten():
+            return session
+        self._end(failed.id, "failed")
         session.events.put_nowait(failed)
         self._on_end(session)
+        return None
 
     def _end(self, request_id: str, outcome: str) -> Session | None:
         session = self._sessions.pop(request_id, None)

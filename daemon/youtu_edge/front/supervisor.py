@@ -107,9 +107,11 @@ class Supervisor:
             self._link.send(entry.ask)
 
     def cancel(self, request_id: str) -> None:
-        """Tell the engine that nobody waits for this request any more."""
+        """Tell the engine that nobody waits for this request any more; without an engine it ends here."""
         if self.state == "ready" and self._link:
             self._link.send(Cancel(request_id))
+        else:
+            self._sessions.end_cancelled()
 
     async def stop(self) -> None:
         """Ask the engine to leave and kill it if it does not."""
@@ -154,6 +156,7 @@ class Supervisor:
             closed.cancel()
             self._link = None
             self.counters.engine_ended()
+            self._sessions.end_cancelled()
         if not self._is_stopped:
             self._raise_if_fatal(code)
         return overdue or describe_exit(code)
@@ -189,8 +192,8 @@ class Supervisor:
             self._fatal = message
         elif isinstance(message, Ready):
             self._engine_ready(message)
-        elif not self._questions.apply(message):
-            self._sessions.apply(message)
+        elif not self._questions.apply(message) and (shortened := self._sessions.apply(message)):
+            self.submit(shortened)
 
     def _engine_ready(self, ready: Ready) -> None:
         if self._is_stopped:
