@@ -61,7 +61,8 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One turn of a conversation. Every string in it is data and never parsed for control tokens.
 
     A role `tool` answers the call `tool_call_id` of an earlier assistant's `tool_calls`. `reasoning` is what the assistant
-    thought in that turn; most templates leave it out of the prompt.
+    thought in that turn; most templates leave it out of the prompt. `tokens` are the ids that the engine drew for an answer
+    of which `content` is all or a beginning: the prompt repeats them as they were, so that the prefix cache knows them.
     """
 
     role: str
@@ -70,6 +71,7 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: list[ToolCall] = []
     tool_call_id: str | None = None
     reasoning: str = ""
+    tokens: list[int] = []
 
 
 class JsonObject(msgspec.Struct, frozen=True, tag="json_object"):
@@ -119,6 +121,8 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     id: str
     sampling: SamplingParams
     max_new_tokens: int
+    reserve_tokens: int = 1
+    """Room for the answer without which the prompt counts as too long; at most max_new_tokens."""
     messages: list[ChatMessage] | None = None
     prompt: str | None = None
     stop: list[str] = []

@@ -10,6 +10,7 @@ Token n of an answer is the code point of character n. Words in the last message
 Questions are answered as if a token were a code point and 1 the BOS, a rendered conversation "role:content" lines;
 "die-always" in a text kills every engine that is asked, "die-once" only the first (--died FILE remembers it).
 
+--context N characters, all messages and the room reserved for the answer together, is what fits.
 A life that resumed after token N does not meet die@N again. Options: --exit CODE (instead of loading), --fatal TEXT,
 --load-seconds S, --never-ready, --die-on-submit.
 """
@@ -122,6 +123,9 @@ class ScriptedEngine:
         if "long" in text.split():
             self.send(Failed(submit.id, "context_length_exceeded", "9000 tokens do not fit into 4096", "messages"))
             return
+        if sum(len(message.content) for message in submit.messages or ()) + submit.reserve_tokens > self.options.context:
+            self.send(Failed(submit.id, "context_length_exceeded", "the messages are too long", "messages"))
+            return
         self.send(Accepted(submit.id, len(text)))
         self.running[submit.id] = submit
         if submit.sent_tokens:
@@ -195,6 +199,7 @@ if __name__ == "__main__":
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--exit", type=int)
     parser.add_argument("--fatal", default="")
+    parser.add_argument("--context", type=int, default=2**30)
     parser.add_argument("--load-seconds", type=float, default=0.0)
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--die-on-submit", action="store_true")

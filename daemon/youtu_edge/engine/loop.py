@@ -151,15 +151,15 @@ class Loop:
             priority=request.priority,
             ignore_eos=request.ignore_eos,
         )
-        self._check_fits(sequence, "prompt" if request.messages is None else "messages")
+        self._check_fits(sequence, "prompt" if request.messages is None else "messages", request.reserve_tokens)
         return sequence
 
-    def _check_fits(self, sequence: Sequence, param: str) -> None:
+    def _check_fits(self, sequence: Sequence, param: str, reserve: int) -> None:
         """Refuse what can never be served; shorten the answer to what the context leaves."""
         context = self._runner.context_length
         pool = self._scheduler.pool
         most = min(context, pool.num_pages * pool.page_tokens)
-        if sequence.num_prompt >= most:
+        if sequence.num_prompt + reserve > most:
             why = f"the context of {context} tokens" if most == context else f"the cache of {most} tokens"
             raise ContextLengthError(
                 f"the prompt has {sequence.num_prompt} tokens and does not fit into {why} with an answer", param=param

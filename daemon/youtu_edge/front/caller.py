@@ -20,3 +20,9 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 (frozen)
+
+
+def owner() -> str:
+    """Whom that belongs to which the caller keeps on the device: the name of its key, "" where no key is needed."""
+    key = CALLER.get().key
+    return key.name if key is not None else ""

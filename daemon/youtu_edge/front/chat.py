@@ -12,16 +12,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from youtu_edge.front import openai, plain
+from youtu_edge.front import openai
 from youtu_edge.front.answer_stream import stream_answers
 from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
-from youtu_edge.front.generation_stream import open_generation, open_generations
+from youtu_edge.front.generation_stream import open_generations
 from youtu_edge.front.intake import Intake
 from youtu_edge.front.openai_documents import ChunkWriter, Head, completion
 from youtu_edge.front.route import Route
 from youtu_edge.front.sse import REQUEST_ID
-from youtu_edge.protocol import Submit
 
 
 class ChatHandlers:
@@ -32,13 +31,9 @@ class ChatHandlers:
         self._bodies = bodies
 
     def routes(self) -> list[Route]:
-        """Chat in OpenAI's and in the plain dialect."""
+        """Chat in OpenAI's dialect."""
         document = dict[str, Any]
         return [
-            Route("POST", "/chat", self.chat, body=plain.PlainBody, generates=True),
-            Route(
-                "POST", "/chat_stream", self.chat_stream, body=plain.PlainBody, answer=None, events=document, generates=True
-            ),
             Route(
                 "POST",
                 "/v1/chat/completions",
@@ -68,24 +63,6 @@ class ChatHandlers:
                 return await stream_answers(request, generations, writer)
             answers = await asyncio.gather(*(generation.collect() for generation in generations))
             return json_response(completion(head, answers, with_logprobs=False), submit.id)
-
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        """POST /chat: one prompt, one answer."""
-        with open_generation(self._intake.admission, await self._plain_submit(request)) as generation:
-            return json_response(plain.answer(await generation.collect()), generation.id)
-
-    async def chat_stream(self, request: web.Request) -> web.StreamResponse:
-        """POST /chat_stream: one prompt, the answer as server-sent events."""
-        with open_generation(self._intake.admission, await self._plain_submit(request)) as generation:
-            return await stream_answers(request, [generation], plain.PlainWriter())
-
-    async def _plain_submit(self, request: web.Request) -> Submit:
-        self._intake.model()
-        body = decode_body(await self._bodies.read(request), plain.PlainBody, {})
-        limit = self._intake.max_new_tokens("max_new_tokens", body.max_new_tokens)
-        submit = self._intake.submit("chat", plain.sampling_fields(body), limit, body.stop)
-        submit.messages = plain.chat_messages(body)
-        return submit
 
 
 def json_response(document: dict[str, Any], request_id: str) -> web.Response:

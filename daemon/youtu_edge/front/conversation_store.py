@@ -148,8 +148,13 @@ class ConversationStore:
             for found, title, created, updated, turns in rows
         ]
 
-    def append(self, connection: sqlite3.Connection, name: Name, turn: Turn, *, system: str, dropped_turns: int) -> None:
-        """Add a turn; begins the conversation if there is none. Makes room where the limits ask for it."""
+    def append(
+        self, connection: sqlite3.Connection, name: Name, turn: Turn, *, system: str | None, dropped_turns: int
+    ) -> None:
+        """Add a turn, beginning the conversation if there is none, and make room where the limits ask for it.
+
+        `system` None: as it was.
+        """
         now = int(self._wall())
         used = connection.execute("SELECT coalesce(max(used), 0) + 1 FROM conversation").fetchone()[0]
         connection.execute(
@@ -158,7 +163,8 @@ class ConversationStore:
             (*name, title_of(turn.user), turn.asked, now),
         )
         connection.execute(
-            "UPDATE conversation SET system = ?, dropped_turns = ?, updated = ?, used = ? WHERE owner = ? AND id = ?",
+            "UPDATE conversation SET system = coalesce(?, system), dropped_turns = ?, updated = ?, used = ?"
+            " WHERE owner = ? AND id = ?",
             (system, dropped_turns, now, used, *name),
         )
         number = _number(connection, name)

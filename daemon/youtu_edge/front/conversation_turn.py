@@ -9,12 +9,14 @@ A quarter and not a single turn, because the prefix cache starts anew at whateve
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
 
 from youtu_edge.errors import StorageError
 from youtu_edge.front.admission import Admission
-from youtu_edge.front.conversation_store import Conversation, Turn
+from youtu_edge.front.conversation_store import Conversation, Name, Turn
 from youtu_edge.front.conversations import Conversations, RunningTurn
 from youtu_edge.front.generation_stream import GenerationStream
 from youtu_edge.front.pieces import Ended, Piece, Text, Thought
@@ -22,29 +24,37 @@ from youtu_edge.front.sessions import Session
 from youtu_edge.protocol import ChatMessage, Submit
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client says in this turn. `system` None: as it was. `reserve_tokens`: room that the answer should have."""
+
+    name: Name
+    prompt: str
+    system: str | None
+    reserve_tokens: int
+    is_streamed: bool
+    """The client has seen what came so far, even if it leaves before the end."""
+
+
 class ConversationTurn(GenerationStream):
     """The generation of one turn; `open_turn` makes it."""
 
-    def __init__(self, session: Session, turns: Conversations, running: RunningTurn, known: Conversation, prompt: str) -> None:
+    def __init__(
+        self, session: Session, conversations: Conversations, running: RunningTurn, known: Conversation, question: Question
+    ) -> None:
         super().__init__(session)
-        self._turns = turns
+        self._conversations = conversations
         self._running = running
         self._known = known
-        self._prompt = prompt
+        self._question = question
         self._asked = int(time.time())
         self._texts: list[str] = []
         self._thoughts: list[str] = []
+        self.session_id = question.name.id
         self.dropped_turns = known.dropped_turns
         """Turns at the beginning that the model does not see in this turn."""
         self.is_stored: bool | None = None
-        """Whether the turn was kept; None before its end."""
+        """Whether the turn is in the database; None before its end."""
         session.shorten = self._shorten
-        self._set_prompt(known.turns)
-
-    @property
-    def session_id(self) -> str:
-        """Id of the conversation."""
-        return self._running.name.id
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """As any generation's; the turn is in the database before `Ended` is given out."""
@@ -58,24 +68,29 @@ class ConversationTurn(GenerationStream):
             yield piece
 
     async def leave(self) -> None:
-        """The client is done. If it went before the end, what it received of the answer is kept."""
-        if self.is_stored is None and self.session.outcome != "failed" and "".join(self._texts):
+        """The client is done. If it went before the end of a stream, what it received is kept."""
+        if self.is_stored is not None:
+            return
+        if self._question.is_streamed and self.session.outcome != "failed" and any(self._texts):
             await self._keep()
-        self._turns.release(self._running)
+        else:
+            self._conversations.release(self._running)
 
     async def _keep(self) -> None:
         self.is_stored = False
         thinking = "".join(self._thoughts)
         turn = Turn(
-            user=self._prompt,
+            user=self._question.prompt,
             assistant="".join(self._texts),
             thinking=thinking,
             # Templates leave thoughts out of later prompts, so the ids of an answer with thoughts would not come again.
-            tokens=[] if thinking else self.session.submit.sent_tokens,
+            tokens=[] if thinking else list(self.session.submit.sent_tokens),
             asked=self._asked,
         )
         try:
-            await self._turns.keep(self._running, turn, system=self._known.system, dropped_turns=self.dropped_turns)
+            await self._conversations.keep(
+                self._running, turn, system=self._question.system, dropped_turns=self.dropped_turns
+            )
         except StorageError:  # logged and counted by the database; the answer is worth more than its copy
             return
         self.is_stored = True
@@ -89,19 +104,44 @@ class ConversationTurn(GenerationStream):
         while spare > 0 and seen:
             spare -= _size(seen.pop(0))
             self.dropped_turns += 1
-        self._set_prompt(seen)
+        _fill(self.session.submit, self._known.system, seen, self._question)
         return True
 
-    def _set_prompt(self, turns: list[Turn]) -> None:
-        submit = self.session.submit
-        messages = [ChatMessage("system", self._known.system)] if self._known.system else []
-        for turn in turns:
-            messages.append(ChatMessage("user", turn.user))
-            messages.append(ChatMessage("assistant", turn.assistant, tokens=turn.tokens, reasoning=turn.thinking))
-        messages.append(ChatMessage("user", self._prompt))
-        submit.messages = messages
-        # With nothing left to drop, any room for the answer is better than none.
-        submit.min_new_tokens = submit.max_new_tokens if turns else 1
+
+@asynccontextmanager
+async def open_turn(
+    conversations: Conversations, admission: Admission, submit: Submit, question: Question
+) -> AsyncIterator[ConversationTurn]:
+    """Generate the next turn of a conversation, which is taken until the end of the block.
+
+    `submit` lacks nothing but the messages. Raises SessionBusyError, and as `Admission.open`.
+    """
+    running = conversations.begin(question.name, submit.id)
+    try:
+        known = await conversations.seen_by_model(question.name)
+        if question.system is not None:
+            known.system = question.system
+        _fill(submit, known.system, known.turns, question)
+        session = admission.open(submit)
+    except BaseException:
+        conversations.release(running)
+        raise
+    turn = ConversationTurn(session, conversations, running, known, question)
+    try:
+        yield turn
+    finally:  # also when the client left: aiohttp cancels the handler
+        admission.close(session)
+        await turn.leave()
+
+
+def _fill(submit: Submit, system: str, turns: list[Turn], question: Question) -> None:
+    messages = [ChatMessage("system", system)] if system else []
+    for turn in turns:
+        messages.append(ChatMessage("user", turn.user))
+        messages.append(ChatMessage("assistant", turn.assistant, reasoning=turn.thinking, tokens=turn.tokens))
+    submit.messages = [*messages, ChatMessage("user", question.prompt)]
+    # With nothing left to drop, any room for the answer is better than none.
+    submit.reserve_tokens = question.reserve_tokens if turns else 1
 
 
 def _size(turn: Turn) -> int:

@@ -1,7 +1,7 @@
 """The conversations on the device as the front uses them: one turn at a time each, kept in the database. Knows no HTTP.
 
-    begin ── turn is running ──> keep (the turn is in the database) ──> the next may begin
-                             └─> release (nothing to keep)        ──^
+begin ── turn is running ──> keep (the turn is in the database) ──> the next may begin
+                         └─> release (nothing to keep)        ──^
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ class Conversations:
                 param="session_id",
             )
 
-    async def keep(self, running: RunningTurn, turn: Turn, *, system: str, dropped_turns: int) -> None:
-        """Append the turn that was begun, and release the conversation. Goes on even if the caller is cancelled."""
+    async def keep(self, running: RunningTurn, turn: Turn, *, system: str | None, dropped_turns: int) -> None:
+        """Append the turn that was begun, then release the conversation; both happen even if the caller is cancelled."""
         work = self.database.submit(
-            lambda connection: self._store.append(connection, running.name, turn, system=system, dropped_turns=dropped_turns)
+            lambda connection: self._store.append(
+                connection, running.name, turn, system=system, dropped_turns=dropped_turns
+            )
         )
-        # Released at once: whatever the next turn reads is queued behind this one.
-        self.release(running, kept=True)
-        await work
+        work.add_done_callback(lambda done: self.release(running, kept=done.exception() is None))
+        await asyncio.shield(work)
 
     def release(self, running: RunningTurn, *, kept: bool = False) -> None:
-        """The turn is over; may be called again."""
-        if not running.ended.done():
-            running.ended.set_result(kept)
-            del self._running[running.name]
+        """The turn is over."""
+        del self._running[running.name]
+        running.ended.set_result(kept)
 
     async def seen_by_model(self, name: Name) -> Conversation:
         """The conversation with the turns that the model still sees; an empty one when there is none."""

@@ -45,6 +45,7 @@ class Metrics:
         self._completion_tokens = self._counter("completion_tokens", "Tokens produced for finished requests")
         self._cached_tokens = self._counter("cached_tokens", "Prompt tokens of finished requests that the cache supplied")
         self._restarts = self._counter("engine_restarts", "Engine restarts")
+        self._storage_failures = self._counter("storage_failures", "Reads and writes that the disk failed", ["database"])
         self._first_text = self._histogram("time_to_first_text_seconds", "From admission to the first text")
         self._duration = self._histogram("request_duration_seconds", "From admission to the end")
 
@@ -66,6 +67,10 @@ class Metrics:
     def engine_restarting(self) -> None:
         """Count an engine restart."""
         self._restarts.inc()
+
+    def storage_failed(self, database: str) -> None:
+        """Count a read or write that the device's disk failed."""
+        self._storage_failures.labels(database).inc()
 
     def text(self) -> bytes:
         """Everything, in the text format 0.0.4."""

@@ -19,13 +19,16 @@ from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import Handlers, make_app
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.chat import ChatHandlers
+from youtu_edge.front.conversations import Conversations
 from youtu_edge.front.generation import Recommendation, read_recommendation
 from youtu_edge.front.intake import Intake, ServedModel
 from youtu_edge.front.key_ring import KeyRing
 from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.metrics import Metrics
+from youtu_edge.front.plain_chat import PlainHandlers
 from youtu_edge.front.questions import QuestionTable
+from youtu_edge.front.session_routes import SessionHandlers
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.static_files import StaticFiles
 from youtu_edge.front.status import StatusHandlers
@@ -65,6 +68,7 @@ class Service:
         self._admission = Admission(config.service, self._sessions, self._questions, self._supervisor, self._key_usage)
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._ui = StaticFiles()
+        self._conversations = Conversations(config.storage, lambda: self._metrics.storage_failed("conversations"))
         self._status = StatusHandlers(
             admission=self._admission,
             sessions=self._sessions,
@@ -83,6 +87,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested, number)
+        self._conversations.database.start()
         # Cancelling the handler of a client that left is what cancels its request.
         runner = web.AppRunner(
             self.make_app(), access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
@@ -100,13 +105,20 @@ class Service:
             watchdog.cancel()
             saving.cancel()
             await runner.cleanup()
+            await self._conversations.database.close()
             self._key_usage.save()
 
     def make_app(self) -> web.Application:
         """The application with every route, as `run` serves it."""
         bodies = BodyReader(self._config.service.max_body_bytes)
         intake = Intake(self._config.generation, self._admission, lambda: self._model)
-        groups: list[Handlers] = [self._status, ChatHandlers(intake, bodies), TokenHandlers(self._admission, bodies)]
+        groups: list[Handlers] = [
+            self._status,
+            ChatHandlers(intake, bodies),
+            PlainHandlers(intake, self._conversations, bodies),
+            SessionHandlers(self._conversations, self._admission, bodies),
+            TokenHandlers(self._admission, bodies),
+        ]
         app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
         self._ui.install(app)
         app.middlewares.append(make_access_middleware(self._key_ring))
