@@ -5,7 +5,7 @@ Token n of an answer is the code point of character n. Words in the last message
     die@N    SIGKILL itself right after token N was sent      hang@N   finish no step any more after token N
     torn@N   die in the middle of the frame of token N        slow     20 ms per step
     long     a prompt that does not fit                       quiet    never produce anything
-    repeat:N echo the text N times
+    repeat:N echo the text N times                            recall   answer with all messages, joined by |
 
 Questions are answered as if a token were a code point and 1 the BOS, a rendered conversation "role:content" lines;
 "die-always" in a text kills every engine that is asked, "die-once" only the first (--died FILE remembers it).
@@ -190,6 +190,8 @@ def text_of(submit: Submit) -> str:
 
 def answer_to(submit: Submit) -> str:
     text = text_of(submit)
+    if "recall" in text.split():
+        return "|".join(message.content for message in submit.messages or ())[: submit.max_new_tokens]
     repeat = re.search(r"repeat:(\d+)", text)
     return (text * int(repeat.group(1)) if repeat else text)[: submit.max_new_tokens]
 

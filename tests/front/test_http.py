@@ -62,7 +62,8 @@ def test_the_plain_dialect_answers_in_one_piece_and_streamed(daemon: Daemon) -> 
     assert (status, answer["response"], answer["finish_reason"]) == (200, "temp", "length")
     assert answer["usage"]["completion_tokens"] == 4
     events = list(daemon.stream("/chat_stream", body))
-    assert events[:-1] == [{"text": "t"}, {"text": "e"}, {"text": "m"}, {"text": "p"}]
+    assert events[1:-1] == [{"text": "t"}, {"text": "e"}, {"text": "m"}, {"text": "p"}]
+    assert set(events[0]) == {"request_id"}
     assert events[-1]["done"]
 
 
@@ -173,7 +174,7 @@ def test_a_body_that_is_no_good_json_is_a_400(daemon: Daemon, body: bytes) -> No
 @pytest.mark.parametrize("path", ["/chat", "/chat_stream"])
 @pytest.mark.parametrize(
     ("body", "param"),
-    [({}, "prompt"), ({"prompt": ""}, "prompt"), ({"prompt": 1}, "prompt"), ({"prompt": "x", "top_p": 1}, "top_p")],
+    [({}, "prompt"), ({"prompt": ""}, "prompt"), ({"prompt": 1}, "prompt"), ({"prompt": "x", "n": 1}, "n")],
 )
 def test_the_plain_dialect_is_as_strict(daemon: Daemon, path: str, body: dict[str, Any], param: str) -> None:
     assert refused(daemon, body, path)[::2] == (400, param)
