@@ -23,6 +23,7 @@
     ├── UnavailableError              unavailable              503          yes, after `retry_after_s`
     ├── StorageError                  storage_failed           503          yes
     ├── EngineGaveUpError             engine_gave_up           503   70     no
+    ├── PoisonRequestError            poison_request           500          no
     └── InternalError                 internal_error           500          no
 
 `code` is stable: clients may compare it. The message names the field, file or tensor and what to do about it.
@@ -213,6 +214,12 @@ class EngineGaveUpError(YoutuEdgeError):
     exit_code = EXIT_ENGINE_GAVE_UP
 
 
+class PoisonRequestError(YoutuEdgeError):
+    """The engine died twice in a row while it worked on this request alone."""
+
+    code = "poison_request"
+
+
 class InternalError(YoutuEdgeError):
     """Our own fault."""
 
@@ -228,6 +235,7 @@ REQUEST_ERRORS: dict[str, type[YoutuEdgeError]] = {
         ModelNotFoundError,
         UnavailableError,
         EngineGaveUpError,
+        PoisonRequestError,
         InternalError,
     )
 }

@@ -7,10 +7,10 @@ One frame on the socketpair is
 where a message is a map that carries its type in the key "t".
 
 Front -> engine: `Start` once, then `Submit`, `Cancel`, `Ask`, `Shutdown`. Engine -> front: `Ready` once, then `Accepted` or
-`Failed` for every `Submit` as soon as it is tokenised, `StepFrame` after every step, `Heartbeat` from the step loop while
-idle, `Fatal` before an exit on purpose. Every `Submit` is answered by exactly one `Finished` (inside a `StepFrame`) or one
-`Failed`; a cancelled request ends with finish_reason "cancelled". Every `Ask` is answered by one `Reply` or `Failed`,
-between two steps.
+`Failed` for every `Submit` as soon as it is tokenised, `Working` before work on other requests begins, `StepFrame` after
+every step, `Heartbeat` from the step loop while idle, `Fatal` before an exit on purpose. Every `Submit` is answered by
+exactly one `Finished` (inside a `StepFrame`) or one `Failed`; a cancelled request ends with finish_reason "cancelled".
+Every `Ask` is answered by one `Reply` or `Failed`, between two steps.
 """
 
 from __future__ import annotations
@@ -132,6 +132,9 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """What the front does to the text before it sends it; the engine takes no notice."""
     sent_tokens: list[int] = []
     sent_text: str = ""
+    is_suspect: bool = False
+    """It was being worked on when an engine died: it runs alone until it has a token more, so that a second death
+    tells who causes it."""
     template_kwargs: dict[str, Any] = {}
     grammar: Grammar | None = None
     tools: list[dict[str, Any]] = []
@@ -246,6 +249,15 @@ class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):
     """The prompt ends inside <think>: the answer begins with the rest of a thought."""
 
 
+class Working(msgspec.Struct, tag_field="t", tag="working"):
+    """From here on the engine works on these requests: one that it tokenises or answers, or the sequences of its steps.
+
+    Sent when they change, before the work begins. Should the engine die, one of them may be the cause.
+    """
+
+    ids: list[str]
+
+
 class EngineStats(msgspec.Struct, omit_defaults=True):
     """Counters since the engine's start, and gauges. Times in seconds."""
 
@@ -303,7 +315,7 @@ class Fatal(msgspec.Struct, tag_field="t", tag="fatal"):
     message: str
 
 
-FromEngine = Ready | Accepted | StepFrame | Reply | Failed | Heartbeat | Fatal
+FromEngine = Ready | Accepted | Working | StepFrame | Reply | Failed | Heartbeat | Fatal
 
 _ENCODER = msgspec.msgpack.Encoder()
 TO_ENGINE: msgspec.msgpack.Decoder[ToEngine] = msgspec.msgpack.Decoder(ToEngine)

@@ -58,12 +58,14 @@ def turn(scheduler: Scheduler, memory: PagedMemory, rng: random.Random) -> list[
     plan = scheduler.schedule()
     assert plan.sequences, "there is work and nothing runs"
     assert plan.num_tokens <= scheduler.step_tokens + len(plan.sequences)
+    assert len(plan.sequences) == 1 or not any(sequence.is_suspect for sequence in plan.sequences)
     memory.run(plan)
     scheduler.commit(plan)
     finished = []
     for sequence in plan.sequences:
         if sequence.num_pending == 0:
             sequence.tokens.append(rng.randrange(3))
+            sequence.is_suspect = False
             if sequence.num_generated >= sequence.max_new_tokens:
                 scheduler.remove(sequence)
                 finished.append(sequence)
@@ -82,13 +84,14 @@ def turn(scheduler: Scheduler, memory: PagedMemory, rng: random.Random) -> list[
 def test_every_sequence_finishes_and_reads_only_its_own_rows(
     rng: random.Random, num_pages: int, max_sequences: int, step_tokens: int, requests: int
 ) -> None:
-    """Under any pressure, with reuse, preemption and cancellation, nobody starves and no row is wrong."""
+    """Under any pressure, with reuse, preemption, cancellation and suspects, nobody starves and no row is wrong."""
     scheduler = Scheduler(PagePool(num_pages, 4), max_sequences=max_sequences, step_tokens=step_tokens)
     memory = PagedMemory(num_pages, 4)
     todo = []
     for index in range(requests):
         prompt = [rng.randrange(2) for _ in range(rng.randrange(1, 14))]
         todo.append(make(str(index), prompt, rng.randrange(1, 24 - len(prompt)), rng.randrange(2)))
+        todo[-1].is_suspect = rng.random() < 0.2
     open_ids = set()
     for _ in range(4000):
         if todo and (rng.random() < 0.4 or not scheduler.has_work):
@@ -128,3 +131,17 @@ def test_a_higher_priority_starts_first() -> None:
     scheduler.add(make("early", [1, 2]))
     scheduler.add(make("urgent", [3, 4], priority=1))
     assert [s.id for s in scheduler.schedule().sequences] == ["urgent"]
+
+
+def test_suspects_run_one_by_one_and_before_all_others() -> None:
+    """Until it has a token a suspect shares its steps with nobody, however many of them its prompt takes."""
+    scheduler = Scheduler(PagePool(100, 16), max_sequences=4, step_tokens=64)
+    memory, rng = PagedMemory(100, 16), random.Random(0)
+    for name, length in (("plain", 10), ("first", 100), ("second", 20)):
+        scheduler.add(make(name, [rng.randrange(9) for _ in range(length)], 8))
+        scheduler.waiting[-1].is_suspect = name != "plain"
+    ran = []
+    for _ in range(4):
+        ran.append([sequence.id for sequence in scheduler.schedule().sequences])
+        turn(scheduler, memory, rng)
+    assert ran == [["first"], ["first"], ["second"], ["first", "second", "plain"]]

@@ -6,6 +6,10 @@ Token n of an answer is the code point of character n. Words in the last message
     torn@N   die in the middle of the frame of token N        slow     20 ms per step
     long     a prompt that does not fit                       quiet    never produce anything
     repeat:N echo the text N times                            recall   answer with all messages, joined by |
+    segv@N   crash instead of computing token N, in every life
+    spin@N   loop for ever instead of computing token N, in every life
+
+Like the real one it tells what it works on and runs suspects alone.
 
 Questions are answered as if a token were a code point and 1 the BOS, a rendered conversation "role:content" lines;
 "die-always" in a text kills every engine that is asked, "die-once" only the first (--died FILE remembers it).
@@ -20,6 +24,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -50,6 +55,7 @@ from youtu_edge.protocol import (
     Start,
     StepFrame,
     Submit,
+    Working,
     encode_frame,
 )
 
@@ -64,6 +70,7 @@ class ScriptedEngine:
         self.heartbeat_at = 0.0
         self.resumed: set[str] = set()
         self.acts: list[Callable[[], object]] = []
+        self.working: list[str] = []
 
     def send(self, message: FromEngine) -> None:
         self.socket.sendall(encode_frame(message))
@@ -79,6 +86,7 @@ class ScriptedEngine:
 
     def handle(self, message: object) -> None:
         if isinstance(message, Start):
+            self.config = message.config
             self.load()
         elif isinstance(message, Submit):
             self.submit(message)
@@ -114,7 +122,10 @@ class ScriptedEngine:
         if self.options.exit is not None:
             raise SystemExit(self.options.exit)
         time.sleep(3600 if self.options.never_ready else self.options.load_seconds)
-        self.send(Ready("scripted", context_length=4096, pages=8, page_tokens=16, load_seconds=0.01, memory={"weights": 1}))
+        limits = self.config.scheduler
+        memory = {"weights": 1, "max_sequences": limits.max_sequences, "step_tokens": limits.step_tokens}
+        pages = min(512, self.config.model.kv_cache_max_page)
+        self.send(Ready("scripted", 4096, pages=pages, page_tokens=16, load_seconds=0.01, memory=memory))
 
     def submit(self, submit: Submit) -> None:
         if self.options.die_on_submit:
@@ -133,14 +144,20 @@ class ScriptedEngine:
 
     def step(self) -> None:
         frame = StepFrame()
+        running = [submit for submit in self.running.values() if submit.is_suspect][:1] or list(self.running.values())
+        if (working := [submit.id for submit in running]) != self.working:
+            self.working = working
+            self.send(Working(working))
         torn = False
         if any("slow" in text_of(submit).split() for submit in self.running.values()):
             time.sleep(0.02)
-        for submit in list(self.running.values()):
+        for submit in running:
             text = text_of(submit)
             if "quiet" in text.split():
                 continue
             done = len(submit.sent_tokens)
+            self.break_down(text, done + 1)
+            submit.is_suspect = False
             answer = answer_to(submit)
             if done < len(answer):
                 submit.sent_tokens.append(ord(answer[done]))
@@ -165,6 +182,13 @@ class ScriptedEngine:
         for act in self.acts:
             act()
         self.acts = []
+
+    def break_down(self, text: str, token: int) -> None:
+        if f"segv@{token}" in text.split():
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while f"spin@{token}" in text.split():
+            pass
 
     def obey(self, text: str, done: int) -> None:
         if f"die@{done}" in text.split():

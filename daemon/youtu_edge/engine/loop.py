@@ -28,6 +28,7 @@ from youtu_edge.protocol import (
     FromEngine,
     StepFrame,
     Submit,
+    Working,
 )
 
 log = logging.getLogger("youtu_edge.engine")
@@ -67,6 +68,7 @@ class Loop:
         self._prefill_rate = 0.0
         self._stats = EngineStats()
         self._checked = True
+        self._announced: list[str] = []
 
     @property
     def has_work(self) -> bool:
@@ -75,6 +77,7 @@ class Loop:
 
     def submit(self, request: Submit) -> None:
         """Tokenise and queue a request; answers `Accepted` or `Failed` at once."""
+        self.announce([request.id])
         try:
             sequence = self._sequence(request)
         except YoutuEdgeError as error:
@@ -104,6 +107,7 @@ class Loop:
         plan = self._scheduler.schedule()
         if not plan.sequences:
             raise AssertionError("there is work, but no sequence fits into an empty cache")
+        self.announce([sequence.id for sequence in plan.sequences])
         try:
             logits = self._run(plan)
         except StepMemoryError as error:
@@ -150,6 +154,7 @@ class Loop:
             text=TextStream(self._vocabulary, request.stop),
             priority=request.priority,
             ignore_eos=request.ignore_eos,
+            is_suspect=request.is_suspect,
         )
         self._check_fits(sequence, "prompt" if request.messages is None else "messages", request.reserve_tokens)
         return sequence
@@ -173,6 +178,12 @@ class Loop:
             if reason:
                 return reason
         return None
+
+    def announce(self, ids: list[str]) -> None:
+        """Tell whose work begins now; most steps are for the same sequences as the one before and say nothing."""
+        if ids != self._announced:
+            self._announced = ids
+            self._send(Working(ids))
 
     def _run(self, plan: StepPlan) -> npt.NDArray[np.float32]:
         for copy in plan.copies:
@@ -214,6 +225,7 @@ class Loop:
                 token = sample(logits[row], sequence.sampler, len(sequence.tokens))
             row += 1
             text, reason = self._accept(sequence, token)
+            sequence.is_suspect = False
             frame.deltas.append(Delta(sequence.id, [token], text))
             if reason:
                 self._end(sequence, reason, frame)

@@ -7,6 +7,9 @@ longer than scheduler.max_stall_ms; at least MIN_PREFILL tokens run in every ste
 A bidirectional prefix (see Sequence.num_prefix) is never cut, whatever running streams have to wait for it; one that
 exceeds `step_tokens` gets a step of its own.
 
+A suspect, a request that a former engine was working on when it died, runs in steps of its own until it has a new token:
+should this engine die too, there is no doubt about the cause. Suspects run before everything that may wait.
+
 When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption).
 """
 
@@ -87,6 +90,8 @@ class Scheduler:
 
     def schedule(self) -> StepPlan:
         """Choose the next step and make sure that every token in it has a page."""
+        if alone := self._suspect_alone():
+            return alone
         plan = StepPlan()
         for sequence in sorted((s for s in self.running if s.num_pending == 1), key=_order):
             if sequence in self.running and self._extend(sequence, sequence.num_computed + 1):
@@ -110,12 +115,24 @@ class Scheduler:
                     sequence.pages, sequence.tokens[: sequence.num_computed], sequence.num_published
                 )
 
+    def _suspect_alone(self) -> StepPlan | None:
+        """A step of one suspect and nobody else; None when there is none, or no place for it beside the running ones."""
+        plan = StepPlan()
+        suspect = next((s for s in self.running if s.is_suspect), None)
+        if suspect is None:
+            suspect = next((s for s in self.waiting if s.is_suspect), None)
+            if suspect is None or len(self.running) >= self.max_sequences or not self._start(plan, suspect):
+                return None
+        return plan if self._chunk(plan, suspect, self.step_tokens) else None
+
     def _prefill(self, plan: StepPlan, budget: int) -> None:
         for sequence in sorted((s for s in self.running if s.num_pending > 1), key=_order):
             if budget <= 0:
                 return
             budget -= self._chunk(plan, sequence, budget)
         while budget > 0 and self.waiting and len(self.running) < self.max_sequences:
+            if self.waiting[0].is_suspect:
+                return  # it found no place now, and whoever came later would take the next one too
             if not self._start(plan, self.waiting[0]):
                 return
             budget -= self._chunk(plan, self.running[-1], budget)
@@ -133,7 +150,7 @@ class Scheduler:
         return chunk
 
     def _start(self, plan: StepPlan, sequence: Sequence) -> bool:
-        """Move the head of the queue into the running set if all its tokens so far, and one more, fit."""
+        """Move a waiting sequence into the running set if all its tokens so far, and one more, fit."""
         match = PrefixMatch([], None, 0, 0) if sequence.num_prefix else self.pool.match(sequence.tokens)
         needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
         if needed > self.pool.num_available and self.running:
@@ -159,7 +176,7 @@ class Scheduler:
             return False
         if sequence.num_cached is None:
             sequence.num_cached = min(match.num_tokens, sequence.num_prompt)
-        self.waiting.pop(0)
+        self.waiting.remove(sequence)
         self.running.append(sequence)
         return True
 

@@ -27,6 +27,8 @@ class Sequence:
     text: TextStream
     priority: int = 0
     ignore_eos: bool = False
+    is_suspect: bool = False
+    """Runs alone until it has a token more; see scheduler."""
     arrival: int = 0
     num_computed: int = 0
     num_prefix: int = 0

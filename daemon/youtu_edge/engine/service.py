@@ -106,6 +106,7 @@ def _serve(link: Link) -> int:
             elif isinstance(message, protocol.Cancel):
                 loop.cancel(message.id)
             elif isinstance(message, protocol.Ask):
+                loop.announce([message.id])
                 link.send(answerer.answer(message))
             else:
                 return EXIT_OK

@@ -48,8 +48,9 @@ class Admission:
             raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
 
     def open(self, submit: Submit) -> Session:
-        """Admit a request and hand it to the engine. Raises as `check`."""
+        """Admit a request and hand it to the engine. Raises as `check`, and PoisonRequestError."""
         self.check()
+        self._supervisor.poison.check(submit)
         session = self._sessions.open(submit)
         if (key := CALLER.get().key) is not None:
             session.key = key.name

@@ -7,9 +7,9 @@ front  ── encode_frame ──>  socketpair  ──>  engine (--fd N)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
@@ -96,8 +96,9 @@ class EngineLink:
 
 
 class _Wire(asyncio.Protocol):
-    def __init__(self, link: EngineLink) -> None:
+    def __init__(self, link: EngineLink, connection: socket.socket) -> None:
         self._link = link
+        self._socket = connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -107,6 +108,10 @@ class _Wire(asyncio.Protocol):
         self._link.received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # After a failed write the transport reads no more, and the last words of the dead engine would be lost with it.
+        with contextlib.suppress(OSError):
+            while exc is not None and (data := self._socket.recv(1 << 16)):
+                self._link.received(data)
         self._link.disconnected()
 
 
@@ -124,13 +129,5 @@ async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], N
     finally:
         theirs.close()
     link = EngineLink(process, on_message)
-    await asyncio.get_running_loop().create_connection(lambda: _Wire(link), sock=ours)
+    await asyncio.get_running_loop().create_connection(lambda: _Wire(link, ours), sock=ours)
     return link
-
-
-def describe_exit(code: int) -> str:
-    """An exit status in words: "exit code 78", "signal SIGKILL (out of memory?)"."""
-    if code >= 0:
-        return f"exit code {code}"
-    name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)
-    return f"signal {name} (out of memory?)" if name == "SIGKILL" else f"signal {name}"

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from youtu_edge.errors import PoisonRequestError
 from youtu_edge.front.engine_counters import EngineCounters
 from youtu_edge.front.sessions import Session
 
@@ -46,6 +47,8 @@ class Metrics:
         self._cached_tokens = self._counter("cached_tokens", "Prompt tokens of finished requests that the cache supplied")
         self._restarts = self._counter("engine_restarts", "Engine restarts")
         self._storage_failures = self._counter("storage_failures", "Reads and writes that the disk failed", ["database"])
+        self._recycles = self._counter("engine_recycles", "Engines replaced between requests, none of them dead")
+        self._poisons = self._counter("poison_requests", "Requests that made the engine die twice and were failed")
         self._first_text = self._histogram("time_to_first_text_seconds", "From admission to the first text")
         self._duration = self._histogram("request_duration_seconds", "From admission to the end")
 
@@ -53,6 +56,8 @@ class Metrics:
         """Count a request that was admitted and has ended."""
         assert session.ended_at is not None
         self._requests.labels(session.outcome).inc()
+        if session.failure == PoisonRequestError.code:
+            self._poisons.inc()
         self._prompt_tokens.inc(session.prompt_tokens)
         self._completion_tokens.inc(session.completion_tokens)
         self._cached_tokens.inc(session.cached_tokens)
@@ -71,6 +76,10 @@ class Metrics:
     def storage_failed(self, database: str) -> None:
         """Count a read or write that the device's disk failed."""
         self._storage_failures.labels(database).inc()
+
+    def engine_recycling(self) -> None:
+        """Count an engine that is replaced without having died."""
+        self._recycles.inc()
 
     def text(self) -> bytes:
         """Everything, in the text format 0.0.4."""

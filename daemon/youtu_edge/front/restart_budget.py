@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-_FIRST_WAIT_S = 0.2
+FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 10.0
 
 
@@ -18,13 +18,28 @@ class RestartBudget:
         self._clock = clock
         self._taken: deque[float] = deque()
 
-    def take(self) -> float | None:
-        """Seconds to wait before the restart that is taken now, doubling within the period; None if none is left."""
+    @property
+    def limit(self) -> int:
+        """Restarts allowed per period."""
+        return self._limit
+
+    @property
+    def num_taken(self) -> int:
+        """Restarts of the last period."""
         now = self._clock()
         while self._taken and now - self._taken[0] >= self._period_s:
             self._taken.popleft()
-        if len(self._taken) >= self._limit:
+        return len(self._taken)
+
+    def forgive(self, count: int) -> None:
+        """The last `count` restarts, or as many as there are, had a cause that is gone: they count no more."""
+        for _ in range(min(count, len(self._taken))):
+            self._taken.pop()
+
+    def take(self) -> float | None:
+        """Seconds to wait before the restart that is taken now, doubling within the period; None if none is left."""
+        if self.num_taken >= self._limit:
             return None
-        wait = min(_FIRST_WAIT_S * 2 ** min(len(self._taken), 16), _LONGEST_WAIT_S)
-        self._taken.append(now)
+        wait = min(FIRST_WAIT_S * 2 ** min(len(self._taken), 16), _LONGEST_WAIT_S)
+        self._taken.append(self._clock())
         return float(wait)

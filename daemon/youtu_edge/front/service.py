@@ -177,6 +177,9 @@ class Service:
         elif state == "restarting":
             self._metrics.engine_restarting()
             self._notify.status("restarting the engine; requests wait")
+        elif state == "recycling":
+            self._metrics.engine_recycling()
+            self._notify.status("replacing the engine between requests; requests wait")
         elif state == "gave_up":
             self._notify.status("the engine died too often or refuses to start; see the log")
 
@@ -198,6 +201,7 @@ class Service:
                 "request",
                 id=session.submit.id,
                 outcome=session.outcome,
+                code=session.failure,
                 prompt_tokens=session.prompt_tokens,
                 cached_tokens=session.cached_tokens,
                 completion_tokens=session.completion_tokens,

@@ -43,6 +43,8 @@ class Session:
         """Somebody asked for its end; no other engine may take it up."""
         self.shorten: Callable[[], bool] | None = None
         """Called when the prompt does not fit: takes something out of `submit`, and says whether to try again."""
+        self.failure = ""
+        """The error's code when it failed."""
 
     @property
     def completion_tokens(self) -> int:
@@ -109,10 +111,22 @@ class SessionTable:
         self._on_end(session)
         return True
 
+    def submit_of(self, request_id: str) -> Submit:
+        """What an unfinished session asks for."""
+        return self._sessions[request_id].submit
+
+    def completion_tokens(self) -> dict[str, int]:
+        """How many tokens of its answer every unfinished session has."""
+        return {name: session.completion_tokens for name, session in self._sessions.items()}
+
+    def fail(self, request_id: str, code: str, message: str) -> None:
+        """End one session with a failure; an unknown id has just ended."""
+        self._failed(Failed(id=request_id, code=code, message=message))
+
     def fail_all(self, code: str, message: str) -> None:
         """End every unfinished session with the same failure."""
         for session in self:
-            self._failed(Failed(id=session.submit.id, code=code, message=message))
+            self.fail(session.submit.id, code, message)
 
     def _accepted(self, accepted: Accepted) -> None:
         session = self._sessions.get(accepted.id)
@@ -150,6 +164,7 @@ class SessionTable:
         if failed.code == ContextLengthError.code and session.shorten is not None and session.shorten():
             return session
         self._end(failed.id, "failed")
+        session.failure = failed.code
         session.events.put_nowait(failed)
         self._on_end(session)
         return None

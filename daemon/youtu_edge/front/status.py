@@ -12,6 +12,7 @@ from aiohttp import web
 from youtu_edge import __version__
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.admission import Admission
+from youtu_edge.front.degrade import NAMES
 from youtu_edge.front.error_body import error_document
 from youtu_edge.front.intake import ServedModel
 from youtu_edge.front.metrics import Metrics
@@ -90,6 +91,8 @@ class StatusHandlers:
                 "state": "draining" if self._admission.is_draining else self._supervisor.state,
                 "uptime_s": round(self._clock() - self._started_at, 3),
                 "restarts": self._supervisor.restarts,
+                "recycles": self._supervisor.recycles,
+                "degraded": NAMES[self._supervisor.rung] if self._supervisor.rung else None,
                 "unfinished_requests": len(self._sessions),
                 "model": {
                     "name": model.name,
@@ -132,6 +135,7 @@ class StatusHandlers:
         return {
             "queue_depth": ("Requests accepted and unfinished", len(self._sessions)),
             "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),
+            "engine_rung": ("0 as configured, up to 3 the more the engine is degraded", float(self._supervisor.rung)),
             "uptime_seconds": ("Since the start of the daemon", self._clock() - self._started_at),
             "front_resident_bytes": ("Memory of the front process", resident_bytes(os.getpid())),
             "engine_resident_bytes": ("Memory of the engine process", resident_bytes(self._supervisor.pid)),

@@ -4,6 +4,8 @@
        │                                                   │
        └── exit or Fatal with 78: EngineFatalError         └── budget exhausted: EngineGaveUpError
 
+    ready ──recycle──> recycling ──Ready──> ready      (asked to leave between requests: no death, nothing off the budget)
+
 Progress is `Ready`, a `StepFrame` or a `Heartbeat`: all three come from the step loop, so an engine whose other threads
 still answer does not look alive.
 """
@@ -15,22 +17,29 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import msgspec
+
 from youtu_edge.config import Config, parse_restart_rate
-from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, YoutuEdgeError
+from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, PoisonRequestError, YoutuEdgeError
+from youtu_edge.front.degrade import NAMES, degraded, rung_after
 from youtu_edge.front.engine_counters import EngineCounters
-from youtu_edge.front.engine_link import EngineLink, describe_exit, start_engine
+from youtu_edge.front.engine_death import Death, is_stopped, judge, oom_kills
+from youtu_edge.front.engine_link import EngineLink, start_engine
+from youtu_edge.front.poison import STRIKES, PoisonWatch
 from youtu_edge.front.questions import OpenQuestion, QuestionTable
-from youtu_edge.front.restart_budget import RestartBudget
+from youtu_edge.front.restart_budget import FIRST_WAIT_S, RestartBudget
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.log import line
-from youtu_edge.protocol import Cancel, Fatal, FromEngine, Heartbeat, Ready, Shutdown, Start, StepFrame
+from youtu_edge.protocol import Cancel, Fatal, FromEngine, Heartbeat, Ready, Shutdown, Start, StepFrame, ToEngine, Working
 
 log = logging.getLogger(__name__)
 
-State = Literal["loading", "ready", "restarting", "gave_up", "stopped"]
+State = Literal["loading", "ready", "restarting", "recycling", "gave_up", "stopped"]
 
 _LEAVE_S = 1.0
 """How long an engine may take to leave after Shutdown before it is killed."""
+_RECYCLE_WAIT_S = 60.0
+"""How long a recycling waits for a moment without requests; after that they are resumed in the next engine."""
 
 
 class EngineFatalError(YoutuEdgeError):
@@ -67,10 +76,18 @@ class Supervisor:
         self._fatal: Fatal | None = None
         self._progress_at = clock()
         self._is_stopped = False
+        self._working: list[str] = []
+        self._recycle_at: float | None = None
+        self.poison = PoisonWatch(clock)
+        self.rung = 0
+        """Where on the ladder of `degrade` the current engine stands."""
+        self.recycles = 0
+        self._full_ready: Ready | None = None
         self.state: State = "loading"
         self.ready: Ready | None = None
         """What the current engine, or the last one, said when it was loaded."""
         self.restarts = 0
+        """Replacements of engines that died or hung."""
         self.counters = EngineCounters()
 
     @property
@@ -87,9 +104,9 @@ class Supervisor:
         """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError, having failed all sessions."""
         try:
             while not self._is_stopped:
-                reason = await self._run_engine()
-                if not self._is_stopped:
-                    await self._prepare_restart(reason)
+                death = await self._run_engine()
+                if death and not self._is_stopped:
+                    await self._prepare_restart(death)
         except (EngineGaveUpError, EngineFatalError) as error:
             self._enter("gave_up")
             self._sessions.fail_all(EngineGaveUpError.code, error.message)
@@ -98,13 +115,12 @@ class Supervisor:
 
     def submit(self, session: Session) -> None:
         """Hand a session to the engine now, or to the next engine as soon as it is ready."""
-        if self.state == "ready" and self._link:
-            self._link.send(session.submit)
+        is_suspect = self.poison.is_suspect(session.submit.id, session.completion_tokens)
+        self.send(msgspec.structs.replace(session.submit, is_suspect=True) if is_suspect else session.submit)
 
     def ask(self, entry: OpenQuestion) -> None:
         """Ask the engine now, or the next engine as soon as it is ready."""
-        if self.state == "ready" and self._link:
-            self._link.send(entry.ask)
+        self.send(entry.ask)
 
     def cancel(self, request_id: str) -> None:
         """Tell the engine that nobody waits for this request any more; without an engine it ends here."""
@@ -112,6 +128,17 @@ class Supervisor:
             self._link.send(Cancel(request_id))
         else:
             self._sessions.end_cancelled()
+
+    def send(self, message: ToEngine) -> None:
+        """Hand a message to the engine if it is ready; the next engine starts afresh and is not told."""
+        if self.state == "ready" and self._link:
+            self._link.send(message)
+
+    def recycle(self, reason: str) -> None:
+        """Replace a ready engine at the next moment without requests; those that run too long for that are resumed."""
+        if self.state == "ready" and self._recycle_at is None:
+            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._sessions)))
+            self._recycle_at = self._clock()
 
     async def stop(self) -> None:
         """Ask the engine to leave and kill it if it does not."""
@@ -130,25 +157,25 @@ class Supervisor:
         service = self._config.service
         return service.step_deadline_s if self.state == "ready" else service.load_deadline_s
 
-    async def _run_engine(self) -> str:
-        """One life of an engine; returns why it ended."""
-        self._fatal = None
+    async def _run_engine(self) -> Death | None:
+        """One life of an engine; returns how it died, None when it left because we asked it to."""
+        self._fatal, self._working, self._recycle_at = None, [], None
         self._progress_at = self._clock()
         try:
             self._link = link = await start_engine(self._argv, self._on_message)
         except OSError as error:
-            return f"cannot be started: {error}"
-        log.info(line("engine_started", pid=link.pid, restarts=self.restarts))
-        link.send(Start(self._config))
+            return Death(f"cannot be started: {error}", may_be_a_request=False)
+        log.info(line("engine_started", pid=link.pid, restarts=self.restarts, rung=NAMES[self.rung] if self.rung else None))
+        link.send(Start(degraded(self._config, self.rung, self._full_ready)))
         closed = asyncio.ensure_future(link.wait_closed())
-        overdue = ""
+        killed_before = oom_kills()
+        overdue, was_stopped = "", False
         try:
             while not closed.done():
-                silent = self._clock() - self._progress_at
-                if silent >= self._deadline_s and not overdue:
-                    doing = "finished no step" if self.state == "ready" else "was not ready"
-                    overdue = f"{doing} for {silent:.1f} s"
+                if not overdue and (overdue := self._overdue()):
+                    was_stopped = is_stopped(link.pid)
                     link.kill()
+                self._recycle_if_due(link)
                 await asyncio.wait([closed], timeout=min(1.0, self._deadline_s / 4))
             code = closed.result()
         finally:
@@ -157,9 +184,35 @@ class Supervisor:
             self._link = None
             self.counters.engine_ended()
             self._sessions.end_cancelled()
-        if not self._is_stopped:
-            self._raise_if_fatal(code)
-        return overdue or describe_exit(code)
+        if self._is_stopped:
+            return None
+        self._raise_if_fatal(code)
+        if self.state == "recycling" and not overdue:
+            return None
+        return judge(code, overdue=overdue, was_stopped=was_stopped, oom_kills=oom_kills() - killed_before)
+
+    def _overdue(self) -> str:
+        """What the engine failed to do in time; "" while it is within its deadline."""
+        silent = self._clock() - self._progress_at
+        if silent < self._deadline_s:
+            return ""
+        return f"{'finished no step' if self.state == 'ready' else 'was not ready'} for {silent:.1f} s"
+
+    def _recycle_if_due(self, link: EngineLink) -> None:
+        now = self._clock()
+        if self.state == "recycling" and self._recycle_at is not None:
+            if now - self._recycle_at >= _LEAVE_S:  # in a long step; nothing of it was sent, so nothing is lost
+                link.kill()
+            return
+        if self.rung and self._budget.num_taken == 0:
+            self.recycle("no death for the period of service.max_restart_rate: back to the full configuration")
+        if self._recycle_at is None or (len(self._sessions) and now - self._recycle_at < _RECYCLE_WAIT_S):
+            return
+        self.recycles += 1
+        self.rung = rung_after(self._budget.num_taken, self._budget.limit)
+        self._enter("recycling")
+        self._progress_at = self._recycle_at = now
+        link.send(Shutdown())
 
     def _raise_if_fatal(self, code: int) -> None:
         # Any other Fatal is an ordinary death, announced: a restart may help.
@@ -168,26 +221,49 @@ class Supervisor:
         if code == EXIT_CONFIG:
             raise EngineFatalError("the engine refuses its configuration or model package; its log lines say why", code)
 
-    async def _prepare_restart(self, reason: str) -> None:
-        unfinished = len(self._sessions)
-        wait = self._budget.take()
+    async def _prepare_restart(self, death: Death) -> None:
+        unfinished, reason = len(self._sessions), death.reason
+        is_poisoned = death.may_be_a_request and self._fail_poison()
+        wait = FIRST_WAIT_S if is_poisoned else self._budget.take()
         if wait is None:
             rate = self._config.service.max_restart_rate
             log.error(line("engine_gave_up", reason=reason, max_restart_rate=rate, unfinished=unfinished))
             raise EngineGaveUpError(f"the engine died more often than service.max_restart_rate {rate} allows: {reason}")
         log.error(line("engine_died", reason=reason, unfinished=unfinished, restart_in_s=wait))
+        rung = rung_after(self._budget.num_taken, self._budget.limit)
+        if rung != self.rung:
+            log.warning(line("engine_degraded", rung=rung, what=NAMES[rung]))
+        self.rung = rung
         self.restarts += 1
         self._progress_at = self._clock()
         if self.state == "ready":
             self._enter("restarting")
         await asyncio.sleep(wait)
 
+    def _fail_poison(self) -> bool:
+        """Whether this death shows which request is the cause; it is failed then, and its deaths leave the budget alone."""
+        tokens = self._sessions.completion_tokens()
+        poison = self.poison.engine_died({name: tokens[name] for name in self._working if name in tokens}, tokens)
+        if poison is None:
+            return False
+        log.error(line("poison_request", id=poison, tokens=tokens[poison]))
+        self.poison.quarantine(self._sessions.submit_of(poison))
+        self._sessions.fail(
+            poison,
+            PoisonRequestError.code,
+            "the engine died twice while it worked on this request; do not send it again",
+        )
+        self._budget.forgive(STRIKES - 1)
+        return True
+
     def _on_message(self, message: FromEngine) -> None:
         if isinstance(message, Ready | StepFrame | Heartbeat):
             self._progress_at = self._clock()
         if isinstance(message, StepFrame | Heartbeat) and message.stats:
             self.counters.update(message.stats)
-        if isinstance(message, Fatal):
+        if isinstance(message, Working):
+            self._working = message.ids
+        elif isinstance(message, Fatal):
             log.error(line("engine_fatal", exit_code=message.exit_code, reason=message.message))
             self._fatal = message
         elif isinstance(message, Ready):
@@ -199,6 +275,8 @@ class Supervisor:
         if self._is_stopped:
             return
         self.ready = ready
+        if not self.rung:
+            self._full_ready = ready
         self._enter("ready")
         log.info(
             line(

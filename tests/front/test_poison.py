@@ -1,0 +1,188 @@
+"""Requests that kill engines are found and failed; whoever shares the engine with them is not."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from front.scripted_daemon import Daemon, running, wait_until
+from youtu_edge.errors import PoisonRequestError
+from youtu_edge.front.poison import PoisonWatch
+from youtu_edge.protocol import SamplingParams, Submit
+
+
+class Asking(threading.Thread):
+    """One chat in the background."""
+
+    def __init__(self, daemon: Daemon, text: str) -> None:
+        super().__init__(daemon=True)
+        self.asked, self._daemon_process = text, daemon
+        self.status, self.answer = 0, dict[str, Any]()
+        self.start()
+
+    def run(self) -> None:
+        body = {"messages": [{"role": "user", "content": self.asked}]}
+        with contextlib.suppress(OSError, http.client.HTTPException):  # a test may end the daemon before the answer
+            self.status, _, data = self._daemon_process.request("POST", "/v1/chat/completions", body)
+            self.answer = json.loads(data)
+
+    @property
+    def text(self) -> str:
+        self.join(30)
+        assert self.status == 200, self.answer
+        content: str = self.answer["choices"][0]["message"]["content"]
+        return content
+
+
+def ask_together(daemon: Daemon, texts: list[str]) -> list[Asking]:
+    """All of them in the engine's hands before the first token: they wait for an engine that restarts."""
+    daemon.kill_engine()
+    wait_until(lambda: daemon.status()["state"] == "restarting")
+    asked = [Asking(daemon, text) for text in texts]
+    for one in asked:
+        one.join(40)
+    return asked
+
+
+def test_a_request_that_kills_two_engines_is_failed_and_the_budget_is_as_before() -> None:
+    with running("service.max_restart_rate=1/300") as daemon:
+        daemon.wait_ready()
+        for text in ("poison segv@1", "poison segv@3", "another segv@2"):
+            status, answer = daemon.chat(text)
+            assert (status, answer["error"]["code"]) == (500, "poison_request"), answer
+        assert daemon.chat("all is well")[0] == 200
+        assert daemon.status()["restarts"] == 6
+        assert daemon.status()["degraded"] is None
+        assert daemon.metric("youtu_edge_poison_requests_total") == 3
+        assert daemon.stop() == 0
+        assert daemon.log.count(b"poison_request id=") == 3
+
+
+def test_the_same_question_is_not_asked_a_third_engine() -> None:
+    with running() as daemon:
+        daemon.wait_ready()
+        assert daemon.chat("poison segv@2")[0] == 500
+        restarts = daemon.status()["restarts"]
+        status, answer = daemon.chat("poison segv@2")
+        assert (status, answer["error"]["code"]) == (500, "poison_request")
+        assert daemon.status()["restarts"] == restarts
+        assert daemon.chat("poison no more")[0] == 200
+
+
+def test_among_eight_only_the_poison_fails() -> None:
+    innocents = [f"innocent number {index} repeat:4" for index in range(7)]
+    with running("service.max_restart_rate=3/300", engine=("--load-seconds", "0.6")) as daemon:
+        daemon.wait_ready()
+        asked = ask_together(daemon, [*innocents[:3], "slow poison segv@5", *innocents[3:]])
+        assert [one.text for one in asked if "poison" not in one.asked] == [text * 4 for text in innocents]
+        poison = asked[3]
+        assert (poison.status, poison.answer["error"]["code"]) == (500, "poison_request")
+        assert daemon.status()["restarts"] == 3
+
+
+def test_two_poisons_at_once_are_both_found() -> None:
+    innocents = [f"innocent number {index} repeat:4" for index in range(4)]
+    with running("service.max_restart_rate=4/300", engine=("--load-seconds", "0.6")) as daemon:
+        daemon.wait_ready()
+        asked = ask_together(daemon, [innocents[0], "poison a segv@5", *innocents[1:3], "poison b segv@5", innocents[3]])
+        assert [one.text for one in asked if "poison" not in one.asked] == [text * 4 for text in innocents]
+        assert [one.answer["error"]["code"] for one in asked if "poison" in one.asked] == ["poison_request"] * 2
+        assert daemon.chat("all is well")[0] == 200
+
+
+def test_a_request_in_whose_step_an_engine_loops_for_ever_is_poison_too() -> None:
+    with running("service.step_deadline_s=0.7", "service.max_restart_rate=1/300") as daemon:
+        daemon.wait_ready()
+        status, answer = daemon.chat("endless spin@4")
+        assert (status, answer["error"]["code"]) == (500, "poison_request")
+        assert daemon.chat("all is well")[0] == 200
+
+
+def test_a_stream_that_fails_as_poison_ends_with_an_error_event() -> None:
+    with running() as daemon:
+        daemon.wait_ready()
+        events = list(daemon.stream("/chat_stream", {"prompt": "abc segv@4"}))
+        assert "".join(event.get("text", "") for event in events) == "abc"
+        assert events[-1]["error"]["code"] == "poison_request"
+
+
+def test_a_kill_from_outside_makes_nobody_a_suspect() -> None:
+    """Three SIGKILLs during the same request use the budget up to its end, and the request goes on."""
+    with running() as daemon:
+        daemon.wait_ready()
+        asked = Asking(daemon, "quiet please")
+        for count in range(3):
+            daemon.wait_ready()
+            wait_until(lambda: daemon.status()["unfinished_requests"] == 1)
+            daemon.kill_engine()
+            wait_until(lambda count=count: daemon.status()["restarts"] == count + 1)
+        daemon.wait_ready()
+        assert asked.is_alive()
+        assert daemon.status()["unfinished_requests"] == 1
+
+
+def submit(name: str, question: str = "?", **more: Any) -> Submit:
+    return Submit(name, SamplingParams(), 8, prompt=question, **more)
+
+
+def test_a_token_gained_clears_a_suspect() -> None:
+    watch = PoisonWatch(lambda: 0.0)
+    assert watch.engine_died({"a": 3}, {"a": 3}) is None
+    assert watch.is_suspect("a", 3)
+    assert not watch.is_suspect("a", 4)
+    assert watch.engine_died({"a": 4}, {"a": 4}) is None
+    assert watch.engine_died({"a": 4}, {"a": 4}) == "a"
+
+
+def test_a_quarantined_question_is_refused_for_a_while_whoever_asks() -> None:
+    now = 0.0
+    watch = PoisonWatch(lambda: now)
+    watch.quarantine(submit("a", "die", sent_tokens=[1], sent_text="x"))
+    with pytest.raises(PoisonRequestError):
+        watch.check(submit("b", "die"))
+    watch.check(submit("c", "live"))
+    now = 601.0
+    watch.check(submit("b", "die"))
+
+
+@given(st.data())
+def test_whatever_arrives_no_innocent_fails_and_every_poison_is_found(data: st.DataObject) -> None:
+    """An engine is simulated that runs suspects alone and dies whenever a poison reaches its fatal token."""
+    fatal: dict[str, int] = {}
+    tokens: dict[str, int] = {}
+    watch = PoisonWatch(lambda: 0.0)
+    failed: set[str] = set()
+    names = iter(range(1000))
+    suspects: set[str] = set()
+    for _ in range(data.draw(st.integers(1, 40))):
+        if data.draw(st.booleans()):
+            name = str(next(names))
+            tokens[name] = 0
+            if data.draw(st.booleans()):
+                fatal[name] = data.draw(st.integers(0, 3))
+        if not tokens:
+            continue
+        # Suspects run alone; otherwise any non-empty part of what is there runs, as pages and places allow.
+        alone = sorted(suspects & set(tokens))
+        together = sorted(data.draw(st.sets(st.sampled_from(sorted(tokens)), min_size=1)))
+        working = [data.draw(st.sampled_from(alone))] if alone else together
+        if any(fatal.get(name) == tokens[name] for name in working):
+            poison = watch.engine_died({name: tokens[name] for name in working}, tokens)
+            if poison:
+                failed.add(poison)
+                del tokens[poison]
+            suspects = {name for name, count in tokens.items() if watch.is_suspect(name, count)}
+            continue
+        for name in working:
+            tokens[name] += 1
+            suspects.discard(name)
+    assert failed <= set(fatal)
+    for name in set(tokens) & set(fatal):
+        assert tokens[name] <= fatal[name], "a poison ran past its fatal token"
