@@ -45,10 +45,10 @@ def judge(code: int, *, overdue: str, was_stopped: bool, oom_kills: int) -> Deat
         return Death(f"{overdue}, stopped from outside" if was_stopped else overdue, not was_stopped)
     if code == -signal.SIGKILL and oom_kills:
         return Death("signal SIGKILL (out of memory)", may_be_a_request=True)
-    return Death(_describe_exit(code), code not in (-signal.SIGKILL, -signal.SIGTERM))
+    return Death(describe_exit(code), code not in (-signal.SIGKILL, -signal.SIGTERM))
 
 
-def _describe_exit(code: int) -> str:
+def describe_exit(code: int) -> str:
     """ "exit code 78", "signal SIGSEGV"."""
     if code >= 0:
         return f"exit code {code}"
