@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 
 _PLAIN = re.compile(r"[\w.,:/+@%()\[\]-]+", re.ASCII)
 
 
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+"""Of syslog, so that `journalctl -p warning` finds what matters."""
+
+
+class _JournalFormatter(logging.Formatter):
+    """`<priority>` before every line; the journal knows the time better."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+        return prefix + super().format(record).replace("\n", f"\n{prefix}")
+
+
+def _is_journal(descriptor: int) -> bool:
+    """Whether systemd connected this descriptor to its journal; see JOURNAL_STREAM in systemd.exec(5)."""
+    found = os.fstat(descriptor)
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 def configure(level: str) -> None:
     """Send the log to stderr, where systemd's journal takes it. `level` as in service.log_level."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    if _is_journal(sys.stderr.fileno()):
+        handler.setFormatter(_JournalFormatter("%(levelname)-7s %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

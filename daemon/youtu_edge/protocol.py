@@ -6,11 +6,11 @@ One frame on the socketpair is
 
 where a message is a map that carries its type in the key "t".
 
-Front -> engine: `Start` once, then `Submit`, `Cancel`, `Ask`, `Shutdown`. Engine -> front: `Ready` once, then `Accepted` or
-`Failed` for every `Submit` as soon as it is tokenised, `Working` before work on other requests begins, `StepFrame` after
-every step, `Heartbeat` from the step loop while idle, `Fatal` before an exit on purpose. Every `Submit` is answered by
-exactly one `Finished` (inside a `StepFrame`) or one `Failed`; a cancelled request ends with finish_reason "cancelled".
-Every `Ask` is answered by one `Reply` or `Failed`, between two steps.
+Front -> engine: `Start` once, then `Submit`, `Cancel`, `Ask`, `SetLogLevel`, `Shutdown`.
+Engine -> front: `Ready` once, then `Accepted` or `Failed` for every `Submit` as soon as it is tokenised, `Working` before
+work on other requests begins, `StepFrame` after every step, `Heartbeat` from the step loop while idle, `Fatal` before an
+exit on purpose. Every `Submit` is answered by exactly one `Finished` (inside a `StepFrame`) or one `Failed`; a cancelled
+request ends with finish_reason "cancelled". Every `Ask` is answered by one `Reply` or `Failed`, between two steps.
 """
 
 from __future__ import annotations
@@ -178,6 +178,12 @@ class Ask(msgspec.Struct, tag_field="t", tag="ask"):
     question: Question
 
 
+class SetLogLevel(msgspec.Struct, tag_field="t", tag="log_level"):
+    """The configuration was read again; `level` as in service.log_level."""
+
+    level: str
+
+
 class Shutdown(msgspec.Struct, tag_field="t", tag="shutdown"):
     """Leave after the current step; unfinished requests are the front's business."""
 
@@ -188,7 +194,7 @@ class Start(msgspec.Struct, tag_field="t", tag="start"):
     config: Config
 
 
-ToEngine = Start | Submit | Cancel | Ask | Shutdown
+ToEngine = Start | Submit | Cancel | Ask | SetLogLevel | Shutdown
 
 
 class Ready(msgspec.Struct, tag_field="t", tag="ready"):

@@ -25,6 +25,7 @@ class Daemon:
         self.log = b""
         self.process = subprocess.Popen(
             [sys.executable, str(SCRIPT), "service.port=0", "storage.directory=''", *settings, "--", *engine],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": PATHS, **(env or {})},

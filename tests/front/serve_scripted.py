@@ -1,4 +1,7 @@
-"""The real front process with the scripted engine: serve_scripted.py SECTION.KEY=VALUE … -- ENGINE OPTION …"""
+"""The real front process with the scripted engine.
+
+serve_scripted.py [--config=FILE] SECTION.KEY=VALUE … -- ENGINE OPTION …
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,12 @@ if __name__ == "__main__":
     split = sys.argv.index("--")
     engine = [sys.executable, str(Path(__file__).with_name("scripted_engine.py")), *sys.argv[split + 1 :]]
     try:
-        config = load_config(None, sys.argv[1:split])
+        arguments = sys.argv[1:split]
+        file = next((word.partition("=")[2] for word in arguments if word.startswith("--config=")), None)
+        arguments = [word for word in arguments if not word.startswith("--config=")]
+        config = load_config(file, arguments)
         log.configure(config.service.log_level)
-        sys.exit(serve(config, engine))
+        sys.exit(serve(config, engine, lambda: load_config(file, arguments)))
     except YoutuEdgeError as error:
         print(f"youtu-edge: {error.message}", file=sys.stderr)
         sys.exit(error.exit_code)

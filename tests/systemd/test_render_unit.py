@@ -65,6 +65,15 @@ def test_the_unit_starts_and_reloads_the_file_that_it_was_rendered_for() -> None
         assert unit["ExecReload"][0] == f"/opt/youtu-edge/current/bin/youtu-edge check-config {word}"
 
 
+def test_a_file_among_the_credentials_is_handed_over_by_systemd() -> None:
+    """The YAML says where the daemon reads it; only root can read it in /etc."""
+    unit = unit_of("service.keys_file=/run/credentials/youtu-edge.service/keys.json")
+    assert unit["LoadCredential"] == ["keys.json:/etc/youtu-edge/keys.json"]
+    assert "LoadCredential" not in unit_of()
+    with pytest.raises(ConfigError, match="directly below"):
+        unit_of("service.keys_file=/run/credentials/youtu-edge.service/a/keys.json")
+
+
 def test_a_package_that_the_service_could_not_see_is_refused() -> None:
     """ProtectHome= and PrivateTmp= would make it vanish; the message says so now, not the daemon later."""
     with pytest.raises(ConfigError, match=r"model\.path: /var/tmp/model lies below /var/tmp"):

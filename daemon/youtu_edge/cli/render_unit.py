@@ -8,6 +8,7 @@ The template is `youtu-edge.service`, itself a valid unit: the one for the defau
     WatchdogSec                               service.step_deadline_s
     MemoryHigh, MemoryMax                     memory.limit, else memory.fraction
     CapabilityBoundingSet, AmbientCapabilities, PrivateUsers    service.port below 1024
+    LoadCredential                            files that keys of `service` name below /run/credentials/youtu-edge.service
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+
+import msgspec
 
 from youtu_edge.config import Config, parse_bytes, parse_restart_rate
 from youtu_edge.config_file import load_config
@@ -28,6 +31,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _STOP_GRACE_S = 5
 """After drain_s: to end what is left, say goodbye and unmap the model."""
 _LEAST_WATCHDOG_S = 10
+_CREDENTIALS = Path("/run/credentials") / UNIT
+_SECRETS = Path("/etc/youtu-edge")
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (nothing is written there)
 """Directories that ProtectHome= and PrivateTmp= take away from the service."""
 
@@ -47,6 +52,8 @@ def render(config: Config, config_path: Path) -> str:
     text = _template()
     for key, values in _derived(config).items():
         text = _replace(text, key, values)
+    for name in _credentials(config):
+        text = text.replace("\nWorkingDirectory=", f"\nLoadCredential={name}:{_quoted(_SECRETS / name)}\nWorkingDirectory=")
     return text.replace("/etc/youtu-edge/youtu-edge.yaml\n", _quoted(config_path) + "\n")
 
 
@@ -70,6 +77,16 @@ def _derived(config: Config) -> dict[str, str]:
             "PrivateUsers": "no",
         }
     return values
+
+
+def _credentials(config: Config) -> list[str]:
+    """Names of the files that systemd shall hand over because only root may read them where they lie."""
+    values = msgspec.structs.asdict(config.service).values()
+    paths = [Path(value) for value in values if isinstance(value, str) and value.startswith(str(_CREDENTIALS))]
+    for path in paths:
+        if path.parent != _CREDENTIALS:
+            raise ConfigError(f"{path}: systemd places credentials directly below {_CREDENTIALS}; name a file there")
+    return sorted({path.name for path in paths})
 
 
 def _memory(config: Config) -> tuple[str, str]:

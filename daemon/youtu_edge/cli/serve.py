@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from youtu_edge import log
+from youtu_edge.config import Config
 from youtu_edge.config_file import load_config
 from youtu_edge.front.service import serve
 
 
 def run(config_file: str | None, overrides: Sequence[str]) -> int:
     """Serve until a signal. Raises the YoutuEdgeError that ended the daemon."""
-    config = load_config(config_file, overrides)
+
+    def read() -> Config:
+        return load_config(config_file, overrides)
+
+    config = read()
     log.configure(config.service.log_level)
-    return serve(config)
+    return serve(config, read_config=read)

@@ -108,6 +108,8 @@ def _serve(link: Link) -> int:
             elif isinstance(message, protocol.Ask):
                 loop.announce([message.id])
                 link.send(answerer.answer(message))
+            elif isinstance(message, protocol.SetLogLevel):
+                log.root.setLevel(message.level.upper())
             else:
                 return EXIT_OK
         if loop.has_work:

@@ -30,6 +30,10 @@ class Admission:
         self._key_usage = key_usage
         self.is_draining = False
 
+    def configure(self, service: ServiceConfig) -> None:
+        """Use another bound of the queue; what is in it stays."""
+        self._max_queue = service.max_queue
+
     def check(self) -> None:
         """Raises UnavailableError, EngineGaveUpError or OverloadedError. While a crashed engine restarts, requests wait.
 

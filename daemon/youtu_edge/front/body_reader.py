@@ -14,6 +14,10 @@ class BodyReader:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
 
+    def configure(self, max_bytes: int) -> None:
+        """Use another limit from the next body on."""
+        self._max_bytes = max_bytes
+
     async def read(self, request: web.Request) -> bytes:
         """The whole body. Raises BodyTooLargeError as soon as it is known to be too large."""
         self._check(request.content_length or 0)

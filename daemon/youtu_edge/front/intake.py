@@ -34,6 +34,10 @@ class Intake:
         self.admission = admission
         self._served_model = served_model
 
+    def configure(self, generation: GenerationConfig) -> None:
+        """Use other defaults from the next request on."""
+        self._generation = generation
+
     def model(self) -> ServedModel:
         """The served model. Raises as `Admission.check`: called first, it spares reading a body in vain."""
         self.admission.check()

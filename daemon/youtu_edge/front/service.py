@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -28,6 +29,7 @@ from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.plain_chat import PlainHandlers
 from youtu_edge.front.questions import QuestionTable
+from youtu_edge.front.reload import Reloader
 from youtu_edge.front.session_routes import SessionHandlers
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.static_files import StaticFiles
@@ -50,7 +52,10 @@ _LINGER_S = 2.0
 class Service:
     """One daemon. `run` returns the exit code or raises a YoutuEdgeError that carries it."""
 
-    def __init__(self, config: Config, engine_argv: Sequence[str] = ENGINE_ARGV) -> None:
+    def __init__(
+        self, config: Config, engine_argv: Sequence[str] = ENGINE_ARGV, read_config: Callable[[], Config] | None = None
+    ) -> None:
+        """`read_config` gives the configuration as it is written now, for reloads; without it there are none."""
         clock = time.monotonic
         self._config = config
         self._model: ServedModel | None = None
@@ -66,6 +71,9 @@ class Service:
         self._key_ring = KeyRing(keys_file)
         self._key_usage = KeyUsage(keys_file.with_suffix(".usage.json"), time.time)
         self._admission = Admission(config.service, self._sessions, self._questions, self._supervisor, self._key_usage)
+        self._bodies = BodyReader(config.service.max_body_bytes)
+        self._intake = Intake(config.generation, self._admission, lambda: self._model)
+        self._reloader = Reloader(config, read_config, self.configure) if read_config else None
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._ui = StaticFiles()
         self._conversations = Conversations(config.storage, lambda: self._metrics.storage_failed("conversations"))
@@ -87,6 +95,8 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested, number)
+        if self._reloader and not os.isatty(sys.stdin.fileno()):  # in a terminal SIGHUP means that it was closed
+            loop.add_signal_handler(signal.SIGHUP, self._reload, self._reloader)
         self._conversations.database.start()
         # Cancelling the handler of a client that left is what cancels its request.
         runner = web.AppRunner(
@@ -98,11 +108,15 @@ class Service:
         log.info(line("listening", url=url(listener), model=self._config.model.path))
         self._notify.status("loading the model")
         watchdog = asyncio.ensure_future(self._notify.watchdog(lambda: self._supervisor.is_progressing))
+        extending = asyncio.ensure_future(
+            self._notify.extend_start(lambda: self._model is None and self._supervisor.is_progressing)
+        )
         saving = asyncio.ensure_future(self._key_usage.keep_saved())
         try:
             return await self._supervise()
         finally:
             watchdog.cancel()
+            extending.cancel()
             saving.cancel()
             await runner.cleanup()
             await self._conversations.database.close()
@@ -110,8 +124,7 @@ class Service:
 
     def make_app(self) -> web.Application:
         """The application with every route, as `run` serves it."""
-        bodies = BodyReader(self._config.service.max_body_bytes)
-        intake = Intake(self._config.generation, self._admission, lambda: self._model)
+        bodies, intake = self._bodies, self._intake
         groups: list[Handlers] = [
             self._status,
             ChatHandlers(intake, bodies),
@@ -123,6 +136,30 @@ class Service:
         self._ui.install(app)
         app.middlewares.append(make_access_middleware(self._key_ring))
         return app
+
+    def configure(self, config: Config) -> None:
+        """Go on with a configuration in which only keys of reload.LIVE_KEYS are new."""
+        self._config = config
+        logging.root.setLevel(config.service.log_level.upper())
+        self._admission.configure(config.service)
+        self._supervisor.configure(config)
+        self._bodies.configure(config.service.max_body_bytes)
+        self._intake.configure(config.generation)
+
+    def _reload(self, reloader: Reloader) -> None:
+        is_serving = self._model is not None
+        if is_serving:
+            self._notify.reloading()
+        reloader.reload()
+        if is_serving:
+            self._notify.ready()
+            self._notify.status(self._serving())
+
+    def _serving(self) -> str:
+        """What a technician reads in `systemctl status`."""
+        waiting = self._reloader.waiting if self._reloader else []
+        later = f"; a restart is needed for {', '.join(waiting)}" if waiting else ""
+        return f"serving {self._model.name}{later}" if self._model else "loading the model"
 
     async def _supervise(self) -> int:
         engine = asyncio.ensure_future(self._supervisor.run())
@@ -173,7 +210,7 @@ class Service:
             )
             if first:
                 self._notify.ready()
-            self._notify.status(f"serving {self._model.name}")
+            self._notify.status(self._serving())
         elif state == "restarting":
             self._metrics.engine_restarting()
             self._notify.status("restarting the engine; requests wait")
@@ -214,10 +251,10 @@ class Service:
         )
 
 
-def serve(config: Config, engine_argv: Sequence[str] = ENGINE_ARGV) -> int:
+def serve(config: Config, engine_argv: Sequence[str] = ENGINE_ARGV, read_config: Callable[[], Config] | None = None) -> int:
     """Run the daemon in this process; returns the exit code or raises a YoutuEdgeError."""
 
     async def main() -> int:
-        return await Service(config, engine_argv).run()
+        return await Service(config, engine_argv, read_config).run()
 
     return asyncio.run(main())

@@ -30,7 +30,19 @@ from youtu_edge.front.questions import OpenQuestion, QuestionTable
 from youtu_edge.front.restart_budget import FIRST_WAIT_S, RestartBudget
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.log import line
-from youtu_edge.protocol import Cancel, Fatal, FromEngine, Heartbeat, Ready, Shutdown, Start, StepFrame, ToEngine, Working
+from youtu_edge.protocol import (
+    Cancel,
+    Fatal,
+    FromEngine,
+    Heartbeat,
+    Ready,
+    SetLogLevel,
+    Shutdown,
+    Start,
+    StepFrame,
+    ToEngine,
+    Working,
+)
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +124,12 @@ class Supervisor:
             self._sessions.fail_all(EngineGaveUpError.code, error.message)
             self._questions.fail_all(EngineGaveUpError(error.message))
             raise
+
+    def configure(self, config: Config) -> None:
+        """Use other deadlines and another log level, and start the next engine with this configuration."""
+        self._config = config
+        if self._link:
+            self._link.send(SetLogLevel(config.service.log_level))
 
     def submit(self, session: Session) -> None:
         """Hand a session to the engine now, or to the next engine as soon as it is ready."""

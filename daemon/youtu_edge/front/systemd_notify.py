@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 
 from sdnotify import SystemdNotifier
+
+_EXTENSION_S = 20
+"""How much longer the start may take, counted from each request for more time."""
 
 
 class SystemdNotify:
@@ -23,9 +27,20 @@ class SystemdNotify:
         """One line for `systemctl status`."""
         self._notifier.notify("STATUS=" + " ".join(text.split()))
 
+    def reloading(self) -> None:
+        """The configuration is being read again; `ready` ends it."""
+        # The time is what Type=notify-reload of newer systemd wants; older ones ignore it.
+        self._notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
     def stopping(self) -> None:
         """No more requests are taken."""
         self._notifier.notify("STOPPING=1")
+
+    async def extend_start(self, is_loading: Callable[[], bool]) -> None:
+        """Ask for more than TimeoutStartSec= while the model is on its way; a large one takes minutes on a slow disk."""
+        while is_loading():
+            self._notifier.notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_S * 1_000_000}")
+            await asyncio.sleep(_EXTENSION_S / 4)
 
     async def watchdog(self, is_progressing: Callable[[], bool]) -> None:
         """Ping twice per WatchdogSec, but only while the engine makes progress. Returns at once without a watchdog."""

@@ -1,0 +1,88 @@
+"""Reading the configuration again while the daemon runs: what changes at once, what waits for a restart, what is refused.
+
+A file with any mistake changes nothing. Keys that cannot change in a running daemon keep their value and are named, in the
+log and in `systemctl status`, until the file agrees with them again or the daemon is restarted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from youtu_edge.config import Config
+from youtu_edge.errors import ConfigError
+from youtu_edge.log import line
+
+log = logging.getLogger(__name__)
+
+LIVE_KEYS = frozenset(
+    {
+        "service.max_body_bytes",
+        "service.max_queue",
+        "service.load_deadline_s",
+        "service.step_deadline_s",
+        "service.drain_s",
+        "service.log_level",
+        *(f"generation.{name}" for name in msgspec.structs.asdict(Config().generation)),
+    }
+)
+"""What `Service.configure` passes on to the parts that use it; everything else waits for a restart."""
+
+UNIT_KEYS = frozenset({"service.drain_s", "service.step_deadline_s"})
+"""Live keys that the systemd unit follows as well: `youtu-edge render-unit` has to be run again."""
+
+
+class Merged(NamedTuple):
+    """The configuration to go on with, and the keys that are new in it or wait for a restart."""
+
+    config: Config
+    applied: list[str]
+    waiting: list[str]
+
+
+def merge(now: Config, wanted: Config) -> Merged:
+    """`now` with every live key of `wanted`."""
+    applied, waiting, sections = [], [], {}
+    for section in now.__struct_fields__:
+        old, new = getattr(now, section), getattr(wanted, section)
+        changed = {key for key in old.__struct_fields__ if getattr(old, key) != getattr(new, key)}
+        live = {key for key in changed if f"{section}.{key}" in LIVE_KEYS}
+        applied += sorted(f"{section}.{key}" for key in live)
+        waiting += sorted(f"{section}.{key}" for key in changed - live)
+        sections[section] = msgspec.structs.replace(old, **{key: getattr(new, key) for key in live})
+    return Merged(Config(**sections), applied, waiting)
+
+
+class Reloader:
+    """`read` gives the configuration as it is written now, or raises ConfigError; `configure` puts one in force."""
+
+    def __init__(self, config: Config, read: Callable[[], Config], configure: Callable[[Config], None]) -> None:
+        self._config = config
+        self._read = read
+        self._configure = configure
+        self.waiting: list[str] = []
+        """Keys whose written value is not in force until a restart."""
+
+    def reload(self) -> bool:
+        """Apply what can be applied and log all of it; False for a file that was refused."""
+        try:
+            wanted = self._read()
+        except ConfigError as error:
+            for problem in error.message.splitlines():
+                log.error(line("reload_refused", reason=problem, effect="the former configuration stays"))
+            return False
+        merged = merge(self._config, wanted)
+        self._config, self.waiting = merged.config, merged.waiting
+        self._configure(merged.config)
+        log.info(
+            line(
+                "reloaded",
+                applied=",".join(merged.applied) or "nothing",
+                restart_needed=",".join(merged.waiting),
+                render_unit_needed=",".join(key for key in merged.applied if key in UNIT_KEYS),
+            )
+        )
+        return True
