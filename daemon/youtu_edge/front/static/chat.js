@@ -19,6 +19,7 @@ export class Chat {
   #composer = new Composer((text) => this.#ask(text), () => this.#conversation.stop());
   #list;
   #sessions = [];
+  #more = false;
   #kept = true; // whether the device keeps conversations
   #conversation = null;
   #open = new Map(); // id -> conversation on the page or still being answered
@@ -28,13 +29,14 @@ export class Chat {
     this.go = go;
     this.#list = new SessionList(byId("session-list"), {
       retry: () => this.refresh(),
+      older: () => this.#guard(() => this.#older()),
       rename: (session) => this.#guard(() => this.#rename(session)),
       clear: (session) => this.#guard(() => this.#clear(session)),
       export: (session) => this.#guard(() => store.exportSession(session.id)),
       delete: (session) => this.#guard(() => this.#delete(session)),
     });
     byId("settings-open").addEventListener("click", () =>
-      openSettings(this.#conversation, (system) => this.#guard(() => this.#changeSystem(system))),
+      openSettings(this.#conversation, (system) => this.#guard(() => this.#conversation.changeSystem(system, this.#kept))),
     );
     document.addEventListener("languagechange", () => this.#listSessions());
   }
@@ -42,9 +44,10 @@ export class Chat {
   /** Reads the list of conversations again. */
   async refresh() {
     try {
-      const { kept, sessions } = await store.listSessions();
+      const { kept, sessions, more } = await store.listSessions();
       this.#kept = kept;
       this.#sessions = sessions;
+      this.#more = more;
       this.#listSessions();
     } catch {
       if (!this.#sessions.length) this.#list.show("failed");
@@ -146,6 +149,7 @@ export class Chat {
       if (this.#kept) history.replaceState(null, "", `#/chat/${conversation.id}`);
     }
     conversation.ask(text, sampling(), this.#kept);
+    this.#listSessions();
     this.#scroll.toEnd();
   }
 
@@ -155,8 +159,18 @@ export class Chat {
     this.#composer.busy = this.#conversation.busy;
   }
 
+  async #older() {
+    const { sessions, more } = await store.listSessions(this.#sessions.at(-1).id);
+    this.#sessions.push(...sessions);
+    this.#more = more;
+    this.#listSessions();
+  }
+
   #listSessions() {
-    this.#list.show(this.#kept ? "kept" : "not kept", this.#sessions);
+    const known = new Set(this.#sessions.map(({ id }) => id));
+    const begun = [...this.#open.values()].filter(({ id, busy }) => busy && !known.has(id)); // the device lists them once answered
+    const sessions = [...begun.map(({ id, title }) => ({ id, title, updated: Date.now() / 1000 })), ...this.#sessions];
+    this.#list.show(this.#kept ? "kept" : "not kept", sessions, this.#more);
     this.#list.current = this.#conversation?.id;
     const listed = this.#sessions.find(({ id }) => id === this.#conversation?.id);
     if (!listed?.title || listed.title === this.#conversation.title) return;
@@ -187,11 +201,6 @@ export class Chat {
     if (session.id === this.#conversation.id) this.go("/");
     await this.refresh();
     toast("deleted");
-  }
-
-  async #changeSystem(system) {
-    this.#conversation.system = system;
-    if (this.#kept && !this.#conversation.empty) await store.changeSession(this.#conversation.id, { system });
   }
 
   /** Tells the person what went wrong with something they asked for outside the conversation. */

@@ -7,12 +7,13 @@ import { h } from "./dom.js";
 import { Exchange } from "./exchange.js";
 import { Answer, questionElement } from "./message.js";
 import { Pace } from "./pace.js";
-import { readSession } from "./session_store.js";
+import { changeSession, readSession } from "./session_store.js";
 
 const TITLE_LENGTH = 60;
 
 export class Conversation extends EventTarget {
   #exchange = null;
+  #storedSystem = ""; // as the device has it
   #away = new AbortController(); // ends the wait for a device that is gone
 
   /** `system` may be set until the first question takes it along. */
@@ -39,7 +40,7 @@ export class Conversation extends EventTarget {
 
   #show({ title, system, messages }) {
     this.title = title || "";
-    this.system = system || "";
+    this.system = this.#storedSystem = system || "";
     const draw = (message) => (message.role === "user" ? questionElement(message.content) : Answer.of(message).element);
     this.element.replaceChildren(...messages.filter(({ role }) => role !== "system").map(draw));
     this.#tell("change");
@@ -49,17 +50,24 @@ export class Conversation extends EventTarget {
   ask(prompt, sampling, kept) {
     this.#away.abort();
     this.#away = new AbortController();
-    const first = this.empty;
-    this.title ||= prompt.trim().split("\n")[0].slice(0, TITLE_LENGTH);
+    this.title ||= titleOf(prompt);
     const body = { ...sampling, prompt };
     if (kept) body.session_id = this.id;
-    if (this.system && (first || !kept)) body.system = this.system;
+    if (kept ? this.system !== this.#storedSystem : this.system) body.system = this.system;
     this.element.append(questionElement(prompt));
     this.#run(body);
   }
 
   stop() {
     this.#exchange?.stop();
+  }
+
+  /** A new system prompt; the next question takes it along, and the device is told at once where it knows the conversation. */
+  async changeSystem(system, kept) {
+    this.system = system;
+    if (!kept || this.empty || this.busy) return;
+    await changeSession(this.id, { system });
+    this.#storedSystem = system;
   }
 
   clear() {
@@ -75,7 +83,10 @@ export class Conversation extends EventTarget {
     answer.wait("sending");
     this.#exchange = new Exchange(body, {
       waiting: (error, seconds) => answer.wait(error.status === 429 ? "waitBusy" : "waitLoading", { s: seconds }),
-      started: () => answer.wait("reading"),
+      started: () => {
+        this.#storedSystem = body.system ?? this.#storedSystem;
+        answer.wait("reading");
+      },
       thinking: (text) => (pace.piece(), answer.wait("thinking"), answer.addThinking(text), this.#tell("grow")),
       text: (text) => (pace.piece(), answer.wait("writing"), answer.add(text), this.#tell("grow")),
       finished: (reason, usage) => {
@@ -141,4 +152,10 @@ export class Conversation extends EventTarget {
   #tell(event) {
     this.dispatchEvent(new Event(event));
   }
+}
+
+/** The title that the device will give, so that it does not change once the answer is there. */
+function titleOf(prompt) {
+  const text = [...prompt.trim().replace(/\s+/g, " ")];
+  return text.length <= TITLE_LENGTH ? text.join("") : `${text.slice(0, TITLE_LENGTH - 1).join("")}…`;
 }

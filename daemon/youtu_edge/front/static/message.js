@@ -17,6 +17,7 @@ export class Answer {
   #prose = new MarkdownView();
   #thoughts = null; // MarkdownView, once there is a thought
   #frame = 0;
+  #waiting = "";
   #state = h("p", { class: "answer-state" });
   #notice = h("div", { class: "answer-notice" });
 
@@ -49,6 +50,9 @@ export class Answer {
 
   /** A line with moving dots instead of text: what is being waited for. */
   wait(key, parameters) {
+    const waiting = JSON.stringify([key, parameters]);
+    if (waiting === this.#waiting) return;
+    this.#waiting = waiting;
     this.element.setAttribute("aria-busy", "true"); // screen readers get the whole answer, not its letters
     const dots = h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
     this.#state.replaceChildren(dots, h("span", { t: [key, parameters] }));
@@ -57,6 +61,7 @@ export class Answer {
   /** No more text comes. `figures` are told beneath: {tokens, seconds, rate}. */
   end(figures) {
     this.#draw();
+    this.#waiting = "";
     this.element.removeAttribute("aria-busy");
     this.#state.replaceChildren(...(this.#text ? [copyButton(() => this.#text)] : []), ...figureElements(figures));
     const summary = this.#thoughts && this.element.querySelector(".thinking summary span");

@@ -8,18 +8,20 @@ import { openMenu } from "./menu.js";
 export class SessionList {
   #sessions = [];
   #state = "loading"; // loading | kept | not kept | failed
+  #more = false;
   #current = null;
 
-  /** `actions`: rename, clear, export, delete, each called with a session; retry() when the list could not be read. */
+  /** `actions`: rename, clear, export, delete, each called with a session; retry() reads the list again, older() more of it. */
   constructor(element, actions) {
     this.element = element;
     this.actions = actions;
     this.#draw();
   }
 
-  show(state, sessions = []) {
+  show(state, sessions = [], more = false) {
     this.#state = state;
     this.#sessions = sessions;
+    this.#more = more;
     this.#draw();
   }
 
@@ -51,10 +53,12 @@ export class SessionList {
       const group = ageGroup(session.updated);
       groups.set(group, [...(groups.get(group) || []), session]);
     }
-    return [...groups].flatMap(([group, sessions]) => [
+    const lists = [...groups].flatMap(([group, sessions]) => [
       h("h2", { class: "group", id: `group-${group}`, t: group }),
       h("ul", { "aria-labelledby": `group-${group}` }, sessions.map((session) => this.#row(session))),
     ]);
+    const more = this.#more && h("button", { class: "button ghost", type: "button", t: "showOlder", on: { click: this.actions.older } });
+    return more ? [...lists, more] : lists;
   }
 
   #row(session) {

@@ -12,13 +12,14 @@ export function newSessionId() {
 
 const path = (id, more = "") => `v1/sessions/${encodeURIComponent(id)}${more}`;
 
-/** {kept: whether this device keeps conversations, sessions: newest first}. */
-export async function listSessions() {
+/** {kept: whether this device keeps conversations, sessions: newest first, more: whether older ones follow}. */
+export async function listSessions(before = null) {
   try {
-    const { sessions } = await callJson("GET", `v1/sessions?limit=${PAGE}`);
-    return { kept: true, sessions };
+    const after = before ? `&before=${encodeURIComponent(before)}` : "";
+    const { sessions } = await callJson("GET", `v1/sessions?limit=${PAGE}${after}`);
+    return { kept: true, sessions, more: sessions.length === PAGE };
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return { kept: false, sessions: [] };
+    if (error instanceof ApiError && error.status === 404 && !before) return { kept: false, sessions: [], more: false };
     throw error;
   }
 }

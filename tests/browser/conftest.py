@@ -1,0 +1,57 @@
+"""Debian's Chromium, driven by Playwright. Where either is missing, these tests are skipped and say so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from browser.ui import Ui
+from front.scripted_daemon import Daemon, running
+
+FLAGS = (
+    "--no-sandbox",  # tests run as root in containers
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One browser for all tests; each test opens contexts of its own in it."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("chromium is not installed; on Debian: apt-get install chromium fonts-noto-cjk")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is part of the extra [dev]")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_ui(chromium: Any) -> Iterator[Callable[..., Ui]]:
+    """Opens the page of a daemon in a fresh context: no cookies, no storage. What the page reports as an error fails the test."""
+    opened: list[Ui] = []
+
+    def open_page(port: int, **options: Any) -> Ui:
+        opened.append(Ui(chromium, port, **options))
+        return opened[-1]
+
+    yield open_page
+    for ui in opened:
+        ui.context.close()
+    assert [error for ui in opened for error in ui.errors] == []
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    """One scripted daemon for the tests of a module."""
+    with running("service.max_restart_rate=1000/300") as started:
+        yield started.wait_ready()

@@ -1,0 +1,84 @@
+"""The web UI as a person sees it: what can be typed, pressed and read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+TOUCH = (1024, 600)
+DESK = (1920, 1080)
+TIMEOUT_MS = 20_000
+# The browser itself writes these to the console when an answer is not 200 or a connection fails: the tests provoke both.
+EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
+
+
+class Ui:
+    """A page in a context of its own. `errors` collects uncaught exceptions, console errors and refused resources."""
+
+    def __init__(
+        self,
+        browser: Any,
+        port: int,
+        *,
+        path: str = "/",
+        size: tuple[int, int] = TOUCH,
+        theme: str = "light",
+        language: str = "en",
+        touch: bool = False,
+    ) -> None:
+        self.errors: list[str] = []
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=theme,
+            locale={"en": "en-GB", "zh": "zh-CN"}[language],
+            has_touch=touch,
+            accept_downloads=True,
+        )
+        self.context.set_default_timeout(TIMEOUT_MS)
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._console)
+        self.url = f"http://127.0.0.1:{port}"
+        self.page.goto(self.url + path)
+        self.page.locator("#device:not([data-state=connecting])").wait_for()
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning") and not EXPECTED.search(message.text):
+            self.errors.append(message.text)
+
+    def ask(self, text: str) -> None:
+        """Type a question and press Enter."""
+        self.page.fill("#question", text)
+        self.page.press("#question", "Enter")
+
+    def ask_and_wait(self, text: str) -> str:
+        """The whole answer, once it is complete."""
+        self.ask(text)
+        self.wait_done()
+        return self.answer()
+
+    def answer(self) -> str:
+        """The text of the last answer so far."""
+        return str(self.page.locator(".answer").last.locator(":scope > .prose").inner_text())
+
+    def wait_done(self) -> None:
+        self.page.locator(".answer:not([aria-busy])").last.wait_for()
+        self.page.locator("#send:not(.stop)").wait_for()
+
+    def wait_text(self, text: str, selector: str = "body") -> None:
+        self.page.locator(selector).get_by_text(text).first.wait_for()
+
+    def screenshot(self, name: str) -> None:
+        """Kept in build/screenshots for people to look at."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+
+    def focused(self) -> str:
+        """The id of what has the focus, else its accessible name or text."""
+        return str(
+            self.page.evaluate(
+                "(({id, textContent, ariaLabel}) => id || ariaLabel || textContent.trim())(document.activeElement)"
+            )
+        )
