@@ -37,7 +37,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_ui(chromium: Any) -> Iterator[Callable[..., Ui]]:
-    """Opens the page of a daemon in a fresh context: no cookies, no storage. What the page reports as an error fails the test."""
+    """Opens a daemon's page in a context without cookies and storage. What the page reports as an error fails the test."""
     opened: list[Ui] = []
 
     def open_page(port: int, **options: Any) -> Ui:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from front.scripted_daemon import wait_until
+
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 TOUCH = (1024, 600)
 DESK = (1920, 1080)
@@ -62,6 +64,11 @@ class Ui:
     def answer(self) -> str:
         """The text of the last answer so far."""
         return str(self.page.locator(".answer").last.locator(":scope > .prose").inner_text())
+
+    def wait_streaming(self, characters: int) -> None:
+        """Until so much of the answer is there."""
+        self.page.locator(".answer").last.wait_for()
+        wait_until(lambda: len(self.answer()) >= characters, TIMEOUT_MS / 1000)
 
     def wait_done(self) -> None:
         self.page.locator(".answer:not([aria-busy])").last.wait_for()

@@ -4,6 +4,7 @@ const NEAR = 64; // pixels from the end that still count as being there
 
 export class Autoscroll {
   #following = true;
+  #top = 0; // where this class scrolled to last
 
   constructor(scroller, button) {
     this.scroller = scroller;
@@ -17,12 +18,17 @@ export class Autoscroll {
 
   /** The content has changed. */
   grew() {
-    if (this.#following) this.scroller.scrollTop = this.scroller.scrollHeight;
+    if (this.scroller.scrollTop < this.#top - 1 && this.#distance() >= NEAR) this.#following = false; // its event is still to come
+    if (this.#following) {
+      this.scroller.scrollTop = this.scroller.scrollHeight;
+      this.#top = this.scroller.scrollTop;
+    }
     this.#showButton();
   }
 
   toEnd() {
     this.#following = true;
+    this.#top = 0;
     this.grew();
   }
 

@@ -1,11 +1,14 @@
 // Server-sent events of a POST, which EventSource cannot do: an async iterator of the JSON documents in `data:` lines.
+// Throws ConnectionLost when the answer breaks off, AbortError when the caller's signal did that.
+
+import { ConnectionLost } from "./api.js";
 
 export async function* documents(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(lost);
       if (done) return;
       const lines = (rest + value).split("\n");
       rest = lines.pop();
@@ -16,4 +19,8 @@ export async function* documents(response) {
   } finally {
     reader.cancel().catch(() => {}); // whoever stops listening also closes the connection
   }
+}
+
+function lost(error) {
+  throw error.name === "AbortError" ? error : new ConnectionLost(error.message);
 }

@@ -68,8 +68,9 @@ function numberField([name, range]) {
   input.value = sampling()[name] ?? "";
   input.addEventListener("change", () => {
     const valid = input.value !== "" && input.checkValidity();
-    input.toggleAttribute("aria-invalid", input.value !== "" && !valid);
-    if (valid || input.value === "") setSampling(name, valid ? input.valueAsNumber : null);
+    const empty = input.value === "" && !input.validity.badInput;
+    input.setAttribute("aria-invalid", String(!valid && !empty));
+    if (valid || empty) setSampling(name, valid ? input.valueAsNumber : null);
   });
   return field(name, `field_${name}`, `hint_${name}`, input);
 }
