@@ -5,19 +5,28 @@ const NEAR = 64; // pixels from the end that still count as being there
 export class Autoscroll {
   #following = true;
   #top = 0; // where this class scrolled to last
+  #observer = new ResizeObserver(() => this.#grew()); // told after layout and before paint: nothing flickers
 
   constructor(scroller, button) {
     this.scroller = scroller;
     this.button = button;
-    this.#watch();
+    this.#observer.observe(scroller);
+    this.#listen();
     button.addEventListener("click", () => {
       this.toEnd();
       scroller.focus({ preventScroll: true });
     });
   }
 
-  /** The content has changed. */
-  grew() {
+  /** Follows `content`, an element inside of the scroller, from its end. */
+  follow(content) {
+    this.#observer.disconnect();
+    this.#observer.observe(this.scroller);
+    this.#observer.observe(content);
+    this.toEnd();
+  }
+
+  #grew() {
     if (this.scroller.scrollTop < this.#top - 1 && this.#distance() >= NEAR) this.#following = false; // its event is still to come
     if (this.#following) {
       this.scroller.scrollTop = this.scroller.scrollHeight;
@@ -29,10 +38,10 @@ export class Autoscroll {
   toEnd() {
     this.#following = true;
     this.#top = 0;
-    this.grew();
+    this.#grew();
   }
 
-  #watch() {
+  #listen() {
     this.scroller.addEventListener(
       "scroll",
       () => {
@@ -41,7 +50,9 @@ export class Autoscroll {
       },
       { passive: true },
     );
-    new ResizeObserver(() => this.grew()).observe(this.scroller);
+    this.scroller.addEventListener("click", (event) => {
+      if (event.target.closest("summary")) this.#following = false; // what is unfolded stays in view
+    });
   }
 
   #distance() {

@@ -13,6 +13,9 @@ import * as store from "./session_store.js";
 import { openSettings, sampling } from "./settings.js";
 import { toast } from "./toast.js";
 
+const AGAIN_MS = 700;
+const TRIES = 4; // a conversation whose first answer a reload cut off is known a moment later
+
 export class Chat {
   #transcript = byId("transcript");
   #scroll = new Autoscroll(this.#transcript, byId("to-end"));
@@ -20,7 +23,6 @@ export class Chat {
   #list;
   #sessions = [];
   #more = false;
-  #kept = true; // whether the device keeps conversations
   #conversation = null;
   #open = new Map(); // id -> conversation on the page or still being answered
 
@@ -36,7 +38,7 @@ export class Chat {
       delete: (session) => this.#guard(() => this.#delete(session)),
     });
     byId("settings-open").addEventListener("click", () =>
-      openSettings(this.#conversation, (system) => this.#guard(() => this.#conversation.changeSystem(system, this.#kept))),
+      openSettings(this.#conversation, (system) => this.#guard(() => this.#conversation.changeSystem(system))),
     );
     document.addEventListener("languagechange", () => this.#listSessions());
   }
@@ -44,8 +46,7 @@ export class Chat {
   /** Reads the list of conversations again. */
   async refresh() {
     try {
-      const { kept, sessions, more } = await store.listSessions();
-      this.#kept = kept;
+      const { sessions, more } = await store.listSessions();
       this.#sessions = sessions;
       this.#more = more;
       this.#listSessions();
@@ -79,7 +80,7 @@ export class Chat {
   #create(id) {
     const conversation = new Conversation(id);
     conversation.addEventListener("change", () => conversation === this.#conversation && this.#changed());
-    conversation.addEventListener("grow", () => conversation === this.#conversation && this.#scroll.grew());
+    conversation.addEventListener("begun", () => conversation === this.#conversation && this.#address(id));
     conversation.addEventListener("turn", () => {
       if (conversation !== this.#conversation) this.#open.delete(conversation.id);
       this.refresh();
@@ -95,10 +96,9 @@ export class Chat {
   #enter(conversation) {
     this.#conversation = conversation;
     this.#open.set(conversation.id, conversation);
-    this.#transcript.replaceChildren(conversation.element);
     this.#list.current = conversation.id;
     this.#changed();
-    this.#scroll.toEnd();
+    this.#draw();
     this.focus();
   }
 
@@ -107,13 +107,23 @@ export class Chat {
     const shown = () => conversation === this.#conversation;
     const slow = setTimeout(() => shown() && this.#transcript.replaceChildren(h("p", { class: "placeholder", t: "loadingConversation" })), 300);
     try {
-      await conversation.load();
-      if (shown()) this.#enter(conversation);
+      for (let tries = 0; shown(); tries += 1) {
+        if (await loaded(conversation, tries)) break;
+        if (shown() && !conversation.empty) this.#draw();
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      }
+      if (shown()) this.#draw();
     } catch (error) {
       if (shown()) this.#notLoaded(error);
     } finally {
       clearTimeout(slow);
     }
+  }
+
+  #draw() {
+    const { element } = this.#conversation;
+    if (element.parentElement !== this.#transcript) this.#transcript.replaceChildren(element);
+    this.#scroll.follow(element);
   }
 
   #notLoaded(error) {
@@ -143,14 +153,14 @@ export class Chat {
   }
 
   #ask(text) {
-    const conversation = this.#conversation;
-    if (conversation.empty) {
-      this.#transcript.replaceChildren(conversation.element);
-      if (this.#kept) history.replaceState(null, "", `#/chat/${conversation.id}`);
-    }
-    conversation.ask(text, sampling(), this.#kept);
+    this.#conversation.ask(text, sampling());
+    this.#draw();
     this.#listSessions();
-    this.#scroll.toEnd();
+  }
+
+  /** From now on a reload finds the conversation. */
+  #address(id) {
+    history.replaceState(null, "", `#/chat/${id}`);
   }
 
   #changed() {
@@ -170,7 +180,7 @@ export class Chat {
     const known = new Set(this.#sessions.map(({ id }) => id));
     const begun = [...this.#open.values()].filter(({ id, busy }) => busy && !known.has(id)); // the device lists them once answered
     const sessions = [...begun.map(({ id, title }) => ({ id, title, updated: Date.now() / 1000 })), ...this.#sessions];
-    this.#list.show(this.#kept ? "kept" : "not kept", sessions, this.#more);
+    this.#list.show("read", sessions, this.#more);
     this.#list.current = this.#conversation?.id;
     const listed = this.#sessions.find(({ id }) => id === this.#conversation?.id);
     if (!listed?.title || listed.title === this.#conversation.title) return;
@@ -187,7 +197,7 @@ export class Chat {
 
   async #clear(session) {
     if (!(await confirmClear(session.title))) return;
-    this.#open.get(session.id)?.clear();
+    await this.#open.get(session.id)?.clear();
     await store.clearSession(session.id);
     if (session.id === this.#conversation.id) this.#welcome();
     await this.refresh();
@@ -196,7 +206,7 @@ export class Chat {
 
   async #delete(session) {
     if (!(await confirmDelete(session.title))) return;
-    this.#open.get(session.id)?.clear();
+    await this.#open.get(session.id)?.clear();
     await store.deleteSession(session.id);
     if (session.id === this.#conversation.id) this.go("/");
     await this.refresh();
@@ -210,5 +220,15 @@ export class Chat {
     } catch (error) {
       toast(error instanceof ApiError ? "failed" : "unreachable", { message: error.message }, "error");
     }
+  }
+}
+
+/** False when the conversation should be looked at again. Throws ApiError or ConnectionLost. */
+async function loaded(conversation, tries) {
+  try {
+    return await conversation.load();
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 404) || tries >= TRIES) throw error;
+    return false;
   }
 }

@@ -1,5 +1,5 @@
 // One conversation: its messages on the page and at most one answer under way, which goes on while another conversation is shown.
-// Events: "change" (busy or title changed), "turn" (an exchange ended), "grow" (something was added).
+// Events: "change" (busy or title changed), "begun" (the device has accepted a question), "turn" (an exchange ended).
 
 import { ApiError, ConnectionLost } from "./api.js";
 import { deviceState, poll, whenReady } from "./device.js";
@@ -9,6 +9,7 @@ import { Answer, questionElement } from "./message.js";
 import { Pace } from "./pace.js";
 import { changeSession, readSession } from "./session_store.js";
 
+const WAITS = { 409: "waitSession", 429: "waitBusy", 503: "waitLoading" };
 const TITLE_LENGTH = 60;
 
 export class Conversation extends EventTarget {
@@ -33,27 +34,34 @@ export class Conversation extends EventTarget {
     return !this.element.childElementCount;
   }
 
-  /** Fetches what the device has. Throws ApiError or ConnectionLost. */
+  /** Shows what the device has; false when an answer is still under way, in another tab or in this one before a reload. */
   async load() {
-    this.#show(await readSession(this.id));
+    const document = await readSession(this.id);
+    if (this.busy) return true;
+    this.#show(document);
+    return !document.running_request;
   }
 
-  #show({ title, system, messages }) {
+  #show({ title, system, messages, running_request: running }) {
     this.title = title || "";
     this.system = this.#storedSystem = system || "";
     const draw = (message) => (message.role === "user" ? questionElement(message.content) : Answer.of(message).element);
-    this.element.replaceChildren(...messages.filter(({ role }) => role !== "system").map(draw));
+    this.element.replaceChildren(...messages.map(draw));
+    if (running) {
+      const answer = new Answer();
+      answer.wait("elsewhere");
+      this.element.append(answer.element);
+    }
     this.#tell("change");
   }
 
-  /** `sampling` holds the request's fields that the person set; `kept`: whether the device keeps the conversation. */
-  ask(prompt, sampling, kept) {
+  /** `sampling` holds the request's fields that the person set. */
+  ask(prompt, sampling) {
     this.#away.abort();
     this.#away = new AbortController();
     this.title ||= titleOf(prompt);
-    const body = { ...sampling, prompt };
-    if (kept) body.session_id = this.id;
-    if (kept ? this.system !== this.#storedSystem : this.system) body.system = this.system;
+    const body = { ...sampling, prompt, session_id: this.id };
+    if (this.system !== this.#storedSystem) body.system = this.system;
     this.element.append(questionElement(prompt));
     this.#run(body);
   }
@@ -63,15 +71,20 @@ export class Conversation extends EventTarget {
   }
 
   /** A new system prompt; the next question takes it along, and the device is told at once where it knows the conversation. */
-  async changeSystem(system, kept) {
+  async changeSystem(system) {
     this.system = system;
-    if (!kept || this.empty || this.busy) return;
+    if (this.empty || this.busy) return;
     await changeSession(this.id, { system });
     this.#storedSystem = system;
   }
 
-  clear() {
-    this.stop();
+  /** Stops, and forgets what is on the page; resolves when the device is done with the answer. */
+  async clear() {
+    if (this.busy) {
+      const ended = new Promise((resolve) => this.addEventListener("turn", resolve, { once: true }));
+      this.stop();
+      await ended;
+    }
     this.#away.abort();
     this.element.replaceChildren();
   }
@@ -82,20 +95,21 @@ export class Conversation extends EventTarget {
     this.element.append(answer.element);
     answer.wait("sending");
     this.#exchange = new Exchange(body, {
-      waiting: (error, seconds) => answer.wait(error.status === 429 ? "waitBusy" : "waitLoading", { s: seconds }),
+      waiting: (error, seconds) => answer.wait(WAITS[error.status], { s: seconds }),
       started: () => {
         this.#storedSystem = body.system ?? this.#storedSystem;
         answer.wait("reading");
+        this.#tell("begun");
       },
-      thinking: (text) => (pace.piece(), answer.wait("thinking"), answer.addThinking(text), this.#tell("grow")),
-      text: (text) => (pace.piece(), answer.wait("writing"), answer.add(text), this.#tell("grow")),
-      finished: (reason, usage) => {
-        this.#end(answer, pace, usage);
-        if (reason === "length") answer.notice("hint", "endedByLength");
+      thinking: (text) => (pace.piece(), answer.wait("thinking"), answer.addThinking(text)),
+      text: (text) => (pace.piece(), answer.wait("writing"), answer.add(text)),
+      finished: (last) => {
+        if (last.finish_reason === "length") answer.notice("hint", "endedByLength");
+        this.#end(answer, pace, last);
       },
-      stopped: (usage) => {
-        this.#end(answer, pace, usage);
+      stopped: (last) => {
         answer.notice("hint", "stopped");
+        this.#end(answer, pace, last);
       },
       failed: (error, begun) => {
         this.#end(answer, pace);
@@ -103,17 +117,17 @@ export class Conversation extends EventTarget {
       },
     });
     this.#tell("change");
-    this.#tell("grow");
     this.#exchange.run();
   }
 
-  #end(answer, pace, usage) {
+  /** `last`: the last document of the stream, undefined when it broke off. */
+  #end(answer, pace, last) {
     this.#exchange = null;
-    const tokens = usage?.completion_tokens;
-    answer.end(usage ? { tokens, seconds: pace.seconds, rate: pace.rate(tokens) } : undefined);
+    const tokens = last?.usage.completion_tokens;
+    answer.end(last && { tokens, seconds: pace.seconds, rate: pace.rate(tokens), dropped: last.dropped_turns });
+    if (last?.stored === false) answer.notice("error", "notStored");
     this.#tell("change");
     this.#tell("turn");
-    this.#tell("grow");
   }
 
   #explain(answer, body, error, begun) {
@@ -128,10 +142,9 @@ export class Conversation extends EventTarget {
     } else {
       answer.notice("error", "failed", { message: error.message }, again());
     }
-    this.#tell("grow");
   }
 
-  /** After the connection broke: what the device has kept replaces what arrived here, and the person may ask again. */
+  /** After the connection broke: tells when it is back, and then the person may ask again. */
   async #waitForDevice(answer, body, begun, again) {
     const { signal } = this.#away;
     try {
@@ -141,7 +154,6 @@ export class Conversation extends EventTarget {
       return; // another question was asked meanwhile
     }
     answer.notice("hint", begun ? "backMaybeIncomplete" : "backUnsent", {}, again());
-    this.#tell("grow");
   }
 
   #again(answer, body) {

@@ -4,6 +4,7 @@
 import { ApiError, ConnectionLost, call } from "./api.js";
 import { documents } from "./event_stream.js";
 
+const WAITABLE = new Set([409, 429, 503]); // the session is busy, the queue is full, the model is being loaded
 const MAX_WAITS = 60;
 const MAX_WAIT_S = 15;
 const STOP_GRACE_MS = 1500; // a cancelled stream ends by itself and tells its figures; one that does not is cut
@@ -14,8 +15,8 @@ export class Exchange {
   #stopped = false;
 
   /**
-   * `observer` has waiting(error, seconds), started(), thinking(text), text(text), and the three ends:
-   * finished(reason, usage), stopped(), failed(error, begun).
+   * `observer` has waiting(error, seconds), started(), thinking(text), text(text), and the three ends: finished(last), stopped(last)
+   * and failed(error, begun), where `last` is the last document of the stream, undefined when it was cut.
    */
   constructor(body, observer) {
     this.body = body;
@@ -49,9 +50,9 @@ export class Exchange {
       try {
         return await call("POST", "chat_stream", { body: this.body, signal: this.#abort.signal });
       } catch (error) {
-        const waitable = error instanceof ApiError && (error.status === 429 || error.status === 503) && error.retryAfter;
-        if (!waitable || waits === MAX_WAITS) throw error;
-        await this.#wait(error, Math.min(error.retryAfter, MAX_WAIT_S));
+        const seconds = error instanceof ApiError && WAITABLE.has(error.status) && (error.retryAfter ?? (error.status === 409 && 1));
+        if (!seconds || waits === MAX_WAITS) throw error;
+        await this.#wait(error, Math.min(seconds, MAX_WAIT_S));
       }
     }
   }
@@ -73,8 +74,8 @@ export class Exchange {
       if (document.text) this.observer.text(document.text);
       if (document.error) throw new ApiError(200, document.error, null);
       if (document.done) {
-        if (this.#stopped) this.observer.stopped(document.usage);
-        else this.observer.finished(document.finish_reason, document.usage);
+        if (this.#stopped) this.observer.stopped(document);
+        else this.observer.finished(document);
         return;
       }
     }

@@ -58,7 +58,7 @@ export class Answer {
     this.#state.replaceChildren(dots, h("span", { t: [key, parameters] }));
   }
 
-  /** No more text comes. `figures` are told beneath: {tokens, seconds, rate}. */
+  /** No more text comes. `figures` are told beneath: {tokens, seconds, rate, dropped}. */
   end(figures) {
     this.#draw();
     this.#waiting = "";
@@ -105,5 +105,6 @@ function figureElements(figures) {
   if (figures.rate !== null) parts.push(h("span", { t: ["tokensPerSecond", { n: number(figures.rate, 1) }] }));
   if (figures.tokens) parts.push(h("span", { t: ["tokens", { n: number(figures.tokens) }] }));
   parts.push(h("span", { t: ["seconds", { n: number(figures.seconds, 1) }] }));
+  if (figures.dropped) parts.push(h("span", { t: ["dropped", { n: number(figures.dropped) }] }));
   return [h("span", { class: "figures" }, parts)];
 }

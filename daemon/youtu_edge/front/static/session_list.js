@@ -7,7 +7,7 @@ import { openMenu } from "./menu.js";
 
 export class SessionList {
   #sessions = [];
-  #state = "loading"; // loading | kept | not kept | failed
+  #state = "loading"; // loading | read | failed
   #more = false;
   #current = null;
 
@@ -38,7 +38,6 @@ export class SessionList {
 
   #contents() {
     if (this.#state === "loading") return [h("div", { class: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"))];
-    if (this.#state === "not kept") return [h("p", { class: "hint", t: "notKept" })];
     if (this.#state === "failed") {
       const retry = h("button", { class: "button small", type: "button", t: "tryAgain", on: { click: this.actions.retry } });
       return [h("p", { class: "hint", t: "listFailed" }), retry];

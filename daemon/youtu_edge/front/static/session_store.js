@@ -1,6 +1,6 @@
 // The conversations that the device keeps, over its REST routes.
 
-import { ApiError, call, callJson } from "./api.js";
+import { call, callJson } from "./api.js";
 
 const PAGE = 100;
 
@@ -12,16 +12,11 @@ export function newSessionId() {
 
 const path = (id, more = "") => `v1/sessions/${encodeURIComponent(id)}${more}`;
 
-/** {kept: whether this device keeps conversations, sessions: newest first, more: whether older ones follow}. */
+/** {sessions: last used first, those used before the session `before` if given; more: whether there may be older ones}. */
 export async function listSessions(before = null) {
-  try {
-    const after = before ? `&before=${encodeURIComponent(before)}` : "";
-    const { sessions } = await callJson("GET", `v1/sessions?limit=${PAGE}${after}`);
-    return { kept: true, sessions, more: sessions.length === PAGE };
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404 && !before) return { kept: false, sessions: [], more: false };
-    throw error;
-  }
+  const after = before ? `&before=${encodeURIComponent(before)}` : "";
+  const { sessions } = await callJson("GET", `v1/sessions?limit=${PAGE}${after}`);
+  return { sessions, more: sessions.length === PAGE };
 }
 
 export const readSession = (id) => callJson("GET", path(id));
