@@ -67,6 +67,8 @@ class Client:
 class Daemon(Client):
     """`youtu-edge serve` on a free port. Use as a context manager."""
 
+    PROGRAM = (sys.executable, "-m", "youtu_edge", "serve")
+
     def __init__(self, package: Path, directory: Path, **settings: object) -> None:
         """`settings` are config keys with "__" for the dot: service__max_queue=3."""
         self.log_path = directory / f"daemon-{time.monotonic_ns()}.log"
@@ -78,7 +80,7 @@ class Daemon(Client):
             "storage.directory": "''",
         }
         values |= {key.replace("__", "."): value for key, value in settings.items()}
-        command = [sys.executable, "-m", "youtu_edge", "serve"]
+        command = [*self.PROGRAM]
         for key, value in values.items():
             command += ["--set", f"{key}={value}"]
         self._log = self.log_path.open("wb")

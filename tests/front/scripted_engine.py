@@ -15,8 +15,8 @@ Questions are answered as if a token were a code point and 1 the BOS, a rendered
 "die-always" in a text kills every engine that is asked, "die-once" only the first (--died FILE remembers it).
 
 --context N characters, all messages and the room reserved for the answer together, is what fits.
-A life that resumed after token N does not meet die@N again. Options: --exit CODE (instead of loading), --fatal TEXT,
---load-seconds S, --never-ready, --die-on-submit.
+A life that resumed after token N does not meet die@N again. Options: --fail-if FILE, --exit CODE (both instead of loading),
+--fatal TEXT, --load-seconds S, --never-ready, --die-on-submit.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ class ScriptedEngine:
     def load(self) -> None:
         if self.options.fatal:
             self.send(Fatal(78, self.options.fatal))
+        if os.path.exists(self.options.fail_if):
+            raise SystemExit(1)
         if self.options.exit is not None:
             raise SystemExit(self.options.exit)
         time.sleep(3600 if self.options.never_ready else self.options.load_seconds)
@@ -225,6 +227,7 @@ if __name__ == "__main__":
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--exit", type=int)
     parser.add_argument("--fatal", default="")
+    parser.add_argument("--fail-if", default="", metavar="FILE", help="fail to load when the file exists")
     parser.add_argument("--context", type=int, default=2**30)
     parser.add_argument("--load-seconds", type=float, default=0.0)
     parser.add_argument("--never-ready", action="store_true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,20 @@ def test_engines_shrink_with_every_death_and_grow_back_after_a_quiet_time() -> N
         assert daemon.chat("still here")[0] == 200
         assert daemon.stop() == 0
         assert b"engine_degraded rung=3" in daemon.log
+
+
+def test_engines_that_die_after_a_recycling_use_up_the_budget_like_all_others(tmp_path: Path) -> None:
+    flag = tmp_path / "engines fail to load now"
+    with running("service.max_restart_rate=2/3", engine=("--fail-if", str(flag))) as daemon:
+        daemon.wait_ready()
+        for count in range(2):
+            daemon.kill_engine()
+            wait_until(lambda count=count: daemon.status()["restarts"] == count + 1)
+            daemon.wait_ready()
+        flag.touch()
+        assert daemon.wait_exit(30) == 70
+        assert daemon.log.count(b"engine_recycle ") == 1
+        assert daemon.log.count(b'reason="exit code 1"') == 3
 
 
 @given(st.integers(1, 20))

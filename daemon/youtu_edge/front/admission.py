@@ -54,7 +54,7 @@ class Admission:
     def open(self, submit: Submit) -> Session:
         """Admit a request and hand it to the engine. Raises as `check`, and PoisonRequestError."""
         self.check()
-        self._supervisor.poison.check(submit)
+        self._supervisor.policy.poison.check(submit)
         session = self._sessions.open(submit)
         if (key := CALLER.get().key) is not None:
             session.key = key.name

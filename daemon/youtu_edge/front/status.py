@@ -92,7 +92,7 @@ class StatusHandlers:
                 "uptime_s": round(self._clock() - self._started_at, 3),
                 "restarts": self._supervisor.restarts,
                 "recycles": self._supervisor.recycles,
-                "degraded": NAMES[self._supervisor.rung] if self._supervisor.rung else None,
+                "degraded": NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
                 "unfinished_requests": len(self._sessions),
                 "model": {
                     "name": model.name,
@@ -135,7 +135,10 @@ class StatusHandlers:
         return {
             "queue_depth": ("Requests accepted and unfinished", len(self._sessions)),
             "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),
-            "engine_rung": ("0 as configured, up to 3 the more the engine is degraded", float(self._supervisor.rung)),
+            "engine_rung": (
+                "0 as configured, up to 3 the more the engine is degraded",
+                float(self._supervisor.policy.rung),
+            ),
             "uptime_seconds": ("Since the start of the daemon", self._clock() - self._started_at),
             "front_resident_bytes": ("Memory of the front process", resident_bytes(os.getpid())),
             "engine_resident_bytes": ("Memory of the engine process", resident_bytes(self._supervisor.pid)),

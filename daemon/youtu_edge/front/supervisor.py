@@ -19,15 +19,13 @@ from typing import Literal
 
 import msgspec
 
-from youtu_edge.config import Config, parse_restart_rate
-from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, PoisonRequestError, YoutuEdgeError
-from youtu_edge.front.degrade import NAMES, degraded, rung_after
+from youtu_edge.config import Config
+from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, YoutuEdgeError
 from youtu_edge.front.engine_counters import EngineCounters
 from youtu_edge.front.engine_death import Death, is_stopped, judge, oom_kills
 from youtu_edge.front.engine_link import EngineLink, start_engine
-from youtu_edge.front.poison import STRIKES, PoisonWatch
 from youtu_edge.front.questions import OpenQuestion, QuestionTable
-from youtu_edge.front.restart_budget import FIRST_WAIT_S, RestartBudget
+from youtu_edge.front.restart_policy import RestartPolicy
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.log import line
 from youtu_edge.protocol import (
@@ -83,18 +81,15 @@ class Supervisor:
         self._argv = argv
         self._clock = clock
         self._on_state = on_state
-        self._budget = RestartBudget(*parse_restart_rate(config.service.max_restart_rate), clock)
         self._link: EngineLink | None = None
         self._fatal: Fatal | None = None
         self._progress_at = clock()
         self._is_stopped = False
         self._working: list[str] = []
         self._recycle_at: float | None = None
-        self.poison = PoisonWatch(clock)
-        self.rung = 0
-        """Where on the ladder of `degrade` the current engine stands."""
+        self.policy = RestartPolicy(config, sessions, clock)
         self.recycles = 0
-        self._full_ready: Ready | None = None
+        """Replacements of engines that were asked to leave."""
         self.state: State = "loading"
         self.ready: Ready | None = None
         """What the current engine, or the last one, said when it was loaded."""
@@ -133,7 +128,7 @@ class Supervisor:
 
     def submit(self, session: Session) -> None:
         """Hand a session to the engine now, or to the next engine as soon as it is ready."""
-        is_suspect = self.poison.is_suspect(session.submit.id, session.completion_tokens)
+        is_suspect = self.policy.poison.is_suspect(session.submit.id, session.completion_tokens)
         self.send(msgspec.structs.replace(session.submit, is_suspect=True) if is_suspect else session.submit)
 
     def ask(self, entry: OpenQuestion) -> None:
@@ -183,8 +178,8 @@ class Supervisor:
             self._link = link = await start_engine(self._argv, self._on_message)
         except OSError as error:
             return Death(f"cannot be started: {error}", may_be_a_request=False)
-        log.info(line("engine_started", pid=link.pid, restarts=self.restarts, rung=NAMES[self.rung] if self.rung else None))
-        link.send(Start(degraded(self._config, self.rung, self._full_ready)))
+        log.info(line("engine_started", pid=link.pid, restarts=self.restarts, rung=self.policy.rung or None))
+        link.send(Start(self.policy.engine_config()))
         closed = asyncio.ensure_future(link.wait_closed())
         killed_before = oom_kills()
         overdue, was_stopped = "", False
@@ -205,7 +200,7 @@ class Supervisor:
         if self._is_stopped:
             return None
         self._raise_if_fatal(code)
-        if self.state == "recycling" and not overdue:
+        if self.state == "recycling" and self._recycle_at is not None:
             return None
         return judge(code, overdue=overdue, was_stopped=was_stopped, oom_kills=oom_kills() - killed_before)
 
@@ -222,12 +217,12 @@ class Supervisor:
             if now - self._recycle_at >= _LEAVE_S:  # in a long step; nothing of it was sent, so nothing is lost
                 link.kill()
             return
-        if self.rung and self._budget.num_taken == 0:
+        if self.policy.is_recovered:
             self.recycle("no death for the period of service.max_restart_rate: back to the full configuration")
         if self._recycle_at is None or (len(self._sessions) and now - self._recycle_at < _RECYCLE_WAIT_S):
             return
         self.recycles += 1
-        self.rung = rung_after(self._budget.num_taken, self._budget.limit)
+        self.policy.choose_rung()
         self._enter("recycling")
         self._progress_at = self._recycle_at = now
         link.send(Shutdown())
@@ -240,39 +235,12 @@ class Supervisor:
             raise EngineFatalError("the engine refuses its configuration or model package; its log lines say why", code)
 
     async def _prepare_restart(self, death: Death) -> None:
-        unfinished, reason = len(self._sessions), death.reason
-        is_poisoned = death.may_be_a_request and self._fail_poison()
-        wait = FIRST_WAIT_S if is_poisoned else self._budget.take()
-        if wait is None:
-            rate = self._config.service.max_restart_rate
-            log.error(line("engine_gave_up", reason=reason, max_restart_rate=rate, unfinished=unfinished))
-            raise EngineGaveUpError(f"the engine died more often than service.max_restart_rate {rate} allows: {reason}")
-        log.error(line("engine_died", reason=reason, unfinished=unfinished, restart_in_s=wait))
-        rung = rung_after(self._budget.num_taken, self._budget.limit)
-        if rung != self.rung:
-            log.warning(line("engine_degraded", rung=rung, what=NAMES[rung]))
-        self.rung = rung
+        wait = self.policy.engine_died(death, self._working)
         self.restarts += 1
         self._progress_at = self._clock()
-        if self.state == "ready":
+        if self.state in ("ready", "recycling"):
             self._enter("restarting")
         await asyncio.sleep(wait)
-
-    def _fail_poison(self) -> bool:
-        """Whether this death shows which request is the cause; it is failed then, and its deaths leave the budget alone."""
-        tokens = self._sessions.completion_tokens()
-        poison = self.poison.engine_died({name: tokens[name] for name in self._working if name in tokens}, tokens)
-        if poison is None:
-            return False
-        log.error(line("poison_request", id=poison, tokens=tokens[poison]))
-        self.poison.quarantine(self._sessions.submit_of(poison))
-        self._sessions.fail(
-            poison,
-            PoisonRequestError.code,
-            "the engine died twice while it worked on this request; do not send it again",
-        )
-        self._budget.forgive(STRIKES - 1)
-        return True
 
     def _on_message(self, message: FromEngine) -> None:
         if isinstance(message, Ready | StepFrame | Heartbeat):
@@ -293,8 +261,7 @@ class Supervisor:
         if self._is_stopped:
             return
         self.ready = ready
-        if not self.rung:
-            self._full_ready = ready
+        self.policy.engine_ready(ready)
         self._enter("ready")
         log.info(
             line(
