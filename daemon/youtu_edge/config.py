@@ -130,6 +130,16 @@ class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When another version is activated, running answers may be finished by the old one for this long."""
 
 
+class ResponseCacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers to frequent questions, kept in storage.directory; for greedy requests and those with a seed."""
+
+    enabled: bool = False
+    ttl_s: Seconds = 86400.0
+    """An answer is given again for so long."""
+    max_size: str = "32M"
+    """Beyond it, the answers that were not asked for the longest time go."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every section may be left out."""
 
@@ -140,6 +150,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineConfig = EngineConfig()
     generation: GenerationConfig = GenerationConfig()
     storage: StorageConfig = StorageConfig()
+    response_cache: ResponseCacheConfig = ResponseCacheConfig()
     updates: UpdatesConfig = UpdatesConfig()
 
 

@@ -193,7 +193,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 def _check_syntax(name: str, value: Any) -> None:
     """Texts that have a grammar of their own. Raises ValueError."""
-    if (name == "memory.limit" and value) or name == "storage.conversations_max_size":
+    if (name == "memory.limit" and value) or name in ("storage.conversations_max_size", "response_cache.max_size"):
         parse_bytes(value)
     elif name == "service.max_restart_rate":
         parse_restart_rate(value)

@@ -125,6 +125,8 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """Room for the answer without which the prompt counts as too long; at most max_new_tokens."""
     messages: list[ChatMessage] | None = None
     prompt: str | None = None
+    is_repeatable: bool = False
+    """Greedy, or with a seed of the client's own: the same request is answered the same again."""
     stop: list[str] = []
     priority: int = 0
     ignore_eos: bool = False
@@ -205,6 +207,8 @@ class Ready(msgspec.Struct, tag_field="t", tag="ready"):
     pages: int
     page_tokens: int
     load_seconds: float
+    fingerprint: str = ""
+    """Checksum of the package's manifest: another model, or another export of it, has another one."""
     memory: dict[str, int] = {}
     """Bytes by purpose: budget, weights, activations, cache."""
 

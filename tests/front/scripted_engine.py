@@ -127,7 +127,7 @@ class ScriptedEngine:
         limits = self.config.scheduler
         memory = {"weights": 1, "max_sequences": limits.max_sequences, "step_tokens": limits.step_tokens}
         pages = min(512, self.config.model.kv_cache_max_page)
-        self.send(Ready("scripted", 4096, pages=pages, page_tokens=16, load_seconds=0.01, memory=memory))
+        self.send(Ready("scripted", 4096, pages=pages, page_tokens=16, load_seconds=0.01, fingerprint="f", memory=memory))
 
     def submit(self, submit: Submit) -> None:
         if self.options.die_on_submit:

@@ -146,6 +146,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
         "pages": plan.num_pages,
         "page_tokens": config.model.page_tokens,
         "load_seconds": 0.0,
+        "fingerprint": manifest.checksum,
         "memory": plan.as_dict(),
     }
     return loop, Answerer(tokenizer, prompter), ready

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import EngineGaveUpError, OverloadedError, UnavailableError
 from youtu_edge.front.caller import CALLER
 from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.questions import QuestionTable
+from youtu_edge.front.response_cache import ResponseCache
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.supervisor import Supervisor
 from youtu_edge.protocol import Question, Reply, Submit
@@ -22,12 +25,15 @@ class Admission:
         questions: QuestionTable,
         supervisor: Supervisor,
         key_usage: KeyUsage,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._max_queue = service.max_queue
         self._sessions = sessions
         self._questions = questions
         self._supervisor = supervisor
         self._key_usage = key_usage
+        self._cache = cache
+        self._lookups: set[asyncio.Future[None]] = set()
         self.is_draining = False
 
     def configure(self, service: ServiceConfig) -> None:
@@ -59,8 +65,23 @@ class Admission:
         if (key := CALLER.get().key) is not None:
             session.key = key.name
             self._key_usage.begin(key.name)
-        self._supervisor.submit(session)
+        if self._cache is not None and (cache_key := self._cache.key(session.submit)) is not None:
+            session.is_held = True
+            task = asyncio.ensure_future(self._look_up(self._cache, session, cache_key))
+            self._lookups.add(task)
+            task.add_done_callback(self._lookups.discard)
+        else:
+            self._supervisor.submit(session)
         return session
+
+    async def _look_up(self, cache: ResponseCache, session: Session, key: bytes) -> None:
+        """Answer from the cache, or hand the request to the engine if somebody still waits for it."""
+        is_answered = await cache.answer(session, key)
+        session.is_held = False
+        if session.is_cancelled:
+            self._sessions.end_cancelled()
+        if not is_answered and session.ended_at is None:
+            self._supervisor.submit(session)
 
     async def ask(self, question: Question) -> Reply:
         """The engine's answer; waits while a crashed engine restarts. Raises as `check`, and what the engine refuses."""

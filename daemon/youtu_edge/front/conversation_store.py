@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from youtu_edge.errors import NotFoundError
+from youtu_edge.front.database import bytes_used, size_limit
 
 MIGRATIONS = (
     """
@@ -214,7 +215,7 @@ class ConversationStore:
 
     def _shrink(self, connection: sqlite3.Connection, current: int) -> None:
         """Delete the conversations unused for the longest time, at last the oldest turns of the current one."""
-        while _bytes_used(connection) > self._limits.max_bytes:
+        while bytes_used(connection) > size_limit(connection, self._limits.max_bytes):
             oldest = connection.execute(
                 "SELECT number FROM conversation WHERE number != ? ORDER BY used LIMIT 1", (current,)
             ).fetchone()
@@ -243,14 +244,6 @@ def _number(connection: sqlite3.Connection, name: Name) -> int:
     if row is None:
         raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id")
     return int(row[0])
-
-
-def _bytes_used(connection: sqlite3.Connection) -> int:
-    """Bytes of the pages that hold something, in this very transaction."""
-    pages, free, size = (
-        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
 
 
 def _ids(blob: bytes) -> list[int]:

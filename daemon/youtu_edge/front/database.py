@@ -37,6 +37,7 @@ _Job = tuple[Work[Any], "asyncio.Future[Any]"]
 _FILES = ("-wal", "-journal", "")
 """Suffixes, in the order in which they are set aside: a log that is left alone must never meet a fresh file."""
 _MAX_BATCH = 64
+_MEMORY_BYTES = 4 * 1024 * 1024
 _LOCKED_S = 2.0
 """How long another process may hold the file, such as a former daemon that is just leaving."""
 
@@ -246,6 +247,20 @@ class Database:
         log.warning(line("database_in_memory", file=str(self._path), reason=reason, kept="until the next restart"))
         self._path = None
         self.is_persistent = False
+
+
+def bytes_used(connection: sqlite3.Connection) -> int:
+    """Bytes of the pages that hold something, in this very transaction."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def size_limit(connection: sqlite3.Connection, max_bytes: int) -> int:
+    """`max_bytes` for a file; in memory far less, so that the front stays small."""
+    file = connection.execute("PRAGMA database_list").fetchone()[2]
+    return max_bytes if file else min(max_bytes, _MEMORY_BYTES)
 
 
 class _DamagedError(sqlite3.DatabaseError):

@@ -62,9 +62,11 @@ class Intake:
 
     def submit(self, kind: str, asked: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None) -> Submit:
         """A request with a new id that begins with `kind`; the caller adds messages or prompt and what else it offers."""
+        sampling = sampling_params(asked, self._generation, self.model().recommendation)
         return Submit(
             id=f"{kind}-{secrets.token_hex(12)}",
-            sampling=sampling_params(asked, self._generation, self.model().recommendation),
+            sampling=sampling,
+            is_repeatable=sampling.temperature == 0 or asked.seed is not None,
             max_new_tokens=max_new_tokens,
             punctuation=asked.punctuation or self._generation.punctuation,
             stop=[stop] if isinstance(stop, str) else stop or [],

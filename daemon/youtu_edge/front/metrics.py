@@ -46,6 +46,7 @@ class Metrics:
         self._completion_tokens = self._counter("completion_tokens", "Tokens produced for finished requests")
         self._cached_tokens = self._counter("cached_tokens", "Prompt tokens of finished requests that the cache supplied")
         self._restarts = self._counter("engine_restarts", "Engine restarts")
+        self._lookups = self._counter("response_cache_lookups", "Questions to the response cache by result", ["result"])
         self._storage_failures = self._counter("storage_failures", "Reads and writes that the disk failed", ["database"])
         self._recycles = self._counter("engine_recycles", "Engines replaced between requests, none of them dead")
         self._poisons = self._counter("poison_requests", "Requests that made the engine die twice and were failed")
@@ -58,9 +59,10 @@ class Metrics:
         self._requests.labels(session.outcome).inc()
         if session.failure == PoisonRequestError.code:
             self._poisons.inc()
-        self._prompt_tokens.inc(session.prompt_tokens)
-        self._completion_tokens.inc(session.completion_tokens)
-        self._cached_tokens.inc(session.cached_tokens)
+        if session.cache != "HIT":  # nothing was computed
+            self._prompt_tokens.inc(session.prompt_tokens)
+            self._completion_tokens.inc(session.completion_tokens)
+            self._cached_tokens.inc(session.cached_tokens)
         self._duration.observe(session.ended_at - session.opened_at)
         if session.first_text_at is not None:
             self._first_text.observe(session.first_text_at - session.opened_at)
@@ -72,6 +74,10 @@ class Metrics:
     def engine_restarting(self) -> None:
         """Count an engine restart."""
         self._restarts.inc()
+
+    def looked_up(self, hit: bool) -> None:
+        """Count a question to the response cache."""
+        self._lookups.labels("hit" if hit else "miss").inc()
 
     def storage_failed(self, database: str) -> None:
         """Count a read or write that the device's disk failed."""

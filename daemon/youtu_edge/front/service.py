@@ -30,6 +30,7 @@ from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.plain_chat import PlainHandlers
 from youtu_edge.front.questions import QuestionTable
 from youtu_edge.front.reload import Reloader
+from youtu_edge.front.response_cache import ResponseCache
 from youtu_edge.front.session_routes import SessionHandlers
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.static_files import StaticFiles
@@ -70,7 +71,10 @@ class Service:
         keys_file = Path(config.service.keys_file)
         self._key_ring = KeyRing(keys_file)
         self._key_usage = KeyUsage(keys_file.with_suffix(".usage.json"), time.time)
-        self._admission = Admission(config.service, self._sessions, self._questions, self._supervisor, self._key_usage)
+        self._cache = self._response_cache() if config.response_cache.enabled else None
+        self._admission = Admission(
+            config.service, self._sessions, self._questions, self._supervisor, self._key_usage, self._cache
+        )
         self._bodies = BodyReader(config.service.max_body_bytes)
         self._intake = Intake(config.generation, self._admission, lambda: self._model)
         self._reloader = Reloader(config, read_config, self.configure) if read_config else None
@@ -98,6 +102,8 @@ class Service:
         if self._reloader and not os.isatty(sys.stdin.fileno()):  # in a terminal SIGHUP means that it was closed
             loop.add_signal_handler(signal.SIGHUP, self._reload, self._reloader)
         self._conversations.database.start()
+        if self._cache:
+            self._cache.database.start()
         # Cancelling the handler of a client that left is what cancels its request.
         runner = web.AppRunner(
             self.make_app(), access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
@@ -120,6 +126,8 @@ class Service:
             saving.cancel()
             await runner.cleanup()
             await self._conversations.database.close()
+            if self._cache:
+                await self._cache.database.close()
             self._key_usage.save()
 
     def make_app(self) -> web.Application:
@@ -227,10 +235,22 @@ class Service:
             log.warning(line("generation_ignored", reason=error.message))
             return Recommendation()
 
+    def _response_cache(self) -> ResponseCache:
+        return ResponseCache(
+            self._config,
+            self._sessions,
+            lambda: self._supervisor.ready.fingerprint if self._supervisor.ready else "",
+            on_lookup=lambda hit: self._metrics.looked_up(hit),
+            on_failure=lambda: self._metrics.storage_failed("response-cache"),
+        )
+
     def _session_ended(self, session: Session) -> None:
         self._metrics.session_ended(session)
+        if self._cache:
+            self._cache.keep(session)
         if session.key is not None:
-            self._key_usage.end(session.key, session.prompt_tokens + session.completion_tokens)
+            computed = session.prompt_tokens + session.completion_tokens if session.cache != "HIT" else 0
+            self._key_usage.end(session.key, computed)
         assert session.ended_at is not None
         first = session.first_text_at - session.opened_at if session.first_text_at is not None else None
         log.info(
@@ -245,6 +265,7 @@ class Service:
                 first_text_s=first,
                 duration_s=session.ended_at - session.opened_at,
                 resumes=session.resumes or None,
+                cache=session.cache,
                 user=session.user,
                 key=session.key,
             )

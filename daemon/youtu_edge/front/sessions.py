@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import msgspec
 
@@ -30,6 +31,13 @@ class Session:
         self.first_text_at: float | None = None
         self.ended_at: float | None = None
         self.accepted = False
+        self.in_thought = False
+        self.is_held = False
+        """Not for an engine yet: the response cache is asked first."""
+        self.cache: Literal["HIT", "MISS", ""] = ""
+        """What the response cache said; empty when it was not asked."""
+        self.cache_key: bytes | None = None
+        """Where the answer is to be kept."""
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.user: str | None = None
@@ -134,6 +142,7 @@ class SessionTable:
             return
         session.accepted = True
         session.prompt_tokens = accepted.prompt_tokens
+        session.in_thought = accepted.in_thought
         session.events.put_nowait(accepted)
 
     def _delta(self, delta: Delta) -> None:

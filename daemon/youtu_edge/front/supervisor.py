@@ -127,7 +127,9 @@ class Supervisor:
             self._link.send(SetLogLevel(config.service.log_level))
 
     def submit(self, session: Session) -> None:
-        """Hand a session to the engine now, or to the next engine as soon as it is ready."""
+        """Hand a session to the engine now, or to the next engine as soon as it is ready; not while it is held."""
+        if session.is_held:
+            return
         is_suspect = self.policy.poison.is_suspect(session.submit.id, session.completion_tokens)
         self.send(msgspec.structs.replace(session.submit, is_suspect=True) if is_suspect else session.submit)
 
