@@ -17,7 +17,9 @@ ON = "response_cache.enabled=true"
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with running(f"storage.directory={tmp_path_factory.mktemp('data')}", ON, "service.max_restart_rate=1000/300") as started:
+    with running(
+        f"storage.directory={tmp_path_factory.mktemp('data')}", ON, "service.max_restart_rate=1000/300"
+    ) as started:
         yield started.wait_ready()
         assert started.stop() == 0
 
@@ -51,7 +53,11 @@ def test_the_second_time_the_engine_is_not_asked(daemon: Daemon) -> None:
 
 
 def test_a_hit_is_streamed_like_any_answer(daemon: Daemon) -> None:
-    body = {"messages": [{"role": "user", "content": "stream me"}], "stream": True, "stream_options": {"include_usage": True}}
+    body = {
+        "messages": [{"role": "user", "content": "stream me"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
     events = [list(daemon.stream(CHAT, body | {"seed": 7, "temperature": 1.0})) for _ in range(2)]
     for chunks in events:
         assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"

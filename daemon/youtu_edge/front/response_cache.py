@@ -19,6 +19,7 @@ import msgspec
 
 from youtu_edge.config import Config, parse_bytes
 from youtu_edge.errors import StorageError
+from youtu_edge.front.answer_headers import note_cache
 from youtu_edge.front.database import Database, bytes_used, size_limit
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.log import line
@@ -102,6 +103,7 @@ class ResponseCache:
         """Answer the session if its answer is known; False when the engine has to. Never raises."""
         kept = await self._look_up(key)
         self._on_lookup(kept is not None)
+        note_cache(kept is not None)
         session.cache = "MISS" if kept is None else "HIT"
         if kept is None:
             session.cache_key = key

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
+from youtu_edge.front import answer_headers
 from youtu_edge.front.access import check_exposure, make_access_middleware
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import Handlers, make_app
@@ -142,6 +143,7 @@ class Service:
         ]
         app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
         self._ui.install(app)
+        answer_headers.install(app)
         app.middlewares.append(make_access_middleware(self._key_ring))
         return app
 

@@ -1,0 +1,45 @@
+"""Headers of an answer that the parts below the dialects know, such as what the response cache said.
+
+They are noted in a context variable while the request is handled, and put on the response when its headers are sent; no
+dialect has to pass them on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_NOTES: ContextVar[dict[str, str] | None] = ContextVar("answer_headers", default=None)
+_KEY = "answer_headers"
+
+CACHE = "X-Cache"
+
+
+def note_cache(is_hit: bool) -> None:
+    """One answer of this request came from the response cache, or did not; of several, all must for a HIT."""
+    if (notes := _NOTES.get()) is not None:
+        notes[CACHE] = "HIT" if is_hit and notes.get(CACHE) != "MISS" else "MISS"
+
+
+def install(app: web.Application) -> None:
+    """Send the noted headers with every response of the application."""
+    app.middlewares.append(_collect)
+    app.on_response_prepare.append(_send)
+
+
+@web.middleware
+async def _collect(request: web.Request, handler: Handler) -> web.StreamResponse:
+    request[_KEY] = notes = dict[str, str]()
+    token = _NOTES.set(notes)
+    try:
+        return await handler(request)
+    finally:
+        _NOTES.reset(token)
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(request.get(_KEY, {}))
