@@ -168,6 +168,7 @@ class Render(msgspec.Struct, tag_field="kind", tag="render", omit_defaults=True)
 
     messages: list[ChatMessage]
     template_kwargs: dict[str, Any] = {}
+    tools: list[dict[str, Any]] = []
 
 
 Question = Tokenize | Detokenize | Render
@@ -280,6 +281,9 @@ class EngineStats(msgspec.Struct, omit_defaults=True):
     run_seconds: float = 0.0
     step_seconds: float = 0.0
     preemptions: int = 0
+    masks: int = 0
+    """Tokens that were drawn under a grammar."""
+    mask_seconds: float = 0.0
     running: int = 0
     waiting: int = 0
     pages_total: int = 0

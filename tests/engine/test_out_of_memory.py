@@ -14,16 +14,15 @@ SCRIPT = """
 import json, resource, sys
 from pathlib import Path
 from score import open_model
-from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.kv_pages import PagePool
-from youtu_edge.engine.loop import Loop
 from youtu_edge.engine.scheduler import Scheduler
+from youtu_edge.engine.service import make_loop
 from youtu_edge.protocol import Failed, SamplingParams, StepFrame, Submit
 
 runner, prompter, tokenizer = open_model(Path(sys.argv[1]), 8192)
 messages = []
 scheduler = Scheduler(PagePool(256, 32), max_sequences=4, step_tokens=8192)
-loop = Loop(runner, scheduler, prompter, Vocabulary(tokenizer), messages.append, max_stall_s=1.0)
+loop = make_loop(runner, scheduler, tokenizer, prompter, messages.append, max_stall_s=1.0)
 
 def ask(name, prompt):
     loop.submit(Submit(name, SamplingParams(), 8, prompt=prompt))

@@ -59,7 +59,7 @@ def test_candidates_equal_the_plain_definition(seed: int, size: int, top_k: int,
     """The shortcuts choose exactly the tokens that sorting everything would."""
     logits = rows(seed, size)
     ids, weights = _candidates(logits.copy(), SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p))
-    order = np.argsort(-logits, kind="stable")
+    order = np.argsort(-logits, kind="stable") if top_k or top_p < 1 else np.arange(size)
     if top_k:
         order = order[:top_k]
     expected = np.exp((logits[order].astype(np.float64) - float(logits.max())) / temperature)
@@ -87,7 +87,7 @@ def test_penalties_follow_their_definitions() -> None:
     for token in (1, 2, 2):
         state.observe(token)
     logits = np.array([4.0, -4.0, 6.0, 1.0], dtype=np.float32)
-    state.penalise(logits)
+    state.adjust(logits)
     np.testing.assert_allclose(logits, [2.0, -8.0 - 0.5 - 0.25, 3.0 - 0.5 - 0.5, 1.0])
 
 
@@ -97,5 +97,5 @@ def test_the_history_grows_beyond_its_first_capacity() -> None:
     for token in range(1000):
         state.observe(token)
     logits = np.zeros(1001, dtype=np.float32)
-    state.penalise(logits)
+    state.adjust(logits)
     assert logits.sum() == -1000

@@ -12,6 +12,9 @@ from typing import Any
 _BYTE_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPM_SPACE = "\u2581"
 
+TAGS = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>"})
+"""Control tokens that are part of the answer's text: the front tells thoughts and calls apart by them."""
+
 
 def _byte_level_alphabet() -> dict[str, int]:
     """The printable stand-in of each byte in byte-level BPE (Radford et al. 2019): printable Latin-1 stands for itself, the
@@ -30,7 +33,7 @@ class Vocabulary:
         self._tokenizer = tokenizer
         self._alphabet = _byte_level_alphabet() if type(tokenizer.decoder).__name__ == "ByteLevel" else None
         self._added = {
-            token_id: b"" if token.special else token.content.encode()
+            token_id: b"" if token.special and token.content not in TAGS else token.content.encode()
             for token_id, token in tokenizer.get_added_tokens_decoder().items()
         }
         self._cache: dict[int, bytes] = dict(self._added)
@@ -46,6 +49,10 @@ class Vocabulary:
         if known is None:
             known = self._cache[token] = self._look_up(token)
         return known
+
+    def all_bytes(self, size: int) -> list[bytes]:
+        """Bytes of the tokens [0, size). They are not kept: a large vocabulary takes many megabytes in this form."""
+        return [self._added[token] if token in self._added else self._look_up(token) for token in range(size)]
 
     def _look_up(self, token: int) -> bytes:
         piece = self._tokenizer.id_to_token(token)

@@ -10,13 +10,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from youtu_edge.engine.detokenize import TextStream, Vocabulary
-from youtu_edge.engine.prompt import Prompter
+from youtu_edge.engine.arrivals import Arrivals
+from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.runner import Runner, StepMemoryError
-from youtu_edge.engine.sampler import SamplerState, sample
+from youtu_edge.engine.sampler import Ints, sample
 from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan
 from youtu_edge.engine.sequence import Sequence
-from youtu_edge.errors import ContextLengthError, InvalidRequestError, YoutuEdgeError
+from youtu_edge.errors import InvalidRequestError, YoutuEdgeError
 from youtu_edge.log import line
 from youtu_edge.protocol import (
     Accepted,
@@ -28,6 +28,7 @@ from youtu_edge.protocol import (
     FromEngine,
     StepFrame,
     Submit,
+    TokenLogprob,
     Working,
 )
 
@@ -48,8 +49,8 @@ class Loop:
         self,
         runner: Runner,
         scheduler: Scheduler,
-        prompter: Prompter,
-        vocabulary: Vocabulary,
+        arrivals: Arrivals,
+        logprobs: LogprobReporter,
         send: Send,
         *,
         max_stall_s: float,
@@ -58,8 +59,8 @@ class Loop:
         self._runner = runner
         self._scheduler = scheduler
         self._step_tokens = scheduler.step_tokens
-        self._prompter = prompter
-        self._vocabulary = vocabulary
+        self._arrivals = arrivals
+        self._logprobs = logprobs
         self._send = send
         self._max_stall_s = max_stall_s
         self._clock = clock
@@ -75,26 +76,43 @@ class Loop:
         """Whether a step would do anything."""
         return self._scheduler.has_work
 
+    @property
+    def is_compiling(self) -> bool:
+        """Whether a request waits for its grammar, and `admit` should be called soon."""
+        return len(self._arrivals) > 0
+
     def submit(self, request: Submit) -> None:
-        """Tokenise and queue a request; answers `Accepted` or `Failed` at once."""
+        """Take a request in; it is answered `Accepted` or `Failed` at once, or by `admit` when its grammar is compiled."""
         self.announce([request.id])
         try:
-            sequence = self._sequence(request)
+            self._arrivals.add(request)
         except YoutuEdgeError as error:
             self._send(Failed(request.id, error.code, error.message, error.param))
             return
-        self._send(Accepted(request.id, sequence.num_prompt))
-        reason = self._resume(sequence, request)
-        self._sequences[sequence.id] = sequence
-        self._scheduler.add(sequence)
-        if reason:
-            frame = StepFrame()
-            self._end(sequence, reason, frame)
-            self._send(frame)
+        self.admit()
+
+    def admit(self) -> None:
+        """Queue every request that is ready to run."""
+        for arrival, error in self._arrivals.take():
+            request, sequence = arrival.request, arrival.sequence
+            if error is not None:
+                self._send(Failed(request.id, error.code, error.message, error.param))
+                continue
+            self._send(Accepted(request.id, sequence.num_prompt, arrival.in_thought))
+            reason = self._resume(sequence, request)
+            self._sequences[sequence.id] = sequence
+            self._scheduler.add(sequence)
+            if reason:
+                frame = StepFrame()
+                self._end(sequence, reason, frame)
+                self._send(frame)
 
     def cancel(self, request_id: str) -> None:
         """Stop a request; its pages are free for others when this returns."""
-        if sequence := self._sequences.get(request_id):
+        if arrival := self._arrivals.drop(request_id):
+            ended = Finished(request_id, "cancelled", arrival.sequence.num_prompt, 0, 0)
+            self._send(StepFrame(finished=[ended]))
+        elif sequence := self._sequences.get(request_id):
             frame = StepFrame()
             self._end(sequence, "cancelled", frame)
             frame.stats = self.stats()
@@ -107,7 +125,7 @@ class Loop:
         plan = self._scheduler.schedule()
         if not plan.sequences:
             raise AssertionError("there is work, but no sequence fits into an empty cache")
-        self.announce([sequence.id for sequence in plan.sequences])
+        self.announce([*(sequence.id for sequence in plan.sequences), *self._arrivals.ids])
         try:
             logits = self._run(plan)
         except StepMemoryError as error:
@@ -136,40 +154,6 @@ class Loop:
         stats.preemptions = self._scheduler.num_preemptions
         stats.pages_total, stats.pages_used, stats.pages_cached = pool.num_pages, pool.num_used, pool.num_cached
         return stats
-
-    def _sequence(self, request: Submit) -> Sequence:
-        if request.messages is not None:
-            tokens = self._prompter.encode_chat(request.messages, request.template_kwargs)
-        else:
-            tokens = self._prompter.encode_text(request.prompt or "")
-        if not tokens:
-            raise InvalidRequestError("the prompt is empty", param="prompt")
-        sequence = Sequence(
-            id=request.id,
-            tokens=tokens,
-            num_prompt=len(tokens),
-            num_prefix=len(tokens) - 1 if self._runner.manifest.prompt_end else 0,
-            max_new_tokens=request.max_new_tokens,
-            sampler=SamplerState(request.sampling, tokens),
-            text=TextStream(self._vocabulary, request.stop),
-            priority=request.priority,
-            ignore_eos=request.ignore_eos,
-            is_suspect=request.is_suspect,
-        )
-        self._check_fits(sequence, "prompt" if request.messages is None else "messages", request.reserve_tokens)
-        return sequence
-
-    def _check_fits(self, sequence: Sequence, param: str, reserve: int) -> None:
-        """Refuse what can never be served; shorten the answer to what the context leaves."""
-        context = self._runner.context_length
-        pool = self._scheduler.pool
-        most = min(context, pool.num_pages * pool.page_tokens)
-        if sequence.num_prompt + reserve > most:
-            why = f"the context of {context} tokens" if most == context else f"the cache of {most} tokens"
-            raise ContextLengthError(
-                f"the prompt has {sequence.num_prompt} tokens and does not fit into {why} with an answer", param=param
-            )
-        sequence.max_new_tokens = min(sequence.max_new_tokens, most - sequence.num_prompt)
 
     def _resume(self, sequence: Sequence, request: Submit) -> FinishReason | None:
         """Replay what a former engine already sent; the reason if that was already the end."""
@@ -219,16 +203,40 @@ class Loop:
         for sequence in plan.sequences:
             if sequence.num_pending:
                 continue
-            if sequence.sampler.is_greedy:
-                token = int(greedy[row])
-            else:
-                token = sample(logits[row], sequence.sampler, len(sequence.tokens))
             row += 1
-            text, reason = self._accept(sequence, token)
+            try:
+                token, logprobs = self._choose(sequence, logits[row - 1], int(greedy[row - 1]))
+                text, reason = self._accept(sequence, token)
+            except InvalidRequestError as error:  # its grammar cannot be followed any further
+                self._forget(sequence)
+                self._send(Failed(sequence.id, error.code, error.message, error.param))
+                continue
             sequence.is_suspect = False
-            frame.deltas.append(Delta(sequence.id, [token], text))
+            is_end = reason == "stop" and token in self._eos
+            frame.deltas.append(Delta(sequence.id, [token], text, [] if is_end else logprobs))
             if reason:
                 self._end(sequence, reason, frame)
+
+    def _choose(self, sequence: Sequence, logits: npt.NDArray[np.float32], greedy: int) -> tuple[int, list[TokenLogprob]]:
+        """The next token of one sequence and, where it was asked for, its log-probability."""
+        sampler, count = sequence.sampler, sequence.sampler.params.logprobs
+        given = logits.copy() if count is not None else logits
+        if sampler.is_greedy and sequence.grammar is None:
+            token = greedy
+        else:
+            allowed = self._allowed(sequence, logits)
+            token = sample(logits, sampler, len(sequence.tokens), allowed)
+        return token, [] if count is None else [self._logprobs.report(given, token, count)]
+
+    def _allowed(self, sequence: Sequence, logits: npt.NDArray[np.float32]) -> Ints | None:
+        if sequence.grammar is None:
+            return None
+        begun = self._clock()
+        allowed = sequence.grammar.constrain(logits)
+        if allowed is not None:
+            self._stats.masks += 1
+            self._stats.mask_seconds += self._clock() - begun
+        return allowed
 
     def _accept(self, sequence: Sequence, token: int) -> tuple[str, FinishReason | None]:
         """Append a token of the answer; its text and, if it is the last one, the reason."""
@@ -236,16 +244,21 @@ class Loop:
         sequence.sampler.observe(token)
         if token in self._eos and not sequence.ignore_eos:
             return "", "stop"
+        if sequence.grammar is not None:
+            sequence.grammar.accept(token)
         text = sequence.text.push(token)
-        if sequence.text.stopped:
+        if sequence.text.stopped or (sequence.grammar is not None and sequence.grammar.is_complete):
             return text, "stop"
         if sequence.num_generated >= sequence.max_new_tokens:
             return text, "length"
         return text, None
 
-    def _end(self, sequence: Sequence, reason: FinishReason, frame: StepFrame) -> None:
+    def _forget(self, sequence: Sequence) -> None:
         self._scheduler.remove(sequence)
         del self._sequences[sequence.id]
+
+    def _end(self, sequence: Sequence, reason: FinishReason, frame: StepFrame) -> None:
+        self._forget(sequence)
         if reason != "cancelled" and (rest := sequence.text.finish()):
             frame.deltas.append(Delta(sequence.id, [], rest))
         cached = sequence.num_cached or 0

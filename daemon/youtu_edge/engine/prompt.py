@@ -13,17 +13,23 @@ import datetime
 import itertools
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import jinja2
 import jinja2.ext
 import jinja2.sandbox
 
+from youtu_edge.engine.conversation import Tools, mapped, strings, turns, turns_without_tools
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import ChatMessage
 
 # Unicode noncharacters: never assigned, so no text needs them. The first that a conversation does not contain is the mark.
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+
+_THOUGHT_WINDOW = 16
+"""Tokens at the end of a prompt in which a tag of a thought would be."""
+
+_OWN_VARIABLES = ("messages", "tools", "add_generation_prompt")
 
 
 class PromptError(InvalidRequestError):
@@ -58,6 +64,8 @@ class Prompter:
         self._beginnings = tuple({token[:cut] for token in added for cut in range(1, len(token))})
         self._endings = tuple({token[cut:] for token in added for cut in range(1, len(token))})
         self._template = _compile(template) if template is not None else None
+        self._names = set(re.findall(r"\w+", template or ""))
+        """Every word of the template; a variable that is not among them can change nothing."""
 
     def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
         """Token ids of plain text: no control token is parsed; what begins and ends a prompt is added if `add_special`."""
@@ -65,36 +73,55 @@ class Prompter:
         ids = self._encode(self._defuse(text, mark), mark)
         return self._with_ends(ids) if add_special else ids
 
-    def encode_chat(self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None) -> list[int]:
+    def encode_chat(
+        self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None, tools: Tools | None = None
+    ) -> list[int]:
         """Token ids of a conversation up to where the assistant's answer begins.
 
         Raises PromptError when there is no template or the template refuses the conversation.
         """
-        if self._template is None:
-            raise PromptError("this model has no chat template; use a plain prompt", param="messages")
-        mark = _mark_for([message.content for message in messages])
-        rendered = self._render(messages, mark, template_kwargs or {})
+        rendered, mark = self._render(messages, template_kwargs or {}, tools or [])
         return self._with_ends(self._encode(rendered, mark))
 
-    def render(self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None) -> str:
+    def render(
+        self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None, tools: Tools | None = None
+    ) -> str:
         """The rendered conversation as text, for people to look at."""
-        mark = _mark_for([message.content for message in messages])
-        return self._render(messages, mark, template_kwargs or {}).replace(mark, "")
+        rendered, mark = self._render(messages, template_kwargs or {}, tools or [])
+        return rendered.replace(mark, "")
 
-    def _render(self, messages: list[ChatMessage], mark: str, template_kwargs: dict[str, Any]) -> str:
-        assert self._template is not None
-        turns = []
-        for message in messages:
-            turn = {"role": message.role, "content": self._defuse(message.content, mark)}
-            if message.name is not None:
-                turn["name"] = self._defuse(message.name, mark)
-            turns.append(turn)
+    def thought(self, ids: list[int]) -> Literal["open", "closed", "possible"]:
+        """Whether a prompt ends inside <think>, right behind </think>, or leaves it to the answer to begin a thought."""
+        end = str(self._tokenizer.decode(ids[-_THOUGHT_WINDOW:], skip_special_tokens=False)).rstrip()
+        return "open" if end.endswith("<think>") else "closed" if end.endswith("</think>") else "possible"
+
+    def _render(self, messages: list[ChatMessage], template_kwargs: dict[str, Any], tools: Tools) -> tuple[str, str]:
+        """The rendered conversation, and the mark that cuts it."""
+        if self._template is None:
+            raise PromptError("this model has no chat template; use a plain prompt", param="messages")
+        self._check(template_kwargs)
+        shaped: dict[str, Any] = {**template_kwargs}
+        if "tools" in self._names:
+            shaped |= {"messages": turns(messages), **({"tools": tools} if tools else {})}
+        else:
+            shaped["messages"] = turns_without_tools(messages, tools)
+        mark = _mark_for(list(strings(shaped)))
+        shaped = {name: mapped(value, lambda text: self._defuse(text, mark)) for name, value in shaped.items()}
+        for turn in shaped["messages"]:
+            turn["role"] = turn["role"].replace(mark, "")  # templates compare it; the front knows all of them
         try:
-            return self._template.render(
-                {**self._variables, **template_kwargs, "messages": turns, "add_generation_prompt": True}
-            )
+            rendered = self._template.render({**self._variables, **shaped, "add_generation_prompt": True})
         except (jinja2.TemplateError, TypeError, ValueError, KeyError) as error:
             raise PromptError(f"the model's chat template refuses this conversation: {error}", param="messages") from None
+        return rendered, mark
+
+    def _check(self, template_kwargs: dict[str, Any]) -> None:
+        for name, value in template_kwargs.items():
+            where = f"chat_template_kwargs.{name}"
+            if name in (*_OWN_VARIABLES, *self._variables):
+                raise PromptError(f"{where}: is set by the daemon", param=where)
+            if name not in self._names and (name, value) != ("enable_thinking", False):
+                raise PromptError(f"{where}: this model's chat template does not know it", param=where)
 
     def _defuse(self, text: str, mark: str) -> str:
         """Put `mark` behind the first character of every control token, until no piece contains one, and at an end of the

@@ -29,8 +29,8 @@ class Answerer:
             return question.text, self._prompter.encode_text(question.text, add_special=question.add_special)
         if isinstance(question, Detokenize):
             return self._text(question.tokens), question.tokens
-        rendered = self._prompter.render(question.messages, question.template_kwargs)
-        return rendered, self._prompter.encode_chat(question.messages, question.template_kwargs)
+        rendered = self._prompter.render(question.messages, question.template_kwargs, question.tools)
+        return rendered, self._prompter.encode_chat(question.messages, question.template_kwargs, question.tools)
 
     def _text(self, tokens: list[int]) -> str:
         size = self._tokenizer.get_vocab_size(with_added_tokens=True)

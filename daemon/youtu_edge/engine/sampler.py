@@ -40,6 +40,8 @@ class SamplerState:
             params.repetition_penalty != 1.0 or params.presence_penalty != 0.0 or params.frequency_penalty != 0.0
         )
         self._index: dict[int, int] = {}
+        self._bias_ids = np.array(list(params.logit_bias), dtype=np.int64)
+        self._bias = np.array(list(params.logit_bias.values()), dtype=np.float32)
         self._ids = np.zeros(16, dtype=np.int64)
         self._counts = np.zeros(16, dtype=np.float32)
         if self.needs_history:
@@ -49,7 +51,7 @@ class SamplerState:
     @property
     def is_greedy(self) -> bool:
         """Whether the row's plain maximum is the answer."""
-        return self.params.temperature == 0.0 and not self.needs_history
+        return self.params.temperature == 0.0 and not self.needs_history and not self.params.logit_bias
 
     def observe(self, token: int) -> None:
         """Remember a token of the answer."""
@@ -65,8 +67,13 @@ class SamplerState:
         self._ids[slot] = token
         return slot
 
-    def penalise(self, logits: Floats) -> None:
-        """Apply the penalties in place: repetition by Keskar et al. 2019 (CTRL), sec. 4.1, the others as OpenAI does."""
+    def adjust(self, logits: Floats) -> None:
+        """Apply penalties and bias in place: repetition by Keskar et al. 2019 (CTRL), sec. 4.1, the others as OpenAI."""
+        if self.needs_history:
+            self._penalise(logits)
+        logits[self._bias_ids] += self._bias
+
+    def _penalise(self, logits: Floats) -> None:
         params = self.params
         ids, counts = self._ids[: len(self._index)], self._counts[: len(self._index)]
         values = logits[ids]
@@ -77,44 +84,49 @@ class SamplerState:
         logits[ids] = values
 
 
-def sample(logits: Floats, state: SamplerState, position: int) -> int:
+def sample(logits: Floats, state: SamplerState, position: int, allowed: Ints | None = None) -> int:
     """The next token from `logits` [vocab], which may be overwritten.
 
-    `position` is the absolute index that the token will have in its sequence.
+    `position` is the absolute index that the token will have in its sequence. `allowed` are the only ids that may be drawn,
+    ascending; None allows all.
     """
-    if state.needs_history:
-        state.penalise(logits)
+    state.adjust(logits)
     params = state.params
-    if params.temperature == 0.0:
-        return int(logits.argmax())
+    if allowed is not None:
+        logits = logits[allowed]
+    choice = int(logits.argmax()) if params.temperature == 0.0 else _draw(logits, params, position)
+    return choice if allowed is None else int(allowed[choice])
+
+
+def _draw(logits: Floats, params: SamplingParams, position: int) -> int:
     ids, weights = _candidates(logits, params)
     if params.min_p > 0.0:
-        keep = int(np.count_nonzero(weights >= params.min_p * weights[0]))
-        ids, weights = ids[:keep], weights[:keep]
+        weights = np.where(weights >= params.min_p * weights.max(), weights, 0.0)
     cumulative = np.cumsum(weights)
     draw = uniform(params.seed, position) * cumulative[-1]
-    return int(ids[min(int(np.searchsorted(cumulative, draw, side="right")), len(ids) - 1)])
+    # Rounding may leave the draw behind the last weight that is not 0.
+    index = min(int(np.searchsorted(cumulative, draw, side="right")), int(np.flatnonzero(weights)[-1]))
+    return int(ids[index])
 
 
 def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArray[np.float64]]:
-    """Ids by falling probability and their unnormalised probabilities, after top-k, then top-p."""
+    """Ids and their unnormalised probabilities after top-k, then top-p; by falling probability where one of them cuts."""
     if params.top_k > 0:
-        ids = _largest(logits, params.top_k)[: params.top_k]
+        ids = largest(logits, params.top_k)[: params.top_k]
         weights = _weights(logits[ids], logits[ids[0]], params.temperature)
         if params.top_p < 1.0:
             ids, weights = _nucleus(ids, weights, params.top_p * weights.sum())
         return ids, weights
     top = logits.max()
-    total = float(_weights(logits, top, params.temperature).sum()) if params.top_p < 1.0 else 0.0
-    if params.top_p < 1.0:
-        # The nucleus is nearly always small; sort everything only when it is not.
-        ids = _largest(logits, _FIRST_CANDIDATES)
-        weights = _weights(logits[ids], top, params.temperature)
-        if weights.sum() >= params.top_p * total:
-            return _nucleus(ids, weights, params.top_p * total)
-    ids = np.argsort(-logits, kind="stable")
-    weights = _weights(logits[ids], top, params.temperature)
-    return (ids, weights) if params.top_p == 1.0 else _nucleus(ids, weights, params.top_p * total)
+    every = _weights(logits, top, params.temperature)
+    if params.top_p == 1.0:
+        return np.arange(len(logits)), every  # sorting 128k numbers takes 10 ms and would change no probability
+    mass = params.top_p * float(every.sum())
+    # The nucleus is nearly always small; sort everything only when it is not.
+    ids = largest(logits, _FIRST_CANDIDATES)
+    if every[ids].sum() < mass:
+        ids = np.argsort(-logits, kind="stable")
+    return _nucleus(ids, every[ids], mass)
 
 
 def _weights(logits: Floats, top: np.float32, temperature: float) -> npt.NDArray[np.float64]:
@@ -127,7 +139,7 @@ def _nucleus(ids: Ints, weights: npt.NDArray[np.float64], mass: float) -> tuple[
     return ids[:keep], weights[:keep]
 
 
-def _largest(logits: Floats, count: int) -> Ints:
+def largest(logits: Floats, count: int) -> Ints:
     """At least the `count` largest ids, sorted by falling logit, ties by id.
 
     Partitioning 128k floats takes a millisecond; the maxima of blocks of 64 are 64 times fewer, and the count-th largest of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from youtu_edge.engine.answer_grammar import AnswerGrammar
 from youtu_edge.engine.detokenize import TextStream
 from youtu_edge.engine.sampler import SamplerState
 
@@ -29,6 +30,7 @@ class Sequence:
     ignore_eos: bool = False
     is_suspect: bool = False
     """Runs alone until it has a token more; see scheduler."""
+    grammar: AnswerGrammar | None = None
     arrival: int = 0
     num_computed: int = 0
     num_prefix: int = 0

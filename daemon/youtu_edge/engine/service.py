@@ -15,9 +15,12 @@ import tokenizers
 from youtu_edge import protocol
 from youtu_edge.config import Config, SchedulerConfig
 from youtu_edge.engine.activations import measure_activations, measure_rest
+from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.detokenize import Vocabulary
+from youtu_edge.engine.grammar import GrammarCompiler, TokenTable
 from youtu_edge.engine.kv_pages import PagePool
-from youtu_edge.engine.loop import Loop
+from youtu_edge.engine.logprobs import LogprobReporter
+from youtu_edge.engine.loop import Loop, Send
 from youtu_edge.engine.memory import MemoryPlan, plan_memory
 from youtu_edge.engine.opening import open_model
 from youtu_edge.engine.prepared import Record
@@ -32,6 +35,7 @@ from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package
 log = logging.getLogger("youtu_edge.engine")
 
 HEARTBEAT_S = 1.0
+_COMPILE_POLL_S = 0.002
 _PR_SET_PDEATHSIG = 1
 
 
@@ -112,6 +116,7 @@ def _serve(link: Link) -> int:
                 log.root.setLevel(message.level.upper())
             else:
                 return EXIT_OK
+        loop.admit()
         if loop.has_work:
             loop.step()
             messages = link.receive(0.0)
@@ -120,7 +125,7 @@ def _serve(link: Link) -> int:
         if time.monotonic() - last_beat >= HEARTBEAT_S:
             last_beat = time.monotonic()
             link.send(protocol.Heartbeat(loop.stats()))
-        messages = link.receive(HEARTBEAT_S)
+        messages = link.receive(_COMPILE_POLL_S if loop.is_compiling else HEARTBEAT_S)
 
 
 def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]:
@@ -138,7 +143,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
-    loop = Loop(runner, scheduler, prompter, Vocabulary(tokenizer), link.send, max_stall_s=limits.max_stall_ms / 1e3)
+    loop = make_loop(runner, scheduler, tokenizer, prompter, link.send, max_stall_s=limits.max_stall_ms / 1e3)
     runner.run([0], [1], [0], [[0]], [0])
     ready = {
         "model": config.model.name or manifest.name,
@@ -150,6 +155,31 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
         "memory": plan.as_dict(),
     }
     return loop, Answerer(tokenizer, prompter), ready
+
+
+def make_loop(
+    runner: Runner,
+    scheduler: Scheduler,
+    tokenizer: tokenizers.Tokenizer,
+    prompter: Prompter,
+    send: Send,
+    *,
+    max_stall_s: float,
+) -> Loop:
+    """Put the parts of a loop together."""
+    vocabulary, size = Vocabulary(tokenizer), tokenizer.get_vocab_size()
+    eos = frozenset(runner.manifest.eos_token_ids)
+    table = TokenTable(vocabulary, size, eos, lambda text: prompter.encode_text(text, add_special=False))
+    arrivals = Arrivals(
+        prompter,
+        vocabulary,
+        GrammarCompiler(table, vocabulary, eos, tokenizer.token_to_id("<think>")),
+        vocab_size=size,
+        context_length=runner.context_length,
+        cache_tokens=scheduler.pool.num_pages * scheduler.pool.page_tokens,
+        is_bidirectional=bool(runner.manifest.prompt_end),
+    )
+    return Loop(runner, scheduler, arrivals, LogprobReporter(vocabulary, tokenizer), send, max_stall_s=max_stall_s)
 
 
 def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:

@@ -1,17 +1,18 @@
-"""Writes generations as server-sent events in the words of a dialect."""
+"""Sends what was generated: whole as a document, or piece by piece as server-sent events in the words of a dialect."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
 from aiohttp import web
 
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.error_body import error_document
 from youtu_edge.front.generation_stream import GenerationStream, merged
 from youtu_edge.front.pieces import Piece, Silence
-from youtu_edge.front.sse import open_stream
+from youtu_edge.front.sse import REQUEST_ID, open_stream
 
 Documents = list[dict[str, Any] | str]
 
@@ -48,3 +49,9 @@ async def stream_answers(
         await stream.send([error_document(error)])
     await stream.response.write_eof()
     return stream.response
+
+
+def json_response(document: dict[str, Any], request_id: str) -> web.Response:
+    """A complete answer; the id of its request is in the header too."""
+    body = msgspec.json.encode(document)
+    return web.Response(body=body, content_type="application/json", headers={REQUEST_ID: request_id})

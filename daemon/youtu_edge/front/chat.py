@@ -9,18 +9,16 @@ import asyncio
 import time
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from youtu_edge.front import openai
-from youtu_edge.front.answer_stream import stream_answers
+from youtu_edge.front.answer_stream import json_response, stream_answers
 from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
-from youtu_edge.front.generation_stream import open_generations
+from youtu_edge.front.generation_stream import copies, open_generations
 from youtu_edge.front.intake import Intake
 from youtu_edge.front.openai_documents import ChunkWriter, Head, completion
 from youtu_edge.front.route import Route
-from youtu_edge.front.sse import REQUEST_ID
 
 
 class ChatHandlers:
@@ -51,21 +49,12 @@ class ChatHandlers:
         body = decode_body(await self._bodies.read(request), openai.ChatBody, openai.NOT_OFFERED)
         openai.check(body)
         self._intake.check_name(body.model)
-        field = "max_completion_tokens" if body.max_tokens is None else "max_tokens"
-        limit = self._intake.max_new_tokens(field, body.max_tokens or body.max_completion_tokens)
-        submit = self._intake.submit("chatcmpl", body, limit, body.stop)
+        submit = self._intake.submit("chatcmpl", body, self._intake.max_new_tokens(*body.limit), body.stop)
         openai.fill(submit, body)
-        head = Head(submit.id, int(time.time()), self._intake.model().name)
-        with open_generations(self._intake.admission, submit, body.n or 1, user=body.user) as generations:
+        head, with_logprobs = Head(submit.id, int(time.time()), self._intake.model().name), bool(body.logprobs)
+        with open_generations(self._intake.admission, copies(submit, body.n or 1), user=body.user) as generations:
             if body.stream:
-                include_usage = body.stream_options is not None and body.stream_options.include_usage
-                writer = ChunkWriter(head, len(generations), include_usage=include_usage, with_logprobs=False)
+                writer = ChunkWriter(head, len(generations), include_usage=body.include_usage, with_logprobs=with_logprobs)
                 return await stream_answers(request, generations, writer)
             answers = await asyncio.gather(*(generation.collect() for generation in generations))
-            return json_response(completion(head, answers, with_logprobs=False), submit.id)
-
-
-def json_response(document: dict[str, Any], request_id: str) -> web.Response:
-    """A complete answer; the id of its request is in the header too."""
-    body = msgspec.json.encode(document)
-    return web.Response(body=body, content_type="application/json", headers={REQUEST_ID: request_id})
+            return json_response(completion(head, answers, with_logprobs=with_logprobs), submit.id)

@@ -142,20 +142,29 @@ def open_generation(admission: Admission, submit: Submit, *, user: str | None = 
 
 @contextmanager
 def open_generations(
-    admission: Admission, submit: Submit, count: int, *, user: str | None = None
+    admission: Admission, submits: Sequence[Submit], *, user: str | None = None
 ) -> Iterator[list[GenerationStream]]:
-    """`count` answers to one request: seeds count up, ids get a suffix, the prefix cache has the prompt only once."""
+    """Admit several requests for as long as the block lasts; all of them or none."""
     with ExitStack() as stack:
-        yield [
-            stack.enter_context(open_generation(admission, _numbered(submit, index), user=user)) for index in range(count)
-        ]
+        yield [stack.enter_context(open_generation(admission, submit, user=user)) for submit in numbered(submits)]
 
 
-def _numbered(submit: Submit, index: int) -> Submit:
-    if index == 0:
-        return submit
+def copies(submit: Submit, count: int) -> list[Submit]:
+    """`count` requests for answers to one prompt: seeds count up, the prefix cache has the prompt once."""
+    return [_with_seed(submit, index) for index in range(count)]
+
+
+def numbered(submits: Sequence[Submit]) -> list[Submit]:
+    """The requests that serve one HTTP request: the first has its id, the others its id and a number."""
+    return [
+        submit if index == 0 else msgspec.structs.replace(submit, id=f"{submit.id}-{index}")
+        for index, submit in enumerate(submits)
+    ]
+
+
+def _with_seed(submit: Submit, index: int) -> Submit:
     sampling = msgspec.structs.replace(submit.sampling, seed=(submit.sampling.seed + index) & INT64_MAX)
-    return msgspec.structs.replace(submit, id=f"{submit.id}-{index}", sampling=sampling)
+    return msgspec.structs.replace(submit, sampling=sampling)
 
 
 async def merged(generations: Sequence[GenerationStream]) -> AsyncIterator[tuple[int, Piece]]:

@@ -10,8 +10,8 @@ from youtu_edge.front.answer_stream import Documents
 from youtu_edge.front.conversation_turn import ConversationTurn
 from youtu_edge.front.generation import SamplingFields
 from youtu_edge.front.generation_stream import GenerationStream
-from youtu_edge.front.openai import Stop, Tokens
 from youtu_edge.front.openai_documents import usage
+from youtu_edge.front.openai_fields import Stop, Tokens
 from youtu_edge.front.pieces import Answer, Ended, Piece, Text, Thought
 from youtu_edge.protocol import ChatMessage
 

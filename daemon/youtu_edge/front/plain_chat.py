@@ -9,11 +9,10 @@ from typing import Any
 from aiohttp import web
 
 from youtu_edge.front import plain
-from youtu_edge.front.answer_stream import stream_answers
+from youtu_edge.front.answer_stream import json_response, stream_answers
 from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.caller import owner
-from youtu_edge.front.chat import json_response
 from youtu_edge.front.conversation_store import Name
 from youtu_edge.front.conversation_turn import Question, open_turn
 from youtu_edge.front.conversations import Conversations

@@ -21,6 +21,7 @@ from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import Handlers, make_app
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.chat import ChatHandlers
+from youtu_edge.front.completions import CompletionHandlers
 from youtu_edge.front.conversations import Conversations
 from youtu_edge.front.generation import Recommendation, read_recommendation
 from youtu_edge.front.intake import Intake, ServedModel
@@ -137,6 +138,7 @@ class Service:
         groups: list[Handlers] = [
             self._status,
             ChatHandlers(intake, bodies),
+            CompletionHandlers(intake, bodies),
             PlainHandlers(intake, self._conversations, bodies),
             SessionHandlers(self._conversations, self._admission, bodies),
             TokenHandlers(self._admission, bodies),

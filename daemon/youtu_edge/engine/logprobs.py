@@ -1,0 +1,38 @@
+"""Log-probabilities of tokens, as the model gave them: before penalties, bias, temperature and masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from youtu_edge.engine.detokenize import Vocabulary
+from youtu_edge.engine.sampler import largest
+from youtu_edge.protocol import Alternative, TokenLogprob
+
+Floats = npt.NDArray[np.float32]
+
+
+class LogprobReporter:
+    """Knows how tokens are written. `tokenizer` is a `tokenizers.Tokenizer`."""
+
+    def __init__(self, vocabulary: Vocabulary, tokenizer: Any) -> None:
+        self._vocabulary = vocabulary
+        self._tokenizer = tokenizer
+
+    def report(self, logits: Floats, token: int, count: int) -> TokenLogprob:
+        """The token that was drawn from `logits` [vocab] and the `count` most likely ones."""
+        top = float(logits.max())
+        # log softmax(x)_i = x_i - max - log sum_j exp(x_j - max)
+        offset = top + float(np.log(np.exp(logits - top).sum(dtype=np.float64)))
+        best: list[int] = largest(logits, count)[:count].tolist() if count else []
+        return TokenLogprob(
+            self._alternative(token, float(logits[token]) - offset),
+            [self._alternative(other, float(logits[other]) - offset) for other in best],
+        )
+
+    def _alternative(self, token: int, logprob: float) -> Alternative:
+        data = self._vocabulary.token_bytes(token)
+        text = data.decode(errors="replace") if data else str(self._tokenizer.id_to_token(token) or "")
+        return Alternative(text, data, logprob)

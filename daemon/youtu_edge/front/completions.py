@@ -1,0 +1,60 @@
+"""The handler of plain completions: no chat template, no thoughts and no tools."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiohttp import web
+
+from youtu_edge.front.answer_stream import json_response, stream_answers
+from youtu_edge.front.bodies import decode_body
+from youtu_edge.front.body_reader import BodyReader
+from youtu_edge.front.generation_stream import copies, open_generations
+from youtu_edge.front.intake import Intake
+from youtu_edge.front.openai_completions import NOT_OFFERED, CompletionBody, CompletionWriter, check, completion, submits
+from youtu_edge.front.openai_documents import Head
+from youtu_edge.front.route import Route
+
+
+class CompletionHandlers:
+    """One instance serves all requests."""
+
+    def __init__(self, intake: Intake, bodies: BodyReader) -> None:
+        self._intake = intake
+        self._bodies = bodies
+
+    def routes(self) -> list[Route]:
+        """Completions in OpenAI's dialect."""
+        document = dict[str, Any]
+        return [
+            Route(
+                "POST",
+                "/v1/completions",
+                self.completions,
+                body=CompletionBody,
+                events=document,
+                last_event="[DONE]",
+                generates=True,
+            ),
+        ]
+
+    async def completions(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/completions: continue one or several texts."""
+        self._intake.model()
+        body = decode_body(await self._bodies.read(request), CompletionBody, NOT_OFFERED)
+        check(body)
+        self._intake.check_name(body.model)
+        submit = self._intake.submit("cmpl", body, self._intake.max_new_tokens("max_tokens", body.max_tokens), body.stop)
+        head = Head(submit.id, int(time.time()), self._intake.model().name)
+        count, with_logprobs = body.n or 1, body.logprobs is not None
+        wanted = [copy for one in submits(submit, body) for copy in copies(one, count)]
+        with open_generations(self._intake.admission, wanted, user=body.user) as generations:
+            if body.stream:
+                writer = CompletionWriter(
+                    head, len(wanted), count, include_usage=body.include_usage, with_logprobs=with_logprobs
+                )
+                return await stream_answers(request, generations, writer)
+            answers = await asyncio.gather(*(generation.collect() for generation in generations))
+            return json_response(completion(head, answers, count, with_logprobs=with_logprobs), submit.id)

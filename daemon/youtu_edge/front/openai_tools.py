@@ -1,0 +1,96 @@
+"""Tools in OpenAI's chat dialect: definitions, the choice among them, and calls of earlier turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import Submit, ToolCall
+
+ToolName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+
+
+class FunctionDefinition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A function that the model may call."""
+
+    name: ToolName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    """JSON schema of the arguments; without it there are none."""
+    strict: bool | None = None
+    """Either value gets the same: arguments satisfy the schema."""
+
+
+class Tool(msgspec.Struct, forbid_unknown_fields=True):
+    """A tool; only functions are offered."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class FunctionName(msgspec.Struct, forbid_unknown_fields=True):
+    """The function that has to be called."""
+
+    name: str
+
+
+class NamedTool(msgspec.Struct, forbid_unknown_fields=True):
+    """A choice of one tool."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedTool
+
+
+class CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
+    """What was called in an earlier turn."""
+
+    name: str
+    arguments: str
+
+
+class MadeCall(msgspec.Struct, forbid_unknown_fields=True):
+    """A call that an earlier turn of the assistant made."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+    def as_tool_call(self) -> ToolCall:
+        """The call as the engine takes it."""
+        return ToolCall(self.id, self.function.name, self.function.arguments)
+
+
+def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:
+    """What types cannot say. Raises InvalidRequestError naming the field."""
+    names = [tool.function.name for tool in tools or ()]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            where = f"tools[{index}].function.name"
+            raise InvalidRequestError(f"{where}: {name!r} is defined twice", param=where)
+    if choice in ("required",) and not names:
+        raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
+    if isinstance(choice, NamedTool) and choice.function.name not in names:
+        raise InvalidRequestError(
+            f"tool_choice: {choice.function.name[:64]!r} is not one of the tools", param="tool_choice.function.name"
+        )
+
+
+def offer_tools(
+    submit: Submit, tools: Sequence[Tool] | None, choice: ToolChoice | None, parallel_tool_calls: bool | None
+) -> None:
+    """Put the tools into the request. With the choice `none` the model does not learn of them."""
+    if not tools or choice == "none":
+        return
+    submit.tools = [msgspec.to_builtins(tool) for tool in tools]
+    submit.parallel_tool_calls = parallel_tool_calls is not False
+    if choice == "required":
+        submit.must_call = [tool.function.name for tool in tools]
+    elif isinstance(choice, NamedTool):
+        submit.must_call = [choice.function.name]
