@@ -21,6 +21,10 @@ CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hello"}]
 
 
+TOOL = {"type": "function", "function": {"name": "f"}}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
 def refused(daemon: Daemon, body: Any, path: str = CHAT) -> tuple[int, str, str | None]:
     status, _, data = daemon.request("POST", path, body)
     error = json.loads(data)["error"]
@@ -74,13 +78,13 @@ def test_the_plain_dialect_answers_in_one_piece_and_streamed(daemon: Daemon) -> 
         ({"messages": None}, "invalid_request", "messages"),
         ({"messages": "hello"}, "invalid_request", "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "invalid_request", "messages[0].role"),
-        ({"messages": [{"role": "developer", "content": "x"}]}, "invalid_request", "messages[0].role"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_request", "messages[0].tool_call_id"),
         ({"messages": [{"content": "x"}]}, "invalid_request", "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "invalid_request", "messages[0].content"),
         ({"messages": [{"role": "user", "content": 5}]}, "invalid_request", "messages[0].content"),
         (
-            {"messages": [{"role": "user", "content": "x", "tool_calls": []}]},
-            "unsupported_parameter",
+            {"messages": [{"role": "user", "content": "x", "tool_calls": [CALL]}]},
+            "invalid_request",
             "messages[0].tool_calls",
         ),
         (
@@ -115,10 +119,27 @@ def test_the_plain_dialect_answers_in_one_piece_and_streamed(daemon: Daemon) -> 
         ({"stream": True, "stream_options": {"usage": True}}, "unsupported_parameter", "stream_options.usage"),
         ({"n": 0}, "invalid_request", "n"),
         ({"n": True}, "invalid_request", "n"),
-        ({"logprobs": True}, "unsupported_parameter", "logprobs"),
-        ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
-        ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
-        ({"logit_bias": {"1": 2}}, "unsupported_parameter", "logit_bias"),
+        ({"logprobs": 3}, "invalid_request", "logprobs"),
+        ({"top_logprobs": 3}, "invalid_request", "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "invalid_request", "top_logprobs"),
+        ({"tools": [{"type": "function"}]}, "invalid_request", "tools[0].function"),
+        ({"tools": [{"type": "retrieval", "function": {"name": "f"}}]}, "invalid_request", "tools[0].type"),
+        ({"tools": [{"type": "function", "function": {"name": "f g"}}]}, "invalid_request", "tools[0].function.name"),
+        ({"tools": [TOOL, TOOL]}, "invalid_request", "tools[1].function.name"),
+        ({"tool_choice": "required"}, "invalid_request", "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": "sometimes"}, "invalid_request", "tool_choice"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+            "invalid_request",
+            "tool_choice.function.name",
+        ),
+        ({"response_format": {"type": "xml"}}, "invalid_request", "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "invalid_request", "response_format.json_schema"),
+        ({"regex": "a", "grammar": "start: A"}, "invalid_request", "grammar"),
+        ({"response_format": {"type": "json_object"}, "regex": "a"}, "invalid_request", "regex"),
+        ({"logit_bias": {"one": 2}}, "invalid_request", "logit_bias"),
+        ({"logit_bias": {"1": 200}}, "invalid_request", "logit_bias"),
+        ({"best_of": 2}, "unsupported_parameter", "best_of"),
         ({"temprature": 1}, "unsupported_parameter", "temprature"),
         ({"user": 7}, "invalid_request", "user"),
     ],

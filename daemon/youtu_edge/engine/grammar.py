@@ -46,7 +46,7 @@ class TokenTable:
         """A grammar in its first state. Raises ValueError with llguidance's own words."""
         matcher = LLMatcher(self._loaded(), source, log_level=0)
         if matcher.is_error():
-            raise ValueError(matcher.get_error().strip().partition("\n")[0])
+            raise ValueError(_reason(matcher.get_error()))
         if warnings := matcher.get_grammar_warnings():
             raise ValueError("; ".join(warnings))
         return matcher
@@ -91,6 +91,12 @@ class _Source:
 
     def __call__(self, text: str) -> list[int]:
         return self._encode(text)
+
+
+def _reason(message: str) -> str:
+    """llguidance's message in one line: what it begins with, and the line that says error."""
+    lines = [line.strip() for line in message.strip().splitlines()]
+    return " ".join([lines[0], *(line for line in lines[1:] if line.startswith("error:"))])
 
 
 class GrammarCompiler:

@@ -65,7 +65,7 @@ def _part(grammar: Grammar) -> Part:
             raise InvalidRequestError(f"{grammar.param}: the schema `false` allows no answer", param=grammar.param)
         return _json({} if grammar.schema is True else grammar.schema)
     if isinstance(grammar, Regex):
-        return {"lark_grammar": LLMatcher.grammar_from_regex(grammar.pattern)}
+        return json.loads(LLMatcher.grammar_from_regex(grammar.pattern))["grammars"][0]  # type: ignore[no-any-return]
     assert isinstance(grammar, Lark), grammar
     return {"lark_grammar": grammar.source}
 

@@ -60,7 +60,8 @@ def _asks_nothing(value: Any, neutral: tuple[Any, ...]) -> bool:
 
 def _refusal(error: msgspec.ValidationError) -> InvalidRequestError | UnsupportedParameterError:
     problem, _, path = str(error).partition(" - at ")
-    where = path.strip("`").removeprefix("$").removeprefix(".")
+    # A key or value of an object has no name of its own: "`key` in `$.logit_bias`", "$.logit_bias[...]".
+    where = path.rpartition(" in ")[2].strip("`").removeprefix("$").removeprefix(".").replace("[...]", "")
     if found := _UNKNOWN.fullmatch(problem):
         name = _join(where, found.group(1))
         return UnsupportedParameterError(f"{name}: unknown parameter", param=name)

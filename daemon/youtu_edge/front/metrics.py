@@ -22,6 +22,8 @@ _ENGINE_COUNTERS = {
     "cached_tokens": ("engine_cached_tokens", "Prompt tokens taken from the prefix cache"),
     "run_seconds": ("engine_run_seconds", "Time inside ONNX Runtime"),
     "step_seconds": ("engine_step_seconds", "Time of whole steps"),
+    "masks": ("grammar_masks", "Tokens drawn under a grammar"),
+    "mask_seconds": ("grammar_mask_seconds", "Time spent on their masks"),
     "preemptions": ("engine_preemptions", "Sequences whose pages were dropped to be recomputed later"),
 }
 _ENGINE_GAUGES = {

@@ -1,0 +1,256 @@
+"""Grammars of answers and calls over real tokenizers: what they allow, what they force, and where they end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from tokenizers import AddedToken, Tokenizer
+
+from tiny_model import END_TOKEN, make_tokenizer
+from youtu_edge.engine.answer_grammar import AnswerGrammar
+from youtu_edge.engine.detokenize import Vocabulary
+from youtu_edge.engine.grammar import GrammarCompiler, TokenTable
+from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Lark, Regex, SamplingParams, Submit
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 5}, "days": {"type": "integer", "minimum": 1, "maximum": 30}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+CLOCK = {"type": "function", "function": {"name": "clock"}}
+CALL = '<tool_call>{"name": "weather", "arguments": {"city": "Oslo", "days": 3}}</tool_call>'
+
+
+class Model:
+    """A tokenizer, and grammars over it. With tags, <think> and its kin are tokens; else models spell them."""
+
+    def __init__(self, *, has_tags: bool) -> None:
+        self.tokenizer: Tokenizer = make_tokenizer()
+        if has_tags:
+            tags = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
+            self.tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
+        self.vocabulary = Vocabulary(self.tokenizer)
+        self.size = self.tokenizer.get_vocab_size()
+        self.eos = self.tokenizer.token_to_id(END_TOKEN)
+        self.table = TokenTable(self.vocabulary, self.size, frozenset({self.eos}), self.ids)
+        thought = self.tokenizer.token_to_id("<think>")
+        self.compiler = GrammarCompiler(self.table, self.vocabulary, frozenset({self.eos}), thought)
+
+    def ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def grammar(
+        self,
+        grammar: Grammar | None = None,
+        *,
+        tools: tuple[dict[str, Any], ...] = (),
+        must_call: tuple[str, ...] = (),
+        parallel: bool = True,
+        in_thought: bool = False,
+        may_think: bool = True,
+    ) -> AnswerGrammar:
+        request = Submit(
+            "r",
+            SamplingParams(),
+            1,
+            prompt="x",
+            grammar=grammar,
+            tools=list(tools),
+            must_call=list(must_call),
+            parallel_tool_calls=parallel,
+        )
+        return self.compiler.compile(request, in_thought=in_thought, may_think=may_think)
+
+    def allowed(self, state: AnswerGrammar) -> set[int]:
+        """Ids that may come next."""
+        logits = np.zeros(self.size, dtype=np.float32)
+        ids = state.constrain(logits)
+        return set(np.flatnonzero(np.isfinite(logits)).tolist() if ids is None else ids.tolist())
+
+    def refused(self, state: AnswerGrammar, text: str) -> str | None:
+        """What is left of the text at the first token that is not allowed; None when all of it is."""
+        ids = self.ids(text)
+        for index, token in enumerate(ids):
+            if state.is_complete or token not in self.allowed(state):
+                return str(self.tokenizer.decode(ids[index:], skip_special_tokens=False))
+            state.accept(token)
+        return None
+
+    def may_end(self, state: AnswerGrammar) -> bool:
+        return state.is_complete or self.eos in self.allowed(state)
+
+
+@pytest.fixture(scope="module")
+def tagged() -> Model:
+    """<think> and <tool_call> are tokens of the vocabulary."""
+    return Model(has_tags=True)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Model:
+    """No tag is a token."""
+    return Model(has_tags=False)
+
+
+@pytest.fixture(params=[True, False], ids=["tags", "no tags"])
+def model(request: pytest.FixtureRequest, tagged: Model, plain: Model) -> Model:
+    """Both kinds."""
+    return tagged if request.param else plain
+
+
+@pytest.mark.parametrize(
+    ("grammar", "good", "bad"),
+    [
+        (JsonObject("f"), '{"a": [1, "x"]}', "[1]"),
+        (JsonSchema("f", SCHEMA), '{"city": "Oslo", "days": 3}', '{"city": "Trondheim"'),
+        (JsonSchema("f", SCHEMA), '{\n  "city": "Oslo",\n  "days": 30\n}', '{"city": "Oslo", "days": 31'),
+        (JsonSchema("f", {"enum": ["yes", "no"]}), '"yes"', '"maybe'),
+        (Regex("f", "[a-z]+/[0-9]{2}"), "ab/12", "ab/1x"),
+        (Lark("f", 'start: "on" | "off" /!!/'), "off!!", "of!"),
+    ],
+    ids=str,
+)
+def test_an_answer_follows_its_grammar_to_the_end(model: Model, grammar: Grammar, good: str, bad: str) -> None:
+    """A valid answer is allowed token by token and may end there and not before; an invalid one is stopped."""
+    state = model.grammar(grammar)
+    for token in model.ids(good):
+        assert not model.may_end(state)
+        assert token in model.allowed(state)
+        state.accept(token)
+    assert model.may_end(state)
+    assert model.refused(model.grammar(grammar), bad) is not None
+
+
+def test_white_space_in_json_is_bounded(model: Model) -> None:
+    """One blank, or one line break with an indentation; small models would go on for ever."""
+    assert model.refused(model.grammar(JsonSchema("f", SCHEMA)), '{  "city"') is not None
+    assert model.refused(model.grammar(JsonSchema("f", SCHEMA)), '{\n\n"city"') is not None
+
+
+def test_a_walk_that_takes_any_allowed_token_ends_in_valid_json(model: Model) -> None:
+    """Whatever the model prefers, the answer satisfies the schema."""
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        state, out = model.grammar(JsonSchema("f", SCHEMA), may_think=False), list[int]()
+        while not state.is_complete:
+            token = int(rng.choice(sorted(model.allowed(state) - {model.eos})))
+            state.accept(token)
+            out.append(token)
+        text = b"".join(model.vocabulary.token_bytes(token) for token in out).decode()
+        jsonschema.validate(json.loads(text), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("grammar", "words"),
+    [
+        (JsonSchema("response_format", {"type": "wizard"}), "wizard"),
+        (JsonSchema("response_format", {"type": "object", "not": {"type": "string"}}), "not"),
+        (JsonSchema("response_format", False), "no answer"),
+        (Regex("regex", "(("), "regex"),
+        (Regex("regex", "(?=x)y"), "look-ahead"),
+        (Lark("grammar", "start: nothing"), "nothing"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_compiled_is_refused_by_the_name_of_its_field(plain: Model, grammar: Grammar, words: str) -> None:
+    """The message has the compiler's reason."""
+    with pytest.raises(InvalidRequestError, match=words) as refused:
+        plain.grammar(grammar)
+    assert refused.value.param == grammar.param
+
+
+def test_the_tool_that_cannot_be_compiled_is_named(plain: Model) -> None:
+    """Also beside a grammar of the answer."""
+    bad = {"type": "function", "function": {"name": "x", "parameters": {"type": "wizard"}}}
+    for grammar in (None, Regex("regex", "a")):
+        with pytest.raises(InvalidRequestError, match="wizard") as refused:
+            plain.grammar(grammar, tools=(WEATHER, bad))
+        assert refused.value.param == "tools[1]"
+
+
+def test_a_free_answer_is_masked_only_within_a_call(model: Model) -> None:
+    """Text may be anything and end anywhere; a call that has begun has to be finished as its schema says."""
+    state = model.grammar(tools=(WEATHER, CLOCK))
+    assert model.refused(state, "Let me look. ") is None
+    assert model.may_end(state)
+    assert model.refused(state, CALL[:-20]) is None
+    assert not model.may_end(state)
+    assert model.refused(state, CALL[-20:] + "\n" + CALL) is None
+    assert model.may_end(state)
+    assert model.refused(model.grammar(tools=(WEATHER,)), CALL.replace("Oslo", "Helsinki")) is not None
+    assert model.refused(model.grammar(tools=(WEATHER,)), '<tool_call>{"name": "clock"') is not None
+    assert model.refused(model.grammar(tools=(CLOCK,)), '<tool_call>{"name": "clock", "arguments": {}}</tool_call>') is None
+    assert model.refused(model.grammar(tools=(CLOCK,)), '<tool_call>{"name": "clock", "arguments": {"a"') is not None
+
+
+def test_a_required_call_leaves_no_choice(model: Model) -> None:
+    """The answer begins with a call of one of the named tools, and may have more of them if they may be parallel."""
+    state = model.grammar(tools=(WEATHER, CLOCK), must_call=("weather",), may_think=False)
+    assert model.refused(state, "Let me") is not None
+    state = model.grammar(tools=(WEATHER, CLOCK), must_call=("weather",))
+    assert model.refused(state, '<tool_call>{"name": "clock"') is not None
+    state = model.grammar(tools=(WEATHER, CLOCK), must_call=("weather",))
+    assert model.refused(state, CALL) is None
+    assert model.may_end(state)
+    assert model.refused(state, "\n" + CALL) is None
+
+
+def test_one_call_is_the_end_when_calls_may_not_be_parallel(model: Model) -> None:
+    """In a free answer too."""
+    for must_call in ((), ("weather",)):
+        state = model.grammar(tools=(WEATHER,), must_call=must_call, parallel=False)
+        assert model.refused(state, CALL) is None
+        assert state.is_complete
+
+
+def test_a_bound_answer_may_be_a_call_instead(model: Model) -> None:
+    """With a grammar and tools, nothing else is possible."""
+    bound = Regex("regex", "yes|no")
+    for text in ("yes", CALL):
+        state = model.grammar(bound, tools=(WEATHER,))
+        assert model.refused(state, text) is None
+        assert model.may_end(state)
+    assert model.refused(model.grammar(bound, tools=(WEATHER,)), "maybe") is not None
+
+
+def test_a_thought_is_free_and_the_answer_behind_it_is_bound(tagged: Model) -> None:
+    """Inside of a thought only the end of the answer is forbidden."""
+    state = tagged.grammar(Regex("regex", "yes|no"))
+    assert tagged.refused(state, "<think>\nmaybe {") is None
+    assert not tagged.may_end(state)
+    assert tagged.refused(state, "</think>\n") is None
+    assert tagged.refused(state, "maybe") is not None
+    assert tagged.refused(state, "no") is None
+    assert tagged.may_end(state)
+    assert tagged.refused(tagged.grammar(Regex("regex", "yes|no"), in_thought=True), "hm</think>yes") is None
+    assert tagged.refused(tagged.grammar(Regex("regex", "yes|no"), may_think=False), "<think>") is not None
+
+
+def test_a_call_inside_of_a_thought_is_not_a_call(model: Model) -> None:
+    """The model may think about tools as it likes, also where it has to spell the tags."""
+    state = model.grammar(tools=(WEATHER,))
+    assert model.refused(state, "<think>a <tool_call> would do</think>\n\nSo: ") is None
+    assert model.refused(state, "<tool_call>nonsense") is not None
+
+
+def test_a_token_that_runs_over_the_end_of_the_tag_is_taken_apart(plain: Model) -> None:
+    """Models without a token for <tool_call> may write the end of the tag and the brace in one."""
+    tokenizer = plain.tokenizer
+    model = Model(has_tags=False)
+    model.tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    model.tokenizer.add_tokens([AddedToken('>{"', special=False, normalized=False)])
+    model.vocabulary, model.size = Vocabulary(model.tokenizer), model.tokenizer.get_vocab_size()
+    model.table = TokenTable(model.vocabulary, model.size, frozenset({model.eos}), model.ids)
+    model.compiler = GrammarCompiler(model.table, model.vocabulary, frozenset({model.eos}), None)
+    state = model.grammar(tools=(CLOCK,))
+    assert model.refused(state, "<tool_call") is None
+    state.accept(model.tokenizer.token_to_id('>{"'))
+    assert model.allowed(state) <= set(model.ids("n") + model.ids("name"))
