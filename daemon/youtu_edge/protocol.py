@@ -208,10 +208,10 @@ class Ready(msgspec.Struct, tag_field="t", tag="ready"):
     pages: int
     page_tokens: int
     load_seconds: float
-    fingerprint: str = ""
-    """Checksum of the package's manifest: another model, or another export of it, has another one."""
     memory: dict[str, int] = {}
     """Bytes by purpose: budget, weights, activations, cache."""
+    fingerprint: str = ""
+    """Checksum of the package's manifest: another model, or another export of it, has another one."""
 
 
 class Alternative(msgspec.Struct, array_like=True):
