@@ -29,6 +29,7 @@ class Ui:
         theme: str = "light",
         language: str = "en",
         touch: bool = False,
+        waits: bool = True,
     ) -> None:
         self.errors: list[str] = []
         self.context = browser.new_context(
@@ -44,7 +45,8 @@ class Ui:
         self.page.on("console", self._console)
         self.url = f"http://127.0.0.1:{port}"
         self.page.goto(self.url + path)
-        self.page.locator("#device:not([data-state=connecting])").wait_for()
+        if waits:
+            self.page.locator("#device:not([data-state=connecting])").wait_for()
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning") and not EXPECTED.search(message.text):

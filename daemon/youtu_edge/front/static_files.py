@@ -42,11 +42,17 @@ CONTENT_SECURITY_POLICY = "; ".join(
 _HEADERS = {
     # Asked again each time, and answered 304: after an upgrade no browser mixes old files with new ones.
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept, Accept-Encoding",
+}
+_DOCUMENT_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+"""Of files that a browser may open as a document of its own; in those that a document loads they say nothing."""
+
+_DOCUMENTS = frozenset({".html", ".svg"})
 
 
 class StaticFile(msgspec.Struct, frozen=True):
@@ -86,7 +92,9 @@ class StaticFiles:
 
     def _answer(self, request: web.Request, name: str) -> web.Response:
         file = self._file(name)
-        headers = {**_HEADERS, "ETag": f'"{file.etag}"', "Vary": "Accept, Accept-Encoding"}
+        headers = {**_HEADERS, "ETag": f'"{file.etag}"'}
+        if self._paths[name].suffix in _DOCUMENTS:
+            headers |= _DOCUMENT_HEADERS
         if any(tag.value in (file.etag, "*") for tag in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         body = file.compressed

@@ -17,20 +17,24 @@ export class ConnectionLost extends Error {}
 
 let askForKey = async () => null;
 let asking = null;
+let declined = false; // what the page does by itself asks no second time
 
 /** `ask(wasWrong)` resolves to a key, or null when the person declines. */
 export function onUnauthorized(ask) {
   askForKey = ask;
 }
 
-/** A successful Response. Throws ApiError, ConnectionLost, or AbortError of the caller's own signal. */
-export async function call(method, path, { body, signal } = {}) {
+/**
+ * A successful Response. Throws ApiError, ConnectionLost, or AbortError of the caller's own signal. `quiet`: the page asks by
+ * itself, so a person who declined to enter a key is not bothered again.
+ */
+export async function call(method, path, { body, signal, quiet = false } = {}) {
   for (;;) {
     const key = sessionStorage.getItem(KEY);
     const response = await send(method, path, body, signal, key);
     if (response.ok) return response;
     const error = await errorOf(response);
-    if (error.status !== 401 || !(await newKey(key))) throw error;
+    if (error.status !== 401 || (quiet && declined) || !(await newKey(key))) throw error;
   }
 }
 
@@ -62,6 +66,7 @@ async function newKey(rejected) {
   if (sessionStorage.getItem(KEY) !== rejected) return true; // somebody entered one meanwhile
   asking ??= askForKey(rejected !== null).finally(() => (asking = null));
   const key = await asking;
+  declined = !key;
   if (key) sessionStorage.setItem(KEY, key);
   return Boolean(key);
 }

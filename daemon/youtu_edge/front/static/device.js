@@ -46,7 +46,7 @@ export async function poll() {
 async function ask() {
   const options = { signal: AbortSignal.timeout(TIMEOUT_MS) };
   try {
-    const status = await callJson("GET", "v1/status", options);
+    const status = await callJson("GET", "v1/status", { ...options, quiet: true });
     return [status.state, status];
   } catch (error) {
     if (error.status !== 403) throw error;

@@ -84,7 +84,7 @@ watchTheme();
 listen();
 onDevice((state, status) => {
   drawDevice(state, status);
-  if (was === "offline" && state !== "offline") chat.refresh();
+  if ((was === "offline" || was === "locked") && state !== was) chat.refresh();
   was = state;
 });
 route();

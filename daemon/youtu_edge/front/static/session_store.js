@@ -15,7 +15,7 @@ const path = (id, more = "") => `v1/sessions/${encodeURIComponent(id)}${more}`;
 /** {sessions: last used first, those used before the session `before` if given; more: whether there may be older ones}. */
 export async function listSessions(before = null) {
   const after = before ? `&before=${encodeURIComponent(before)}` : "";
-  const { sessions } = await callJson("GET", `v1/sessions?limit=${PAGE}${after}`);
+  const { sessions } = await callJson("GET", `v1/sessions?limit=${PAGE}${after}`, { quiet: !before });
   return { sessions, more: sessions.length === PAGE };
 }
 

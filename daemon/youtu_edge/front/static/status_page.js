@@ -48,7 +48,7 @@ export class StatusPage {
 
   #draw(state, status, seconds) {
     this.#banner.dataset.state = state;
-    translate(this.#banner, `stateLong_${state}`);
+    translate(this.#banner, status || state !== "ready" ? `stateLong_${state}` : "figuresDenied");
     if (!status || state === "offline") return;
     this.#speeds(status.engine, seconds);
     this.#queue(status);

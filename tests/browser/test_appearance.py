@@ -1,0 +1,251 @@
+"""Language, theme, sizes: what the page looks like, kept as pictures, and how little it weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from browser.ui import DESK, TOUCH, Ui
+from front.scripted_daemon import Daemon
+
+Open = Callable[..., Ui]
+
+SHOWCASE = {
+    "en": """<think>The reader wants the gist first, then the numbers.</think>## Heat pumps in short
+
+A heat pump **moves** heat instead of making it. Three things decide how well:
+
+1. the temperature *outside*,
+2. the temperature of the radiators, and
+3. the compressor, see `cop()` below.
+
+| outside | COP |
+|---|--:|
+| −7 °C | 2.6 |
+| 7 °C | 4.1 |
+
+```python
+def cop(heat_out, power_in):
+    return heat_out / power_in
+```
+
+> A COP of 4 gives four kilowatts of heat for one of power.""",
+    "zh": """<think>先讲要点，再给数字。</think>## 热泵简介
+
+热泵**搬运**热量，而不是制造热量。效率取决于三点：
+
+1. 室外温度，
+2. 散热器的温度，
+3. 压缩机，见下面的 `cop()`。
+
+| 室外 | 能效比 |
+|---|--:|
+| −7 °C | 2.6 |
+| 7 °C | 4.1 |
+
+```python
+def cop(heat_out, power_in):
+    return heat_out / power_in
+```
+
+> 能效比为 4 时，一千瓦电可以带来四千瓦热。""",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [TOUCH, DESK], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_pages_fit_every_screen(
+    open_ui: Open, daemon: Daemon, size: tuple[int, int], theme: str, language: str
+) -> None:
+    """Nothing is wider than the window; a picture of each page is kept in build/screenshots."""
+    name = f"{size[0]}x{size[1]}-{theme}-{language}"
+    ui = open_ui(daemon.port, size=size, theme=theme, language=language)
+
+    def look(page: str) -> None:
+        ui.screenshot(f"{page}-{name}")
+        assert ui.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
+
+    ui.page.locator(".welcome").wait_for()
+    look("welcome")
+    ui.ask_and_wait({"en": "Hello!", "zh": "你好！"}[language])
+    ui.ask_and_wait(SHOWCASE[language])
+    ui.page.locator("#session-list a").first.wait_for()
+    look("chat-end")
+    ui.page.locator(".thinking summary").click()
+    ui.page.locator(".thinking").scroll_into_view_if_needed()
+    look("chat-thinking")
+    ui.page.click("#settings-open")
+    look("settings")
+    ui.page.keyboard.press("Escape")
+    ui.page.locator("#session-list button").first.click()
+    look("menu")
+    ui.page.locator("[role=menu] .danger").click()
+    look("dialog")
+    ui.page.keyboard.press("Escape")
+    ui.page.click("#status-link")
+    ui.page.locator(".card").nth(4).wait_for()
+    look("status")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_axe_finds_no_serious_fault(open_ui: Open, daemon: Daemon, theme: str, language: str) -> None:
+    """Contrast, names, roles, focus order: axe-core's rules on every page and dialog."""
+    axe_module = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is part of the extra [dev]"
+    )
+    axe = axe_module.Axe()
+    ui = open_ui(daemon.port, theme=theme, language=language)
+
+    def check(page: str) -> None:
+        violations = axe.run(ui.page).response["violations"]
+        serious: list[Any] = [
+            (page, violation["id"], [node["html"][:200] for node in violation["nodes"]])
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+
+    ui.page.locator(".welcome").wait_for()
+    check("welcome")
+    ui.ask_and_wait(SHOWCASE[language])
+    ui.page.locator(".thinking summary").click()
+    ui.page.locator("#session-list a").first.wait_for()
+    check("chat")
+    ui.ask_and_wait("long")
+    check("error")
+    ui.page.click("#settings-open")
+    check("settings")
+    ui.page.keyboard.press("Escape")
+    ui.page.locator("#session-list button").first.click()
+    check("menu")
+    ui.page.locator("[role=menu] .danger").click()
+    check("dialog")
+    ui.page.keyboard.press("Escape")
+    ui.page.click("#status-link")
+    ui.page.locator(".card").nth(4).wait_for()
+    check("status")
+
+
+def test_chat_and_status_together_weigh_little(open_ui: Open, daemon: Daemon) -> None:
+    """Everything that is transferred for both pages, headers included: at most 80 KB, and nothing from another host."""
+    ui = open_ui(daemon.port)
+    session = ui.context.new_cdp_session(ui.page)
+    transferred = 0.0
+    addresses = set()
+
+    def count(event: dict[str, Any]) -> None:
+        nonlocal transferred
+        transferred += event["encodedDataLength"]
+
+    session.on("Network.loadingFinished", count)
+    session.on("Network.requestWillBeSent", lambda event: addresses.add(event["request"]["url"]))
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    ui.page.reload()
+    ui.page.locator(".welcome").wait_for()
+    ui.page.click("#status-link")
+    ui.page.locator(".card").nth(4).wait_for()
+    print(f"\n{transferred / 1000:.1f} KB in {len(addresses)} requests")
+    assert transferred > 10_000
+    assert transferred <= 80_000
+    assert {address for address in addresses if not address.startswith(ui.url)} == set()
+
+
+def test_the_language_is_switched_and_remembered(open_ui: Open, daemon: Daemon) -> None:
+    """At once, without a reload, for screen readers too, and still after one; what was said stays as it was said."""
+    ui = open_ui(daemon.port)
+    ui.ask_and_wait("Hello!")
+    ui.page.click("#language")
+    assert ui.page.locator("html").get_attribute("lang") == "zh"
+    assert ui.page.locator("#new-chat").inner_text() == "新对话"
+    assert ui.page.get_attribute("#question", "placeholder") == "请输入问题"
+    assert ui.page.locator(".figures").inner_text().count("token/秒") <= 1
+    assert "秒" in ui.page.locator(".figures").inner_text()
+    assert ui.page.locator("#session-list h2").first.inner_text() == "今天"
+    assert ui.answer() == "Hello!"
+    ui.page.reload()
+    assert ui.page.locator("#new-chat").inner_text() == "新对话"
+    ui.page.click("#language")
+    assert ui.page.locator("#new-chat").inner_text() == "New conversation"
+
+
+def test_a_chinese_browser_gets_a_chinese_page(open_ui: Open, daemon: Daemon) -> None:
+    """The browser's language decides until somebody chooses."""
+    ui = open_ui(daemon.port, language="zh")
+    assert ui.page.locator("#new-chat").inner_text() == "新对话"
+    assert ui.page.locator("html").get_attribute("lang") == "zh"
+
+
+def test_the_theme_is_switched_and_remembered(open_ui: Open, daemon: Daemon) -> None:
+    """As the system (which may change), light, dark; the choice is there before the first paint of the next visit."""
+    ui = open_ui(daemon.port, theme="dark")
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    dark = ui.page.evaluate(ground)
+    ui.page.emulate_media(color_scheme="light")
+    light = ui.page.evaluate(ground)
+    assert dark != light
+    ui.page.click("#theme")
+    assert ui.page.locator("#theme").inner_text() == "Light"
+    ui.page.click("#theme")
+    assert ui.page.locator("#theme").inner_text() == "Dark"
+    assert ui.page.evaluate(ground) == dark
+    ui.page.route("**/main.js", lambda route: route.abort())
+    ui.page.reload()
+    assert ui.page.evaluate(ground) == dark, "without any module"
+    ui.page.unroute("**/main.js")
+
+
+def test_everything_that_is_pressed_is_as_large_as_a_finger(open_ui: Open, daemon: Daemon) -> None:
+    """44 pixels at least, both ways, on the chat page, in the menu, the panel and a dialog."""
+    ui = open_ui(daemon.port, touch=True)
+    small = """() => [...document.querySelectorAll("button, a, input, select, textarea, summary")]
+      .filter((element) => element.checkVisibility() && element.id !== "skip-link" && !element.closest(".prose p"))
+      .map((element) => [element.id || element.textContent || element.ariaLabel, element.getBoundingClientRect()])
+      .filter(([, box]) => box.width > 0 && (box.width < 43.5 || box.height < 43.5))
+      .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)"""
+    assert ui.page.evaluate(small) == []
+    ui.ask_and_wait(SHOWCASE["en"])
+    ui.page.locator("#session-list a").first.wait_for()
+    assert ui.page.evaluate(small) == []
+    ui.page.tap("#settings-open")
+    assert ui.page.evaluate(small) == []
+    ui.page.keyboard.press("Escape")
+    ui.page.locator("#session-list button").first.tap()
+    assert ui.page.evaluate(small) == []
+    ui.page.locator("[role=menu] .danger").tap()
+    assert ui.page.evaluate(small) == []
+
+
+def test_the_page_does_not_jump_when_an_answer_ends(open_ui: Open, daemon: Daemon) -> None:
+    """Its last line stays where it was: the room for the figures is there from the beginning."""
+    ui = open_ui(daemon.port)
+    ui.ask("slow hello there")
+    ui.wait_streaming(1)
+    height = "document.querySelector('.answer').getBoundingClientRect().height"
+    before = ui.page.evaluate(height)
+    ui.wait_done()
+    assert ui.page.evaluate(height) == before
+
+
+def test_on_a_narrow_screen_the_list_is_a_sheet(open_ui: Open, daemon: Daemon) -> None:
+    """Closed at first, opened by its button, closed by Escape, a press beside it and a choice."""
+    ui = open_ui(daemon.port, size=(480, 800))
+    sidebar = ui.page.locator("#sidebar")
+    assert sidebar.is_hidden()
+    ui.screenshot("narrow-480x800-light-en")
+    ui.page.click("#sidebar-toggle")
+    assert sidebar.is_visible()
+    ui.screenshot("narrow-list-480x800-light-en")
+    ui.page.keyboard.press("Escape")
+    assert sidebar.is_hidden()
+    ui.page.click("#sidebar-toggle")
+    ui.page.mouse.click(470, 400)
+    assert sidebar.is_hidden()
+    ui.page.click("#sidebar-toggle")
+    ui.page.click("#status-link")
+    assert sidebar.is_hidden()
+    assert ui.page.locator("#status-page").is_visible()
