@@ -113,6 +113,10 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Beyond it, the conversations that were not used for the longest time go."""
     conversations_max_age_days: NotNegative = 0
     """Conversations that were not used for so many days go; 0: never."""
+    requests_max_size: str = "64M"
+    """Of durable requests and their answers; beyond it the oldest that are finished go."""
+    requests_max_age_hours: Positive = 72
+    """Finished durable requests are kept for so long."""
 
 
 class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,9 @@
     │   ├── SessionBusyError          session_busy             409          yes
     │   ├── ForbiddenError            forbidden                403          no
     │   ├── InvalidApiKeyError        invalid_api_key          401          no
-    │   └── InsufficientScopeError    insufficient_scope       403          no
+    │   ├── InsufficientScopeError    insufficient_scope       403          no
+    │   ├── IdempotencyConflictError  idempotency_conflict     422          no
+    │   └── ModelChangedError         model_changed            410          no
     ├── OverloadedError               overloaded               429          yes, after `retry_after_s`
     │   ├── ConcurrencyError          concurrency_exceeded     429          yes, after `retry_after_s`
     │   └── QuotaError                quota_exceeded           429          yes, after `retry_after_s`
@@ -162,6 +164,20 @@ class InsufficientScopeError(RequestError):
     http_status = 403
 
 
+class IdempotencyConflictError(RequestError):
+    """An Idempotency-Key was used before, for a request with another body."""
+
+    code = "idempotency_conflict"
+    http_status = 422
+
+
+class ModelChangedError(RequestError):
+    """A durable request was begun by another model than the one that is served now."""
+
+    code = "model_changed"
+    http_status = 410
+
+
 class OverloadedError(YoutuEdgeError):
     """The queue is full; nothing was started."""
 
@@ -233,6 +249,9 @@ REQUEST_ERRORS: dict[str, type[YoutuEdgeError]] = {
         UnsupportedParameterError,
         ContextLengthError,
         ModelNotFoundError,
+        NotFoundError,
+        ModelChangedError,
+        StorageError,
         UnavailableError,
         EngineGaveUpError,
         PoisonRequestError,

@@ -83,6 +83,15 @@ class Admission:
         if not is_answered and session.ended_at is None:
             self._supervisor.submit(session)
 
+    def reopen(self, submit: Submit, key: str) -> Session:
+        """Take in a request that was admitted before this start; it waits for the engine, whatever the limits."""
+        session = self._sessions.open(submit)
+        if key:
+            session.key = key
+            self._key_usage.begin(key)
+        self._supervisor.submit(session)
+        return session
+
     async def ask(self, question: Question) -> Reply:
         """The engine's answer; waits while a crashed engine restarts. Raises as `check`, and what the engine refuses."""
         self.check()

@@ -46,7 +46,7 @@ async def stream_answers(
                 await stream.send(writer.write(index, piece))
         await stream.send(writer.end())
     except YoutuEdgeError as error:  # the status is long sent; the error is the last event
-        await stream.send([error_document(error)])
+        await stream.send_error(error_document(error))
     await stream.response.write_eof()
     return stream.response
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from youtu_edge.errors import BodyTooLargeError
+from youtu_edge.front.durable_intent import INTENT
 from youtu_edge.front.error_body import error_response
 
 
@@ -25,6 +26,8 @@ class BodyReader:
         async for piece in request.content.iter_any():
             body += piece
             self._check(len(body))
+        if intent := INTENT.get():
+            intent.body = bytes(body)
         return bytes(body)
 
     async def expect(self, request: web.Request) -> web.StreamResponse | None:

@@ -6,7 +6,6 @@ The status is sent only after `Accepted`, so that a prompt that does not fit is 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from aiohttp import web
@@ -45,16 +44,17 @@ class ChatHandlers:
 
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions: OpenAI's chat, whole or streamed."""
-        self._intake.model()
+        model = self._intake.model()
         body = decode_body(await self._bodies.read(request), openai.ChatBody, openai.NOT_OFFERED)
         openai.check(body)
         self._intake.check_name(body.model)
         submit = self._intake.submit("chatcmpl", body, self._intake.max_new_tokens(*body.limit), body.stop)
         openai.fill(submit, body)
-        head, with_logprobs = Head(submit.id, int(time.time()), self._intake.model().name), bool(body.logprobs)
+        with_logprobs = bool(body.logprobs)
         with open_generations(self._intake.admission, copies(submit, body.n or 1), user=body.user) as generations:
+            head = Head(generations[0].id, generations[0].created, model.name)
             if body.stream:
                 writer = ChunkWriter(head, len(generations), include_usage=body.include_usage, with_logprobs=with_logprobs)
                 return await stream_answers(request, generations, writer)
             answers = await asyncio.gather(*(generation.collect() for generation in generations))
-            return json_response(completion(head, answers, with_logprobs=with_logprobs), submit.id)
+            return json_response(completion(head, answers, with_logprobs=with_logprobs), head.id)

@@ -42,6 +42,7 @@ class ConversationTurn(GenerationStream):
         self, session: Session, conversations: Conversations, running: RunningTurn, known: Conversation, question: Question
     ) -> None:
         super().__init__(session)
+        self._live = session
         self._conversations = conversations
         self._running = running
         self._known = known
@@ -71,7 +72,7 @@ class ConversationTurn(GenerationStream):
         """The client is done. If it went before the end of a stream, what it received is kept."""
         if self.is_stored is not None:
             return
-        if self._question.is_streamed and self.session.outcome != "failed" and any(self._texts):
+        if self._question.is_streamed and self._live.outcome != "failed" and any(self._texts):
             await self._keep()
         else:
             self._conversations.release(self._running)

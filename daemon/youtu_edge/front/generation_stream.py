@@ -17,9 +17,11 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from youtu_edge.errors import InternalError
+from youtu_edge.errors import InternalError, UnsupportedParameterError
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.answer_splitter import AnswerSplitter
+from youtu_edge.front.durable_intent import INTENT, KEY_HEADER
+from youtu_edge.front.durable_requests import Follower
 from youtu_edge.front.error_body import failure
 from youtu_edge.front.generation import INT64_MAX
 from youtu_edge.front.logprob_queue import LogprobQueue
@@ -33,7 +35,7 @@ from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit, Token
 class GenerationStream:
     """The pieces of one session's answer. Only in chats are thoughts and tool calls told apart, not in completions."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session | Follower) -> None:
         self.session = session
         self._accepted: Accepted | None = None
 
@@ -51,6 +53,11 @@ class GenerationStream:
             assert isinstance(event, Accepted), "the first event of a session tells whether it runs"
             self._accepted = event
         return self._accepted
+
+    @property
+    def created(self) -> int:
+        """When it was asked, Unix time in seconds."""
+        return self.session.created
 
     def pieces(self) -> AsyncIterator[Piece]:
         """Everything up to `Ended`; `Silence` after KEEPALIVE_S without news. Raises what ended the request otherwise."""
@@ -131,7 +138,10 @@ def _attach(pieces: list[Piece], logprobs: list[TokenLogprob]) -> list[Piece]:
 
 @contextmanager
 def open_generation(admission: Admission, submit: Submit, *, user: str | None = None) -> Iterator[GenerationStream]:
-    """Admit a request for as long as the block lasts. Raises as `Admission.open`."""
+    """Admit a request for as long as the block lasts; a durable one lasts longer. Raises as `Admission.open`."""
+    if (intent := INTENT.get()) is not None:
+        yield GenerationStream(intent.requests.begin(intent, submit))
+        return
     session = admission.open(submit)
     session.user = user
     try:
@@ -145,6 +155,8 @@ def open_generations(
     admission: Admission, submits: Sequence[Submit], *, user: str | None = None
 ) -> Iterator[list[GenerationStream]]:
     """Admit several requests for as long as the block lasts; all of them or none."""
+    if len(submits) > 1 and INTENT.get() is not None:
+        raise UnsupportedParameterError(f"{KEY_HEADER}: only for a request with one prompt and one answer", param="n")
     with ExitStack() as stack:
         yield [stack.enter_context(open_generation(admission, submit, user=user)) for submit in numbered(submits)]
 

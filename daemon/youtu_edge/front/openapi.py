@@ -10,6 +10,7 @@ from aiohttp import web
 
 from youtu_edge import __version__
 from youtu_edge.errors import RequestError, YoutuEdgeError
+from youtu_edge.front.durable_intent import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 from youtu_edge.front.error_body import ErrorDocument
 from youtu_edge.front.route import Route
 
@@ -53,6 +54,12 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
+_DURABILITY = [
+    {"name": KEY_HEADER, "in": "header", "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"}},
+    {"name": LAST_EVENT_HEADER, "in": "header", "schema": {"type": "string", "pattern": f"^{NUMBER.pattern}$"}},
+]
+
+
 def _types(routes: list[Route]) -> Iterator[Any]:
     yield ErrorDocument
     for route in routes:
@@ -65,6 +72,8 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
     parameters = [_path_parameter(name) for name in route.parameters]
     if route.query is not None:
         parameters += _query_parameters(components[route.query.__name__])
+    if route.generates:
+        parameters += _DURABILITY
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
@@ -109,7 +118,11 @@ def _event(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
     data: dict[str, Any] = {"type": "string", "contentMediaType": _JSON, "contentSchema": document}
     if route.last_event:
         data = {"anyOf": [{"const": route.last_event}, data]}
-    return {"type": "object", "properties": {"data": data, "event": {"type": "string"}}, "required": ["data"]}
+    return {
+        "type": "object",
+        "properties": {"data": data, "event": {"type": "string"}, "id": {"type": "string"}},
+        "required": ["data"],
+    }
 
 
 def _errors(route: Route) -> dict[int, Any]:
@@ -120,7 +133,7 @@ def _errors(route: Route) -> dict[int, Any]:
     if route.parameters:
         statuses.add(404)
     if route.generates:
-        statuses |= {404, 429, 503}
+        statuses |= {404, 410, 422, 429, 503}
     return dict.fromkeys(statuses, ErrorDocument) | route.errors
 
 

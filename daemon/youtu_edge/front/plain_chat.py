@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from youtu_edge.errors import UnsupportedParameterError
 from youtu_edge.front import plain
 from youtu_edge.front.answer_stream import json_response, stream_answers
 from youtu_edge.front.bodies import decode_body
@@ -16,6 +17,7 @@ from youtu_edge.front.caller import owner
 from youtu_edge.front.conversation_store import Name
 from youtu_edge.front.conversation_turn import Question, open_turn
 from youtu_edge.front.conversations import Conversations
+from youtu_edge.front.durable_intent import INTENT
 from youtu_edge.front.error_body import ErrorDocument
 from youtu_edge.front.generation_stream import GenerationStream, open_generation
 from youtu_edge.front.intake import Intake
@@ -75,6 +77,11 @@ class PlainHandlers:
             with open_generation(self._intake.admission, submit) as generation:
                 yield generation
             return
+        if INTENT.get() is not None:
+            raise UnsupportedParameterError(
+                "session_id: not together with Idempotency-Key; a turn is in its session when its end was sent",
+                param="session_id",
+            )
         question = Question(
             name=Name(owner(), body.session_id),
             prompt=body.prompt,

@@ -23,6 +23,8 @@ from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.chat import ChatHandlers
 from youtu_edge.front.completions import CompletionHandlers
 from youtu_edge.front.conversations import Conversations
+from youtu_edge.front.durable_intent import make_durable_middleware
+from youtu_edge.front.durable_requests import DurableRequests
 from youtu_edge.front.generation import Recommendation, read_recommendation
 from youtu_edge.front.intake import Intake, ServedModel
 from youtu_edge.front.key_ring import KeyRing
@@ -41,6 +43,7 @@ from youtu_edge.front.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify
 from youtu_edge.front.tokens import TokenHandlers
 from youtu_edge.log import line
+from youtu_edge.package import read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,9 @@ class Service:
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._ui = StaticFiles()
         self._conversations = Conversations(config.storage, lambda: self._metrics.storage_failed("conversations"))
+        self._durable = DurableRequests(
+            config.storage, self._admission, self._package_checksum, lambda: self._metrics.storage_failed("requests")
+        )
         self._status = StatusHandlers(
             admission=self._admission,
             sessions=self._sessions,
@@ -106,6 +112,8 @@ class Service:
         self._conversations.database.start()
         if self._cache:
             self._cache.database.start()
+        self._durable.database.start()
+        await self._durable.resume()
         # Cancelling the handler of a client that left is what cancels its request.
         runner = web.AppRunner(
             self.make_app(), access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
@@ -127,6 +135,7 @@ class Service:
             extending.cancel()
             saving.cancel()
             await runner.cleanup()
+            await self._durable.close()
             await self._conversations.database.close()
             if self._cache:
                 await self._cache.database.close()
@@ -147,6 +156,7 @@ class Service:
         self._ui.install(app)
         answer_headers.install(app)
         app.middlewares.append(make_access_middleware(self._key_ring))
+        app.middlewares.append(make_durable_middleware(self._durable))
         return app
 
     def configure(self, config: Config) -> None:
@@ -231,6 +241,12 @@ class Service:
             self._notify.status("replacing the engine between requests; requests wait")
         elif state == "gave_up":
             self._notify.status("the engine died too often or refuses to start; see the log")
+
+    def _package_checksum(self) -> str:
+        try:
+            return read_manifest(Path(self._config.model.path)).checksum
+        except YoutuEdgeError:  # the engine will say so
+            return ""
 
     def _recommendation(self) -> Recommendation:
         try:

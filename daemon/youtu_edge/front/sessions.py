@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -28,6 +29,8 @@ class Session:
         self.submit = submit
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.opened_at = now
+        self.created = int(time.time())
+        """Unix time in seconds."""
         self.first_text_at: float | None = None
         self.ended_at: float | None = None
         self.accepted = False

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from youtu_edge.front.durable_intent import INTENT
+
 REQUEST_ID = "X-Request-Id"
 """Header that carries the request's id, on every answer that was generated."""
 
@@ -20,16 +22,32 @@ _WRITE_TIMEOUT_S = 60.0
 
 
 class EventStream:
-    """The response once it has begun; `open_stream` begins it."""
+    """The response once it has begun; `open_stream` begins it.
+
+    The events of a durable request are numbered from 1, and those that the client has already are left out.
+    """
 
     def __init__(self, response: web.StreamResponse) -> None:
         self.response = response
+        intent = INTENT.get()
+        self._is_numbered = intent is not None
+        self._skip = intent.last_event if intent else 0
+        self._number = 0
 
     async def send(self, documents: Iterable[dict[str, Any] | str]) -> None:
         """Write events in one go: a dict as JSON, a string as it is. Raises ConnectionError when the client is gone."""
-        parts = [data.encode() if isinstance(data, str) else msgspec.json.encode(data) for data in documents]
+        parts = []
+        for document in documents:
+            self._number += 1
+            if self._number > self._skip:
+                name = b"id: %d\n" % self._number if self._is_numbered else b""
+                parts.append(name + _data(document))
         if parts:
-            await self._write(b"".join(b"data: " + part + b"\n\n" for part in parts))
+            await self._write(b"".join(parts))
+
+    async def send_error(self, document: dict[str, Any]) -> None:
+        """The last event of a stream that broke off; it is no part of the answer and has no number."""
+        await self._write(_data(document))
 
     async def keep_alive(self) -> None:
         """A comment, which every SSE reader skips."""
@@ -41,6 +59,10 @@ class EventStream:
                 await self.response.write(data)
         except TimeoutError:
             raise ConnectionResetError("the client stopped reading") from None
+
+
+def _data(document: dict[str, Any] | str) -> bytes:
+    return b"data: " + (document.encode() if isinstance(document, str) else msgspec.json.encode(document)) + b"\n\n"
 
 
 async def open_stream(request: web.Request, request_id: str) -> EventStream:

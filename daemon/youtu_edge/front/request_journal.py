@@ -1,0 +1,151 @@
+"""Requests that must be finished whatever happens, and what the engine said about them. Knows SQL; knows no HTTP.
+
+A request is one row, written before anything about it is answered; each of its events is one row, written before a client
+sees it. So what a client has seen is a part of what is here, and a daemon that starts again can finish the rest.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit
+
+MIGRATIONS = (
+    """
+    CREATE TABLE request (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        key TEXT UNIQUE,
+        path TEXT NOT NULL,
+        body BLOB NOT NULL,
+        submit BLOB NOT NULL,
+        model TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        fruitless_starts INTEGER NOT NULL DEFAULT 0,
+        ended INTEGER
+    );
+    CREATE TABLE event (
+        request INTEGER NOT NULL REFERENCES request ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (request, number)
+    ) WITHOUT ROWID;
+    """,
+)
+
+Event = Accepted | Delta | Finished | Failed
+_KINDS: dict[str, type[Event]] = {"accepted": Accepted, "delta": Delta, "finished": Finished, "failed": Failed}
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """One request as it was asked."""
+
+    id: str
+    key: str | None
+    """What the client calls it: caller, path and Idempotency-Key; None where the id is enough."""
+    path: str
+    body: bytes
+    submit: Submit
+    """As it was handed to the first engine."""
+    model: str
+    """Checksum of the package that answers; another model must not continue."""
+    owner: str
+    """Name of the API key; "" where none is needed."""
+    created: int
+    """Unix time in seconds."""
+    fruitless_starts: int = 0
+    """Starts of the daemon since its last token."""
+    is_ended: bool = False
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """When ended requests are forgotten, oldest first. Unfinished ones never are."""
+
+    max_bytes: int
+    max_age_hours: int
+
+
+class RequestJournal:
+    """The work to be given to a `Database` with MIGRATIONS; every method takes its connection first."""
+
+    def __init__(self, limits: Limits, wall: Callable[[], float] = time.time) -> None:
+        self._limits = limits
+        self._wall = wall
+
+    def all(self, connection: sqlite3.Connection) -> list[Record]:
+        """Every request that is known, oldest first."""
+        self._forget(connection)
+        rows = connection.execute(
+            "SELECT id, key, path, body, submit, model, owner, created, fruitless_starts, ended IS NOT NULL FROM request"
+            " ORDER BY number"
+        )
+        return [
+            Record(
+                id=request_id, key=key, path=path, body=body, submit=msgspec.msgpack.decode(submit, type=Submit),
+                model=model, owner=owner, created=created, fruitless_starts=starts, is_ended=bool(ended),
+            )
+            for request_id, key, path, body, submit, model, owner, created, starts, ended in rows
+        ]  # fmt: skip
+
+    def events(self, connection: sqlite3.Connection, request_id: str) -> list[Event]:
+        """All events of a request, in order."""
+        rows = connection.execute(
+            "SELECT kind, data FROM event WHERE request = (SELECT number FROM request WHERE id = ?) ORDER BY number",
+            (request_id,),
+        )
+        return [msgspec.msgpack.decode(data, type=_KINDS[kind]) for kind, data in rows]
+
+    def add(self, connection: sqlite3.Connection, record: Record) -> list[str]:
+        """A new request. Returns the ids of those that had to be forgotten."""
+        forgotten = self._forget(connection)
+        connection.execute(
+            "INSERT INTO request (id, key, path, body, submit, model, owner, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.id, record.key, record.path, record.body, msgspec.msgpack.encode(record.submit), record.model,
+                record.owner, record.created,
+            ),
+        )  # fmt: skip
+        return forgotten
+
+    def append(self, connection: sqlite3.Connection, request_id: str, first: int, events: Sequence[Event]) -> None:
+        """Events number `first`, `first` + 1 … of a request; the last kinds end it."""
+        (number,) = connection.execute("SELECT number FROM request WHERE id = ?", (request_id,)).fetchone()
+        for index, event in enumerate(events, first):
+            kind = next(name for name, of_kind in _KINDS.items() if isinstance(event, of_kind))
+            data = msgspec.msgpack.encode(event)
+            connection.execute("INSERT INTO event VALUES (?, ?, ?, ?)", (number, index, kind, data))
+            if isinstance(event, Delta):
+                connection.execute("UPDATE request SET fruitless_starts = 0 WHERE number = ?", (number,))
+            elif isinstance(event, Finished | Failed):
+                connection.execute("UPDATE request SET ended = ? WHERE number = ?", (int(self._wall()), number))
+
+    def count_start(self, connection: sqlite3.Connection, request_id: str, change: int) -> None:
+        """A start takes up the request (1), or was stopped in good order (-1); a token sets the count to zero."""
+        connection.execute(
+            "UPDATE request SET fruitless_starts = max(0, fruitless_starts + ?) WHERE id = ?", (change, request_id)
+        )
+
+    def _forget(self, connection: sqlite3.Connection) -> list[str]:
+        before = int(self._wall()) - self._limits.max_age_hours * 3600
+        forgotten = [row[0] for row in connection.execute("SELECT id FROM request WHERE ended < ?", (before,))]
+        connection.execute("DELETE FROM request WHERE ended < ?", (before,))
+        while _bytes_used(connection) > self._limits.max_bytes:
+            row = connection.execute("SELECT id FROM request WHERE ended IS NOT NULL ORDER BY number LIMIT 1").fetchone()
+            if row is None:
+                break
+            connection.execute("DELETE FROM request WHERE id = ?", row)
+            forgotten.append(row[0])
+        return forgotten
+
+
+def _bytes_used(connection: sqlite3.Connection) -> int:
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
