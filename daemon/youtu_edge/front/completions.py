@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from aiohttp import web
@@ -42,19 +41,19 @@ class CompletionHandlers:
 
     async def completions(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/completions: continue one or several texts."""
-        self._intake.model()
+        model = self._intake.model()
         body = decode_body(await self._bodies.read(request), CompletionBody, NOT_OFFERED)
         check(body)
         self._intake.check_name(body.model)
         submit = self._intake.submit("cmpl", body, self._intake.max_new_tokens("max_tokens", body.max_tokens), body.stop)
-        head = Head(submit.id, int(time.time()), self._intake.model().name)
         count, with_logprobs = body.n or 1, body.logprobs is not None
         wanted = [copy for one in submits(submit, body) for copy in copies(one, count)]
         with open_generations(self._intake.admission, wanted, user=body.user) as generations:
+            head = Head(generations[0].id, generations[0].created, model.name)
             if body.stream:
                 writer = CompletionWriter(
                     head, len(wanted), count, include_usage=body.include_usage, with_logprobs=with_logprobs
                 )
                 return await stream_answers(request, generations, writer)
             answers = await asyncio.gather(*(generation.collect() for generation in generations))
-            return json_response(completion(head, answers, count, with_logprobs=with_logprobs), submit.id)
+            return json_response(completion(head, answers, count, with_logprobs=with_logprobs), head.id)
