@@ -145,3 +145,47 @@ def test_suspects_run_one_by_one_and_before_all_others() -> None:
         ran.append([sequence.id for sequence in scheduler.schedule().sequences])
         turn(scheduler, memory, rng)
     assert ran == [["first"], ["first"], ["second"], ["first", "second", "plain"]]
+
+
+def test_an_urgent_request_overtakes_a_long_prompt_that_has_begun() -> None:
+    """The first token of an urgent request does not wait until somebody else's document is read."""
+    scheduler = Scheduler(PagePool(100, 16), max_sequences=4, step_tokens=64)
+    memory, rng = PagedMemory(100, 16), random.Random(0)
+    scheduler.add(make("long", [rng.randrange(9) for _ in range(600)]))
+    turn(scheduler, memory, rng)
+    scheduler.add(make("later", [1, 2, 3]))
+    scheduler.add(make("urgent", [4, 5, 6], priority=1))
+    plan = scheduler.schedule()
+    assert [(s.id, chunk) for s, chunk in zip(plan.sequences, plan.chunks, strict=True)] == [("urgent", 3), ("long", 61)]
+
+
+def test_an_urgent_request_takes_the_place_of_a_less_urgent_one() -> None:
+    """With every place taken the last of the least urgent steps back, and goes on where it was later."""
+    scheduler = Scheduler(PagePool(100, 16), max_sequences=2, step_tokens=64)
+    memory, rng = PagedMemory(100, 16), random.Random(0)
+    for name in ("first", "second"):
+        scheduler.add(make(name, [ord(name[0])] * 40, 30))
+        turn(scheduler, memory, rng)
+    scheduler.add(make("same", [7, 7]))
+    assert [s.id for s in scheduler.schedule().sequences] == ["first", "second"], "equal ones wait"
+    scheduler.add(make("urgent", [8, 8], 3, priority=1))
+    finished = []
+    while "urgent" not in finished:
+        finished += [sequence.id for sequence in turn(scheduler, memory, rng)]
+        assert "second" not in [s.id for s in scheduler.running] or "urgent" in finished
+    while scheduler.has_work:
+        finished += [sequence.id for sequence in turn(scheduler, memory, rng)]
+    assert finished[0] == "urgent"
+    assert sorted(finished) == ["first", "same", "second", "urgent"]
+
+
+def test_an_urgent_request_takes_the_pages_of_less_urgent_ones() -> None:
+    """A full cache does not keep an urgent request waiting for the end of others."""
+    scheduler = Scheduler(PagePool(6, 16), max_sequences=4, step_tokens=200)
+    memory, rng = PagedMemory(6, 16), random.Random(0)
+    scheduler.add(make("wide", [1] * 70, 10))
+    turn(scheduler, memory, rng)
+    scheduler.add(make("urgent", [2] * 40, 2, priority=1))
+    assert [s.id for s in turn(scheduler, memory, rng)] == []
+    assert [s.id for s in scheduler.running] == ["urgent"]
+    assert [s.id for s in turn(scheduler, memory, rng)] == ["urgent"]

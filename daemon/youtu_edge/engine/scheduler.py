@@ -90,6 +90,7 @@ class Scheduler:
 
     def schedule(self) -> StepPlan:
         """Choose the next step and make sure that every token in it has a page."""
+        self._make_room()
         if alone := self._suspect_alone():
             return alone
         plan = StepPlan()
@@ -125,17 +126,38 @@ class Scheduler:
                 return None
         return plan if self._chunk(plan, suspect, self.step_tokens) else None
 
+    def _make_room(self) -> None:
+        """Preempt sequences of a lower priority than the head of the queue, as long as one keeps it from starting."""
+        while self.waiting and self.running:
+            head, victim = self.waiting[0], max(self.running, key=_order)
+            if victim.priority >= head.priority or self._has_room(head):
+                return
+            self._preempt(victim)
+
+    def _has_room(self, sequence: Sequence) -> bool:
+        if len(self.running) >= self.max_sequences:
+            return False
+        match = self.pool.match(sequence.tokens)
+        needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
+        is_enough = needed <= self.pool.num_available
+        self._drop_match(match)
+        return is_enough
+
     def _prefill(self, plan: StepPlan, budget: int) -> None:
-        for sequence in sorted((s for s in self.running if s.num_pending > 1), key=_order):
-            if budget <= 0:
+        """Chunks of prompts in the order of priority and arrival, whether they have begun or not."""
+        begun = sorted((s for s in self.running if s.num_pending > 1), key=_order)
+        can_start = True
+        while budget > 0:
+            head = self.waiting[0] if self.waiting and can_start and len(self.running) < self.max_sequences else None
+            if head is not None and not (begun and _order(begun[0]) < _order(head)):
+                # A suspect found no place now, and whoever came later would take the next one too.
+                can_start = not head.is_suspect and self._start(plan, head)
+                if can_start:
+                    budget -= self._chunk(plan, head, budget)
+            elif begun:
+                budget -= self._chunk(plan, begun.pop(0), budget)
+            else:
                 return
-            budget -= self._chunk(plan, sequence, budget)
-        while budget > 0 and self.waiting and len(self.running) < self.max_sequences:
-            if self.waiting[0].is_suspect:
-                return  # it found no place now, and whoever came later would take the next one too
-            if not self._start(plan, self.waiting[0]):
-                return
-            budget -= self._chunk(plan, self.running[-1], budget)
 
     def _chunk(self, plan: StepPlan, sequence: Sequence, budget: int) -> int:
         chunk = min(sequence.num_pending, budget)
