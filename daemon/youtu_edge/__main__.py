@@ -55,6 +55,7 @@ def _add_keys_parser(commands: argparse._SubParsersAction[argparse.ArgumentParse
         ("--tokens-per-day", "tokens in a day"),
     ):
         add.add_argument(limit, type=int, default=0, metavar="N", help=f"{text} (default: no limit)")
+    add.add_argument("--priority", type=int, metavar="0..7", help="the most urgent its requests may be, 0 is first")
     actions.add_parser("list", help="names, scopes and limits")
     revoke = actions.add_parser("revoke", help="make a key invalid at once")
     revoke.add_argument("name", metavar="NAME")

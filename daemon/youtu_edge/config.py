@@ -15,6 +15,8 @@ from msgspec import Meta
 Punctuation = Literal["off", "repair"]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
+NotEmpty = Annotated[str, Meta(min_length=1)]
+Urgency = Annotated[int, Meta(ge=0, le=7)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -27,6 +29,10 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name that clients use in `model`; empty: the package's own."""
     context_length: NotNegative = 0
     """Tokens a sequence may hold, prompt and answer; 0: what the model was trained for."""
+    system_prompt: str = ""
+    """System message of conversations that bring none; it is kept warm."""
+    warm_prompts: tuple[NotEmpty, ...] = ()
+    """Further system prompts, of applications, that are computed at the start and stay in the cache for good."""
     page_tokens: Annotated[int, Meta(ge=16, le=1024, multiple_of=16)] = 32
     """Tokens per cache page."""
     kv_cache_max_page: Positive = 2048
@@ -98,6 +104,10 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    stop: Annotated[tuple[NotEmpty, ...], Meta(max_length=8)] = ()
+    """Texts that end an answer, unless the request names others, offers tools or binds the answer by a grammar."""
+    priority: Urgency = 3
+    """Urgency of a request that does not say, 0 (first) to 7 (last), as in the header Priority of RFC 9218."""
     punctuation: Punctuation = "off"
     """"repair": give Chinese text the full-width punctuation that the model left out."""
 

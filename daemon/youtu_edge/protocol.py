@@ -128,6 +128,8 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     is_repeatable: bool = False
     """Greedy, or with a seed of the client's own: the same request is answered the same again."""
     stop: list[str] = []
+    is_default_stop: bool = False
+    """The request named no `stop` itself: these are for prose only, not for calls of tools or what a grammar binds."""
     priority: int = 0
     ignore_eos: bool = False
     punctuation: Punctuation = "off"
@@ -142,6 +144,11 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     tools: list[dict[str, Any]] = []
     must_call: list[str] = []
     parallel_tool_calls: bool = True
+
+    @property
+    def effective_stop(self) -> list[str]:
+        """The texts that end this answer."""
+        return [] if self.is_default_stop and (self.grammar is not None or self.tools) else self.stop
 
 
 class Cancel(msgspec.Struct, tag_field="t", tag="cancel"):

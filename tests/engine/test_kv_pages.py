@@ -127,3 +127,19 @@ def test_common_prefix_counts_equal_leading_tokens() -> None:
     assert common_prefix([1, 2, 3], [1, 2, 4]) == 2
     assert common_prefix([1, 2], [1, 2, 3]) == 2
     assert common_prefix([], [1]) == 0
+
+
+def test_pinned_pages_are_never_evicted() -> None:
+    """A pinned prefix is found again after everything else was evicted many times."""
+    pool = PagePool(6, PAGE)
+    tokens = list(range(40))
+    pool.release(fill(pool, tokens), tokens, 0)
+    assert pool.pin(tokens) == 40
+    assert pool.num_pinned == 3
+    for number in range(10):
+        other = [100 + number] * 3 * PAGE
+        pool.release(fill(pool, other), other, 0)
+        pool.check_integrity()
+    with pytest.raises(OutOfPagesError):
+        fill(pool, [0] * 4 * PAGE)
+    assert pool.match([*tokens, 99]).num_tokens == 40

@@ -71,7 +71,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash_that_only_the_owner_can_read(t
     assert file.stat().st_mode & 0o777 == 0o600
     listed = keys(tmp_path, "list").stdout.splitlines()
     assert listed[1].split()[:2] == ["camera", "chat,metrics"]
-    assert listed[1].split()[-3:] == ["-", "-", "1000"]
+    assert listed[1].split()[-4:] == ["-", "-", "1000", "-"]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash_that_only_the_owner_can_read(t
         ("add", "../x"),
         ("add", "x", "--scopes", "everything"),
         ("add", "x", "--max-concurrent", "-1"),
+        ("add", "x", "--priority", "8"),
         ("revoke", "nobody"),
     ],
 )

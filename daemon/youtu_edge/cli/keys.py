@@ -39,6 +39,7 @@ def _add(path: Path, options: argparse.Namespace) -> int:
         "max_concurrent": options.max_concurrent,
         "tokens_per_hour": options.tokens_per_hour,
         "tokens_per_day": options.tokens_per_day,
+        "priority": options.priority,
     }
     try:
         key = msgspec.convert(entry, type=ApiKey)
@@ -63,11 +64,12 @@ def _revoke(path: Path, name: str) -> int:
 
 
 def _list(path: Path) -> int:
-    row = "{:<24} {:<20} {:<10} {:>10} {:>12} {:>12}"
-    print(row.format("name", "scopes", "created", "concurrent", "tokens/hour", "tokens/day"))
+    row = "{:<24} {:<20} {:<10} {:>10} {:>12} {:>12} {:>8}"
+    print(row.format("name", "scopes", "created", "concurrent", "tokens/hour", "tokens/day", "priority"))
     for key in _read(path):
         limits = (str(limit or "-") for limit in (key.max_concurrent, key.tokens_per_hour, key.tokens_per_day))
-        print(row.format(key.name, ",".join(key.scopes), key.created, *limits))
+        priority = "-" if key.priority is None else key.priority
+        print(row.format(key.name, ",".join(key.scopes), key.created, *limits, priority))
     return 0
 
 

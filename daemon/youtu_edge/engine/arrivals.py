@@ -118,7 +118,7 @@ class Arrivals:
             num_prefix=len(tokens) - 1 if self._is_bidirectional else 0,
             max_new_tokens=min(request.max_new_tokens, self._room(request, len(tokens))),
             sampler=SamplerState(request.sampling, tokens),
-            text=TextStream(self._vocabulary, request.stop),
+            text=TextStream(self._vocabulary, request.effective_stop),
             priority=request.priority,
             ignore_eos=request.ignore_eos,
             is_suspect=request.is_suspect,

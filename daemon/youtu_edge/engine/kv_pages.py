@@ -5,7 +5,7 @@
 The prefix index is a tree of pages: a node is one page with the tokens whose rows it holds, below the node of the page
 before it. A new sequence shares every full page on its longest matching path, and copies the matching rows of one page
 more, so that reuse has token granularity. Cached pages are evicted least recently used first; a parent is always used
-more recently than its children, so the oldest one is a leaf.
+more recently than its children, so the oldest one is a leaf. Pinned pages count as used and are never evicted.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class PagePool:
         self._nodes: dict[int, _Node] = {}
         self._root = _Node(page=-1, tokens=(), parent=None)
         self._lru: OrderedDict[int, None] = OrderedDict()
+        self._pinned: set[int] = set()
 
     @property
     def num_free(self) -> int:
@@ -75,6 +76,11 @@ class PagePool:
     def num_used(self) -> int:
         """Pages that some sequence refers to."""
         return self.num_pages - len(self._free) - len(self._lru)
+
+    @property
+    def num_pinned(self) -> int:
+        """Pages that no sequence can ever have for itself."""
+        return len(self._pinned)
 
     @property
     def num_available(self) -> int:
@@ -115,6 +121,12 @@ class PagePool:
             matched += best_length
             node = best
         return PrefixMatch(pages, None, 0, matched)
+
+    def pin(self, tokens: Seq[int]) -> int:
+        """Keep the pages of a prefix for good; returns how many of its tokens the index knows."""
+        match = self.match([*tokens, -1])  # -1 equals no token: it is the one that `match` leaves to compute
+        self._pinned.update(match.pages if match.copy_from is None else [*match.pages, match.copy_from])
+        return match.num_tokens
 
     def publish(self, pages: list[int], tokens: Seq[int], start: int) -> int:
         """Make the full pages of a sequence from page index `start` on known to the prefix index.

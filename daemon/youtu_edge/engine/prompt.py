@@ -43,6 +43,7 @@ class Prompter:
     bos_token_id: put in front of every prompt that does not start with it; None for models that want none.
     prompt_end: put behind every prompt.
     variables: strings such as bos_token that the template may use.
+    system_prompt: put in front of conversations without a system message; empty: none.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Prompter:
         bos_token_id: int | None = None,
         prompt_end: list[int] | None = None,
         variables: dict[str, str] | None = None,
+        system_prompt: str = "",
     ) -> None:
         self._tokenizer = tokenizer
         self._bos = bos_token_id
         self._prompt_end = prompt_end or []
         self._variables = variables or {}
+        self._system_prompt = system_prompt
         added = [token.content for token in tokenizer.get_added_tokens_decoder().values() if len(token.content) > 1]
         pattern = "|".join(re.escape(text) for text in sorted(added, key=len, reverse=True))
         self._control = re.compile(pattern) if pattern else None
@@ -72,6 +75,19 @@ class Prompter:
         mark = _mark_for([text])
         ids = self._encode(self._defuse(text, mark), mark)
         return self._with_ends(ids) if add_special else ids
+
+    def encode_beginning(self, system: str) -> list[int]:
+        """The token ids with which every conversation with this system message begins, whatever the user says.
+
+        Models without a template: those of the text, but the last one, which may melt into what follows.
+        Raises PromptError.
+        """
+        if self._template is None:
+            return self.encode_text(system)[:-1]
+        begun = [ChatMessage("system", system)]
+        ways = [self.encode_chat([*begun, ChatMessage("user", text)]) for text in ("a", "\n0", "\u4e00")]
+        same = itertools.takewhile(lambda ids: len(set(ids)) == 1, zip(*ways, strict=False))
+        return [ids[0] for ids in same]
 
     def encode_chat(
         self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None, tools: Tools | None = None
@@ -100,6 +116,7 @@ class Prompter:
         if self._template is None:
             raise PromptError("this model has no chat template; use a plain prompt", param="messages")
         self._check(template_kwargs)
+        messages = self._with_system(messages)
         shaped: dict[str, Any] = {**template_kwargs}
         if "tools" in self._names:
             shaped |= {"messages": turns(messages), **({"tools": tools} if tools else {})}
@@ -114,6 +131,11 @@ class Prompter:
         except (jinja2.TemplateError, TypeError, ValueError, KeyError) as error:
             raise PromptError(f"the model's chat template refuses this conversation: {error}", param="messages") from None
         return rendered, mark
+
+    def _with_system(self, messages: list[ChatMessage]) -> list[ChatMessage]:
+        if not self._system_prompt or any(message.role == "system" for message in messages):
+            return messages
+        return [ChatMessage("system", self._system_prompt), *messages]
 
     def _check(self, template_kwargs: dict[str, Any]) -> None:
         for name, value in template_kwargs.items():

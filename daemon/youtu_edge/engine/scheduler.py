@@ -10,7 +10,8 @@ exceeds `step_tokens` gets a step of its own.
 A suspect, a request that a former engine was working on when it died, runs in steps of its own until it has a new token:
 should this engine die too, there is no doubt about the cause. Suspects run before everything that may wait.
 
-When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption).
+When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption). So does one
+of a lower priority when it keeps the head of the queue from starting.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class Scheduler:
     def _has_room(self, sequence: Sequence) -> bool:
         if len(self.running) >= self.max_sequences:
             return False
-        match = self.pool.match(sequence.tokens)
+        match = self._match(sequence)
         needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
         is_enough = needed <= self.pool.num_available
         self._drop_match(match)
@@ -173,7 +174,7 @@ class Scheduler:
 
     def _start(self, plan: StepPlan, sequence: Sequence) -> bool:
         """Move a waiting sequence into the running set if all its tokens so far, and one more, fit."""
-        match = PrefixMatch([], None, 0, 0) if sequence.num_prefix else self.pool.match(sequence.tokens)
+        match = self._match(sequence)
         needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
         if needed > self.pool.num_available and self.running:
             self._drop_match(match)
@@ -201,6 +202,10 @@ class Scheduler:
         self.waiting.remove(sequence)
         self.running.append(sequence)
         return True
+
+    def _match(self, sequence: Sequence) -> PrefixMatch:
+        """Rows of a bidirectional prefix depend on what follows them, so nothing of it can come from elsewhere."""
+        return PrefixMatch([], None, 0, 0) if sequence.num_prefix else self.pool.match(sequence.tokens)
 
     def _drop_match(self, match: PrefixMatch) -> None:
         if match.copy_from is not None:

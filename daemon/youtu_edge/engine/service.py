@@ -28,7 +28,8 @@ from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.questions import Answerer
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
-from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, PackageError, YoutuEdgeError
+from youtu_edge.engine.warm_prompts import warm_up
+from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
 from youtu_edge.log import line
 from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package
 
@@ -133,7 +134,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
     opened = open_model(config)
     package, runner = opened.package, opened.runner
     manifest = package.manifest
-    tokenizer, prompter = load_prompter(package)
+    tokenizer, prompter = load_prompter(package, config.model.system_prompt)
     limits = config.scheduler
     if manifest.prompt_end:  # a bidirectional prompt is one piece
         longest = runner.context_length + limits.max_sequences
@@ -143,8 +144,13 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
+    runner.run([0], [1], [0], [[0]], [0])  # before a page has an owner: it writes into the first one
+    kept = [text for text in (config.model.system_prompt, *config.model.warm_prompts) if text]
+    if not manifest.prompt_end:
+        warm_up(runner, prompter, pool, kept, limits.step_tokens)
+    elif config.model.warm_prompts:
+        raise ConfigError("model.warm_prompts: the prompts of this model are bidirectional and cannot be kept; remove them")
     loop = make_loop(runner, scheduler, tokenizer, prompter, link.send, max_stall_s=limits.max_stall_ms / 1e3)
-    runner.run([0], [1], [0], [[0]], [0])
     ready = {
         "model": config.model.name or manifest.name,
         "context_length": runner.context_length,
@@ -176,13 +182,13 @@ def make_loop(
         GrammarCompiler(table, vocabulary, eos, tokenizer.token_to_id("<think>")),
         vocab_size=size,
         context_length=runner.context_length,
-        cache_tokens=scheduler.pool.num_pages * scheduler.pool.page_tokens,
+        cache_tokens=(scheduler.pool.num_pages - scheduler.pool.num_pinned) * scheduler.pool.page_tokens,
         is_bidirectional=bool(runner.manifest.prompt_end),
     )
     return Loop(runner, scheduler, arrivals, LogprobReporter(vocabulary, tokenizer), send, max_stall_s=max_stall_s)
 
 
-def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:
+def load_prompter(package: Package, system_prompt: str = "") -> tuple[tokenizers.Tokenizer, Prompter]:
     """The package's tokenizer and chat template. Raises PackageError naming the file."""
     path = package.path(TOKENIZER)
     try:
@@ -197,6 +203,7 @@ def load_prompter(package: Package) -> tuple[tokenizers.Tokenizer, Prompter]:
         bos_token_id=manifest.bos_token_id,
         prompt_end=manifest.prompt_end,
         variables=manifest.template_variables,
+        system_prompt=system_prompt,
     )
 
 

@@ -6,6 +6,7 @@ none: a person must be able to load the page that asks for the key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _OPEN = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
 _OPEN_PREFIX = "/ui/"
+_URGENCY = re.compile(r"(?:^|,)\s*u=([0-7])\s*(?:$|,|;)")
 _METRICS = frozenset({"/metrics", "/v1/status"})
 
 
@@ -47,7 +49,8 @@ def make_access_middleware(ring: KeyRing) -> Any:
 
     @web.middleware
     async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
-        token = CALLER.set(Caller(_authenticate(request, ring)))
+        key = _authenticate(request, ring)
+        token = CALLER.set(Caller(key, _urgency(request, key)))
         try:
             return await handler(request)
         finally:
@@ -69,6 +72,14 @@ def _authenticate(request: web.Request, ring: KeyRing) -> ApiKey | None:
     if not key.may(scope):
         raise InsufficientScopeError(f"the key {key.name!r} lacks the scope {scope!r} that {request.path[:200]} needs")
     return key
+
+
+def _urgency(request: web.Request, key: ApiKey | None) -> int | None:
+    """What the header Priority asks for, but nothing more urgent than the key's own; RFC 9218 has other values ignored."""
+    found = _URGENCY.search(",".join(request.headers.getall("Priority", [])))
+    asked = int(found.group(1)) if found else None
+    allowed = key.priority if key else None
+    return allowed if asked is None or (allowed is not None and asked < allowed) else asked
 
 
 def _presented(request: web.Request) -> str:

@@ -47,6 +47,8 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_concurrent: Limit = 0
     tokens_per_hour: Limit = 0
     tokens_per_day: Limit = 0
+    priority: Annotated[int, Meta(ge=0, le=7)] | None = None
+    """The most urgent that its requests may be, and are when they do not say; None: as anybody's."""
 
     def may(self, scope: Scope) -> bool:
         """Whether the key is good for a route of this scope."""

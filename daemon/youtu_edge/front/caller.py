@@ -17,6 +17,8 @@ class Caller(msgspec.Struct, frozen=True):
     """`key` is None where no key is needed."""
 
     key: ApiKey | None = None
+    urgency: int | None = None
+    """0 (first) to 7 (last), of the header Priority (RFC 9218)."""
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 (frozen)

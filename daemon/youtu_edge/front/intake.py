@@ -10,8 +10,12 @@ import msgspec
 from youtu_edge.config import GenerationConfig
 from youtu_edge.errors import InvalidRequestError, ModelNotFoundError
 from youtu_edge.front.admission import Admission
+from youtu_edge.front.caller import CALLER
 from youtu_edge.front.generation import Recommendation, SamplingFields, sampling_params
 from youtu_edge.protocol import Submit
+
+_HIGHEST = 7
+"""RFC 9218 counts urgency down to 0, the scheduler counts priority up."""
 
 
 class ServedModel(msgspec.Struct, frozen=True):
@@ -62,6 +66,7 @@ class Intake:
 
     def submit(self, kind: str, asked: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None) -> Submit:
         """A request with a new id that begins with `kind`; the caller adds messages or prompt and what else it offers."""
+        urgency = CALLER.get().urgency
         sampling = sampling_params(asked, self._generation, self.model().recommendation)
         return Submit(
             id=f"{kind}-{secrets.token_hex(12)}",
@@ -69,5 +74,7 @@ class Intake:
             is_repeatable=sampling.temperature == 0 or asked.seed is not None,
             max_new_tokens=max_new_tokens,
             punctuation=asked.punctuation or self._generation.punctuation,
-            stop=[stop] if isinstance(stop, str) else stop or [],
+            stop=list(self._generation.stop) if stop is None else [stop] if isinstance(stop, str) else stop,
+            is_default_stop=stop is None,
+            priority=_HIGHEST - (self._generation.priority if urgency is None else urgency),
         )
