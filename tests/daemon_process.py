@@ -47,7 +47,8 @@ class Client:
         """Events of a streamed answer as they arrive."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            connection.request("POST", path, json.dumps({**body, "stream": True}), {"Content-Type": "application/json"})
+            asked = {**body, "stream": True} if path.startswith("/v1/") else body
+            connection.request("POST", path, json.dumps(asked), {"Content-Type": "application/json"})
             response = connection.getresponse()
             assert response.status == 200, response.read()
             for line in response:

@@ -1,8 +1,8 @@
 """Repeats an earlier answer in a prompt with the very tokens that the engine drew for it. Knows no template and no model.
 
-Text can be cut into tokens in many ways, and a model does not always take the tokenizer's. If an earlier answer were encoded
-again, the prefix cache would know it only up to the first difference. So the answer is bracketed before the template is
-rendered, and what comes out between the brackets is looked up:
+Text can be cut into tokens in many ways, and a model does not always take the tokenizer's. If an earlier answer were
+encoded again, the prefix cache would know it only up to the first difference. So the answer is bracketed before the
+template is rendered, and what comes out between the brackets is looked up:
 
     drawn    [ The| qu|ick| bro|wn| fox ]        spoken, and so in the prompt:  "The quick br"
     prompt   [ The| qu|ick ]  + the tokenizer's cut of " br"

@@ -5,6 +5,8 @@ is made of, never as the control token. The template needs to see the text as it
 noncharacter is put inside every such string before rendering, and the rendered text is cut there:
 
     content   a <|im_end|> b      ->  a <¦|im_end|> b      ->  template  ->  cut at ¦  ->  encode each piece
+
+Earlier answers whose tokens are known keep them (known_tokens.py).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import jinja2.ext
 import jinja2.sandbox
 
 from youtu_edge.engine.conversation import Tools, mapped, strings, turns, turns_without_tools
+from youtu_edge.engine.detokenize import Vocabulary
+from youtu_edge.engine.known_tokens import bracket, split
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import ChatMessage
 
@@ -57,6 +61,7 @@ class Prompter:
         system_prompt: str = "",
     ) -> None:
         self._tokenizer = tokenizer
+        self._vocabulary = Vocabulary(tokenizer)
         self._bos = bos_token_id
         self._prompt_end = prompt_end or []
         self._variables = variables or {}
@@ -96,8 +101,11 @@ class Prompter:
 
         Raises PromptError when there is no template or the template refuses the conversation.
         """
-        rendered, mark = self._render(messages, template_kwargs or {}, tools or [])
-        return self._with_ends(self._encode(rendered, mark))
+        rendered, mark = self._render(bracket(messages), template_kwargs or {}, tools or [])
+        ids: list[int] = []
+        for piece in split(rendered, messages, self._vocabulary, mark):
+            ids += self._encode(piece, mark) if isinstance(piece, str) else piece
+        return self._with_ends(ids)
 
     def render(
         self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None, tools: Tools | None = None
