@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def export_tiny(directory: Path, name: str, seed: int, *options: str) -> Path:
     """A tiny package through the whole command, golden prompts included."""
     checkpoint = directory / f"checkpoint-{name}-{seed}"
     checkpoint.mkdir()
-    make_tiny_checkpoint(checkpoint, seed=seed, context_length=512)
+    make_tiny_checkpoint(checkpoint, seed=seed, context_length=4096)
     out = directory / f"{name}-{seed}"
     assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "f32", "--name", name, *options]) == 0
     return out
@@ -46,7 +47,7 @@ def edited(package: Path, target: Path, edit: Callable[[Path], None]) -> Path:
     shutil.copytree(package, target)
     edit(target)
     manifest = read_manifest(target)
-    files = {name: file_entry(target / name) for name in manifest.files}
+    files = {name: file_entry(target / name) for name in manifest.files if (target / name).exists()}
     write_manifest(target, msgspec.structs.replace(manifest, files=files))
     return target
 
@@ -60,8 +61,11 @@ def permute_weights(package: Path) -> None:
     path.write_bytes(np.random.default_rng(0).permutation(weights).tobytes())
 
 
-def crash_the_runtime(package: Path) -> None:
-    """A graph that divides the least integer by -1: SIGFPE where the CPU traps it, as x86 does."""
+def crash_the_runtime(package: Path, *, only_when_decoding: bool = False) -> None:
+    """A graph that divides the least integer by -1: SIGFPE where the CPU traps it, as x86 does.
+
+    With `only_when_decoding` it does so only behind cached tokens, so that loading succeeds.
+    """
     import onnx
     from onnx import TensorProto, helper
 
@@ -72,11 +76,24 @@ def crash_the_runtime(package: Path) -> None:
     last.output[list(last.output).index(output)] = "true_logits"
     # Of the graph's own input, so that nothing can be computed ahead of time.
     graph.node.append(helper.make_node("Sub", ["past_seqlens", "past_seqlens"], ["zeros"], name="/zeros"))
-    for name, value in (("least", -(2**31)), ("minus_one", -1)):
+    for name, value in (("least", -(2**31)), ("one", 1), ("two", 2)):
         graph.initializer.append(helper.make_tensor(f"{name}_value", TensorProto.INT32, [1], [value]))
         graph.node.append(helper.make_node("Add", ["zeros", f"{name}_value"], [name], name=f"/{name}"))
-    graph.node.append(helper.make_node("Mod", ["least", "minus_one"], ["quotients"], name="/crash"))
+    graph.node.append(helper.make_node("Min", ["past_seqlens", "one"], ["has_past"], name="/has_past"))
+    graph.node.append(
+        helper.make_node("Mul", ["has_past" if only_when_decoding else "one", "two"], ["twice"], name="/twice")
+    )
+    graph.node.append(helper.make_node("Sub", ["one", "twice"], ["divisors"], name="/divisors"))
+    graph.node.append(helper.make_node("Mod", ["least", "divisors"], ["quotients"], name="/crash"))
     graph.node.append(helper.make_node("Cast", ["quotients"], ["floats"], name="/floats", to=TensorProto.FLOAT))
     graph.node.append(helper.make_node("ReduceMax", ["floats"], ["largest"], name="/largest", keepdims=0))
     graph.node.append(helper.make_node("Add", ["true_logits", "largest"], [output], name="/sum"))
     onnx.save(model, str(package / MODEL))
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Until the condition holds; fails after a time that no machine needs."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "this did not happen in time"
+        time.sleep(0.02)

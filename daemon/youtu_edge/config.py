@@ -129,6 +129,15 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Finished durable requests are kept for so long."""
 
 
+class ThermalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a hot board may do to the batch."""
+
+    soft_c: Annotated[float, Meta(ge=0, le=150)] = 0.0
+    """From this temperature of the hottest sensor on, fewer sequences share a step; 0: never."""
+    hysteresis_c: Annotated[float, Meta(ge=0, le=50)] = 5.0
+    """The batch grows again when the hottest sensor is this much below soft_c."""
+
+
 class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a new version of the model comes to the device."""
 
@@ -165,6 +174,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generation: GenerationConfig = GenerationConfig()
     storage: StorageConfig = StorageConfig()
     response_cache: ResponseCacheConfig = ResponseCacheConfig()
+    thermal: ThermalConfig = ThermalConfig()
     updates: UpdatesConfig = UpdatesConfig()
 
 

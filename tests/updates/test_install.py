@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -232,6 +233,23 @@ def test_a_package_in_the_place_of_the_link_is_left_alone(first: Path, command: 
     done = command("install", str(first), "--set", f"model.path={first}")
     assert done.returncode == EXIT_FAILURE
     assert "is a package itself" in done.stderr
+
+
+def test_the_directories_belong_to_the_owner_of_what_is_above_them(first: Path, tmp_path: Path, command: Command) -> None:
+    """Root installs; the daemon's user must be able to switch the link back."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give directories away")
+    home = tmp_path / "state"
+    home.mkdir()
+    os.chown(home, 4711, 4712)
+    done = command("install", str(first), "--set", f"model.path={home}/models/current")
+    assert done.returncode == 0, done.stderr
+    for directory in (home / "models", home / "models" / "versions"):
+        assert (directory.stat().st_uid, directory.stat().st_gid) == (4711, 4712)
+    package = next((home / "models" / "versions").iterdir())
+    assert package.stat().st_uid == 0
+    assert stat.S_IMODE(package.stat().st_mode) == 0o755
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o644 for path in package.iterdir() if path.is_file())
 
 
 def test_an_unprivileged_user_is_told_what_to_do(first: Path, store: ModelStore, command: Command) -> None:

@@ -50,6 +50,7 @@ class Metrics:
         self._restarts = self._counter("engine_restarts", "Engine restarts")
         self._lookups = self._counter("response_cache_lookups", "Questions to the response cache by result", ["result"])
         self._storage_failures = self._counter("storage_failures", "Reads and writes that the disk failed", ["database"])
+        self._refused_packages = self._counter("package_refusals", "Versions of the model that the daemon went back from")
         self._recycles = self._counter("engine_recycles", "Engines replaced between requests, none of them dead")
         self._poisons = self._counter("poison_requests", "Requests that made the engine die twice and were failed")
         self._first_text = self._histogram("time_to_first_text_seconds", "From admission to the first text")
@@ -88,6 +89,10 @@ class Metrics:
     def engine_recycling(self) -> None:
         """Count an engine that is replaced without having died."""
         self._recycles.inc()
+
+    def package_refused(self) -> None:
+        """Count a version of the model that was no good."""
+        self._refused_packages.inc()
 
     def text(self) -> bytes:
         """Everything, in the text format 0.0.4."""

@@ -38,9 +38,13 @@ class RestartPolicy:
         """Whether a degraded engine may be replaced by one of the full configuration: a whole period without a death."""
         return self.rung > 0 and self._budget.num_taken == 0
 
-    def engine_config(self) -> Config:
-        """What the next engine is given."""
-        return degraded(self._config, self.rung, self._full)
+    def engine_config(self, config: Config) -> Config:
+        """What the next engine is given of `config`."""
+        return degraded(config, self.rung, self._full)
+
+    def forget_model(self) -> None:
+        """Another model comes: what `engine_ready` remembers does not hold for it."""
+        self._full = None
 
     def engine_ready(self, ready: Ready) -> None:
         """Remember what an engine of the full configuration makes of it."""

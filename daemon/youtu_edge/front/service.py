@@ -31,6 +31,7 @@ from youtu_edge.front.key_ring import KeyRing
 from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.metrics import Metrics
+from youtu_edge.front.package_choice import PackageChoice
 from youtu_edge.front.plain_chat import PlainHandlers
 from youtu_edge.front.questions import QuestionTable
 from youtu_edge.front.reload import Reloader
@@ -71,7 +72,13 @@ class Service:
         self._sessions = SessionTable(clock, self._session_ended)
         self._questions = QuestionTable(config.service.max_queue)
         self._supervisor = Supervisor(
-            config, self._sessions, self._questions, argv=engine_argv, clock=clock, on_state=self._state_changed
+            config,
+            self._sessions,
+            self._questions,
+            argv=engine_argv,
+            clock=clock,
+            on_state=self._state_changed,
+            package=PackageChoice(config.model.path, on_refused=lambda: self._metrics.package_refused()),
         )
         keys_file = Path(config.service.keys_file)
         self._key_ring = KeyRing(keys_file)
@@ -250,7 +257,7 @@ class Service:
 
     def _recommendation(self) -> Recommendation:
         try:
-            return read_recommendation(Path(self._config.model.path))
+            return read_recommendation(Path(self._supervisor.package.path))
         except YoutuEdgeError as error:
             log.warning(line("generation_ignored", reason=error.message))
             return Recommendation()

@@ -103,6 +103,7 @@ class StatusHandlers:
                 }
                 if model and ready
                 else None,
+                "package": self._supervisor.package.status(),
                 "memory": {
                     "front_resident_bytes": resident_bytes(os.getpid()),
                     "engine_resident_bytes": resident_bytes(self._supervisor.pid),
@@ -139,6 +140,7 @@ class StatusHandlers:
                 "0 as configured, up to 3 the more the engine is degraded",
                 float(self._supervisor.policy.rung),
             ),
+            "package_on_trial": ("1 while the version has not answered yet", float(self._supervisor.package.is_on_trial)),
             "uptime_seconds": ("Since the start of the daemon", self._clock() - self._started_at),
             "front_resident_bytes": ("Memory of the front process", resident_bytes(os.getpid())),
             "engine_resident_bytes": ("Memory of the engine process", resident_bytes(self._supervisor.pid)),

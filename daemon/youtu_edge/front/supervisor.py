@@ -5,6 +5,8 @@
        └── exit or Fatal with 78: EngineFatalError         └── budget exhausted: EngineGaveUpError
 
     ready ──recycle──> recycling ──Ready──> ready      (asked to leave between requests: no death, nothing off the budget)
+    ready ──another version activated──> recycling      (new requests wait for it, running answers are finished before)
+    any   ──the end of a version on trial──> restarting  (with the version before it; see package_choice)
 
 Progress is `Ready`, a `StepFrame` or a `Heartbeat`: all three come from the step loop, so an engine whose other threads
 still answer does not look alive.
@@ -20,10 +22,11 @@ from typing import Literal
 import msgspec
 
 from youtu_edge.config import Config
-from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, YoutuEdgeError
+from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, UnavailableError, YoutuEdgeError
 from youtu_edge.front.engine_counters import EngineCounters
 from youtu_edge.front.engine_death import Death, is_stopped, judge, oom_kills
 from youtu_edge.front.engine_link import EngineLink, start_engine
+from youtu_edge.front.package_choice import PackageChoice
 from youtu_edge.front.questions import OpenQuestion, QuestionTable
 from youtu_edge.front.restart_policy import RestartPolicy
 from youtu_edge.front.sessions import Session, SessionTable
@@ -31,6 +34,7 @@ from youtu_edge.log import line
 from youtu_edge.protocol import (
     Cancel,
     Fatal,
+    Finished,
     FromEngine,
     Heartbeat,
     Ready,
@@ -62,6 +66,10 @@ class EngineFatalError(YoutuEdgeError):
         self.exit_code = exit_code  # type: ignore[misc]  # the engine chose it
 
 
+def _is_answer(finished: Finished) -> bool:
+    return finished.reason != "cancelled" and finished.completion_tokens > 0
+
+
 class Supervisor:
     """Owns the engine process. `run` is the only task; everything else is called from the event loop."""
 
@@ -74,8 +82,12 @@ class Supervisor:
         argv: Sequence[str],
         clock: Callable[[], float],
         on_state: Callable[[State], None],
+        package: PackageChoice | None = None,
     ) -> None:
         self._config = config
+        self.package = package or PackageChoice(config.model.path)
+        self._tokenizer = ""
+        self._finishing: frozenset[str] | None = None
         self._sessions = sessions
         self._questions = questions
         self._argv = argv
@@ -111,7 +123,7 @@ class Supervisor:
         """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError, having failed all sessions."""
         try:
             while not self._is_stopped:
-                death = await self._run_engine()
+                death = await self._life()
                 if death and not self._is_stopped:
                     await self._prepare_restart(death)
         except (EngineGaveUpError, EngineFatalError) as error:
@@ -128,7 +140,7 @@ class Supervisor:
 
     def submit(self, session: Session) -> None:
         """Hand a session to the engine now, or to the next engine as soon as it is ready; not while it is held."""
-        if session.is_held:
+        if session.is_held or self._finishing is not None:
             return
         is_suspect = self.policy.poison.is_suspect(session.submit.id, session.completion_tokens)
         self.send(msgspec.structs.replace(session.submit, is_suspect=True) if is_suspect else session.submit)
@@ -172,16 +184,38 @@ class Supervisor:
         service = self._config.service
         return service.step_deadline_s if self.state == "ready" else service.load_deadline_s
 
+    async def _life(self) -> Death | None:
+        """One engine, and the way back to the version before when this one is no good; returns as `_run_engine`."""
+        try:
+            death = await self._run_engine()
+        except EngineFatalError as error:
+            if await self.package.is_to_blame() and self._go_back(error.message):
+                return None
+            raise
+        if death and self.package.is_on_trial and not self._is_stopped and self._go_back(death.reason):
+            return None
+        return death
+
+    def _go_back(self, reason: str) -> bool:
+        if not self.package.refuse(reason):
+            return False
+        self.policy.forget_model()
+        self._progress_at = self._clock()
+        if self.state == "ready":
+            self._enter("restarting")
+        return True
+
     async def _run_engine(self) -> Death | None:
         """One life of an engine; returns how it died, None when it left because we asked it to."""
-        self._fatal, self._working, self._recycle_at = None, [], None
+        self._fatal, self._working, self._recycle_at, self._finishing = None, [], None, None
         self._progress_at = self._clock()
         try:
             self._link = link = await start_engine(self._argv, self._on_message)
         except OSError as error:
             return Death(f"cannot be started: {error}", may_be_a_request=False)
         log.info(line("engine_started", pid=link.pid, restarts=self.restarts, rung=self.policy.rung or None))
-        link.send(Start(self.policy.engine_config()))
+        model = msgspec.structs.replace(self._config.model, path=self.package.choose())
+        link.send(Start(self.policy.engine_config(msgspec.structs.replace(self._config, model=model))))
         closed = asyncio.ensure_future(link.wait_closed())
         killed_before = oom_kills()
         overdue, was_stopped = "", False
@@ -221,13 +255,25 @@ class Supervisor:
             return
         if self.policy.is_recovered:
             self.recycle("no death for the period of service.max_restart_rate: back to the full configuration")
-        if self._recycle_at is None or (len(self._sessions) and now - self._recycle_at < _RECYCLE_WAIT_S):
+        if self.state == "ready" and self._finishing is None and self.package.has_changed():
+            self.recycle("another version of the model was activated")
+            self._finishing, self._recycle_at = frozenset(session.submit.id for session in self._sessions), now
+        if self._recycle_at is None or not self._may_leave(now - self._recycle_at):
             return
         self.recycles += 1
         self.policy.choose_rung()
+        if self._finishing is not None:
+            self.policy.forget_model()
         self._enter("recycling")
         self._progress_at = self._recycle_at = now
         link.send(Shutdown())
+
+    def _may_leave(self, waited_s: float) -> bool:
+        """Whether nobody needs the engine any more, or has needed it for long enough."""
+        if self._finishing is None:
+            return not len(self._sessions) or waited_s >= _RECYCLE_WAIT_S
+        unfinished = any(session.submit.id in self._finishing for session in self._sessions)
+        return not unfinished or waited_s >= self._config.updates.drain_s
 
     def _raise_if_fatal(self, code: int) -> None:
         # Any other Fatal is an ordinary death, announced: a restart may help.
@@ -249,6 +295,8 @@ class Supervisor:
             self._progress_at = self._clock()
         if isinstance(message, StepFrame | Heartbeat) and message.stats:
             self.counters.update(message.stats)
+        if isinstance(message, StepFrame) and any(map(_is_answer, message.finished)):
+            self.package.answered()
         if isinstance(message, Working):
             self._working = message.ids
         elif isinstance(message, Fatal):
@@ -276,12 +324,23 @@ class Supervisor:
                 resumed=len(self._sessions),
             )
         )
+        self._fail_untranslatable()
         for session in self._sessions:
             session.resumes += 1
             self.submit(session)
         if self._link:
             for ask in self._questions.again():
                 self._link.send(ask)
+
+    def _fail_untranslatable(self) -> None:
+        """Answers that another version has begun go on where token ids mean the same; elsewhere they cannot be resumed."""
+        former, self._tokenizer = self._tokenizer, self.package.tokenizer()
+        if former in ("", self._tokenizer):
+            return
+        for session in self._sessions:
+            if session.submit.sent_tokens:
+                message = "the model was exchanged while it answered; send the request again"
+                self._sessions.fail(session.submit.id, UnavailableError.code, message)
 
     def _enter(self, state: State) -> None:
         if state != self.state:

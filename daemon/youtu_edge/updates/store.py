@@ -146,7 +146,7 @@ class ModelStore:
     def changing(self) -> Iterator[None]:
         """Hold the lock and clear away what a power cut left. Makes the directories. Raises UpdateError."""
         try:
-            self.versions_directory.mkdir(parents=True, exist_ok=True)
+            self._make_directories()
             with (self.root / _LOCK).open("ab") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,6 +198,16 @@ class ModelStore:
     def is_linked(self, version_id: str) -> bool:
         """Whether a link leads to this version."""
         return self.target_of(version_id) in (self.target(), *self.good_targets())
+
+    def _make_directories(self) -> None:
+        """Root installs, but the daemon's user switches links: the directories get the owner of what is above them."""
+        for path in (*reversed(self.versions_directory.parents), self.versions_directory):
+            if path.exists():
+                continue
+            path.mkdir()
+            if os.geteuid() == 0:
+                above = path.parent.stat()
+                os.chown(path, above.st_uid, above.st_gid)
 
     def _version(self, name: str) -> Version:
         try:

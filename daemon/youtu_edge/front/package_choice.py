@@ -1,0 +1,134 @@
+"""Which installed version of the model the next engine loads, and the way back when a new one is no good.
+
+A version is on trial until it has answered a request on this device. While it is, any end of its engine is its own fault:
+it is refused, the link goes back to the newest version that has answered, and requests wait no longer than that one's load.
+A version that has answered is restarted as the supervisor sees fit; it is left only when its files are damaged.
+
+Knows links and reasons; knows no process. Where the link cannot be written, the choice holds until the daemon ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from youtu_edge.errors import PackageError
+from youtu_edge.log import line
+from youtu_edge.package import TOKENIZER, open_package, read_manifest
+from youtu_edge.updates.store import ModelStore
+
+log = logging.getLogger(__name__)
+
+
+class PackageChoice:
+    """The version that is served. Without a store (model.path is a package itself) there is nothing to choose."""
+
+    def __init__(self, model_path: str, on_refused: Callable[[], None] = lambda: None) -> None:
+        self._path = model_path
+        self._on_refused = on_refused
+        self._store = ModelStore.around(model_path)
+        self._target: str | None = None
+        self._linked: str | None = None
+        self._refused: set[str] = set()
+        self._good: list[str] = self._store.good_targets() if self._store else []
+        self._last_refusal: dict[str, Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """Directory of the version that `choose` returned last; before that, what is configured."""
+        return str(self._store.directory(self._target)) if self._store and self._target else self._path
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the chosen version has not answered on this device yet, and there is another one that has."""
+        return self._target is not None and self._target not in self._good and self._former() is not None
+
+    async def is_to_blame(self) -> bool:
+        """Whether an engine that refused to load (exit code 78) did so for the version's sake, not the configuration's."""
+        return self.is_on_trial or (self._former() is not None and await asyncio.to_thread(self._is_damaged))
+
+    def choose(self) -> str:
+        """What the next engine shall load: what the link says now, unless that was refused."""
+        if self._store and self.has_changed():
+            self._linked = self._target = self._store.target()
+            # Somebody who activates a refused version again wants it to be tried again.
+            self._refused.discard(self._linked or "")
+        return self.path
+
+    def has_changed(self) -> bool:
+        """Whether the link says something else than when it was last looked at."""
+        target = self._store.target() if self._store else None
+        return target is not None and target != self._linked
+
+    def answered(self) -> None:
+        """The chosen version has answered a request: remember it as one to go back to."""
+        if not self._store or self._target is None or self._good[:1] == [self._target]:
+            return
+        target = self._target
+        self._good = list(dict.fromkeys([target, *self._good]))[:2]
+        log.info(line("package_proven", version=Path(target).name))
+        asyncio.get_running_loop().run_in_executor(None, self._mark_good, self._store, target)
+
+    def refuse(self, reason: str) -> bool:
+        """The chosen version is no good: choose the newest other one that has answered. False if there is none."""
+        former = self._former()
+        if self._store is None or former is None:
+            return False
+        refused, self._target = self._target, former
+        name = Path(refused or self._path).name
+        log.error(line("package_refused", version=name, reason=reason, back_to=Path(former).name))
+        self._last_refusal = {"version": name, "reason": reason, "back_to": Path(former).name, "at": int(time.time())}
+        self._on_refused()
+        if refused is not None:
+            self._refused.add(refused)
+        try:
+            if refused is not None:
+                self._store.refuse(refused, reason)
+            if self._store.target() == self._linked:  # nobody activated a third one meanwhile
+                self._store.switch(former)
+                self._linked = former
+        except OSError as error:
+            log.warning(line("package_link_not_changed", reason=str(error)))
+        return True
+
+    def tokenizer(self) -> str:
+        """Digest of the chosen version's tokenizer: token ids mean the same where it is the same. "" if unknown."""
+        try:
+            return read_manifest(Path(self.path)).files[TOKENIZER].sha256
+        except PackageError:
+            return ""
+
+    def status(self) -> dict[str, Any]:
+        """For /v1/status."""
+        return {
+            "version": Path(self._target).name if self._target else None,
+            "on_trial": self.is_on_trial,
+            "refused": self._last_refusal,
+        }
+
+    def _former(self) -> str | None:
+        """The newest version that has answered, is still there and is not the chosen one."""
+        if self._store is None:
+            return None
+        for target in self._good:
+            if target != self._target and target not in self._refused and self._store.directory(target).is_dir():
+                return target
+        return None
+
+    def _is_damaged(self) -> bool:
+        try:
+            open_package(self.path)
+        except PackageError:
+            return True
+        return False
+
+    @staticmethod
+    def _mark_good(store: ModelStore, target: str) -> None:
+        try:
+            store.mark_good(target)
+        except OSError as error:
+            log.warning(line("package_link_not_changed", reason=str(error)))
