@@ -140,9 +140,12 @@ class Machine:
     def _is_up(self) -> bool:
         if self._process.poll() is not None:
             raise AssertionError(f"systemd-nspawn exited with {self._process.returncode}:\n{self._console()}")
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         # The last of nspawn's children; before it executes init it is nspawn itself, in namespaces that are not finished.
-        if not children or not os.readlink(f"/proc/{children[-1]}/exe").endswith("/systemd"):
+        try:
+            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+            if not os.readlink(f"/proc/{children[-1]}/exe").endswith("/systemd"):
+                return False
+        except (OSError, IndexError):
             return False
         self._init_pid = int(children[-1])
         return self.run("systemctl", "is-system-running", check=False).stdout.strip() in {"running", "degraded"}
