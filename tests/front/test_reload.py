@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.config import Config
 from youtu_edge.config_file import dotted_keys, load_config
+from youtu_edge.errors import ConfigError
 from youtu_edge.front.reload import LIVE_KEYS, UNIT_KEYS, Reloader, merge
 
 
@@ -134,17 +135,16 @@ def test_the_unit_follows_exactly_these_live_keys() -> None:
     """A reload that makes the unit outdated says so."""
     from youtu_edge.cli.render_unit import render
 
-    other = {
-        "service.drain_s": "99",
-        "service.step_deadline_s": "99",
-        "service.load_deadline_s": "99",
-        "service.log_level": "debug",
-        "service.max_queue": "99",
-        "service.max_body_bytes": "99",
-    } | {key: "1" for key in LIVE_KEYS if key.startswith("generation.")}
-    other["generation.punctuation"] = "repair"
-    assert set(other) == LIVE_KEYS
-    shipped = render(Config(), Path("/etc/x.yaml"))
-    assert {
-        key for key in other if render(load_config(None, [f"{key}={other[key]}"]), Path("/etc/x.yaml")) != shipped
-    } == UNIT_KEYS
+    path = Path("/etc/youtu-edge/youtu-edge.yaml")
+    shipped = render(Config(), path)
+    assert {key for key in LIVE_KEYS if render(another(key), path) != shipped} == UNIT_KEYS
+
+
+def another(key: str) -> Config:
+    """A configuration in which only this key is not at its default."""
+    for value in ("99", "debug", "1", "repair", "[x]", "true"):
+        with suppress(ConfigError):
+            config = load_config(None, [f"{key}={value}"])
+            assert config != Config()
+            return config
+    raise AssertionError(f"no value tried here is valid for {key}")
