@@ -46,6 +46,10 @@ class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share of the device's memory (of the cgroup's limit where there is one)."""
     limit: str = ""
     """Absolute budget such as "1500M" or "2G"; wins over `fraction` when set."""
+    return_after_s: Seconds = 5.0
+    """An engine that was quiet for this long gives unused memory back to the system."""
+    keep_prefixes_s: Seconds = 120.0
+    """Prefixes that nobody uses stay in memory until the engine was quiet for this long."""
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

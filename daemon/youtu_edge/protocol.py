@@ -194,6 +194,16 @@ class SetLogLevel(msgspec.Struct, tag_field="t", tag="log_level"):
     level: str
 
 
+class Shed(msgspec.Struct, tag_field="t", tag="shed"):
+    """Memory is short: drop the prefixes that nobody uses and give everything unused back to the system."""
+
+
+class Narrow(msgspec.Struct, tag_field="t", tag="narrow"):
+    """From now on at most so many sequences run together; those that run already go on."""
+
+    max_sequences: int
+
+
 class Shutdown(msgspec.Struct, tag_field="t", tag="shutdown"):
     """Leave after the current step; unfinished requests are the front's business."""
 
@@ -204,7 +214,11 @@ class Start(msgspec.Struct, tag_field="t", tag="start"):
     config: Config
 
 
-ToEngine = Start | Submit | Cancel | Ask | SetLogLevel | Shutdown
+ToEngine = Start | Submit | Cancel | Shed | Narrow | Ask | SetLogLevel | Shutdown
+
+
+PLAN_PARTS = ("budget", "front", "weights", "runtime", "activations", "cache")
+"""How the budget is split; the rest of it is free."""
 
 
 class Ready(msgspec.Struct, tag_field="t", tag="ready"):
@@ -216,7 +230,7 @@ class Ready(msgspec.Struct, tag_field="t", tag="ready"):
     page_tokens: int
     load_seconds: float
     memory: dict[str, int] = {}
-    """Bytes by purpose: budget, weights, activations, cache."""
+    """Bytes by purpose: see PLAN_PARTS."""
     fingerprint: str = ""
     """Checksum of the package's manifest: another model, or another export of it, has another one."""
 
@@ -296,6 +310,7 @@ class EngineStats(msgspec.Struct, omit_defaults=True):
     pages_total: int = 0
     pages_used: int = 0
     pages_cached: int = 0
+    pages_touched: int = 0
 
 
 class StepFrame(msgspec.Struct, tag_field="t", tag="step", omit_defaults=True):

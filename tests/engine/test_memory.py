@@ -54,17 +54,17 @@ def test_an_absolute_limit_wins_over_the_fraction() -> None:
 def test_the_cache_takes_what_is_left_up_to_its_bound() -> None:
     """The parts of the plan stay within the budget, and kv_cache_max_page caps the pages."""
     config = Config(memory=MemoryConfig(limit="1G"), model=ModelConfig(kv_cache_max_page=100000))
-    plan = plan_memory(config, rest=300 * MIB, activations=50 * MIB, page_bytes=MIB)
+    plan = plan_memory(config, rest=300 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB)
     assert plan.num_pages == 1024 - FRONT_BYTES // MIB - 350
     assert sum(value for name, value in plan.as_dict().items() if name != "budget") <= plan.budget
     capped = msgspec.structs.replace(config, model=ModelConfig(kv_cache_max_page=10))
-    assert plan_memory(capped, rest=0, activations=0, page_bytes=MIB).num_pages == 10
+    assert plan_memory(capped, rest=0, weights=0, activations=0, page_bytes=MIB).num_pages == 10
 
 
 def test_a_budget_that_is_too_small_says_what_would_do() -> None:
     """The error names the key and the least value; with it the plan succeeds."""
     config = Config(memory=MemoryConfig(limit="200M"))
     with pytest.raises(ConfigError, match=r"set memory\.limit to at least 362M"):
-        plan_memory(config, rest=250 * MIB, activations=50 * MIB, page_bytes=MIB)
+        plan_memory(config, rest=250 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB)
     enough = Config(memory=MemoryConfig(limit="362M"))
-    assert plan_memory(enough, rest=250 * MIB, activations=50 * MIB, page_bytes=MIB).num_pages == 2
+    assert plan_memory(enough, rest=250 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB).num_pages == 2

@@ -56,6 +56,8 @@ class PagePool:
         self.num_pages = num_pages
         self.page_tokens = page_tokens
         self._free = list(range(num_pages - 1, -1, -1))
+        self._touched: set[int] = set()
+        """Pages that were allocated since their memory was given back."""
         self._references = [0] * num_pages
         self._nodes: dict[int, _Node] = {}
         self._root = _Node(page=-1, tokens=(), parent=None)
@@ -98,7 +100,25 @@ class PagePool:
             self._evict(next(iter(self._lru)))
         page = self._free.pop()
         self._references[page] = 1
+        self._touched.add(page)
         return page
+
+    @property
+    def free_page(self) -> int | None:
+        """A page that holds nothing, if there is one."""
+        return self._free[-1] if self._free else None
+
+    @property
+    def num_touched(self) -> int:
+        """Pages below which there is memory."""
+        return len(self._touched)
+
+    def take_free_and_touched(self) -> list[int]:
+        """Pages that hold nothing and still have memory; the caller gives it back, and they count as untouched now."""
+        pages = [page for page in self._free if page in self._touched]
+        self._touched.difference_update(pages)
+        self._free.sort(reverse=True)  # the lowest is used next, so that what is in use stays together
+        return pages
 
     def match(self, tokens: Seq[int]) -> PrefixMatch:
         """Take references to the longest known prefix of `tokens`, leaving at least one token to compute."""

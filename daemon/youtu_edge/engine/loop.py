@@ -139,6 +139,10 @@ class Loop:
         self._send(frame)
         self._checked = False
 
+    def narrow(self, max_sequences: int) -> None:
+        """From now on start no sequence beside `max_sequences` others; those that run go on."""
+        self._scheduler.max_sequences = max_sequences
+
     def idle(self) -> None:
         """Called when there is nothing to do, once per busy period: verify our own books, try large steps again."""
         if not self._checked:
@@ -152,6 +156,7 @@ class Loop:
         stats.running = len(self._scheduler.running)
         stats.waiting = len(self._scheduler.waiting)
         stats.preemptions = self._scheduler.num_preemptions
+        stats.pages_touched = pool.num_touched
         stats.pages_total, stats.pages_used, stats.pages_cached = pool.num_pages, pool.num_used, pool.num_cached
         return stats
 

@@ -15,6 +15,9 @@ from youtu_edge.errors import ConfigError
 FRONT_BYTES = 60 * 1024 * 1024
 """What the front may take; a test holds it to 50 MB."""
 
+SLACK_BYTES = 32 * 1024 * 1024
+"""Address space beyond the budget that an allocation may reserve before it fails."""
+
 _UNLIMITED = 1 << 60
 
 
@@ -55,18 +58,14 @@ def budget_bytes(config: Config) -> int:
     return int(device_memory() * config.memory.fraction)
 
 
-def resident_bytes() -> int:
-    """Resident set of this process now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
-
-
 @dataclass(frozen=True)
 class MemoryPlan:
     """The split of the budget, in bytes."""
 
     budget: int
     rest: int
+    weights: int
+    """The part of `rest` that is weights; the other is code, libraries, tokenizer and tables."""
     activations: int
     page_bytes: int
     num_pages: int
@@ -76,13 +75,22 @@ class MemoryPlan:
         return {
             "budget": self.budget,
             "front": FRONT_BYTES,
-            "engine_at_rest": self.rest,
+            "weights": self.weights,
+            "runtime": self.rest - self.weights,
             "activations": self.activations,
             "cache": self.num_pages * self.page_bytes,
         }
 
+    @property
+    def growth(self) -> int:
+        """Bytes of address space that the engine may take after loading, its cache being mapped already.
 
-def plan_memory(config: Config, *, rest: int, activations: int, page_bytes: int) -> MemoryPlan:
+        Allocators reserve more than they use, hence SLACK_BYTES; MemoryMax of the unit leaves more than that.
+        """
+        return self.budget - FRONT_BYTES - self.rest - self.num_pages * self.page_bytes + SLACK_BYTES
+
+
+def plan_memory(config: Config, *, rest: int, weights: int, activations: int, page_bytes: int) -> MemoryPlan:
     """Cache pages that fit. Raises ConfigError when not even one sequence of a few pages does."""
     budget = budget_bytes(config)
     left = budget - FRONT_BYTES - rest - activations
@@ -95,4 +103,4 @@ def plan_memory(config: Config, *, rest: int, activations: int, page_bytes: int)
             f"{rest // 2**20} MiB, a step {activations // 2**20} MiB, the front {FRONT_BYTES // 2**20} MiB; "
             f"set memory.limit to at least {-(-needed // 2**20)}M or raise memory.fraction"
         )
-    return MemoryPlan(budget, rest, activations, page_bytes, int(num_pages))
+    return MemoryPlan(budget, rest, min(weights, rest), activations, page_bytes, int(num_pages))

@@ -5,9 +5,9 @@ The caches are numpy arrays of this process bound once as graph inputs; the atte
 
 from __future__ import annotations
 
-import mmap
 import re
 import time
+from collections.abc import Iterable
 from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from youtu_edge.engine.mapped_weights import MappedWeights
+from youtu_edge.engine.page_memory import PageMemory
 from youtu_edge.errors import PackageError
 from youtu_edge.ops import library_path
 from youtu_edge.package import MODEL, Package, Rope
@@ -112,23 +113,37 @@ class Runner:
         self._values: dict[str, Any] = {}
         self._bind("cos_cache", cos)
         self._bind("sin_cache", sin)
-        self.caches: list[Array] = []
+        self._pages: PageMemory | None = None
+        self._run_options = onnxruntime.RunOptions()
         self.mapped_weights: MappedWeights | None = None
         """Set by who wants rows of the token table given back."""
         self._table_reads = 0
 
     def allocate_cache(self, num_pages: int) -> None:
         """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped."""
-        geometry = self.manifest.cache
-        shape = (num_pages, self.page_tokens, geometry.kv_heads, geometry.width)
-        dtype = np.dtype(geometry.dtype)
-        size = int(np.prod(shape)) * dtype.itemsize
-        self.caches = []
-        for name in geometry.input_names:
-            # Anonymous pages of our own: zero until written, and outside every allocator's free lists.
-            memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            self.caches.append(np.frombuffer(memory, dtype=dtype).reshape(shape))
-            self._bind(name, self.caches[-1])
+        self._pages = PageMemory(self.manifest.cache, num_pages, self.page_tokens)
+        for name, cache in zip(self.manifest.cache.input_names, self._pages.arrays, strict=True):
+            self._bind(name, cache)
+
+    @property
+    def caches(self) -> list[Array]:
+        """The pool, in the order of the manifest's cache inputs."""
+        return self._pages.arrays if self._pages else []
+
+    def give_back(self, free_pages: Iterable[int], scratch_page: int | None) -> None:
+        """Return memory to the system: that of cache pages, rows of the token table, and the activations of former steps.
+
+        scratch_page: a page whose rows may be lost, for the one token that ONNX Runtime wants to compute before it
+        returns anything; without one the activations stay.
+        """
+        if scratch_page is not None:
+            self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            self.run([0], [1], [0], [[scratch_page]], [0])
+            self._run_options = onnxruntime.RunOptions()
+        if self._pages:
+            self._pages.give_back(free_pages)
+        if self.mapped_weights:
+            self.mapped_weights.give_back_table()
 
     def copy_rows(self, source: int, target: int, rows: int) -> None:
         """Copy the first `rows` rows of one page to another, in every cache."""
@@ -181,7 +196,7 @@ class Runner:
             self._table_reads = 0
         begun = time.perf_counter()
         try:
-            self._session.run_with_iobinding(self._binding)
+            self._session.run_with_iobinding(self._binding, self._run_options)
         except (RuntimeError, MemoryError) as error:
             # ONNX Runtime has no kind of its own for this; "bad allocation" is std::bad_alloc from a kernel's scratch.
             if isinstance(error, MemoryError) or re.search("allocate memory|bad_?alloc", str(error)):

@@ -18,12 +18,13 @@ from youtu_edge.engine.activations import measure_activations, measure_rest
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.grammar import GrammarCompiler, TokenTable
+from youtu_edge.engine.idle_memory import IdleMemory
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
 from youtu_edge.engine.memory import MemoryPlan, plan_memory
-from youtu_edge.engine.opening import open_model
-from youtu_edge.engine.prepared import Record
+from youtu_edge.engine.opening import OpenedModel, open_model
+from youtu_edge.engine.process_memory import Allocator, holding, limit_data
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.questions import Answerer
 from youtu_edge.engine.runner import Runner
@@ -31,7 +32,7 @@ from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.warm_prompts import warm_up
 from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
 from youtu_edge.log import line
-from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package
+from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, WEIGHTS, Package
 
 log = logging.getLogger("youtu_edge.engine")
 
@@ -101,7 +102,7 @@ def _serve(link: Link) -> int:
     if not isinstance(start, protocol.Start):
         raise YoutuEdgeError(f"the first message must be Start, not {type(start).__name__}")
     logging.getLogger().setLevel(start.config.service.log_level.upper())
-    loop, answerer, ready = load(start.config, link)
+    loop, answerer, memory, ready = load(start.config, link)
     link.send(protocol.Ready(**{**ready, "load_seconds": time.monotonic() - begun}))  # type: ignore[arg-type]
     last_beat = time.monotonic()
     while True:
@@ -110,6 +111,10 @@ def _serve(link: Link) -> int:
                 loop.submit(message)
             elif isinstance(message, protocol.Cancel):
                 loop.cancel(message.id)
+            elif isinstance(message, protocol.Shed):
+                memory.shed()
+            elif isinstance(message, protocol.Narrow):
+                loop.narrow(message.max_sequences)
             elif isinstance(message, protocol.Ask):
                 loop.announce([message.id])
                 link.send(answerer.answer(message))
@@ -123,14 +128,16 @@ def _serve(link: Link) -> int:
             messages = link.receive(0.0)
             continue
         loop.idle()
+        memory.idle(loop.stats().steps)
         if time.monotonic() - last_beat >= HEARTBEAT_S:
             last_beat = time.monotonic()
             link.send(protocol.Heartbeat(loop.stats()))
         messages = link.receive(_COMPILE_POLL_S if loop.is_compiling else HEARTBEAT_S)
 
 
-def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]:
+def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[str, object]]:
     """Everything between `Start` and `Ready`: check the package, load it, split the memory, run one token."""
+    allocator = Allocator()
     opened = open_model(config)
     package, runner = opened.package, opened.runner
     manifest = package.manifest
@@ -139,7 +146,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
     if manifest.prompt_end:  # a bidirectional prompt is one piece
         longest = runner.context_length + limits.max_sequences
         limits = msgspec.structs.replace(limits, step_tokens=max(limits.step_tokens, longest))
-    plan = _plan(config, limits, runner, opened.record)
+    plan = _plan(config, limits, opened)
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
@@ -160,7 +167,11 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, dict[str, object]]
         "fingerprint": manifest.checksum,
         "memory": plan.as_dict(),
     }
-    return loop, Answerer(tokenizer, prompter), ready
+    memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
+    memory.give_back()
+    if not limit_data(holding().data + plan.growth):
+        log.warning(line("memory_limit_not_set", reason="RLIMIT_DATA cannot be changed; only the plan bounds the engine"))
+    return loop, Answerer(tokenizer, prompter), memory, ready
 
 
 def make_loop(
@@ -207,11 +218,13 @@ def load_prompter(package: Package, system_prompt: str = "") -> tuple[tokenizers
     )
 
 
-def _plan(config: Config, limits: SchedulerConfig, runner: Runner, record: Record | None) -> MemoryPlan:
+def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel) -> MemoryPlan:
     """Split the budget; the activations are measured now unless the record of the packed weights tells them."""
+    runner, record = opened.runner, opened.record
     rest = measure_rest(runner)
     activations = record.activations_for(limits) if record else None
     if activations is None:
         activations = measure_activations(runner, limits.step_tokens, limits.max_sequences)
     page_bytes = runner.manifest.cache.bytes_per_token * config.model.page_tokens
-    return plan_memory(config, rest=rest, activations=activations, page_bytes=page_bytes)
+    weights = opened.package.path(WEIGHTS).stat().st_size
+    return plan_memory(config, rest=rest, weights=weights, activations=activations, page_bytes=page_bytes)

@@ -6,7 +6,7 @@ import msgspec
 
 from youtu_edge.protocol import EngineStats
 
-_GAUGES = ("running", "waiting", "pages_total", "pages_used", "pages_cached")
+_GAUGES = ("running", "waiting", "pages_total", "pages_used", "pages_cached", "pages_touched")
 
 
 class EngineCounters:

@@ -31,6 +31,7 @@ _ENGINE_GAUGES = {
     "waiting": ("sequences_waiting", "Sequences that wait for pages or a place"),
     "pages_total": ("cache_pages", "Cache pages of the pool"),
     "pages_used": ("cache_pages_used", "Cache pages held by running sequences"),
+    "pages_touched": ("cache_pages_in_memory", "Cache pages below which there is memory"),
     "pages_cached": ("cache_pages_cached", "Cache pages kept for prefix reuse"),
 }
 

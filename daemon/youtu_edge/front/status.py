@@ -21,6 +21,7 @@ from youtu_edge.front.route import Route
 from youtu_edge.front.sessions import SessionTable
 from youtu_edge.front.static_files import StaticFiles, wants_html
 from youtu_edge.front.supervisor import Supervisor
+from youtu_edge.protocol import PLAN_PARTS
 
 
 class StatusHandlers:
@@ -133,6 +134,7 @@ class StatusHandlers:
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Figures of the front for /metrics: name -> (help, value)."""
+        ready = self._supervisor.ready
         return {
             "queue_depth": ("Requests accepted and unfinished", len(self._sessions)),
             "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),
@@ -143,6 +145,10 @@ class StatusHandlers:
             "package_on_trial": ("1 while the version has not answered yet", float(self._supervisor.package.is_on_trial)),
             "uptime_seconds": ("Since the start of the daemon", self._clock() - self._started_at),
             "front_resident_bytes": ("Memory of the front process", resident_bytes(os.getpid())),
+            **{
+                f"memory_{part}_bytes": (f"The memory plan: {part}", float(ready.memory.get(part, 0)) if ready else 0.0)
+                for part in PLAN_PARTS
+            },
             "engine_resident_bytes": ("Memory of the engine process", resident_bytes(self._supervisor.pid)),
         }
 

@@ -1,0 +1,61 @@
+"""This process's memory towards the system: what it holds, what it may take, what it can give back. Knows no model."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+_M_ARENA_MAX = -8
+_ARENAS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the kernel counts, in bytes."""
+
+    resident: int
+    anonymous: int
+    """The part of `resident` that is no file's."""
+    data: int
+    """Private writable mappings, touched or not: what RLIMIT_DATA is compared with."""
+
+
+def holding(proc: Path = Path("/proc")) -> Holding:
+    """Memory of this process now."""
+    status = (proc / "self/status").read_text()
+    kib = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
+    return Holding(kib["VmRSS"] * 1024, kib["RssAnon"] * 1024, kib["VmData"] * 1024)
+
+
+def limit_data(limit_bytes: int) -> bool:
+    """Let allocations that would take private memory beyond the limit fail, instead of the kernel killing somebody later.
+
+    False when the process may not, or holds more already: the limit is not changed then.
+    """
+    if limit_bytes < holding().data:
+        return False
+    try:
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class Allocator:
+    """The C library's heap. Without glibc nothing is done, and nothing needs to be: others return memory themselves."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self._trim = getattr(library, "malloc_trim", None)
+        if mallopt := getattr(library, "mallopt", None):
+            # By default there are eight heaps a core, and each keeps what its threads freed.
+            mallopt(_M_ARENA_MAX, _ARENAS)
+
+    def give_back(self) -> None:
+        """Return free memory of all heaps to the system."""
+        if self._trim:
+            self._trim(0)
