@@ -43,7 +43,7 @@ class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much memory both processes may use together."""
 
     fraction: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    """Share of the device's memory (of the cgroup's limit where there is one)."""
+    """Share of the device's memory; a limit on our own cgroup, less 64 MB, caps it."""
     limit: str = ""
     """Absolute budget such as "1500M" or "2G"; wins over `fraction` when set."""
     return_after_s: Seconds = 5.0

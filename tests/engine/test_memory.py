@@ -28,27 +28,32 @@ def fake_system(root: Path, cgroup_line: str, limits: dict[str, str]) -> tuple[P
 
 
 @pytest.mark.parametrize(
-    ("line", "limits", "expected"),
+    ("line", "limits", "device", "half"),
     [
-        ("0::/", {}, 8192 * MIB),
-        ("0::/system.slice/edge.service", {"system.slice/edge.service/memory.max": "max"}, 8192 * MIB),
-        ("0::/system.slice/edge.service", {"system.slice/edge.service/memory.max": str(1500 * MIB)}, 1500 * MIB),
-        ("0::/a/b", {"a/memory.max": str(900 * MIB), "a/b/memory.max": "max"}, 900 * MIB),
-        ("4:cpu,memory:/edge", {"memory/edge/memory.limit_in_bytes": str(700 * MIB)}, 700 * MIB),
-        ("4:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 8192 * MIB),
+        ("0::/", {}, 8192, 4096),
+        ("0::/s/edge.service", {"s/edge.service/memory.max": "max"}, 8192, 4096),
+        ("0::/s/edge.service", {"s/edge.service/memory.max": str(1500 * MIB)}, 8192, 1436),
+        ("0::/s/edge.service", {"s/edge.service/memory.max": str(5000 * MIB)}, 8192, 4096),
+        ("0::/a/b", {"a/memory.max": str(900 * MIB), "a/b/memory.max": "max"}, 900, 450),
+        ("0::/a/b", {"a/memory.max": str(900 * MIB), "a/b/memory.max": str(400 * MIB)}, 900, 336),
+        ("4:cpu,memory:/edge", {"memory/edge/memory.limit_in_bytes": str(700 * MIB)}, 8192, 636),
+        ("4:memory:/a/b\n0::/", {"memory/a/memory.limit_in_bytes": str(700 * MIB)}, 700, 350),
+        ("4:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 8192, 4096),
     ],
 )
-def test_the_device_is_as_large_as_its_tightest_limit(
-    tmp_path: Path, line: str, limits: dict[str, str], expected: int
+def test_a_share_of_the_device_is_capped_by_our_own_limit(
+    tmp_path: Path, line: str, limits: dict[str, str], device: int, half: int
 ) -> None:
-    """Memory of the machine, of our cgroup or of one above it, in version 1 and 2: the least counts."""
-    assert device_memory(*fake_system(tmp_path, line, limits)) == expected
+    """In MiB. A cgroup above ours is the device, in version 1 and 2; our own limit is not divided, 64 of it stay free."""
+    system = fake_system(tmp_path, line, limits)
+    assert device_memory(*system) == device * MIB
+    assert budget_bytes(Config(memory=MemoryConfig(fraction=0.5)), *system) == half * MIB
 
 
 def test_an_absolute_limit_wins_over_the_fraction() -> None:
     """memory.limit is taken as it is written."""
     assert budget_bytes(Config(memory=MemoryConfig(fraction=0.1, limit="1500M"))) == 1500 * MIB
-    assert budget_bytes(Config(memory=MemoryConfig(fraction=0.25))) == device_memory() // 4
+    assert budget_bytes(Config(memory=MemoryConfig(fraction=0.000001))) == int(device_memory() * 0.000001)
 
 
 def test_the_cache_takes_what_is_left_up_to_its_bound() -> None:

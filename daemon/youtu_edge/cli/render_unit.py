@@ -21,12 +21,10 @@ import msgspec
 
 from youtu_edge.config import Config, parse_bytes, parse_restart_rate
 from youtu_edge.config_file import load_config
+from youtu_edge.engine.memory import HEADROOM_BYTES
 from youtu_edge.errors import ConfigError, YoutuEdgeError
 
 UNIT = "youtu-edge.service"
-MEMORY_HEADROOM_BYTES = 64 * 1024 * 1024
-"""Between the budget, which the daemon keeps to, and MemoryMax, where the kernel kills."""
-
 _PACKAGE = Path(__file__).resolve().parents[1]
 _STOP_GRACE_S = 5
 """After drain_s: to end what is left, say goodbye and unmap the model."""
@@ -93,7 +91,7 @@ def _memory(config: Config) -> tuple[str, str]:
     """MemoryHigh and MemoryMax: the budget, and a little more; a share stays a share, so that the unit fits every board."""
     if config.memory.limit:
         budget = parse_bytes(config.memory.limit)
-        return _size(budget), _size(budget + MEMORY_HEADROOM_BYTES)
+        return _size(budget), _size(budget + HEADROOM_BYTES)
     percent = max(1, math.floor(config.memory.fraction * 100))
     return f"{percent}%", f"{min(100, percent + 2)}%"
 

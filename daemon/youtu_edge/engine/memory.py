@@ -21,22 +21,36 @@ SLACK_BYTES = 32 * 1024 * 1024
 _UNLIMITED = 1 << 60
 
 
+HEADROOM_BYTES = 64 * 1024 * 1024
+"""What a limit on our own cgroup is above the budget: MemoryMax= of the systemd unit, for example."""
+
+
 def device_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that this process could use at most: the machine's memory, or its cgroup's limit where that is lower."""
-    text = (proc / "meminfo").read_text()
-    found = re.search(r"MemTotal:\s+(\d+) kB", text)
-    limits = [int(found.group(1)) * 1024 if found else _UNLIMITED]
+    """Bytes of the machine, or of a cgroup above ours where that allows less: what we share with others."""
+    found = re.search(r"MemTotal:\s+(\d+) kB", (proc / "meminfo").read_text())
+    machine = int(found.group(1)) * 1024 if found else _UNLIMITED
+    return min([machine, *(limit for _, *above in _cgroup_limits(proc, cgroup) for limit in above)])
+
+
+def own_limit(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that our own cgroup may hold: a limit that was set for us alone."""
+    return min((limits[0] for limits in _cgroup_limits(proc, cgroup)), default=_UNLIMITED)
+
+
+def _cgroup_limits(proc: Path, cgroup: Path) -> list[list[int]]:
+    """Limits of our cgroup and of those above it, in this order, for every hierarchy that limits memory."""
+    found = []
     for line in (proc / "self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            limits += _limits_up(cgroup, path, "memory.max")
+            found.append(_limits_up(cgroup, path, "memory.max"))
         elif "memory" in controllers.split(","):
-            limits += _limits_up(cgroup / "memory", path, "memory.limit_in_bytes")
-    return min(limits)
+            found.append(_limits_up(cgroup / "memory", path, "memory.limit_in_bytes"))
+    return found
 
 
 def _limits_up(root: Path, path: str, name: str) -> list[int]:
-    """Limits of a cgroup and of everything above it."""
+    """Limits of a cgroup and of everything above it; what has none counts as unlimited."""
     found = []
     here = root / path.lstrip("/")
     while True:
@@ -44,18 +58,20 @@ def _limits_up(root: Path, path: str, name: str) -> list[int]:
             text = (here / name).read_text().strip()
         except OSError:
             text = ""
-        if text.isdigit():
-            found.append(int(text))
+        found.append(int(text) if text.isdigit() else _UNLIMITED)
         if here == root or root not in here.parents:
             return found
         here = here.parent
 
 
-def budget_bytes(config: Config) -> int:
-    """What memory.limit, or memory.fraction of the device, allows both processes together."""
+def budget_bytes(config: Config, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """What memory.limit, or memory.fraction of the device, allows both processes together.
+
+    A limit on our own cgroup caps the fraction and is not divided again: the unit's MemoryMax= follows from the same key.
+    """
     if config.memory.limit:
         return parse_bytes(config.memory.limit)
-    return int(device_memory() * config.memory.fraction)
+    return min(int(device_memory(proc, cgroup) * config.memory.fraction), max(1, own_limit(proc, cgroup) - HEADROOM_BYTES))
 
 
 @dataclass(frozen=True)
