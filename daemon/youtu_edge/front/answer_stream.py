@@ -47,6 +47,8 @@ async def stream_answers(
         await stream.send(writer.end())
     except YoutuEdgeError as error:  # the status is long sent; the error is the last event
         await stream.send_error(error_document(error))
+    except ConnectionError:  # the client left, and nobody is there to be told anything
+        return stream.response
     await stream.response.write_eof()
     return stream.response
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -46,6 +47,7 @@ FILE = "requests.db"
 MAX_FRUITLESS_STARTS = 5
 """A request that so many starts in a row took up, none of which lived to see its next token, is not tried again."""
 _CLOSE_S = 2.0
+_RETRY_S = 1.0
 _UNFINISHED = (UnavailableError.code, EngineGaveUpError.code)
 """Failures that say nothing about the request: it goes on with the next start."""
 
@@ -63,6 +65,12 @@ class DurableRequest:
     def is_over(self) -> bool:
         """Whether no event follows, at least not in this life of the daemon."""
         return bool(self.events) and isinstance(self.events[-1], Finished | Failed)
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether the journal lacks an event that it has to have."""
+        missing = self.events[self.num_written :]
+        return bool(missing) and not _is_for_the_next_start(missing[-1])
 
     def add(self, events: list[Event]) -> None:
         """Show events to everybody who follows."""
@@ -120,7 +128,7 @@ class DurableRequests:
 
     @property
     def num_unfinished(self) -> int:
-        """Requests that the engine still works on."""
+        """Requests that are not yet answered and on the disk."""
         return len(self._running)
 
     async def resume(self) -> None:
@@ -237,18 +245,20 @@ class DurableRequests:
             while not session.events.empty():  # what came while the disk was busy is written together
                 events.append(session.events.get_nowait())
             await self._take(request, events)
+        while request.has_unwritten:  # the clients have it all; the disk will have it as soon as it can
+            await asyncio.sleep(_RETRY_S)
+            await self._take(request, [])
         self._running.pop(request.record.id, None)
         if request.record.is_ended:
             self._at_hand[request.record.id] = request
 
     async def _take(self, request: DurableRequest, events: list[Event]) -> None:
-        if isinstance(events[0], Accepted) and request.events:  # a former engine had accepted it already
+        if events and isinstance(events[0], Accepted) and request.events:  # a former engine had accepted it already
             events = events[1:]
         pending = [*request.events[request.num_written :], *events]
-        last = pending[-1] if pending else None
-        if isinstance(last, Failed) and last.code in _UNFINISHED:
+        if pending and _is_for_the_next_start(last := pending[-1]):
             pending.pop()
-            if last.code == UnavailableError.code:  # stopped in good order
+            if events and last.code == UnavailableError.code:  # stopped in good order
                 await self._write(request, partial(self._journal.count_start, request_id=request.record.id, change=-1))
         first = request.num_written
         if pending and await self._write(
@@ -265,6 +275,10 @@ class DurableRequests:
             log.error(line("request_not_written", id=request.record.id, reason=error.message))
             return False
         return True
+
+
+def _is_for_the_next_start(event: Event) -> TypeGuard[Failed]:
+    return isinstance(event, Failed) and event.code in _UNFINISHED
 
 
 def _continued(submit: Submit, events: list[Event]) -> Submit:

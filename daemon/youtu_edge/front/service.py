@@ -102,6 +102,7 @@ class Service:
             supervisor=self._supervisor,
             metrics=self._metrics,
             served_model=lambda: self._model,
+            num_durable=lambda: self._durable.num_unfinished,
             ui=self._ui,
             clock=clock,
         )

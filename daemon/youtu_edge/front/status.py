@@ -35,6 +35,7 @@ class StatusHandlers:
         supervisor: Supervisor,
         metrics: Metrics,
         served_model: Callable[[], ServedModel | None],
+        num_durable: Callable[[], int],
         ui: StaticFiles,
         clock: Callable[[], float],
     ) -> None:
@@ -43,6 +44,7 @@ class StatusHandlers:
         self._supervisor = supervisor
         self._metrics = metrics
         self._served_model = served_model
+        self._num_durable = num_durable
         self._ui = ui
         self._clock = clock
         self._started_at = clock()
@@ -95,6 +97,7 @@ class StatusHandlers:
                 "recycles": self._supervisor.recycles,
                 "degraded": NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
                 "unfinished_requests": len(self._sessions),
+                "unfinished_durable_requests": self._num_durable(),
                 "model": {
                     "name": model.name,
                     "context_length": model.context_length,
@@ -137,6 +140,7 @@ class StatusHandlers:
         ready = self._supervisor.ready
         return {
             "queue_depth": ("Requests accepted and unfinished", len(self._sessions)),
+            "durable_requests_unfinished": ("Durable requests not yet answered and on the disk", self._num_durable()),
             "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),
             "engine_rung": (
                 "0 as configured, up to 3 the more the engine is degraded",

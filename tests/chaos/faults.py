@@ -1,0 +1,80 @@
+"""What goes wrong on a device: one function each. Returns at once when it cannot be done at this moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.unit import Unit
+
+
+class Faults:
+    """`data` is the daemon's storage, on a file system of its own if `may_fill`; `clock` is what its clocks follow."""
+
+    def __init__(self, unit: Unit, data: Path, clock: Path | None, chance: random.Random, *, may_fill: bool) -> None:
+        self._unit, self._data, self._clock, self._chance = unit, data, clock, chance
+        self.counts: dict[str, int] = {}
+        self._kinds: list[Callable[[], None]] = [
+            self.engine_killed, self.engine_stopped, self.front_killed, self.front_stopped, self.cache_corrupted,
+        ]  # fmt: skip
+        if may_fill:
+            self._kinds.append(self.disk_full)
+        if clock:
+            self._kinds.append(self.clock_jumped)
+
+    def one(self) -> None:
+        """One of them, by chance."""
+        kind = self._chance.choice(self._kinds)
+        with contextlib.suppress(ProcessLookupError):  # it died before we came
+            kind()
+        self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
+
+    def engine_killed(self) -> None:
+        """As the kernel kills when memory is short."""
+        self._signal(self._unit.engine_pid, signal.SIGKILL)
+
+    def engine_stopped(self) -> None:
+        """It lives and does nothing any more: only missing steps tell."""
+        self._signal(self._unit.engine_pid, signal.SIGSTOP)
+
+    def front_killed(self) -> None:
+        """Everything dies: the engine follows its parent."""
+        self._signal(self._unit.front_pid, signal.SIGKILL)
+
+    def front_stopped(self) -> None:
+        """Only the watchdog can tell."""
+        self._signal(self._unit.front_pid, signal.SIGSTOP)
+
+    def disk_full(self) -> None:
+        """For a moment; somebody else's log, for example."""
+        ballast = self._data.parent / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(65536))
+        time.sleep(self._chance.uniform(0.5, 2))
+        ballast.unlink(missing_ok=True)
+
+    def cache_corrupted(self) -> None:
+        """A worn card gives back other bytes after the power was cut."""
+        with self._unit.while_down():
+            for path in self._data.glob("response_cache.db*"):
+                data = bytearray(path.read_bytes())
+                for _ in range(20):
+                    if data:
+                        data[self._chance.randrange(len(data))] ^= 255
+                path.write_bytes(data)
+
+    def clock_jumped(self) -> None:
+        """A board without a battery learns the time late; a technician sets it back."""
+        assert self._clock is not None
+        hours = self._chance.choice((-48, -1, 1, 24 * 400))
+        self._clock.write_text(f"{hours:+d}h\n")
+
+    def _signal(self, pid: int | None, number: signal.Signals) -> None:
+        if pid is not None:
+            os.kill(pid, number)

@@ -1,0 +1,209 @@
+"""Run the daemon while everything around it fails: `chaos.run --seconds 300`. Exit code 0 when nothing wrong was told.
+
+A small float32 model answers; a run without faults tells what the answers have to be. Then clients of every kind ask while
+faults strike at random, and at the end every durable request must be finished exactly once, every stored turn of every
+conversation be there, and every database be sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from chaos.clients import WORDS, Client, Durable, Slow, Streaming, Talking, Vanishing
+from chaos.faults import Faults
+from chaos.unit import Unit
+from tiny_model import make_tiny_package
+
+TOKENS = 300
+FAKETIME = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1"
+
+
+class ChaosError(AssertionError):
+    """What must never happen did happen."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--every", type=float, default=2.0, help="mean seconds between faults")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="youtu-edge-chaos-") as directory, small_disk(Path(directory)) as disk:
+        return run(Path(directory), disk, options.seconds, options.every, options.seed)
+
+
+def run(directory: Path, disk: Path | None, seconds: float, every: float, seed: int) -> int:
+    """`disk` is a small file system of its own, or None where one cannot be had."""
+    chance = random.Random(seed)
+    package = make_tiny_package(directory / "package", context_length=2048, layers=6)
+    data = (disk or directory) / "data"
+    port = free_port()
+    settings: dict[str, object] = {
+        "model.path": package, "service.port": port, "storage.directory": data, "response_cache.enabled": "true",
+        "service.step_deadline_s": 2, "service.max_restart_rate": "100000/300", "memory.limit": "1G", "engine.threads": 1,
+        "generation.max_new_tokens": TOKENS, "generation.temperature": 0, "service.log_level": "warning",
+    }  # fmt: skip
+    clock = directory / "clock" if FAKETIME.exists() else None
+    environment = {}
+    if clock:
+        clock.write_text("+0h\n")
+        environment = {
+            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }  # fmt: skip
+    unit = Unit(directory, settings, environment)
+    unit.start()
+    wait_ready(port)
+    prompts = [f"{chance.choice(WORDS)} and {word}: {chance.random()}" for word in WORDS * 3]
+    answers = {prompt: ask(port, prompt) for prompt in prompts}
+    crowd: list[Client] = [
+        kind(port, prompts, answers.__getitem__, seed + number)
+        for number, kind in enumerate([Streaming, Streaming, Slow, Vanishing, Durable, Durable, Durable, Talking])
+    ]
+    for client in crowd:
+        client.start()
+    faults = Faults(unit, data, clock, chance, may_fill=disk is not None)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not any(client.problem for client in crowd):
+        time.sleep(chance.expovariate(1 / every))
+        faults.one()
+    for client in crowd:
+        client.stopping.set()
+    for client in crowd:
+        client.join(300)
+    wait_ready(port)
+    problems = [client.problem for client in crowd if client.problem]
+    if not settles(lambda: json.loads(get(port, "/v1/status"))["unfinished_durable_requests"] == 0):
+        problems.append("durable requests stay unfinished")
+    problems += [f"{client.name} does not end" for client in crowd if client.is_alive()]
+    problems += check_conversations(port, crowd)
+    if (code := unit.stop()) != 0:
+        problems.append(f"the daemon stopped with exit code {code}")
+    problems += check_databases(data, crowd)
+    report(unit, faults, crowd, problems, seconds, seed)
+    return 1 if problems else 0
+
+
+def report(unit: Unit, faults: Faults, crowd: list[Client], problems: list[str], seconds: float, seed: int) -> None:
+    print(f"{seconds:.0f} s, seed {seed}: {sum(faults.counts.values())} faults", dict(sorted(faults.counts.items())))
+    print(f"starts of the daemon: {unit.starts}, {unit.watchdog_kills} of them after its watchdog was silent")
+    for client in crowd:
+        more = f", reconnections {client.reconnections}" if isinstance(client, Durable) else ""
+        print(f"{type(client).__name__:<10} complete {client.done}, broken off {client.broken}{more}")
+    if problems:
+        print(unit.log_path.read_text(errors="replace")[-20000:], file=sys.stderr)
+    print("\n".join(f"WRONG: {problem}" for problem in problems) or "nothing wrong was told, nothing was lost")
+
+
+def check_conversations(port: int, crowd: list[Client]) -> Iterator[str]:
+    """Every turn whose end was told is there, once."""
+    for client in crowd:
+        if not isinstance(client, Talking):
+            continue
+        for name, turns in client.turns.items():
+            document = json.loads(get(port, f"/v1/sessions/{name}"))
+            said = [message["content"] for message in document["messages"] if message["role"] == "user"]
+            for turn in turns:
+                if said.count(turn) != 1:
+                    yield f"session {name} has a turn {said.count(turn)} times"
+
+
+def check_databases(data: Path, crowd: list[Client]) -> Iterator[str]:
+    """Sound files; one row with one end for every durable request."""
+    for path in data.glob("*.db"):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if found != "ok":
+                yield f"{path.name}: {found}"
+    for path in data.glob("*.damaged"):
+        if not path.name.startswith("response_cache"):
+            yield f"{path.name} exists: a database was given up that nobody damaged"
+    with contextlib.closing(sqlite3.connect(data / "requests.db")) as connection:
+        ends = dict(
+            connection.execute(
+                "SELECT request.key, count(*) FROM request JOIN event ON event.request = request.number"
+                " WHERE event.kind IN ('finished', 'failed') GROUP BY request.number"
+            )
+        )
+        unfinished = connection.execute("SELECT count(*) FROM request WHERE ended IS NULL").fetchone()[0]
+    if unfinished:
+        yield f"{unfinished} durable requests are unfinished"
+    for client in crowd:
+        for key in client.keys if isinstance(client, Durable) else ():
+            if (count := ends.get(f" /chat_stream {key}", 0)) > 1:
+                yield f"request {key} ended {count} times"
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path) -> Iterator[Path | None]:
+    """A file system of 48 MB that may be filled; None without the right to mount."""
+    disk = directory / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        yield None
+        return
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        data: bytes = answer.read()
+        return data
+
+
+def ask(port: int, prompt: str) -> str:
+    body = json.dumps({"prompt": prompt}).encode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/chat", body, timeout=60) as answer:
+        document: dict[str, Any] = json.loads(answer.read())
+    return str(document["response"])
+
+
+def settles(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def wait_ready(port: int, timeout_s: float = 90.0) -> None:
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            get(port, "/readyz")
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise ChaosError(f"not ready after {timeout_s} s: {error}") from None
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,104 @@
+"""What systemd does for the daemon, in little: starts it again after any death, kills it when its watchdog is silent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+WATCHDOG_S = 4.0
+_RESTART_S = 0.1
+
+
+class Unit:
+    """`youtu-edge serve` with these settings, from `start` to `stop`."""
+
+    def __init__(self, directory: Path, settings: dict[str, object], environment: dict[str, str]) -> None:
+        self._command = [sys.executable, "-m", "youtu_edge", "serve"]
+        for key, value in settings.items():
+            self._command += ["--set", f"{key}={value}"]
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(directory / "notify"))
+        self._socket.settimeout(0.2)
+        self._environment = os.environ | environment | {
+            "NOTIFY_SOCKET": str(directory / "notify"),
+            "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6)),
+        }  # fmt: skip
+        self.log_path = directory / "daemon.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._held = threading.Lock()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.starts = 0
+        self.watchdog_kills = 0
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Stop in good order and for good; the exit code."""
+        self._stopping.set()
+        process = self._process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        self._thread.join(60)
+        assert process.returncode is not None, "the daemon does not stop"
+        return process.returncode
+
+    @property
+    def front_pid(self) -> int | None:
+        """Process id of the front, None between two lives."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    @property
+    def engine_pid(self) -> int | None:
+        """Process id of the engine, None while there is none."""
+        try:
+            children = Path(f"/proc/{self.front_pid}/task/{self.front_pid}/children").read_text().split()
+        except OSError:
+            return None
+        return int(children[0]) if children else None
+
+    @contextlib.contextmanager
+    def while_down(self) -> Iterator[None]:
+        """Kill the front and keep it down for as long as the block lasts."""
+        with self._held:
+            process = self._process
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+            yield
+
+    def _run(self) -> None:
+        with self.log_path.open("ab") as log:
+            while not self._stopping.is_set():
+                with self._held:
+                    self._process = subprocess.Popen(
+                        self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment
+                    )
+                    self.starts += 1
+                self._watch(self._process)
+                time.sleep(_RESTART_S)
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        heard, is_ready = time.monotonic(), False
+        while process.poll() is None:
+            try:
+                message = self._socket.recv(4096)
+                heard, is_ready = time.monotonic(), is_ready or b"READY=1" in message
+            except TimeoutError:
+                pass
+            limit = WATCHDOG_S if is_ready else 60.0
+            if time.monotonic() - heard > limit:
+                self.watchdog_kills += 1
+                process.kill()
+        process.wait()
