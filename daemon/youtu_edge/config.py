@@ -125,6 +125,8 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """full: a turn whose end was sent survives a power cut; normal: one fsync less, a power cut may take the last turns."""
     conversations_max_size: str = "64M"
     """Beyond it, the conversations that were not used for the longest time go."""
+    responses_max_size: str = "16M"
+    """The same for what /v1/responses stored."""
     conversations_max_age_days: NotNegative = 0
     """Conversations that were not used for so many days go; 0: never."""
     requests_max_size: str = "64M"

@@ -193,7 +193,8 @@ def _is_same(one: Path, other: Path) -> bool:
 
 def _check_syntax(name: str, value: Any) -> None:
     """Texts that have a grammar of their own. Raises ValueError."""
-    if (name == "memory.limit" and value) or name in ("storage.conversations_max_size", "response_cache.max_size"):
+    sizes = ("storage.conversations_max_size", "storage.responses_max_size", "response_cache.max_size")
+    if (name == "memory.limit" and value) or name in sizes:
         parse_bytes(value)
     elif name == "service.max_restart_rate":
         parse_restart_rate(value)

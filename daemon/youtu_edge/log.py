@@ -37,6 +37,9 @@ def configure(level: str) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    if level != "debug":
+        # A traceback for every client that sends nonsense or leaves; what handlers raise is logged by front.error_body.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 def line(event: str, **fields: object) -> str:

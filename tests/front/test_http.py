@@ -323,6 +323,15 @@ def test_every_metric_and_error_code_is_documented(daemon: Daemon) -> None:
     assert [code for code in codes - {"error"} if f"`{code}`" not in document] == []
 
 
+def test_a_client_that_sends_no_http_leaves_nothing_in_the_log() -> None:
+    with running() as daemon:
+        daemon.wait_ready()
+        assert daemon.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Odd: \x00\r\n\r\n").startswith(b"HTTP/1.0 400")
+        assert daemon.stop() == 0
+        assert b"Traceback" not in daemon.log
+        assert b"ERROR" not in daemon.log
+
+
 def test_a_request_is_one_line_in_the_log_and_no_client_can_forge_one(tmp_path: Path) -> None:
     with running() as daemon:
         daemon.wait_ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -48,6 +49,11 @@ def test_the_document_is_valid_openapi_with_a_summary_per_operation(document: di
         operation = document["paths"][path][method.lower()]
         assert operation["summary"], f"{method} {path}"
         assert not operation["summary"].startswith(method), f"{method} {path}: say what it does in the handler's docstring"
+
+
+def test_every_type_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+    """Two types of one name would be told apart by their modules' names, which are nobody's business."""
+    assert [name for name in document["components"]["schemas"] if not re.fullmatch("[A-Z][A-Za-z]+", name)] == []
 
 
 def test_an_undeclared_query_parameter_is_refused_by_name(daemon: Daemon) -> None:

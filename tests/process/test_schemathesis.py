@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from daemon_process import Daemon
 
@@ -24,6 +27,14 @@ CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
+
+
+@pytest.fixture
+def daemon(tiny_package: Path, tmp_path: Path) -> Iterator[Daemon]:
+    """A ready daemon that answers briefly."""
+    with Daemon(tiny_package, tmp_path, generation__max_new_tokens=8) as running:
+        running.wait_ready()
+        yield running
 
 
 def test_no_generated_request_breaks_the_daemon_or_its_document(daemon: Daemon, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,10 +17,16 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MAX_NAME = 100
 
 
-def decode_body(data: bytes, kind: type[Body], not_offered: Mapping[str, tuple[Any, ...]]) -> Body:
+def decode_body(
+    data: bytes,
+    kind: type[Body],
+    not_offered: Mapping[str, tuple[Any, ...]],
+    tidy: Callable[[dict[str, Any]], None] | None = None,
+) -> Body:
     """The body as `kind`.
 
-    `not_offered` lists parameters that exist elsewhere with the values that ask for nothing; null always does.
+    `not_offered` lists parameters that exist elsewhere with the values that ask for nothing; null always does. `tidy` may
+    complete the decoded values in place where a dialect lets clients leave out what the types need.
     Raises InvalidRequestError or UnsupportedParameterError with `param` set to the path of the field.
     """
     try:
@@ -31,9 +37,12 @@ def decode_body(data: bytes, kind: type[Body], not_offered: Mapping[str, tuple[A
         raise InvalidRequestError(f"the body is not valid JSON in UTF-8: {error}") from None
     if not isinstance(values, dict):
         raise InvalidRequestError("the body must be a JSON object")
+    _check_integers(values)
     for name in [name for name in values if name in not_offered]:
         if not _asks_nothing(values.pop(name), not_offered[name]):
             raise UnsupportedParameterError(f"{name}: not offered by this server; leave it out", param=name)
+    if tidy is not None:
+        tidy(values)
     try:
         return msgspec.convert(values, type=kind)
     except msgspec.ValidationError as error:
@@ -52,6 +61,21 @@ def decode_query(query: Mapping[str, str], kind: type[Body]) -> Body:
         return msgspec.convert(dict(query), type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal(error) from None
+
+
+def _check_integers(values: dict[str, Any]) -> None:
+    """Raises InvalidRequestError naming an integer that cannot be passed on, such as one inside a schema of the client."""
+    try:
+        msgspec.msgpack.encode(values)  # compiled code finds out whether there is one
+    except OverflowError:
+        open_values: list[tuple[str, Any]] = [("", values)]
+        for where, value in open_values:
+            if isinstance(value, dict):
+                open_values += [(_join(where, name), inner) for name, inner in value.items()]
+            elif isinstance(value, list):
+                open_values += [(f"{where}[{index}]", inner) for index, inner in enumerate(value)]
+            elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+                raise InvalidRequestError(f"{where}: the number does not fit into 64 bits", param=where) from None
 
 
 def _asks_nothing(value: Any, neutral: tuple[Any, ...]) -> bool:

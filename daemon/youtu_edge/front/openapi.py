@@ -10,6 +10,7 @@ from aiohttp import web
 
 from youtu_edge import __version__
 from youtu_edge.errors import RequestError, YoutuEdgeError
+from youtu_edge.front.access import scope_of
 from youtu_edge.front.durable_intent import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 from youtu_edge.front.error_body import ErrorDocument
 from youtu_edge.front.route import Route
@@ -19,6 +20,10 @@ _TEXT = "text/plain"
 _EVENTS = "text/event-stream"
 _REF = "#/components/schemas/{name}"
 
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Needed once the daemon has keys"},
+    "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key, Anthropic's way"},
+}
 PARAMETERS: dict[str, dict[str, Any]] = {}
 """Schema of each parameter that occurs in a path, by name; a string where nothing is said."""
 
@@ -43,6 +48,8 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     types = list(dict.fromkeys(_types(routes)))
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, schemas, strict=True))
+    for kind in {kind for route in routes for kind in route.untagged}:
+        components[kind.__name__]["required"].remove(kind.__struct_config__.tag_field)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of, components)
@@ -50,7 +57,7 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.2.0",
         "info": {"title": "youtu-edge", "version": __version__, "license": {"name": "Apache-2.0"}},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _KEYS},
     }
 
 
@@ -69,6 +76,8 @@ def _types(routes: list[Route]) -> Iterator[Any]:
 
 def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": route.summary, "operationId": _operation_id(route)}
+    if scope_of(route.path) is not None:
+        operation["security"] = [{}, *({name: []} for name in _KEYS)]
     parameters = [_path_parameter(name) for name in route.parameters]
     if route.query is not None:
         parameters += _query_parameters(components[route.query.__name__])
@@ -134,6 +143,10 @@ def _errors(route: Route) -> dict[int, Any]:
         statuses.add(404)
     if route.generates:
         statuses |= {404, 410, 422, 429, 503}
+    if route.stores:
+        statuses.add(503)
+    if scope_of(route.path) is not None:
+        statuses.add(401)
     return dict.fromkeys(statuses, ErrorDocument) | route.errors
 
 

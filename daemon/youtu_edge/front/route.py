@@ -40,6 +40,10 @@ class Route(msgspec.Struct, frozen=True):
     """Data of the event that ends a complete stream and is not JSON."""
     generates: bool = False
     """Needs a ready engine and a place in the queue: may be answered 404 (model), 429 and 503."""
+    stores: bool = False
+    """Needs the device's storage: may be answered 503."""
+    untagged: tuple[type[msgspec.Struct], ...] = ()
+    """Tagged structs within the body whose tag may be left out."""
     errors: dict[int, Any] = {}
     """Type of the document by status, for errors beyond those that follow from the fields above."""
     content_type: str = ""

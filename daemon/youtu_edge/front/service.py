@@ -35,7 +35,9 @@ from youtu_edge.front.package_choice import PackageChoice
 from youtu_edge.front.plain_chat import PlainHandlers
 from youtu_edge.front.questions import QuestionTable
 from youtu_edge.front.reload import Reloader
+from youtu_edge.front.response_archive import ResponseArchive
 from youtu_edge.front.response_cache import ResponseCache
+from youtu_edge.front.response_routes import ResponseHandlers
 from youtu_edge.front.session_routes import SessionHandlers
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.static_files import StaticFiles
@@ -91,6 +93,7 @@ class Service:
         self._intake = Intake(config.generation, self._admission, lambda: self._model)
         self._reloader = Reloader(config, read_config, self.configure) if read_config else None
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
+        self._archive = ResponseArchive(config.storage, lambda: self._metrics.storage_failed("responses"))
         self._ui = StaticFiles()
         self._conversations = Conversations(config.storage, lambda: self._metrics.storage_failed("conversations"))
         self._durable = DurableRequests(
@@ -122,6 +125,7 @@ class Service:
             self._cache.database.start()
         self._durable.database.start()
         await self._durable.resume()
+        self._archive.database.start()
         # Cancelling the handler of a client that left is what cancels its request.
         runner = web.AppRunner(
             self.make_app(), access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
@@ -147,6 +151,7 @@ class Service:
             await self._conversations.database.close()
             if self._cache:
                 await self._cache.database.close()
+            await self._archive.database.close()
             self._key_usage.save()
 
     def make_app(self) -> web.Application:
@@ -158,6 +163,7 @@ class Service:
             CompletionHandlers(intake, bodies),
             PlainHandlers(intake, self._conversations, bodies),
             SessionHandlers(self._conversations, self._admission, bodies),
+            ResponseHandlers(intake, bodies, self._archive),
             TokenHandlers(self._admission, bodies),
         ]
         app = make_app(self._config, groups, bodies.expect, self._metrics.refused)

@@ -34,8 +34,11 @@ class EventStream:
         self._skip = intent.last_event if intent else 0
         self._number = 0
 
-    async def send(self, documents: Iterable[dict[str, Any] | str]) -> None:
-        """Write events in one go: a dict as JSON, a string as it is. Raises ConnectionError when the client is gone."""
+    async def send(self, documents: Iterable[dict[str, Any] | msgspec.Struct | str]) -> None:
+        """Write events in one go: a string as it is, all else as JSON; a tagged struct is an event named by its tag.
+
+        Raises ConnectionError when the client is gone.
+        """
         parts = []
         for document in documents:
             self._number += 1
@@ -45,7 +48,7 @@ class EventStream:
         if parts:
             await self._write(b"".join(parts))
 
-    async def send_error(self, document: dict[str, Any]) -> None:
+    async def send_error(self, document: dict[str, Any] | msgspec.Struct) -> None:
         """The last event of a stream that broke off; it is no part of the answer and has no number."""
         await self._write(_data(document))
 
@@ -61,8 +64,12 @@ class EventStream:
             raise ConnectionResetError("the client stopped reading") from None
 
 
-def _data(document: dict[str, Any] | str) -> bytes:
-    return b"data: " + (document.encode() if isinstance(document, str) else msgspec.json.encode(document)) + b"\n\n"
+def _data(document: dict[str, Any] | msgspec.Struct | str) -> bytes:
+    if isinstance(document, str):
+        return b"data: " + document.encode() + b"\n\n"
+    tag = document.__struct_config__.tag if isinstance(document, msgspec.Struct) else None
+    name = f"event: {tag}\n".encode() if tag else b""
+    return name + b"data: " + msgspec.json.encode(document) + b"\n\n"
 
 
 async def open_stream(request: web.Request, request_id: str) -> EventStream:

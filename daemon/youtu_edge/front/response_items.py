@@ -1,0 +1,169 @@
+"""Items of the Responses dialect: what goes in, what comes out, and what the engine sees of them. Knows no HTTP.
+
+Output items are valid input items, so that a client may keep the conversation itself and send it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import ChatMessage, ToolCall
+
+Status = Literal["in_progress", "completed", "incomplete"]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class InputText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="input_text"):
+    """Text of a user or of the system."""
+
+    text: str
+
+
+class OutputText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="output_text"):
+    """Text of the model."""
+
+    text: str
+    annotations: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] | None = None
+
+
+class MessageItem(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="message", kw_only=True):
+    """One turn. `type` may be left out in a request; `developer` is another name of `system`. A field of type null is for
+    clients that write out what they have not set."""
+
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | list[InputText | OutputText]
+    id: str | None = None
+    status: Status | None = None
+    phase: None = None
+
+
+class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="function_call", kw_only=True):
+    """The model calls a tool of the client; `arguments` is JSON text."""
+
+    call_id: Name
+    name: Name
+    arguments: str
+    id: str | None = None
+    status: Status | None = None
+    caller: None = None
+    namespace: None = None
+
+
+class FunctionCallOutput(
+    msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="function_call_output", kw_only=True
+):
+    """What the tool answered."""
+
+    call_id: Name
+    output: str | list[InputText | OutputText]
+    id: str | None = None
+    status: Status | None = None
+
+
+class ReasoningText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="reasoning_text"):
+    """What the model thought."""
+
+    text: str
+
+
+class Reasoning(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="reasoning", kw_only=True):
+    """Thoughts before an answer, in full; they are never summarised."""
+
+    id: str | None = None
+    summary: Annotated[list[dict[str, Any]], Meta(max_length=0)] = []
+    content: list[ReasoningText] | None = None
+    encrypted_content: None = None
+    status: Status | None = None
+
+
+Item = MessageItem | FunctionCall | FunctionCallOutput | Reasoning
+OutputItem = MessageItem | FunctionCall | Reasoning
+
+
+def tidy(values: dict[str, Any]) -> None:
+    """Complete a request's body in place: items without `type` are messages."""
+    items = values.get("input")
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and "role" in item:
+            item.setdefault("type", "message")
+
+
+def chat_messages(instructions: str | None, earlier: Sequence[Item], items: Sequence[Item]) -> list[ChatMessage]:
+    """The conversation as the engine takes it: what was stored, then what the request brings.
+
+    Raises InvalidRequestError for an output without its call.
+    Thoughts, text and calls that follow each other are one turn of the assistant; instructions come first, together with a
+    system message if the conversation begins with one.
+    """
+    turns = _Turns()
+    for index, item in enumerate([*earlier, *items], -len(earlier)):
+        if isinstance(item, FunctionCallOutput):
+            if item.call_id not in turns.called:
+                where = f"input[{index}].call_id"
+                raise InvalidRequestError(f"{where}: no function_call before it has this call_id", param=where)
+            turns.add(ChatMessage("tool", _text(item.output), tool_call_id=item.call_id, name=turns.called[item.call_id]))
+        elif isinstance(item, FunctionCall):
+            turns.call(ToolCall(item.call_id, item.name, item.arguments))
+        elif isinstance(item, Reasoning):
+            turns.think("".join(part.text for part in item.content or ()))
+        elif item.role == "assistant":
+            turns.say(_text(item.content))
+        else:
+            turns.add(ChatMessage("system" if item.role == "developer" else item.role, _text(item.content)))
+    messages = turns.finish()
+    if not instructions:
+        return messages
+    if messages and messages[0].role == "system":
+        instructions, messages = f"{instructions}\n\n{messages[0].content}", messages[1:]
+    return [ChatMessage("system", instructions), *messages]
+
+
+class _Turns:
+    """Gathers what belongs to one turn of the assistant."""
+
+    def __init__(self) -> None:
+        self.called: dict[str, str] = {}
+        """Name of the tool by call_id."""
+        self._messages: list[ChatMessage] = []
+        self._said: str | None = None
+        self._thought = ""
+        self._calls: list[ToolCall] = []
+
+    def add(self, message: ChatMessage) -> None:
+        self._flush()
+        self._messages.append(message)
+
+    def think(self, text: str) -> None:
+        if self._said is not None or self._calls:
+            self._flush()
+        self._thought += text
+
+    def say(self, text: str) -> None:
+        if self._said is not None or self._calls:
+            self._flush()
+        self._said = text
+
+    def call(self, call: ToolCall) -> None:
+        self._calls.append(call)
+        self.called[call.id] = call.name
+
+    def finish(self) -> list[ChatMessage]:
+        self._flush()
+        return self._messages
+
+    def _flush(self) -> None:
+        if self._said is not None or self._calls:
+            self._messages.append(
+                ChatMessage("assistant", self._said or "", tool_calls=self._calls, reasoning=self._thought)
+            )
+        self._said, self._thought, self._calls = None, "", []
+
+
+def _text(content: str | list[InputText | OutputText]) -> str:
+    return content if isinstance(content, str) else "".join(part.text for part in content)
