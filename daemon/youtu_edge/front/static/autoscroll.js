@@ -1,17 +1,21 @@
 // Follows an answer that grows, but only while its end is in view; whoever scrolled up reads undisturbed.
 
-const NEAR = 64; // pixels from the end that still count as being there
+const NEAR = 64; // pixels from the end at which whoever scrolls down has come back to it
+const AT = 2; // browsers round positions
 
 export class Autoscroll {
   #following = true;
-  #top = 0; // where this class scrolled to last
+  #top = 0; // the scroller's position when it was last looked at
   #observer = new ResizeObserver(() => this.#grew()); // told after layout and before paint: nothing flickers
 
   constructor(scroller, button) {
     this.scroller = scroller;
     this.button = button;
     this.#observer.observe(scroller);
-    this.#listen();
+    scroller.addEventListener("scroll", () => this.#moved(), { passive: true });
+    scroller.addEventListener("click", (event) => {
+      if (event.target.closest("summary")) this.#following = false; // what is unfolded stays in view
+    });
     button.addEventListener("click", () => {
       this.toEnd();
       scroller.focus({ preventScroll: true });
@@ -26,8 +30,14 @@ export class Autoscroll {
     this.toEnd();
   }
 
+  toEnd() {
+    this.#following = true;
+    this.#top = 0;
+    this.#grew();
+  }
+
   #grew() {
-    if (this.scroller.scrollTop < this.#top - 1 && this.#distance() >= NEAR) this.#following = false; // its event is still to come
+    this.#moved(); // its event may be still to come
     if (this.#following) {
       this.scroller.scrollTop = this.scroller.scrollHeight;
       this.#top = this.scroller.scrollTop;
@@ -35,24 +45,14 @@ export class Autoscroll {
     this.#showButton();
   }
 
-  toEnd() {
-    this.#following = true;
-    this.#top = 0;
-    this.#grew();
-  }
-
-  #listen() {
-    this.scroller.addEventListener(
-      "scroll",
-      () => {
-        this.#following = this.#distance() < NEAR;
-        this.#showButton();
-      },
-      { passive: true },
-    );
-    this.scroller.addEventListener("click", (event) => {
-      if (event.target.closest("summary")) this.#following = false; // what is unfolded stays in view
-    });
+  /** Only a person moves up. That the end is far away tells nothing: an answer may grow faster than events arrive. */
+  #moved() {
+    const { scrollTop } = this.scroller;
+    const distance = this.#distance();
+    if (distance < AT || (scrollTop > this.#top && distance < NEAR)) this.#following = true;
+    else if (scrollTop < this.#top - AT) this.#following = false;
+    this.#top = scrollTop;
+    this.#showButton();
   }
 
   #distance() {
