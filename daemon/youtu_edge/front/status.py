@@ -21,6 +21,7 @@ from youtu_edge.front.route import Route
 from youtu_edge.front.sessions import SessionTable
 from youtu_edge.front.static_files import StaticFiles, wants_html
 from youtu_edge.front.supervisor import Supervisor
+from youtu_edge.front.thermal_zones import thermal_zones
 from youtu_edge.protocol import PLAN_PARTS
 
 
@@ -118,6 +119,7 @@ class StatusHandlers:
                     "mean_batch": round(counters.mean_batch, 3),
                     "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
                 },
+                "temperatures": thermal_zones(),
                 "accepting": self._refusal(),
             }
         )

@@ -23,6 +23,7 @@ export class Chat {
   #list;
   #sessions = [];
   #more = false;
+  #shown = true;
   #conversation = null;
   #open = new Map(); // id -> conversation on the page or still being answered
 
@@ -65,16 +66,14 @@ export class Chat {
     else if (!known) await this.#load();
   }
 
-  focus() {
-    this.#composer.focusWithoutKeyboard();
+  /** Whether this is the page that is shown; title and mark in the list belong to the one that is. */
+  set shown(shown) {
+    this.#shown = shown;
+    if (this.#conversation) this.#changed();
   }
 
   stop() {
-    this.#conversation?.stop();
-  }
-
-  get title() {
-    return this.#conversation?.title || t("newChat");
+    if (this.#shown) this.#conversation?.stop();
   }
 
   #create(id) {
@@ -96,10 +95,9 @@ export class Chat {
   #enter(conversation) {
     this.#conversation = conversation;
     this.#open.set(conversation.id, conversation);
-    this.#list.current = conversation.id;
     this.#changed();
     this.#draw();
-    this.focus();
+    this.#composer.focusWithoutKeyboard();
   }
 
   async #load() {
@@ -164,9 +162,11 @@ export class Chat {
   }
 
   #changed() {
+    this.#composer.busy = this.#conversation.busy;
+    this.#list.current = this.#shown ? this.#conversation.id : null;
+    if (!this.#shown) return;
     translate(byId("title"), this.#conversation.title ? "plain" : "newChat", { text: this.#conversation.title });
     document.title = this.#conversation.title ? `${this.#conversation.title} · youtu-edge` : "youtu-edge";
-    this.#composer.busy = this.#conversation.busy;
   }
 
   async #older() {
@@ -181,11 +181,9 @@ export class Chat {
     const begun = [...this.#open.values()].filter(({ id, busy }) => busy && !known.has(id)); // the device lists them once answered
     const sessions = [...begun.map(({ id, title }) => ({ id, title, updated: Date.now() / 1000 })), ...this.#sessions];
     this.#list.show("read", sessions, this.#more);
-    this.#list.current = this.#conversation?.id;
     const listed = this.#sessions.find(({ id }) => id === this.#conversation?.id);
-    if (!listed?.title || listed.title === this.#conversation.title) return;
-    this.#conversation.title = listed.title;
-    this.#changed();
+    if (listed?.title) this.#conversation.title = listed.title;
+    if (this.#conversation) this.#changed();
   }
 
   async #rename(session) {

@@ -30,7 +30,8 @@ function route() {
   byId("chat").hidden = onStatus;
   byId("settings-open").hidden = onStatus;
   byId("skip-link").hidden = onStatus;
-  byId("status-link").toggleAttribute("aria-current", onStatus);
+  byId("status-link").setAttribute("aria-current", onStatus ? "page" : "false");
+  chat.shown = !onStatus;
   statusPage.shown = onStatus;
   sidebar.hideOverlay();
   if (onStatus) {
@@ -71,6 +72,7 @@ function listen() {
     drawLanguage();
   });
   addEventListener("hashchange", route);
+  document.addEventListener("visibilitychange", () => document.hidden || chat.refresh()); // others may have talked meanwhile
   addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && chat.stop());
 }
 

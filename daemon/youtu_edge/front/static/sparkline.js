@@ -17,10 +17,9 @@ export class Sparkline {
   #line = shape("polyline", "spark-line");
   #area = shape("polygon", "spark-area");
 
-  /** `points` are kept; `floor` is the least upper end of the scale, so that noise near zero stays small. */
-  constructor(points, floor) {
+  /** So many `points` are kept. */
+  constructor(points) {
     this.points = points;
-    this.floor = floor;
     this.element = shape("svg", "spark");
     this.element.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.element.setAttribute("preserveAspectRatio", "none");
@@ -28,10 +27,10 @@ export class Sparkline {
     this.element.append(this.#area, this.#line);
   }
 
-  /** `name` is what a screen reader says about it. */
-  add(value, name) {
+  /** `floor` is the least upper end of the scale, so that noise near zero stays small; screen readers say `name`. */
+  add(value, floor, name) {
     this.#values = [...this.#values, value].slice(-this.points);
-    const top = Math.max(this.floor, ...this.#values) * 1.1;
+    const top = Math.max(floor, ...this.#values) * 1.1;
     const step = WIDTH / (this.points - 1);
     const start = WIDTH - (this.#values.length - 1) * step;
     const points = this.#values.map((each, index) => `${(start + index * step).toFixed(1)},${(HEIGHT - 1 - (each / top) * (HEIGHT - 2)).toFixed(1)}`);

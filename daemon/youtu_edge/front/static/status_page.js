@@ -14,16 +14,17 @@ class Card {
   #value = h("p", { class: "card-value" });
   #detail = h("p", { class: "card-detail" });
 
-  constructor(key, floor) {
+  constructor(key) {
     this.key = key;
-    this.spark = new Sparkline(POINTS, floor);
+    this.spark = new Sparkline(POINTS);
     this.element = h("section", { class: "card" }, h("h2", { t: key }), this.#value, this.#detail, this.spark.element);
   }
 
-  show(value, text, detail = "") {
+  /** `floor`: the least value that fills the picture. */
+  show(value, floor, text, detail) {
     this.#value.textContent = text;
     this.#detail.textContent = detail;
-    this.spark.add(value, t(this.key));
+    this.spark.add(value, floor, t(this.key));
   }
 }
 
@@ -48,7 +49,7 @@ export class StatusPage {
 
   #draw(state, status, seconds) {
     this.#banner.dataset.state = state;
-    translate(this.#banner, status || state !== "ready" ? `stateLong_${state}` : "figuresDenied");
+    translate(this.#banner, ...saying(state, status));
     if (!status || state === "offline") return;
     this.#speeds(status.engine, seconds);
     this.#queue(status);
@@ -58,9 +59,9 @@ export class StatusPage {
     this.#drawFacts(status);
   }
 
-  #card(key, floor) {
+  #card(key) {
     if (!this.#cards.has(key)) {
-      const card = new Card(key, floor);
+      const card = new Card(key);
       this.#cards.set(key, card);
       this.#grid.append(card.element);
     }
@@ -70,30 +71,30 @@ export class StatusPage {
   #speeds({ decode_tokens, prefill_tokens }, seconds) {
     const rates = this.#rates.next({ decode_tokens, prefill_tokens }, seconds);
     const text = (rate) => t("tokensPerSecond", { n: number(rate, rate < 100 ? 1 : 0) });
-    this.#card("writing_speed", 5).show(rates.decode_tokens, text(rates.decode_tokens), t("inAll", { n: number(decode_tokens) }));
-    this.#card("reading_speed", 20).show(rates.prefill_tokens, text(rates.prefill_tokens), t("inAll", { n: number(prefill_tokens) }));
+    this.#card("writing_speed").show(rates.decode_tokens, 5, text(rates.decode_tokens), t("inAll", { n: number(decode_tokens) }));
+    this.#card("reading_speed").show(rates.prefill_tokens, 20, text(rates.prefill_tokens), t("inAll", { n: number(prefill_tokens) }));
   }
 
   #queue({ unfinished_requests: unfinished, engine }) {
     const detail = t("queueDetail", { running: engine.running, waiting: engine.waiting });
-    this.#card("queue", 4).show(unfinished, number(unfinished), detail);
+    this.#card("queue").show(unfinished, 4, number(unfinished), detail);
   }
 
   #cache({ pages_used: used, pages_cached: cached, pages_total: total }) {
-    if (!total) return;
-    const percent = number((100 * used) / total);
-    this.#card("cache", total).show(used, `${percent} %`, t("cacheDetail", { used: number(used), cached: number(cached), total: number(total) }));
+    const percent = (100 * used) / (total || 1);
+    const text = `${number(percent, percent && percent < 10 ? 1 : 0)} %`;
+    this.#card("cache").show(used, total || 1, text, t("cacheDetail", { used: number(used), cached: number(cached), total: number(total) }));
   }
 
   #memory({ front_resident_bytes: front, engine_resident_bytes: engine }) {
-    this.#card("memory", 2 ** 28).show(front + engine, size(front + engine), t("memoryDetail", { front: size(front), engine: size(engine) }));
+    this.#card("memory").show(front + engine, 2 ** 28, size(front + engine), t("memoryDetail", { front: size(front), engine: size(engine) }));
   }
 
   #temperatures(zones) {
     if (!zones.length) return;
     const hottest = Math.max(...zones.map(({ celsius }) => celsius));
     const detail = zones.map(({ name, celsius }) => `${name} ${number(celsius)} °C`).join(" · ");
-    this.#card("temperature", 60).show(hottest, `${number(hottest, 1)} °C`, detail);
+    this.#card("temperature").show(hottest, 60, `${number(hottest, 1)} °C`, detail);
   }
 
   #drawFacts({ version, uptime_s, restarts, model }) {
@@ -104,4 +105,11 @@ export class StatusPage {
     }
     this.#facts.replaceChildren(...facts.map(([key, value]) => h("div", {}, h("dt", { t: key }), h("dd", {}, value))));
   }
+}
+
+/** Key and parameters of the text that sums it up. */
+function saying(state, status) {
+  if (state !== "ready") return [`stateLong_${state}`];
+  if (!status) return ["figuresDenied"];
+  return status.degraded ? ["degraded", { how: status.degraded }] : ["stateLong_ready"];
 }

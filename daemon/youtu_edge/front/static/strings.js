@@ -42,6 +42,7 @@ export const strings = {
   stateLong_gave_up: { en: "The engine failed too often and was given up. The log of the device has the reason.", zh: "引擎多次失败，已放弃重启。原因请查看设备日志。" },
   stateLong_offline: { en: "The device cannot be reached. This page keeps trying.", zh: "无法连接到设备，页面会继续尝试。" },
   stateLong_locked: { en: "The device wants an API key.", zh: "设备需要 API 密钥。" },
+  degraded: { en: "Running with less ({how}), because the engine failed repeatedly.", zh: "引擎多次失败，正在以缩减模式运行（{how}）。" },
   figuresDenied: { en: "The device is ready. This key may not see the figures.", zh: "设备已就绪。此密钥无权查看运行数据。" },
 
   // Conversation
