@@ -63,6 +63,12 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Listen for other machines although no key exists; where keys exist they are needed all the same."""
     keys_file: str = "/var/lib/youtu-edge/keys.json"
     """Hashes of API keys, written by `youtu-edge keys`; once it exists, every request needs one."""
+    tls_certificate: str = ""
+    """PEM file of the certificate and its chain; with `tls_key` the daemon speaks HTTPS."""
+    tls_key: str = ""
+    """PEM file of the private key."""
+    cors_origins: tuple[str, ...] = ()
+    """Sites whose pages may use the daemon, such as "https://panel.example"; "*" for every site."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which browsers may reach the daemon, besides IP addresses, localhost and the machine's own name."""
     max_restart_rate: str = "3/300"
@@ -70,6 +76,10 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Positive = 2 * 1024 * 1024
     max_queue: Positive = 64
     """Requests accepted and unfinished at once; the next one is answered 429."""
+    request_timeout_s: Annotated[float, Meta(ge=0)] = 0.0
+    """A request that is not finished by then fails; 0: none. The header X-Request-Timeout-S can only shorten it."""
+    write_timeout_s: Seconds = 60.0
+    """A client that takes nothing of its stream for so long is dropped."""
     load_deadline_s: Seconds = 180.0
     """The engine must be ready within this time."""
     step_deadline_s: Seconds = 30.0
@@ -197,6 +207,14 @@ def parse_bytes(text: str) -> int:
     if not 0 < size < 2**63:
         raise ValueError(f"{text!r} is out of range for a size in bytes")
     return size
+
+
+def check_origin(text: str) -> None:
+    """Whether a browser would send this as Origin, or "*" for all of them. Raises ValueError."""
+    if text != "*" and not re.fullmatch(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
+        raise ValueError(
+            f"{text!r} is not an origin; write scheme and host in small letters, such as https://panel.example"
+        )
 
 
 def parse_restart_rate(text: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 import yaml
 
-from youtu_edge.config import Config, parse_bytes, parse_restart_rate
+from youtu_edge.config import Config, check_origin, parse_bytes, parse_restart_rate
 from youtu_edge.config_yaml import EMPTY_TAG, SYNTAX_ERRORS, compose, in_words, one_line, plain_value, problem_line, shown
 from youtu_edge.errors import ConfigError
 
@@ -196,5 +196,8 @@ def _check_syntax(name: str, value: Any) -> None:
     sizes = ("storage.conversations_max_size", "storage.responses_max_size", "response_cache.max_size")
     if (name == "memory.limit" and value) or name in sizes:
         parse_bytes(value)
+    elif name == "service.cors_origins":
+        for origin in value:
+            check_origin(origin)
     elif name == "service.max_restart_rate":
         parse_restart_rate(value)

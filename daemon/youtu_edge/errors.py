@@ -24,6 +24,7 @@
     │   └── QuotaError                quota_exceeded           429          yes, after `retry_after_s`
     ├── UnavailableError              unavailable              503          yes, after `retry_after_s`
     ├── StorageError                  storage_failed           503          yes
+    ├── DeadlineError                 deadline_exceeded        504          yes
     ├── EngineGaveUpError             engine_gave_up           503   70     no
     ├── PoisonRequestError            poison_request           500          no
     └── InternalError                 internal_error           500          no
@@ -194,12 +195,14 @@ class ConcurrencyError(OverloadedError):
     """As many requests of this key are unfinished as it may have at once."""
 
     code = "concurrency_exceeded"
+    http_status = 429
 
 
 class QuotaError(OverloadedError):
     """The key has used its tokens of this hour or day."""
 
     code = "quota_exceeded"
+    http_status = 429
 
 
 class UnavailableError(YoutuEdgeError):
@@ -219,6 +222,14 @@ class StorageError(YoutuEdgeError):
 
     code = "storage_failed"
     http_status = 503
+    retryable = True
+
+
+class DeadlineError(YoutuEdgeError):
+    """The request was not finished within the time that its sender, or `service.request_timeout_s`, gave it."""
+
+    code = "deadline_exceeded"
+    http_status = 504
     retryable = True
 
 
@@ -253,6 +264,7 @@ REQUEST_ERRORS: dict[str, type[YoutuEdgeError]] = {
         ModelChangedError,
         StorageError,
         UnavailableError,
+        DeadlineError,
         EngineGaveUpError,
         PoisonRequestError,
         InternalError,

@@ -121,3 +121,21 @@ def test_an_urgent_request_overtakes_those_that_came_before(tiny_package: Path, 
             thread.join(60)
         ended = daemon.log  # the order in which this process' threads wake up says nothing
     assert ended.index(ids["urgent"]) < min(ended.index(ids["long"]), ended.index(ids["waiting"]))
+
+
+def test_a_request_whose_time_was_over_in_the_queue_costs_no_work(tiny_package: Path, tmp_path: Path) -> None:
+    """It is answered 504, and of its prompt nothing is ever computed."""
+    with Daemon(tiny_package, tmp_path) as daemon:
+        daemon.wait_ready()
+        daemon.post("/v1/chat/completions", chat("warm", max_tokens=1))
+        before = daemon.metric("youtu_edge_engine_prefill_tokens_total")
+        os.kill(daemon.engine_pid, signal.SIGSTOP)  # as busy as an engine can be
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
+        body = json.dumps({"messages": [{"role": "system", "content": "q" * 300}, {"role": "user", "content": "late"}]})
+        connection.request("POST", "/v1/chat/completions", body, {"X-Request-Timeout-S": "0.2"})
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]["code"]) == (504, "deadline_exceeded")
+        connection.close()
+        os.kill(daemon.engine_pid, signal.SIGCONT)
+        daemon.post("/v1/chat/completions", chat("x", max_tokens=1))
+        assert daemon.metric("youtu_edge_engine_prefill_tokens_total") - before < 100

@@ -6,6 +6,7 @@ none: a person must be able to load the page that asks for the key.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from youtu_edge.config import ServiceConfig
-from youtu_edge.errors import ConfigError, InsufficientScopeError, InvalidApiKeyError
+from youtu_edge.errors import ConfigError, InsufficientScopeError, InvalidApiKeyError, InvalidRequestError
 from youtu_edge.front.api_keys import ApiKey, Scope
 from youtu_edge.front.caller import CALLER, Caller
 from youtu_edge.front.key_ring import KeyRing
@@ -21,6 +22,10 @@ from youtu_edge.front.origin_guard import is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+TIMEOUT_HEADER = "X-Request-Timeout-S"
+"""Seconds within which the sender needs the complete answer; it does not want a later one."""
+
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _OPEN = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
 _OPEN_PREFIX = "/ui/"
 _URGENCY = re.compile(r"(?:^|,)\s*u=([0-7])\s*(?:$|,|;)")
@@ -50,7 +55,7 @@ def make_access_middleware(ring: KeyRing) -> Any:
     @web.middleware
     async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
         key = _authenticate(request, ring)
-        token = CALLER.set(Caller(key, _urgency(request, key)))
+        token = CALLER.set(Caller(key, _urgency(request, key), _deadline(request)))
         try:
             return await handler(request)
         finally:
@@ -80,6 +85,17 @@ def _urgency(request: web.Request, key: ApiKey | None) -> int | None:
     asked = int(found.group(1)) if found else None
     allowed = key.priority if key else None
     return allowed if asked is None or (allowed is not None and asked < allowed) else asked
+
+
+def _deadline(request: web.Request) -> float | None:
+    text = request.headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return None
+    if not _SECONDS.fullmatch(text) or float(text) == 0:
+        raise InvalidRequestError(
+            f"{TIMEOUT_HEADER}: {text[:40]!r} is not a number of seconds above 0", param=TIMEOUT_HEADER
+        )
+    return asyncio.get_running_loop().time() + float(text)
 
 
 def _presented(request: web.Request) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from youtu_edge.config import ServiceConfig
-from youtu_edge.errors import EngineGaveUpError, OverloadedError, UnavailableError
+from youtu_edge.errors import DeadlineError, EngineGaveUpError, OverloadedError, UnavailableError
 from youtu_edge.front.caller import CALLER
 from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.questions import QuestionTable
@@ -27,7 +27,7 @@ class Admission:
         key_usage: KeyUsage,
         cache: ResponseCache | None = None,
     ) -> None:
-        self._max_queue = service.max_queue
+        self.configure(service)
         self._sessions = sessions
         self._questions = questions
         self._supervisor = supervisor
@@ -37,8 +37,9 @@ class Admission:
         self.is_draining = False
 
     def configure(self, service: ServiceConfig) -> None:
-        """Use another bound of the queue; what is in it stays."""
+        """Use another bound of the queue and another time limit; what is in it stays."""
         self._max_queue = service.max_queue
+        self._timeout_s = service.request_timeout_s
 
     def check(self) -> None:
         """Raises UnavailableError, EngineGaveUpError or OverloadedError. While a crashed engine restarts, requests wait.
@@ -58,10 +59,13 @@ class Admission:
             raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
 
     def open(self, submit: Submit) -> Session:
-        """Admit a request and hand it to the engine. Raises as `check`, and PoisonRequestError."""
+        """Admit a request and hand it to the engine. Raises as `check`, PoisonRequestError and DeadlineError."""
         self.check()
         self._supervisor.policy.poison.check(submit)
+        deadline = self._deadline()
         session = self._sessions.open(submit)
+        if deadline is not None:
+            session.deadline = asyncio.get_running_loop().call_at(deadline, self._expire, submit.id)
         if (key := CALLER.get().key) is not None:
             session.key = key.name
             self._key_usage.begin(key.name)
@@ -73,6 +77,21 @@ class Admission:
         else:
             self._supervisor.submit(session)
         return session
+
+    def _deadline(self) -> float | None:
+        """When the request of this caller has to be finished. Raises DeadlineError when that is over already."""
+        now = asyncio.get_running_loop().time()
+        limits = [now + self._timeout_s] if self._timeout_s else []
+        if (wanted := CALLER.get().deadline) is not None:
+            limits.append(wanted)
+        if limits and min(limits) <= now:
+            raise DeadlineError("the time for this request was over before it could begin")
+        return min(limits, default=None)
+
+    def _expire(self, request_id: str) -> None:
+        """A request whose time is over fails, and leaves the engine within a step; one that waits there never begins."""
+        self._sessions.fail(request_id, DeadlineError.code, "the request was not finished in time; its answer was given up")
+        self._supervisor.cancel(request_id)
 
     async def _look_up(self, cache: ResponseCache, session: Session, key: bytes) -> None:
         """Answer from the cache, or hand the request to the engine if somebody still waits for it."""
@@ -104,6 +123,8 @@ class Admission:
 
     def close(self, session: Session) -> None:
         """The handler is done with a session; an unfinished one is cancelled."""
+        if session.deadline is not None:
+            session.deadline.cancel()
         if self._sessions.abandon(session):
             self._supervisor.cancel(session.submit.id)
 

@@ -19,6 +19,8 @@ class Caller(msgspec.Struct, frozen=True):
     key: ApiKey | None = None
     urgency: int | None = None
     """0 (first) to 7 (last), of the header Priority (RFC 9218)."""
+    deadline: float | None = None
+    """Time of the event loop by which the answer must be complete, of the header X-Request-Timeout-S."""
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 (frozen)

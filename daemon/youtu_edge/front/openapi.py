@@ -142,7 +142,7 @@ def _errors(route: Route) -> dict[int, Any]:
     if route.parameters:
         statuses.add(404)
     if route.generates:
-        statuses |= {404, 410, 422, 429, 503}
+        statuses |= {404, 410, 422, 429, 503, 504}
     if route.stores:
         statuses.add(503)
     if scope_of(route.path) is not None:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import ForbiddenError
+from youtu_edge.front.cors import is_allowed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,16 +27,20 @@ class OriginGuard:
         machine = machine_name.lower()
         self._names = {"localhost", service.host.lower(), *(name.lower() for name in service.allowed_hosts)}
         self._only_loopback = is_loopback(service.host)
+        self._origins = service.cors_origins
         if not self._only_loopback and machine:
             self._names |= {machine, f"{machine}.local"}
 
     def check(self, host: str | None, origin: str | None) -> None:
-        """Raises ForbiddenError unless Host is ours and Origin, if there is one, is the same site as Host."""
+        """Raises ForbiddenError unless Host is ours and Origin, if there is one, the same site as Host or let in."""
         if host is not None and not self._is_ours(_host_name(host)):
             raise ForbiddenError(f"host {host[:100]!r} is not served here; add it to service.allowed_hosts if it should be")
+        if is_allowed(origin, self._origins):
+            return
         if origin is not None and (host is None or urlsplit(origin).netloc.lower() != host.lower()):
             raise ForbiddenError(
-                f"requests from the site {origin[:100]!r} are refused; only its own pages may call a daemon"
+                f"requests from the site {origin[:100]!r} are refused; only its own pages may call a daemon, "
+                "and those of service.cors_origins"
             )
 
     def _is_ours(self, name: str) -> bool:

@@ -22,6 +22,7 @@ LIVE_KEYS = frozenset(
     {
         "service.max_body_bytes",
         "service.max_queue",
+        "service.request_timeout_s",
         "service.load_deadline_s",
         "service.step_deadline_s",
         "service.drain_s",

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
-from youtu_edge.front import answer_headers
+from youtu_edge.front import answer_headers, cors
 from youtu_edge.front.access import check_exposure, make_access_middleware
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import Handlers, make_app
@@ -44,6 +44,7 @@ from youtu_edge.front.static_files import StaticFiles
 from youtu_edge.front.status import StatusHandlers
 from youtu_edge.front.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify
+from youtu_edge.front.tls import Tls
 from youtu_edge.front.tokens import TokenHandlers
 from youtu_edge.log import line
 from youtu_edge.package import read_manifest
@@ -84,6 +85,7 @@ class Service:
         )
         keys_file = Path(config.service.keys_file)
         self._key_ring = KeyRing(keys_file)
+        self._tls = Tls(config.service)
         self._key_usage = KeyUsage(keys_file.with_suffix(".usage.json"), time.time)
         self._cache = self._response_cache() if config.response_cache.enabled else None
         self._admission = Admission(
@@ -131,9 +133,10 @@ class Service:
             self.make_app(), access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
         )
         await runner.setup()
-        await web.SockSite(runner, listener).start()
-        print(f"listening on {url(listener)}", flush=True)  # noqa: T201 (scripts read the port from here)
-        log.info(line("listening", url=url(listener), model=self._config.model.path))
+        await web.SockSite(runner, listener, ssl_context=self._tls.context).start()
+        where = url(listener, is_tls=self._tls.context is not None)
+        print(f"listening on {where}", flush=True)  # noqa: T201 (scripts read the port from here)
+        log.info(line("listening", url=where, model=self._config.model.path))
         self._notify.status("loading the model")
         watchdog = asyncio.ensure_future(self._notify.watchdog(lambda: self._supervisor.is_progressing))
         extending = asyncio.ensure_future(
@@ -169,6 +172,7 @@ class Service:
         app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
         self._ui.install(app)
         answer_headers.install(app)
+        cors.install(app, self._config.service.cors_origins)
         app.middlewares.append(make_access_middleware(self._key_ring))
         app.middlewares.append(make_durable_middleware(self._durable))
         return app
@@ -187,6 +191,7 @@ class Service:
         if is_serving:
             self._notify.reloading()
         reloader.reload()
+        self._tls.reload()
         if is_serving:
             self._notify.ready()
             self._notify.status(self._serving())

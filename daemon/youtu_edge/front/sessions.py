@@ -54,6 +54,7 @@ class Session:
         """Somebody asked for its end; no other engine may take it up."""
         self.shorten: Callable[[], bool] | None = None
         """Called when the prompt does not fit: takes something out of `submit`, and says whether to try again."""
+        self.deadline: asyncio.TimerHandle | None = None
         self.failure = ""
         """The error's code when it failed."""
 

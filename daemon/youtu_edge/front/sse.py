@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +12,9 @@ import msgspec
 from aiohttp import web
 
 from youtu_edge.front.durable_intent import INTENT
+from youtu_edge.log import line
+
+log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-Id"
 """Header that carries the request's id, on every answer that was generated."""
@@ -17,8 +22,11 @@ REQUEST_ID = "X-Request-Id"
 KEEPALIVE_S = 10.0
 """A comment is sent after so long a silence, so that proxies and clients do not take a pause for an end."""
 
-_WRITE_TIMEOUT_S = 60.0
-"""A client that takes nothing for so long is gone."""
+WRITE_TIMEOUT = web.AppKey("write_timeout_s", float)
+"""How long a client may take nothing, in seconds (service.write_timeout_s)."""
+
+_SEND_BUFFER = 128 * 1024
+"""Of the kernel, for one stream; without a bound it grows to megabytes of text that a slow client will see much later."""
 
 
 class EventStream:
@@ -27,8 +35,10 @@ class EventStream:
     The events of a durable request are numbered from 1, and those that the client has already are left out.
     """
 
-    def __init__(self, response: web.StreamResponse) -> None:
+    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
         self.response = response
+        self._request = request
+        self._write_timeout_s = request.app[WRITE_TIMEOUT]
         intent = INTENT.get()
         self._is_numbered = intent is not None
         self._skip = intent.last_event if intent else 0
@@ -58,9 +68,12 @@ class EventStream:
 
     async def _write(self, data: bytes) -> None:
         try:
-            async with asyncio.timeout(_WRITE_TIMEOUT_S):
+            async with asyncio.timeout(self._write_timeout_s):
                 await self.response.write(data)
         except TimeoutError:
+            log.warning(line("client_too_slow", write_timeout_s=self._write_timeout_s))
+            if self._request.transport is not None:
+                self._request.transport.abort()  # a close would wait for what the client does not take
             raise ConnectionResetError("the client stopped reading") from None
 
 
@@ -82,5 +95,8 @@ async def open_stream(request: web.Request, request_id: str) -> EventStream:
             REQUEST_ID: request_id,
         }
     )
+    connection = request.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     await response.prepare(request)
-    return EventStream(response)
+    return EventStream(request, response)

@@ -1,0 +1,50 @@
+"""Pages of other sites that may use the daemon (service.cors_origins): preflights, and the headers that browsers ask for.
+
+Off by default: origin_guard refuses foreign pages. Cookies play no part here, so a list of origins is all there is to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+ANY = "*"
+_EXPOSED = "X-Request-Id, X-Cache, Retry-After"
+_METHODS = "GET, POST, PATCH, DELETE"
+_MAX_AGE_S = "600"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def is_allowed(origin: str | None, origins: tuple[str, ...]) -> bool:
+    """Whether pages of this origin were let in by the configuration."""
+    return origin is not None and (ANY in origins or origin.lower() in origins)
+
+
+def install(app: web.Application, origins: tuple[str, ...]) -> None:
+    """Answer preflights of these origins before anybody asks for a key, and mark every response for them."""
+    if not origins:
+        return
+
+    @web.middleware
+    async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked = request.headers.get("Access-Control-Request-Method")
+        if request.method != "OPTIONS" or asked is None or not is_allowed(request.headers.get("Origin"), origins):
+            return await handler(request)
+        headers = {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Max-Age": _MAX_AGE_S}
+        if names := request.headers.get("Access-Control-Request-Headers"):
+            headers["Access-Control-Allow-Headers"] = names
+        if request.headers.get("Access-Control-Request-Private-Network") == "true":
+            headers["Access-Control-Allow-Private-Network"] = "true"
+        return web.Response(status=204, headers=headers)
+
+    async def mark(request: web.Request, response: web.StreamResponse) -> None:
+        origin = request.headers.get("Origin")
+        response.headers.add("Vary", "Origin")
+        if origin is not None and is_allowed(origin, origins):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+
+    app.middlewares.append(preflight)
+    app.on_response_prepare.append(mark)
