@@ -95,6 +95,10 @@ class Metrics:
         """Count a version of the model that was no good."""
         self._refused_packages.inc()
 
+    def register(self, collector: Collector) -> None:
+        """Show what another part collects, too."""
+        self._registry.register(collector)
+
     def text(self) -> bytes:
         """Everything, in the text format 0.0.4."""
         return generate_latest(self._registry)

@@ -19,6 +19,9 @@ from youtu_edge.front import answer_headers, cors
 from youtu_edge.front.access import check_exposure, make_access_middleware
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import Handlers, make_app
+from youtu_edge.front.batch_limit import BatchLimit
+from youtu_edge.front.board_files import BoardFiles
+from youtu_edge.front.board_watch import BoardWatch
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.chat import ChatHandlers
 from youtu_edge.front.completions import CompletionHandlers
@@ -63,7 +66,11 @@ class Service:
     """One daemon. `run` returns the exit code or raises a YoutuEdgeError that carries it."""
 
     def __init__(
-        self, config: Config, engine_argv: Sequence[str] = ENGINE_ARGV, read_config: Callable[[], Config] | None = None
+        self,
+        config: Config,
+        engine_argv: Sequence[str] = ENGINE_ARGV,
+        read_config: Callable[[], Config] | None = None,
+        board_files: BoardFiles | None = None,
     ) -> None:
         """`read_config` gives the configuration as it is written now, for reloads; without it there are none."""
         clock = time.monotonic
@@ -96,6 +103,15 @@ class Service:
         self._reloader = Reloader(config, read_config, self.configure) if read_config else None
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._archive = ResponseArchive(config.storage, lambda: self._metrics.storage_failed("responses"))
+        self._batch_limit = BatchLimit(config.scheduler.max_sequences, self._supervisor.send)
+        self._board = BoardWatch(
+            config.thermal,
+            config.scheduler.max_sequences,
+            files=board_files or BoardFiles(),
+            clock=clock,
+            on_limit=lambda limit: self._batch_limit.set("heat", limit),
+        )
+        self._metrics.register(self._board)
         self._ui = StaticFiles()
         self._conversations = Conversations(config.storage, lambda: self._metrics.storage_failed("conversations"))
         self._durable = DurableRequests(
@@ -106,6 +122,7 @@ class Service:
             sessions=self._sessions,
             supervisor=self._supervisor,
             metrics=self._metrics,
+            board=self._board,
             served_model=lambda: self._model,
             num_durable=lambda: self._durable.num_unfinished,
             ui=self._ui,
@@ -138,6 +155,7 @@ class Service:
         print(f"listening on {where}", flush=True)  # noqa: T201 (scripts read the port from here)
         log.info(line("listening", url=where, model=self._config.model.path))
         self._notify.status("loading the model")
+        board = asyncio.ensure_future(self._board.run())
         watchdog = asyncio.ensure_future(self._notify.watchdog(lambda: self._supervisor.is_progressing))
         extending = asyncio.ensure_future(
             self._notify.extend_start(lambda: self._model is None and self._supervisor.is_progressing)
@@ -147,6 +165,7 @@ class Service:
             return await self._supervise()
         finally:
             watchdog.cancel()
+            board.cancel()
             extending.cancel()
             saving.cancel()
             await runner.cleanup()
@@ -242,6 +261,7 @@ class Service:
     def _state_changed(self, state: State) -> None:
         ready = self._supervisor.ready
         if state == "ready" and ready:
+            self._batch_limit.engine_ready()
             first = self._model is None
             self._model = ServedModel(
                 name=self._config.model.name or ready.model,
@@ -263,7 +283,7 @@ class Service:
 
     def _package_checksum(self) -> str:
         try:
-            return read_manifest(Path(self._config.model.path)).checksum
+            return read_manifest(Path(self._supervisor.package.path)).checksum
         except YoutuEdgeError:  # the engine will say so
             return ""
 
@@ -311,10 +331,15 @@ class Service:
         )
 
 
-def serve(config: Config, engine_argv: Sequence[str] = ENGINE_ARGV, read_config: Callable[[], Config] | None = None) -> int:
+def serve(
+    config: Config,
+    engine_argv: Sequence[str] = ENGINE_ARGV,
+    read_config: Callable[[], Config] | None = None,
+    board_files: BoardFiles | None = None,
+) -> int:
     """Run the daemon in this process; returns the exit code or raises a YoutuEdgeError."""
 
     async def main() -> int:
-        return await Service(config, engine_argv, read_config).run()
+        return await Service(config, engine_argv, read_config, board_files).run()
 
     return asyncio.run(main())

@@ -12,6 +12,7 @@ from aiohttp import web
 from youtu_edge import __version__
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.admission import Admission
+from youtu_edge.front.board_watch import BoardWatch
 from youtu_edge.front.degrade import NAMES
 from youtu_edge.front.error_body import error_document
 from youtu_edge.front.intake import ServedModel
@@ -35,6 +36,7 @@ class StatusHandlers:
         sessions: SessionTable,
         supervisor: Supervisor,
         metrics: Metrics,
+        board: BoardWatch,
         served_model: Callable[[], ServedModel | None],
         num_durable: Callable[[], int],
         ui: StaticFiles,
@@ -44,6 +46,7 @@ class StatusHandlers:
         self._sessions = sessions
         self._supervisor = supervisor
         self._metrics = metrics
+        self._board = board
         self._served_model = served_model
         self._num_durable = num_durable
         self._ui = ui
@@ -108,6 +111,7 @@ class StatusHandlers:
                 }
                 if model and ready
                 else None,
+                "board": self._board.status(),
                 "package": self._supervisor.package.status(),
                 "memory": {
                     "front_resident_bytes": resident_bytes(os.getpid()),
