@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Appliance(Client):
             "model__path": PACKAGE,
             "memory__limit": "400M",
             "service__port": self.port,
-            "service__step_deadline_s": 3,
+            "service__step_deadline_s": 5,
             "engine__threads": 2,
         }
         sections: dict[str, dict[str, object]] = {}
@@ -86,6 +87,16 @@ class Appliance(Client):
 
         wait_until(is_there, 60, self.journal)
         return found[0]
+
+    def memory_bytes(self) -> int:
+        """Proportional set size of front and engine together, as the kernel counts it now."""
+        total = 0
+        for pid in (self.front_pid, self.engine_pid()):
+            shown = self.machine.run("cat", f"/proc/{pid}/smaps_rollup", check=False)
+            found = re.search(r"(?m)^Pss: +(\d+) kB$", shown.stdout)
+            assert found, f"process {pid} has ended:\n{self.journal()[-3000:]}"
+            total += int(found[1]) * 1024
+        return total
 
     def kill(self, signal: str, pid: int) -> None:
         """Send a signal; a process that is gone is fine."""

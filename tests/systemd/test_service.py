@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -203,6 +205,28 @@ def test_keys_made_by_root_work_at_once(service: Appliance) -> None:
     assert service.ask({"prompt": "hello", "max_new_tokens": 2})[0] == 401
     assert "keys_unusable" not in service.journal(cursor)
     machine.run("rm", "/var/lib/youtu-edge/keys.json")
+
+
+def test_two_hundred_requests_stay_within_the_budget(installed: Appliance) -> None:
+    """MemoryMax is the budget and 64 MB: nothing is killed, nothing fails."""
+    installed.configure(memory__limit="200M", model__kv_cache_max_page=1000000, service__step_deadline_s=30)
+    installed.start()
+    assert installed.show("MemoryMax") == str((200 + 64) << 20)
+    engine, idle = installed.engine_pid(), installed.memory_bytes()
+    random = Random(5)
+    bodies = [
+        {"prompt": "".join(random.choices("abcdefgh ", k=random.randint(1, 6000))), "max_new_tokens": random.randint(1, 60)}
+        for _ in range(200)
+    ]
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(installed.post, "/chat", body) for body in bodies]
+        peak = idle
+        while not all(answer.done() for answer in answers):
+            peak = max(peak, installed.memory_bytes())
+    assert [answer.result()[0] for answer in answers] == [200] * 200
+    print(f"\nPSS: {idle >> 20} MB idle, {peak >> 20} MB at most, {installed.memory_bytes() >> 20} MB at the end")
+    assert (installed.engine_pid(), installed.show("NRestarts")) == (engine, "0")
+    assert peak <= 200 << 20
 
 
 def watchdog_s(service: Appliance) -> float:
