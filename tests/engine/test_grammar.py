@@ -111,7 +111,7 @@ def model(request: pytest.FixtureRequest, tagged: Model, plain: Model) -> Model:
     [
         (JsonObject("f"), '{"a": [1, "x"]}', "[1]"),
         (JsonSchema("f", SCHEMA), '{"city": "Oslo", "days": 3}', '{"city": "Trondheim"'),
-        (JsonSchema("f", SCHEMA), '{\n  "city": "Oslo",\n  "days": 30\n}', '{"city": "Oslo", "days": 31'),
+        (JsonSchema("f", SCHEMA), '{"city":"Oslo","days":30}', '{"city": "Oslo", "days": 31'),
         (JsonSchema("f", {"enum": ["yes", "no"]}), '"yes"', '"maybe'),
         (Regex("f", "[a-z]+/[0-9]{2}"), "ab/12", "ab/1x"),
         (Lark("f", 'start: "on" | "off" /!!/'), "off!!", "of!"),
@@ -129,10 +129,10 @@ def test_an_answer_follows_its_grammar_to_the_end(model: Model, grammar: Grammar
     assert model.refused(model.grammar(grammar), bad) is not None
 
 
-def test_white_space_in_json_is_bounded(model: Model) -> None:
-    """One blank, or one line break with an indentation; small models would go on for ever."""
-    assert model.refused(model.grammar(JsonSchema("f", SCHEMA)), '{  "city"') is not None
-    assert model.refused(model.grammar(JsonSchema("f", SCHEMA)), '{\n\n"city"') is not None
+@pytest.mark.parametrize("begin", ['{ "city"', '{\n"city"', '{"city" :', '{"city":  "', '{"city": "Oslo",\n'])
+def test_json_is_one_line(model: Model, begin: str) -> None:
+    """One blank at most, behind commas and colons; small models would go on writing white space for ever."""
+    assert model.refused(model.grammar(JsonSchema("f", SCHEMA)), begin) is not None
 
 
 def test_a_walk_that_takes_any_allowed_token_ends_in_valid_json(model: Model) -> None:

@@ -88,6 +88,13 @@ def test_arguments_come_as_they_are_written() -> None:
     assert (second.index, second.id != start.id) == (1, True)
 
 
+def test_a_call_that_is_cut_before_its_name_is_dropped() -> None:
+    """Half a tag is no text that anybody wants to read; what ended by itself is shown as it is."""
+    splitter = AnswerSplitter(has_tools=True)
+    assert splitter.push('Hi<tool_call>{"na') == [Text("Hi")]
+    assert splitter.finish(is_cut=True) == []
+
+
 def test_a_thought_is_streamed_but_not_its_last_line_break() -> None:
     """What may be the frame is held back, nothing else."""
     splitter = AnswerSplitter()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon_process import Daemon
+from process.openai_models import Model, serve
 from youtu_export.__main__ import main as youtu_export
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,3 +62,34 @@ def smollm2_reference() -> dict[str, object]:
         pytest.skip("the reference figures in ../shared are not there")
     reference: dict[str, object] = json.loads(path.read_text())
     return reference
+
+
+@pytest.fixture(scope="session")
+def youtu_nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained model of the Youtu family: it thinks, and its template knows tools."""
+    checkpoint = SHARED / "models" / "youtu-nano"
+    if not checkpoint.exists():
+        pytest.skip("../shared/models/youtu-nano is not there")
+    out = tmp_path_factory.mktemp("nano") / "package"
+    assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "f32"]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def smollm2_model(smollm2_q4: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """SmolLM2 behind a daemon: no thoughts, a template without tools."""
+    with serve("smollm2", smollm2_q4, tmp_path_factory.mktemp("smollm2-daemon")) as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def nano_model(youtu_nano: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """youtu-nano behind a daemon."""
+    with serve("youtu-nano", youtu_nano, tmp_path_factory.mktemp("nano-daemon")) as model:
+        yield model
+
+
+@pytest.fixture(params=["smollm2_model", "nano_model"])
+def model(request: pytest.FixtureRequest) -> Model:
+    """Both of them, one after the other."""
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]

@@ -4,8 +4,8 @@ A tool call is one line, as the models were taught to write it:
 
     <tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>
 
-JSON may have at most one blank, or one line break and its indentation, between two tokens: without that bound small models
-fall into writing white space for ever.
+JSON is one line, with at most one blank behind a comma or colon: where white space is free, small models fall into writing
+it for ever, and every blank costs a token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Lark, Regex, Su
 
 CALL_BEGIN, CALL_END = "<tool_call>", "</tool_call>"
 
-_JSON_OPTIONS = {"whitespace_pattern": r"( |\n[ ]{0,20})?"}
+_JSON_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 
 Part = dict[str, Any]

@@ -47,15 +47,15 @@ class AnswerSplitter:
         self._held += text
         return list(self._advance())
 
-    def finish(self) -> list[Piece]:
-        """What was held back, now that nothing more comes."""
+    def finish(self, *, is_cut: bool = False) -> list[Piece]:
+        """What was held back, now that nothing more comes. `is_cut`: a call without a name is dropped."""
         rest, self._held = self._held, ""
         if self._state == "thought":
             rest = (rest.lstrip("\n") if self._is_beginning else rest).rstrip("\n")
             return [Thought(rest)] if rest else []
         if self._state == "call":
-            unread = CALL_BEGIN + self._reader.unread if self._reader.name is None else ""
-            return [Text(unread)] if unread else []
+            is_text = self._reader.name is None and not is_cut
+            return [Text(CALL_BEGIN + self._reader.unread)] if is_text else []
         if self.num_calls and not rest.strip():
             return []
         return [Text(rest)] if rest else []

@@ -84,7 +84,7 @@ class GenerationStream:
                 for piece in pieces:
                     yield piece
             elif isinstance(event, Finished):
-                for piece in splitter.finish() if splitter else []:
+                for piece in splitter.finish(is_cut=event.reason != "stop") if splitter else []:
                     yield piece
                 called = splitter is not None and splitter.num_calls > 0 and event.reason == "stop"
                 yield Ended("tool_calls" if called else event.reason, event)
