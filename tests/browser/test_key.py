@@ -62,6 +62,24 @@ def test_whoever_has_no_key_can_go_on_looking_and_is_asked_when_it_matters(open_
         wait_until(lambda: ui.page.locator("#session-list a").count() == 1)
 
 
+def test_a_used_up_quota_is_told_and_not_waited_for(open_ui: Open, tmp_path: Path) -> None:
+    """The window ends in an hour: nobody waits for that in front of a screen."""
+    token = new_token()
+    key = ApiKey(name="person", sha256=hash_token(token), scopes=("chat", "metrics"), tokens_per_hour=1)
+    write_keys(tmp_path / "keys.json", (key,))
+    with running(f"service.keys_file={tmp_path}/keys.json") as daemon:
+        daemon.wait_ready()
+        ui = open_ui(daemon.port, waits=False)
+        ui.wait_text("This device asks for a key.")
+        ui.page.keyboard.type(token)
+        ui.page.keyboard.press("Enter")
+        ui.wait_text("scripted", "#device")
+        ui.ask_and_wait("one")
+        ui.ask("two")
+        ui.wait_text("That did not work")
+        ui.page.locator("text=Try again").wait_for()
+
+
 def test_a_key_for_chats_alone_is_enough_to_chat(open_ui: Open, tmp_path: Path) -> None:
     """The figures are not for this key, and the page says so where they would be."""
     token = add_key(tmp_path, "chat")

@@ -6,7 +6,7 @@ import { documents } from "./event_stream.js";
 
 const WAITABLE = new Set([409, 429, 503]); // the session is busy, the queue is full, the model is being loaded
 const MAX_WAITS = 60;
-const MAX_WAIT_S = 15;
+const MAX_WAIT_S = 30;
 const STOP_GRACE_MS = 1500; // a cancelled stream ends by itself and tells its figures; one that does not is cut
 
 export class Exchange {
@@ -51,8 +51,8 @@ export class Exchange {
         return await call("POST", "chat_stream", { body: this.body, signal: this.#abort.signal });
       } catch (error) {
         const seconds = error instanceof ApiError && WAITABLE.has(error.status) && (error.retryAfter ?? (error.status === 409 && 1));
-        if (!seconds || waits === MAX_WAITS) throw error;
-        await this.#wait(error, Math.min(seconds, MAX_WAIT_S));
+        if (!seconds || seconds > MAX_WAIT_S || waits === MAX_WAITS) throw error; // a quota that is used up is told, not waited for
+        await this.#wait(error, seconds);
       }
     }
   }

@@ -48,7 +48,7 @@ export class StatusPage {
   }
 
   #draw(state, status, seconds) {
-    this.#banner.dataset.state = state;
+    this.#banner.dataset.state = status?.degraded && state === "ready" ? "degraded" : state;
     translate(this.#banner, ...saying(state, status));
     if (!status || state === "offline") return;
     this.#speeds(status.engine, seconds);
@@ -86,8 +86,9 @@ export class StatusPage {
     this.#card("cache").show(used, total || 1, text, t("cacheDetail", { used: number(used), cached: number(cached), total: number(total) }));
   }
 
-  #memory({ front_resident_bytes: front, engine_resident_bytes: engine }) {
-    this.#card("memory").show(front + engine, 2 ** 28, size(front + engine), t("memoryDetail", { front: size(front), engine: size(engine) }));
+  #memory({ front_resident_bytes: front, engine_resident_bytes: engine, engine_plan_bytes: { budget } }) {
+    const detail = t(budget ? "memoryOfBudget" : "memoryDetail", { front: size(front), engine: size(engine), budget: size(budget || 0) });
+    this.#card("memory").show(front + engine, budget || 2 ** 28, size(front + engine), detail);
   }
 
   #temperatures(zones) {

@@ -158,6 +158,7 @@ export const strings = {
   cache: { en: "Cache pages", zh: "缓存页" },
   cacheDetail: { en: "{used} used, {cached} kept for reuse, of {total}", zh: "使用 {used}，保留复用 {cached}，共 {total}" },
   memory: { en: "Memory", zh: "内存" },
+  memoryOfBudget: { en: "engine {engine}, front {front}, of {budget}", zh: "引擎 {engine}，前端 {front}，预算 {budget}" },
   memoryDetail: { en: "engine {engine}, front {front}", zh: "引擎 {engine}，前端 {front}" },
   temperature: { en: "Temperature", zh: "温度" },
   fact_model: { en: "Model", zh: "模型" },
