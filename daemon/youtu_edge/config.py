@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 Punctuation = Literal["off", "repair"]
+RopeScaling = Literal["none", "linear", "dynamic", "yarn"]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 NotEmpty = Annotated[str, Meta(min_length=1)]
@@ -29,6 +30,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name that clients use in `model`; empty: the package's own."""
     context_length: NotNegative = 0
     """Tokens a sequence may hold, prompt and answer; 0: what the model was trained for."""
+    rope_scaling: RopeScaling = "none"
+    """How positions are stretched when `context_length` is more than the model was trained for."""
     system_prompt: str = ""
     """System message of conversations that bring none; it is kept warm."""
     warm_prompts: tuple[NotEmpty, ...] = ()

@@ -14,10 +14,10 @@ from pathlib import Path
 from youtu_edge.config import Config
 from youtu_edge.engine.mapped_weights import MappedWeights
 from youtu_edge.engine.prepared import Prepared, Record, find_prepared, log, probe, reject
+from youtu_edge.engine.rope_scaling import served_rope
 from youtu_edge.engine.runner import Runner
-from youtu_edge.errors import ConfigError
 from youtu_edge.log import line
-from youtu_edge.package import MODEL, WEIGHTS, Package, open_package
+from youtu_edge.package import MODEL, WEIGHTS, Package, Rope, open_package
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,16 @@ def open_model(config: Config) -> OpenedModel:
     prepared = find_prepared(root) if root.is_dir() else None
     if prepared is not None:
         package = open_package(config.model.path, unread=(WEIGHTS,))
+        rope, context = served_rope(package.manifest, config.model)
         if runner := _open_prepared(config, package, prepared):
             log.info(line("prepared_weights", used="yes"))
+            _stretch(runner, rope, context)
             return OpenedModel(package, runner, prepared.record)
     package = open_package(config.model.path)
-    return OpenedModel(package, _open(config, package, package.path(MODEL), package.path(WEIGHTS)), None)
+    rope, context = served_rope(package.manifest, config.model)
+    runner = _open(config, package, package.path(MODEL), package.path(WEIGHTS))
+    _stretch(runner, rope, context)
+    return OpenedModel(package, runner, None)
 
 
 def _open_prepared(config: Config, package: Package, prepared: Prepared) -> Runner | None:
@@ -56,17 +61,20 @@ def _open_prepared(config: Config, package: Package, prepared: Prepared) -> Runn
     return runner
 
 
+def _stretch(runner: Runner, rope: Rope, context: int) -> None:
+    if context > runner.context_length:
+        runner.set_rope(rope, context)
+
+
 def _open(config: Config, package: Package, graph: Path, weights: Path) -> Runner:
+    """With the model's own rope: a stretched one comes after the packed weights have been seen to answer right."""
     trained = package.manifest.context_length
-    context = config.model.context_length or trained
-    if context > trained:
-        raise ConfigError(f"model.context_length: {context} is more than the {trained} of this model")
     runner = Runner(
         package,
         page_tokens=config.model.page_tokens,
         threads=config.engine.threads or len(os.sched_getaffinity(0)),
         spin_us=config.engine.spin_us,
-        context_length=context,
+        context_length=min(config.model.context_length or trained, trained),
         graph=graph,
     )
     runner.allocate_cache(1)

@@ -105,19 +105,23 @@ class Runner:
     ) -> None:
         self.manifest = package.manifest
         self.page_tokens = page_tokens
-        self.context_length = context_length
         self.run_seconds = 0.0
         self._session = build_session(graph or package.path(MODEL), _options(threads, spin_us))
         self._binding = self._session.io_binding()
-        cos, sin = rope_tables(self.manifest.rope, context_length)
         self._values: dict[str, Any] = {}
-        self._bind("cos_cache", cos)
-        self._bind("sin_cache", sin)
+        self.set_rope(self.manifest.rope, context_length)
         self._pages: PageMemory | None = None
         self._run_options = onnxruntime.RunOptions()
         self.mapped_weights: MappedWeights | None = None
         """Set by who wants rows of the token table given back."""
         self._table_reads = 0
+
+    def set_rope(self, rope: Rope, context_length: int) -> None:
+        """Rotate by these frequencies, for sequences of up to `context_length` tokens; cached rows are not turned."""
+        self.context_length = context_length
+        cos, sin = rope_tables(rope, context_length)
+        self._bind("cos_cache", cos)
+        self._bind("sin_cache", sin)
 
     def allocate_cache(self, num_pages: int) -> None:
         """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped."""
