@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
+from youtu_edge.front.api_keys import ApiKey, hash_token, write_keys
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +234,7 @@ def test_a_damaged_database_is_set_aside_and_the_daemon_starts(tmp_path: Path) -
     with running(f"storage.directory={tmp_path}") as daemon:
         daemon.wait_ready()
         assert say(daemon, "fresh", "hello")["stored"]
+        assert daemon.status()["storage"] == {"conversations": "disk"}
         assert daemon.stop() == 0
         assert b"database_set_aside file=conversations.db moved_to=conversations.db.damaged" in daemon.log
     assert (tmp_path / "conversations.db.damaged").exists()
@@ -252,3 +255,47 @@ def test_with_a_full_disk_the_answer_is_still_given(tmp_path: Path) -> None:
         assert contents(daemon, "full") == ["before", "before", "after", "after"]
         assert daemon.stop() == 0
         assert b"database_failed file=conversations.db" in daemon.log
+
+
+def test_without_a_directory_sessions_live_until_the_restart(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with running(f"storage.directory={tmp_path / 'file' / 'data'}") as daemon:
+        daemon.wait_ready()
+        say(daemon, "brief", "hello")
+        assert say(daemon, "brief", "recall")["response"] == "hello|hello|recall"
+        assert daemon.status()["storage"] == {"conversations": "memory"}
+        assert daemon.stop() == 0
+        assert b"database_in_memory" in daemon.log
+
+
+def test_keys_have_sessions_of_their_own_and_stop_only_their_own_requests(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    tokens = {"kitchen": "ye-kitchen", "garage": "ye-garage"}
+    made = [ApiKey(name=name, sha256=hash_token(token), scopes=("chat",)) for name, token in tokens.items()]
+    write_keys(path, tuple(made))
+    kitchen, garage = ({"Authorization": f"Bearer {token}"} for token in tokens.values())
+    with running(f"storage.directory={tmp_path / 'data'}", f"service.keys_file={path}") as daemon:
+        daemon.wait_ready()
+        assert daemon.request("POST", "/chat", {"prompt": "hello", "session_id": "a"}, kitchen)[0] == 200
+        assert daemon.request("GET", "/v1/sessions/a", headers=garage)[0] == 404
+        assert json.loads(daemon.request("GET", "/v1/sessions", headers=garage)[2]) == {"sessions": []}
+        assert len(json.loads(daemon.request("GET", "/v1/sessions", headers=kitchen)[2])["sessions"]) == 1
+        answers: list[bytes] = []
+        body = {"prompt": "slow repeat:300", "max_new_tokens": 4000, "session_id": "b"}
+        asking = threading.Thread(target=lambda: answers.append(daemon.request("POST", "/chat", body, kitchen)[2]))
+        asking.start()
+        running_request = ""
+
+        def has_begun() -> str:
+            nonlocal running_request
+            refused = daemon.request("POST", "/v1/sessions/b/clear", headers=kitchen)
+            found = re.search(r"chat-[0-9a-f]+", refused[2].decode())
+            running_request = found[0] if found else ""
+            return running_request
+
+        wait_until(has_begun)
+        cancel = f"/v1/requests/{running_request}/cancel"
+        assert daemon.request("POST", cancel, headers=garage)[0] == 404
+        assert daemon.request("POST", cancel, headers=kitchen)[0] == 200
+        asking.join(20)
+        assert json.loads(answers[0])["finish_reason"] == "cancelled"

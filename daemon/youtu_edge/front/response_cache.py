@@ -115,8 +115,11 @@ class ResponseCache:
         return True
 
     def keep(self, session: Session) -> None:
-        """Keep the answer of a session that has just ended, if it was looked up before and is complete."""
-        if session.cache_key is None or session.outcome not in ("stop", "length"):
+        """Keep the answer of a session that has just ended, if it was looked up before, is complete, and of one engine.
+
+        The next engine may have loaded another package, and with int8 activations it rounds a resumed answer differently.
+        """
+        if session.cache_key is None or session.outcome not in ("stop", "length") or session.resumes:
             return
         submit, key, now = session.submit, session.cache_key, self._wall()
         reason: FinishReason = "stop" if session.outcome == "stop" else "length"

@@ -126,6 +126,7 @@ class Service:
             served_model=lambda: self._model,
             num_durable=lambda: self._durable.num_unfinished,
             ui=self._ui,
+            conversations=self._conversations,
             clock=clock,
         )
 

@@ -13,6 +13,7 @@ from youtu_edge import __version__
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.board_watch import BoardWatch
+from youtu_edge.front.conversations import Conversations
 from youtu_edge.front.degrade import NAMES
 from youtu_edge.front.error_body import error_document
 from youtu_edge.front.intake import ServedModel
@@ -40,6 +41,7 @@ class StatusHandlers:
         served_model: Callable[[], ServedModel | None],
         num_durable: Callable[[], int],
         ui: StaticFiles,
+        conversations: Conversations,
         clock: Callable[[], float],
     ) -> None:
         self._admission = admission
@@ -50,6 +52,7 @@ class StatusHandlers:
         self._served_model = served_model
         self._num_durable = num_durable
         self._ui = ui
+        self._conversations = conversations
         self._clock = clock
         self._started_at = clock()
 
@@ -124,6 +127,7 @@ class StatusHandlers:
                     "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
                 },
                 "temperatures": thermal_zones(),
+                "storage": {"conversations": "disk" if self._conversations.database.is_persistent else "memory"},
                 "accepting": self._refusal(),
             }
         )
