@@ -217,7 +217,7 @@ class Start(msgspec.Struct, tag_field="t", tag="start"):
 ToEngine = Start | Submit | Cancel | Shed | Narrow | Ask | SetLogLevel | Shutdown
 
 
-PLAN_PARTS = ("budget", "front", "weights", "runtime", "activations", "cache")
+PLAN_PARTS = ("budget", "front", "weights", "runtime", "activations", "grammar", "cache")
 """How the budget is split; the rest of it is free."""
 
 

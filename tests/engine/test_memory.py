@@ -73,3 +73,12 @@ def test_a_budget_that_is_too_small_says_what_would_do() -> None:
         plan_memory(config, rest=250 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB)
     enough = Config(memory=MemoryConfig(limit="362M"))
     assert plan_memory(enough, rest=250 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB).num_pages == 2
+
+
+def test_the_table_of_grammars_is_set_aside_before_it_is_built() -> None:
+    """A first request with a schema takes nothing from what was planned for others."""
+    config = Config(memory=MemoryConfig(limit="1G"), model=ModelConfig(kv_cache_max_page=100000))
+    sizes = {"rest": 300 * MIB, "weights": 200 * MIB, "activations": 50 * MIB, "page_bytes": MIB}
+    plan, without = plan_memory(config, **sizes, grammar=34 * MIB), plan_memory(config, **sizes)
+    assert plan.num_pages == without.num_pages - 34
+    assert plan.growth == without.growth + 34 * MIB

@@ -99,3 +99,22 @@ def test_the_history_grows_beyond_its_first_capacity() -> None:
     logits = np.zeros(1001, dtype=np.float32)
     state.adjust(logits)
     assert logits.sum() == -1000
+
+
+def test_only_allowed_tokens_are_drawn_with_the_probabilities_that_they_have_among_each_other() -> None:
+    """A mask changes nothing but the sum; greedy takes the best of them."""
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
+    allowed = np.array([1, 3])
+    assert sample(logits.copy(), SamplerState(SamplingParams()), 0, allowed) == 1
+    state = SamplerState(SamplingParams(temperature=1.0, seed=2))
+    draws = np.bincount([sample(logits.copy(), state, position, allowed) for position in range(7000)], minlength=4) / 7000
+    assert np.abs(draws - [0, 6 / 7, 0, 1 / 7]).max() < 0.02
+    narrow = SamplerState(SamplingParams(temperature=1.0, top_k=1, top_p=0.9, min_p=0.1))
+    assert {sample(logits.copy(), narrow, position, allowed) for position in range(50)} == {1}
+
+
+def test_a_bias_is_added_to_the_logits() -> None:
+    """Before the draw and beside the penalties."""
+    logits = np.array([1.0, 2.0, 3.0], dtype=np.float32)
+    assert sample(logits.copy(), SamplerState(SamplingParams(logit_bias={0: 5.0, 2: -100.0})), 0) == 0
+    assert not SamplerState(SamplingParams(logit_bias={0: 5.0})).is_greedy

@@ -22,6 +22,9 @@ from youtu_edge.protocol import Submit
 TABLE_BYTES_PER_TOKEN = 300
 """What the table takes, rounded up; the memory plan sets it aside."""
 
+_MAX_COMPILED = 8
+"""Applications ask with the same few schemas again and again."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -37,19 +40,25 @@ class TokenTable:
         self._eos = eos
         self._encode = encode
         self._tokenizer: LLTokenizer | None = None
+        self._compiled: dict[str, LLMatcher] = {}
         self._building = threading.Lock()
         self._mask = np.zeros(-(-size // 32), dtype=np.uint32)
         self.line_breaks: Ints = np.zeros(0, dtype=np.int64)
         """Ids of one or two line breaks, which models write between a thought and the answer."""
 
     def matcher(self, source: str) -> LLMatcher:
-        """A grammar in its first state. Raises ValueError with llguidance's own words."""
-        matcher = LLMatcher(self._loaded(), source, log_level=0)
-        if matcher.is_error():
-            raise ValueError(_reason(matcher.get_error()))
-        if warnings := matcher.get_grammar_warnings():
-            raise ValueError("; ".join(warnings))
-        return matcher
+        """A grammar in its first state; the last few are kept. Raises ValueError with llguidance's own words."""
+        matcher = self._compiled.pop(source, None)
+        if matcher is None:
+            matcher = LLMatcher(self._loaded(), source, log_level=0)
+            if matcher.is_error():
+                raise ValueError(_reason(matcher.get_error()))
+            if warnings := matcher.get_grammar_warnings():
+                raise ValueError("; ".join(warnings))
+        self._compiled[source] = matcher
+        if len(self._compiled) > _MAX_COMPILED:
+            del self._compiled[next(iter(self._compiled))]
+        return matcher.deep_copy()
 
     def allowed(self, matcher: LLMatcher) -> Ints:
         """Ids that the grammar allows next, ascending; where the answer may end, those that end it are among them."""
@@ -100,7 +109,7 @@ def _reason(message: str) -> str:
 
 
 class GrammarCompiler:
-    """Makes the grammars of answers. Safe to call from another thread."""
+    """Makes the grammars of answers, in one thread at a time, which may be another than the steps'."""
 
     def __init__(self, table: TokenTable, vocabulary: Vocabulary, eos: frozenset[int], thought_token: int | None) -> None:
         self._table = table

@@ -1,6 +1,6 @@
 """The memory budget: how many cache pages it leaves. Reads /proc and cgroup files; knows no model.
 
-budget  =  front  +  engine at rest (weights, runtime)  +  activations of the largest step  +  cache pages
+budget  =  front  +  engine at rest (weights, runtime)  +  activations of the largest step  +  grammars  +  cache pages
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ class MemoryPlan:
     weights: int
     """The part of `rest` that is weights; the other is code, libraries, tokenizer and tables."""
     activations: int
+    grammar: int
+    """Set aside for the token table of the first grammar."""
     page_bytes: int
     num_pages: int
 
@@ -94,6 +96,7 @@ class MemoryPlan:
             "weights": self.weights,
             "runtime": self.rest - self.weights,
             "activations": self.activations,
+            "grammar": self.grammar,
             "cache": self.num_pages * self.page_bytes,
         }
 
@@ -106,17 +109,20 @@ class MemoryPlan:
         return self.budget - FRONT_BYTES - self.rest - self.num_pages * self.page_bytes + SLACK_BYTES
 
 
-def plan_memory(config: Config, *, rest: int, weights: int, activations: int, page_bytes: int) -> MemoryPlan:
+def plan_memory(
+    config: Config, *, rest: int, weights: int, activations: int, page_bytes: int, grammar: int = 0
+) -> MemoryPlan:
     """Cache pages that fit. Raises ConfigError when not even one sequence of a few pages does."""
     budget = budget_bytes(config)
-    left = budget - FRONT_BYTES - rest - activations
+    left = budget - FRONT_BYTES - rest - activations - grammar
     num_pages = min(config.model.kv_cache_max_page, left // page_bytes)
     least = 2
     if num_pages < least:
-        needed = FRONT_BYTES + rest + activations + least * page_bytes
+        needed = FRONT_BYTES + rest + activations + grammar + least * page_bytes
         raise ConfigError(
             f"memory: the budget of {budget // 2**20} MiB is too small for this model: weights and runtime take "
-            f"{rest // 2**20} MiB, a step {activations // 2**20} MiB, the front {FRONT_BYTES // 2**20} MiB; "
+            f"{rest // 2**20} MiB, a step {activations // 2**20} MiB, grammars {grammar // 2**20} MiB, "
+            f"the front {FRONT_BYTES // 2**20} MiB; "
             f"set memory.limit to at least {-(-needed // 2**20)}M or raise memory.fraction"
         )
-    return MemoryPlan(budget, rest, min(weights, rest), activations, page_bytes, int(num_pages))
+    return MemoryPlan(budget, rest, min(weights, rest), activations, grammar, page_bytes, int(num_pages))

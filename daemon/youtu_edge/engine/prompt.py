@@ -19,6 +19,7 @@ from typing import Any, Literal, NoReturn
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.sandbox
 
 from youtu_edge.engine.conversation import Tools, mapped, strings, turns, turns_without_tools
@@ -71,9 +72,11 @@ class Prompter:
         self._control = re.compile(pattern) if pattern else None
         self._beginnings = tuple({token[:cut] for token in added for cut in range(1, len(token))})
         self._endings = tuple({token[cut:] for token in added for cut in range(1, len(token))})
-        self._template = _compile(template) if template is not None else None
-        self._names = set(re.findall(r"\w+", template or ""))
-        """Every word of the template; a variable that is not among them can change nothing."""
+        # The names are the variables that the template looks up; another one can change nothing.
+        self._template: jinja2.Template | None = None
+        self._names: set[str] = set()
+        if template is not None:
+            self._template, self._names = _compile(template)
 
     def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
         """Token ids of plain text: no control token is parsed; what begins and ends a prompt is added if `add_special`."""
@@ -193,7 +196,8 @@ def _mark_for(texts: list[str]) -> str:
     raise PromptError("the text contains every Unicode noncharacter from U+FDD0 to U+FDEF; remove them")
 
 
-def _compile(source: str) -> jinja2.Template:
+def _compile(source: str) -> tuple[jinja2.Template, set[str]]:
+    """The template, and the names of the variables that it looks up."""
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
     )
@@ -207,4 +211,4 @@ def _compile(source: str) -> jinja2.Template:
     environment.globals["raise_exception"] = refuse
     environment.globals["strftime_now"] = lambda pattern: datetime.datetime.now().strftime(pattern)
     environment.filters["tojson"] = to_json
-    return environment.from_string(source)
+    return environment.from_string(source), jinja2.meta.find_undeclared_variables(environment.parse(source))

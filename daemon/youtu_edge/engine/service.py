@@ -17,7 +17,7 @@ from youtu_edge.config import Config, SchedulerConfig
 from youtu_edge.engine.activations import measure_activations, measure_rest
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.detokenize import Vocabulary
-from youtu_edge.engine.grammar import GrammarCompiler, TokenTable
+from youtu_edge.engine.grammar import TABLE_BYTES_PER_TOKEN, GrammarCompiler, TokenTable
 from youtu_edge.engine.idle_memory import IdleMemory
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
@@ -146,7 +146,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
     if manifest.prompt_end:  # a bidirectional prompt is one piece
         longest = runner.context_length + limits.max_sequences
         limits = msgspec.structs.replace(limits, step_tokens=max(limits.step_tokens, longest))
-    plan = _plan(config, limits, opened)
+    plan = _plan(config, limits, opened, TABLE_BYTES_PER_TOKEN * tokenizer.get_vocab_size())
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     runner.allocate_cache(plan.num_pages)
     pool = PagePool(plan.num_pages, config.model.page_tokens)
@@ -218,7 +218,7 @@ def load_prompter(package: Package, system_prompt: str = "") -> tuple[tokenizers
     )
 
 
-def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel) -> MemoryPlan:
+def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel, grammar: int) -> MemoryPlan:
     """Split the budget; the activations are measured now unless the record of the packed weights tells them."""
     runner, record = opened.runner, opened.record
     rest = measure_rest(runner)
@@ -227,4 +227,4 @@ def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel) -> Memor
         activations = measure_activations(runner, limits.step_tokens, limits.max_sequences)
     page_bytes = runner.manifest.cache.bytes_per_token * config.model.page_tokens
     weights = opened.package.path(WEIGHTS).stat().st_size
-    return plan_memory(config, rest=rest, weights=weights, activations=activations, page_bytes=page_bytes)
+    return plan_memory(config, rest=rest, weights=weights, activations=activations, page_bytes=page_bytes, grammar=grammar)
