@@ -222,3 +222,16 @@ def test_a_full_disk_fails_the_write_and_nothing_else(tmp_path: Path) -> None:
         return await database.run(notes)
 
     assert with_database(tmp_path / "notes.db", use, on_failure=lambda: failures.append(None)) == ["before", "after"]
+
+
+@pytest.mark.parametrize(("synchronous", "level"), [("full", 2), ("normal", 1)])
+def test_the_file_is_written_as_the_contract_says(tmp_path: Path, synchronous: str, level: int) -> None:
+    """WAL, and with "full" an fsync a commit: a power cut takes nothing back that was told to be done."""
+
+    def pragmas(connection: sqlite3.Connection) -> list[Any]:
+        return [
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "locking_mode")
+        ]
+
+    found = with_database(tmp_path / "notes.db", lambda database: database.run(pragmas), synchronous=synchronous)
+    assert found == ["wal", level, "exclusive"]

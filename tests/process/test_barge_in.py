@@ -96,3 +96,10 @@ def test_a_session_longer_than_the_context_goes_on(daemon: Daemon) -> None:
     changed = sum(later > earlier for earlier, later in itertools.pairwise(dropped))
     assert changed * 2 <= dropped[-1], "turns are dropped several at once"
     assert sum(tokens <= new_tokens("turn 10") + 1 for tokens in computed) >= 24 - changed - 2
+
+
+def test_thinking_is_refused_by_the_name_that_the_client_used(daemon: Daemon) -> None:
+    """The tiny model's template knows nothing of thoughts: not to think is no wish at all, to think cannot be granted."""
+    assert daemon.post("/chat", {"prompt": "hello", "max_new_tokens": 2, "thinking": False})[0] == 200
+    status, answer = daemon.post("/chat", {"prompt": "hello", "max_new_tokens": 2, "thinking": True})
+    assert (status, answer["error"]["param"]) == (400, "thinking")

@@ -24,7 +24,7 @@ from youtu_edge.front.sessions import Session
 from youtu_edge.protocol import ChatMessage, Submit
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the client says in this turn. `system` None: as it was. `reserve_tokens`: room that the answer should have."""
 
     name: Name
@@ -39,18 +39,18 @@ class ConversationTurn(GenerationStream):
     """The generation of one turn; `open_turn` makes it."""
 
     def __init__(
-        self, session: Session, conversations: Conversations, running: RunningTurn, known: Conversation, question: Question
+        self, session: Session, conversations: Conversations, running: RunningTurn, known: Conversation, said: TurnRequest
     ) -> None:
         super().__init__(session)
         self._live = session
         self._conversations = conversations
         self._running = running
         self._known = known
-        self._question = question
+        self._said = said
         self._asked = int(time.time())
         self._texts: list[str] = []
         self._thoughts: list[str] = []
-        self.session_id = question.name.id
+        self.session_id = said.name.id
         self.dropped_turns = known.dropped_turns
         """Turns at the beginning that the model does not see in this turn."""
         self.is_stored: bool | None = None
@@ -72,7 +72,7 @@ class ConversationTurn(GenerationStream):
         """The client is done. If it went before the end of a stream, what it received is kept."""
         if self.is_stored is not None:
             return
-        if self._question.is_streamed and self._live.outcome != "failed" and any(self._texts):
+        if self._said.is_streamed and self._live.outcome != "failed" and any(self._texts):
             await self._keep()
         else:
             self._conversations.release(self._running)
@@ -81,7 +81,7 @@ class ConversationTurn(GenerationStream):
         self.is_stored = False
         thinking = "".join(self._thoughts)
         turn = Turn(
-            user=self._question.prompt,
+            user=self._said.prompt,
             assistant="".join(self._texts),
             thinking=thinking,
             # Templates leave thoughts out of later prompts, so the ids of an answer with thoughts would not come again.
@@ -89,9 +89,7 @@ class ConversationTurn(GenerationStream):
             asked=self._asked,
         )
         try:
-            await self._conversations.keep(
-                self._running, turn, system=self._question.system, dropped_turns=self.dropped_turns
-            )
+            await self._conversations.keep(self._running, turn, system=self._said.system, dropped_turns=self.dropped_turns)
         except StorageError:  # logged and counted by the database; the answer is worth more than its copy
             return
         self.is_stored = True
@@ -105,29 +103,29 @@ class ConversationTurn(GenerationStream):
         while spare > 0 and seen:
             spare -= _size(seen.pop(0))
             self.dropped_turns += 1
-        _fill(self.session.submit, self._known.system, seen, self._question)
+        _fill(self.session.submit, self._known.system, seen, self._said)
         return True
 
 
 @asynccontextmanager
 async def open_turn(
-    conversations: Conversations, admission: Admission, submit: Submit, question: Question
+    conversations: Conversations, admission: Admission, submit: Submit, said: TurnRequest
 ) -> AsyncIterator[ConversationTurn]:
     """Generate the next turn of a conversation, which is taken until the end of the block.
 
     `submit` lacks nothing but the messages. Raises SessionBusyError, and as `Admission.open`.
     """
-    running = conversations.begin(question.name, submit.id)
+    running = conversations.begin(said.name, submit.id)
     try:
-        known = await conversations.seen_by_model(question.name)
-        if question.system is not None:
-            known.system = question.system
-        _fill(submit, known.system, known.turns, question)
+        known = await conversations.seen_by_model(said.name)
+        if said.system is not None:
+            known.system = said.system
+        _fill(submit, known.system, known.turns, said)
         session = admission.open(submit)
     except BaseException:
         conversations.release(running)
         raise
-    turn = ConversationTurn(session, conversations, running, known, question)
+    turn = ConversationTurn(session, conversations, running, known, said)
     try:
         yield turn
     finally:  # also when the client left: aiohttp cancels the handler
@@ -135,14 +133,14 @@ async def open_turn(
         await turn.leave()
 
 
-def _fill(submit: Submit, system: str, turns: list[Turn], question: Question) -> None:
+def _fill(submit: Submit, system: str, turns: list[Turn], said: TurnRequest) -> None:
     messages = [ChatMessage("system", system)] if system else []
     for turn in turns:
         messages.append(ChatMessage("user", turn.user))
         messages.append(ChatMessage("assistant", turn.assistant, reasoning=turn.thinking, tokens=turn.tokens))
-    submit.messages = [*messages, ChatMessage("user", question.prompt)]
+    submit.messages = [*messages, ChatMessage("user", said.prompt)]
     # With nothing left to drop, any room for the answer is better than none.
-    submit.reserve_tokens = question.reserve_tokens if turns else 1
+    submit.reserve_tokens = said.reserve_tokens if turns else 1
 
 
 def _size(turn: Turn) -> int:

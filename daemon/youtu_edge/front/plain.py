@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from youtu_edge.front.answer_stream import Documents
 from youtu_edge.front.conversation_turn import ConversationTurn
+from youtu_edge.front.error_body import ErrorBody
 from youtu_edge.front.generation import SamplingFields
 from youtu_edge.front.generation_stream import GenerationStream
 from youtu_edge.front.openai_documents import usage
 from youtu_edge.front.openai_fields import Stop, Tokens
 from youtu_edge.front.pieces import Answer, Ended, Piece, Text, Thought
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol import ChatMessage, Finished
 
 SessionId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
@@ -37,17 +39,66 @@ def chat_messages(body: PlainBody) -> list[ChatMessage]:
     return [*system, ChatMessage("user", body.prompt)]
 
 
+class PlainPromptDetails(msgspec.Struct):
+    """Which part of the prompt the prefix cache supplied."""
+
+    cached_tokens: int
+
+
+class PlainUsage(msgspec.Struct):
+    """Tokens of the whole request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PlainPromptDetails
+
+
+class PlainAnswer(msgspec.Struct, kw_only=True):
+    """Answer of POST /chat. The last three are there for a turn of a session."""
+
+    request_id: str
+    response: str
+    thinking: str | UnsetType = UNSET
+    """What the model thought, if it did."""
+    finish_reason: str
+    usage: PlainUsage
+    session_id: str | UnsetType = UNSET
+    dropped_turns: int | UnsetType = UNSET
+    """Turns at the beginning of the session that the model no longer sees."""
+    stored: bool | UnsetType = UNSET
+    """False: the device's disk failed, and the turn is not in its session."""
+
+
+class PlainEvent(msgspec.Struct, kw_only=True):
+    """An event of POST /chat_stream: first `request_id`, then `thinking` and `text` as they come, at last `done`."""
+
+    request_id: str | UnsetType = UNSET
+    session_id: str | UnsetType = UNSET
+    thinking: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    done: bool | UnsetType = UNSET
+    finish_reason: str | UnsetType = UNSET
+    usage: PlainUsage | UnsetType = UNSET
+    dropped_turns: int | UnsetType = UNSET
+    stored: bool | UnsetType = UNSET
+    error: ErrorBody | UnsetType = UNSET
+    """Instead of `done`, when the answer cannot be finished."""
+
+
 def answer(generation: GenerationStream, whole: Answer) -> dict[str, Any]:
     """The answer in one document."""
-    thinking = {"thinking": whole.thought} if whole.thought else {}
-    return {
-        **_names(generation),
-        "response": whole.text,
-        **thinking,
-        "finish_reason": whole.reason,
-        "usage": usage(whole.finished),
-        **_turn(generation),
-    }
+    document = PlainAnswer(
+        request_id=generation.id,
+        response=whole.text,
+        thinking=whole.thought or UNSET,
+        finish_reason=whole.reason,
+        usage=_usage(whole.finished),
+    )
+    if isinstance(generation, ConversationTurn):
+        document.session_id = generation.session_id
+        document.dropped_turns, document.stored = generation.dropped_turns, bool(generation.is_stored)
+    return _plain(document)
 
 
 class PlainWriter:
@@ -58,17 +109,22 @@ class PlainWriter:
 
     def begin(self) -> Documents:
         """What the client needs to cancel, interrupt or continue."""
-        return [_names(self._generation)]
+        names = PlainEvent(request_id=self._generation.id)
+        if isinstance(self._generation, ConversationTurn):
+            names.session_id = self._generation.session_id
+        return [_plain(names)]
 
     def write(self, index: int, piece: Piece) -> Documents:
         """More of the answer, or its end."""
         if isinstance(piece, Text):
-            return [{"text": piece.text}]
+            return [_plain(PlainEvent(text=piece.text))]
         if isinstance(piece, Thought):
-            return [{"thinking": piece.text}]
+            return [_plain(PlainEvent(thinking=piece.text))]
         if isinstance(piece, Ended):
-            end = {"done": True, "finish_reason": piece.reason, "usage": usage(piece.finished)}
-            return [end | _turn(self._generation)]
+            end = PlainEvent(done=True, finish_reason=piece.reason, usage=_usage(piece.finished))
+            if isinstance(self._generation, ConversationTurn):
+                end.dropped_turns, end.stored = self._generation.dropped_turns, bool(self._generation.is_stored)
+            return [_plain(end)]
         return []
 
     def end(self) -> Documents:
@@ -76,12 +132,10 @@ class PlainWriter:
         return []
 
 
-def _names(generation: GenerationStream) -> dict[str, Any]:
-    session = {"session_id": generation.session_id} if isinstance(generation, ConversationTurn) else {}
-    return {"request_id": generation.id, **session}
+def _usage(finished: Finished) -> PlainUsage:
+    return msgspec.convert(usage(finished), PlainUsage)
 
 
-def _turn(generation: GenerationStream) -> dict[str, Any]:
-    if not isinstance(generation, ConversationTurn):
-        return {}
-    return {"dropped_turns": generation.dropped_turns, "stored": generation.is_stored}
+def _plain(document: msgspec.Struct) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(document)
+    return values

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
+import msgspec
 from aiohttp import web
 
-from youtu_edge.errors import UnsupportedParameterError
+from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
 from youtu_edge.front import plain
 from youtu_edge.front.answer_stream import json_response, stream_answers
 from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.caller import owner
 from youtu_edge.front.conversation_store import Name
-from youtu_edge.front.conversation_turn import Question, open_turn
+from youtu_edge.front.conversation_turn import TurnRequest, open_turn
 from youtu_edge.front.conversations import Conversations
 from youtu_edge.front.durable_intent import INTENT
 from youtu_edge.front.error_body import ErrorDocument
@@ -23,6 +23,8 @@ from youtu_edge.front.generation_stream import GenerationStream, open_generation
 from youtu_edge.front.intake import Intake
 from youtu_edge.front.route import Route
 
+_THINKING = "enable_thinking"
+"""What chat templates call it."""
 _LEAST_SHARE_OF_CONTEXT = 4
 """A turn may ask for a quarter of the context as room for its answer; older turns go for that, and for no more."""
 
@@ -37,31 +39,29 @@ class PlainHandlers:
 
     def routes(self) -> list[Route]:
         """One prompt, one answer."""
-        document, busy = dict[str, Any], {409: ErrorDocument}
-        body = plain.PlainBody
-        return [
-            Route("POST", "/chat", self.chat, body=body, generates=True, errors=busy),
-            Route(
-                "POST",
-                "/chat_stream",
-                self.chat_stream,
-                body=body,
-                answer=None,
-                events=document,
-                generates=True,
-                errors=busy,
-            ),
-        ]
+        whole = Route(
+            "POST",
+            "/chat",
+            self.chat,
+            body=plain.PlainBody,
+            answer=plain.PlainAnswer,
+            generates=True,
+            errors={409: ErrorDocument},
+        )
+        streamed = msgspec.structs.replace(
+            whole, path="/chat_stream", handler=self.chat_stream, answer=None, events=plain.PlainEvent
+        )
+        return [whole, streamed]
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """POST /chat: one prompt, one answer."""
-        async with self._generation(request, is_streamed=False) as generation:
+        async with _with_own_names(), self._generation(request, is_streamed=False) as generation:
             whole = await generation.collect()
             return json_response(plain.answer(generation, whole), generation.id)
 
     async def chat_stream(self, request: web.Request) -> web.StreamResponse:
         """POST /chat_stream: the same as server-sent events."""
-        async with self._generation(request, is_streamed=True) as generation:
+        async with _with_own_names(), self._generation(request, is_streamed=True) as generation:
             return await stream_answers(request, [generation], plain.PlainWriter(generation))
 
     @asynccontextmanager
@@ -71,7 +71,7 @@ class PlainHandlers:
         limit = self._intake.max_new_tokens("max_new_tokens", body.max_new_tokens)
         submit = self._intake.submit("chat", body, limit, body.stop)
         if body.thinking is not None:
-            submit.template_kwargs = {"enable_thinking": body.thinking}
+            submit.template_kwargs = {_THINKING: body.thinking}
         if body.session_id is None:
             submit.messages = plain.chat_messages(body)
             with open_generation(self._intake.admission, submit) as generation:
@@ -82,12 +82,23 @@ class PlainHandlers:
                 "session_id: not together with Idempotency-Key; a turn is in its session when its end was sent",
                 param="session_id",
             )
-        question = Question(
+        said = TurnRequest(
             name=Name(owner(), body.session_id),
             prompt=body.prompt,
             system=body.system,
             reserve_tokens=min(limit, max(1, model.context_length // _LEAST_SHARE_OF_CONTEXT)),
             is_streamed=is_streamed,
         )
-        async with open_turn(self._conversations, self._intake.admission, submit, question) as turn:
+        async with open_turn(self._conversations, self._intake.admission, submit, said) as turn:
             yield turn
+
+
+@asynccontextmanager
+async def _with_own_names() -> AsyncIterator[None]:
+    """Let a refusal of what the model's template does not know name the field of this dialect."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        if error.param != f"chat_template_kwargs.{_THINKING}":
+            raise
+        raise InvalidRequestError("thinking: this model's chat template does not know it", param="thinking") from None
