@@ -53,6 +53,12 @@ class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An engine that was quiet for this long gives unused memory back to the system."""
     keep_prefixes_s: Seconds = 120.0
     """Prefixes that nobody uses stay in memory until the engine was quiet for this long."""
+    min_available: Annotated[float, Meta(ge=0, lt=1)] = 0.05
+    """While less than this share of the machine's memory is available, caches are given up, then batch, then requests."""
+    max_stall_percent: Annotated[float, Meta(gt=0, le=100)] = 20.0
+    """The same while tasks wait for memory in more than this share of the last 10 s (pressure stall information)."""
+    max_growth: str = "128M/3600"
+    """An engine that grows beyond its plan by more bytes per seconds is replaced between requests; "" never."""
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,6 +224,14 @@ def check_origin(text: str) -> None:
         raise ValueError(
             f"{text!r} is not an origin; write scheme and host in small letters, such as https://panel.example"
         )
+
+
+def parse_growth(text: str) -> tuple[int, int]:
+    """(bytes, seconds) of a growth such as "128M/3600". Raises ValueError."""
+    size, slash, seconds = text.partition("/")
+    if not slash or not re.fullmatch(r"[1-9][0-9]{0,8}", seconds, re.ASCII):
+        raise ValueError(f"{text!r} is not a growth; write bytes/seconds, such as 128M/3600")
+    return parse_bytes(size), int(seconds)
 
 
 def parse_restart_rate(text: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 import yaml
 
-from youtu_edge.config import Config, check_origin, parse_bytes, parse_restart_rate
+from youtu_edge.config import Config, check_origin, parse_bytes, parse_growth, parse_restart_rate
 from youtu_edge.config_yaml import EMPTY_TAG, SYNTAX_ERRORS, compose, in_words, one_line, plain_value, problem_line, shown
 from youtu_edge.errors import ConfigError
 
@@ -199,5 +199,7 @@ def _check_syntax(name: str, value: Any) -> None:
     elif name == "service.cors_origins":
         for origin in value:
             check_origin(origin)
+    elif name == "memory.max_growth" and value:
+        parse_growth(value)
     elif name == "service.max_restart_rate":
         parse_restart_rate(value)

@@ -25,6 +25,7 @@
     ├── UnavailableError              unavailable              503          yes, after `retry_after_s`
     ├── StorageError                  storage_failed           503          yes
     ├── DeadlineError                 deadline_exceeded        504          yes
+    ├── MemoryPressureError           memory_pressure          503          yes, after `retry_after_s`
     ├── EngineGaveUpError             engine_gave_up           503   70     no
     ├── PoisonRequestError            poison_request           500          no
     └── InternalError                 internal_error           500          no
@@ -231,6 +232,12 @@ class DeadlineError(YoutuEdgeError):
     code = "deadline_exceeded"
     http_status = 504
     retryable = True
+
+
+class MemoryPressureError(UnavailableError):
+    """The machine is short of memory; nothing was started."""
+
+    code = "memory_pressure"
 
 
 class EngineGaveUpError(YoutuEdgeError):

@@ -9,6 +9,8 @@ Token n of an answer is the code point of character n. Words in the last message
     segv@N   crash instead of computing token N, in every life
     spin@N   loop for ever instead of computing token N, in every life
 
+    leak     hold two megabytes more for ever
+
 Like the real one it tells what it works on and runs suspects alone.
 
 Questions are answered as if a token were a code point and 1 the BOS, a rendered conversation "role:content" lines;
@@ -48,6 +50,7 @@ from youtu_edge.protocol import (
     FrameReader,
     FromEngine,
     Heartbeat,
+    Narrow,
     Ready,
     Render,
     Reply,
@@ -71,6 +74,7 @@ class ScriptedEngine:
         self.resumed: set[str] = set()
         self.acts: list[Callable[[], object]] = []
         self.working: list[str] = []
+        self.leaked: list[bytearray] = []
 
     def send(self, message: FromEngine) -> None:
         self.socket.sendall(encode_frame(message))
@@ -95,6 +99,8 @@ class ScriptedEngine:
                 self.send(StepFrame(finished=[Finished(message.id, "cancelled", 0, 0, 0)]))
         elif isinstance(message, Ask):
             self.send(self.reply(message))
+        elif isinstance(message, Narrow):
+            self.stats.waiting = message.max_sequences  # for a test to see that it arrived
         elif isinstance(message, Shutdown):
             raise SystemExit(0)
 
@@ -141,6 +147,8 @@ class ScriptedEngine:
             return
         self.send(Accepted(submit.id, len(text)))
         self.running[submit.id] = submit
+        if "leak" in text.split():
+            self.leaked.append(bytearray(b"x") * (2 << 20))
         if submit.sent_tokens:
             self.resumed.add(submit.id)
 

@@ -59,6 +59,7 @@ class Loop:
         self._runner = runner
         self._scheduler = scheduler
         self._step_tokens = scheduler.step_tokens
+        self._max_sequences = scheduler.max_sequences
         self._arrivals = arrivals
         self._logprobs = logprobs
         self._send = send
@@ -140,8 +141,8 @@ class Loop:
         self._checked = False
 
     def narrow(self, max_sequences: int) -> None:
-        """From now on start no sequence beside `max_sequences` others; those that run go on."""
-        self._scheduler.max_sequences = max_sequences
+        """From now on start no sequence beyond so many, or beyond what was configured; those that run go on."""
+        self._scheduler.max_sequences = min(max_sequences, self._max_sequences)
 
     def idle(self) -> None:
         """Called when there is nothing to do, once per busy period: verify our own books, try large steps again."""

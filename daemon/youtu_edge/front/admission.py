@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from youtu_edge.config import ServiceConfig
-from youtu_edge.errors import DeadlineError, EngineGaveUpError, OverloadedError, UnavailableError
+from youtu_edge.errors import DeadlineError, EngineGaveUpError, MemoryPressureError, OverloadedError, UnavailableError
 from youtu_edge.front.caller import CALLER
 from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.questions import QuestionTable
@@ -35,6 +36,8 @@ class Admission:
         self._cache = cache
         self._lookups: set[asyncio.Future[None]] = set()
         self.is_draining = False
+        self.is_short_of_memory: Callable[[], bool] = lambda: False
+        """Set by who watches the memory."""
 
     def configure(self, service: ServiceConfig) -> None:
         """Use another bound of the queue and another time limit; what is in it stays."""
@@ -42,9 +45,9 @@ class Admission:
         self._timeout_s = service.request_timeout_s
 
     def check(self) -> None:
-        """Raises UnavailableError, EngineGaveUpError or OverloadedError. While a crashed engine restarts, requests wait.
+        """Raises UnavailableError, EngineGaveUpError, MemoryPressureError or OverloadedError.
 
-        The limits are those of the daemon and those of the caller's key.
+        While a crashed engine restarts, requests wait. The limits are those of the daemon and those of the caller's key.
         """
         state = self._supervisor.state
         if self.is_draining or state == "stopped":
@@ -53,6 +56,8 @@ class Admission:
             raise EngineGaveUpError("the engine died too often; the daemon stops, see its log")
         if state == "loading":
             raise UnavailableError("the model is being loaded", retry_after_s=2)
+        if self.is_short_of_memory():
+            raise MemoryPressureError("the machine is short of memory; try again later", retry_after_s=10)
         if (key := CALLER.get().key) is not None:
             self._key_usage.check(key)
         if len(self._sessions) >= self._max_queue:

@@ -11,7 +11,7 @@ class BatchLimit:
     """Limits by source. `send` hands a message to the engine if it is ready; every new engine is told by `engine_ready`."""
 
     def __init__(self, max_sequences: int, send: Callable[[Narrow], None]) -> None:
-        self._most = max_sequences
+        self.most = max_sequences
         self._send = send
         self._limits: dict[str, int] = {}
         self._told = max_sequences
@@ -19,11 +19,11 @@ class BatchLimit:
     @property
     def value(self) -> int:
         """What holds now."""
-        return min([self._most, *self._limits.values()])
+        return min([self.most, *self._limits.values()])
 
     def set(self, source: str, limit: int) -> None:
         """Take another limit of one source; what is configured or more takes it away."""
-        if limit >= self._most:
+        if limit >= self.most:
             self._limits.pop(source, None)
         else:
             self._limits[source] = max(1, limit)
@@ -32,7 +32,7 @@ class BatchLimit:
 
     def engine_ready(self) -> None:
         """A new engine knows only the configuration."""
-        self._told = self._most
+        self._told = self.most
         if self.value != self._told:
             self._tell()
 

@@ -7,6 +7,15 @@ from pathlib import Path
 
 def resident_bytes(pid: int | None) -> int:
     """Resident set size (VmRSS) in bytes; 0 for a process that is gone."""
+    return _status_bytes(pid, "VmRSS:")
+
+
+def anonymous_bytes(pid: int | None) -> int:
+    """The part of the resident set that is no file's (RssAnon) in bytes; 0 for a process that is gone."""
+    return _status_bytes(pid, "RssAnon:")
+
+
+def _status_bytes(pid: int | None, name: str) -> int:
     if pid is None:
         return 0
     try:
@@ -14,6 +23,6 @@ def resident_bytes(pid: int | None) -> int:
     except OSError:
         return 0
     for entry in status.splitlines():
-        if entry.startswith("VmRSS:"):
+        if entry.startswith(name):
             return int(entry.split()[1]) * 1024
     return 0

@@ -136,6 +136,14 @@ class ResponseCache:
 
         self.database.submit(insert)
 
+    def shed(self) -> None:
+        """Free the database's page cache; the answers themselves are on the disk."""
+
+        def shrink(connection: sqlite3.Connection) -> None:
+            connection.execute("PRAGMA shrink_memory")
+
+        self.database.submit(shrink).add_done_callback(lambda done: done.cancelled() or done.exception())
+
     async def _look_up(self, key: bytes) -> KeptAnswer | None:
         now = self._wall()
 

@@ -33,6 +33,7 @@ from youtu_edge.front.intake import Intake, ServedModel
 from youtu_edge.front.key_ring import KeyRing
 from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.listener import open_listener, url
+from youtu_edge.front.memory_watch import MemoryWatch
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.package_choice import PackageChoice
 from youtu_edge.front.plain_chat import PlainHandlers
@@ -104,6 +105,7 @@ class Service:
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._archive = ResponseArchive(config.storage, lambda: self._metrics.storage_failed("responses"))
         self._batch_limit = BatchLimit(config.scheduler.max_sequences, self._supervisor.send)
+        self._memory = MemoryWatch(config.memory, self._supervisor, self._batch_limit, self._shed_caches, clock)
         self._board = BoardWatch(
             config.thermal,
             config.scheduler.max_sequences,
@@ -117,12 +119,14 @@ class Service:
         self._durable = DurableRequests(
             config.storage, self._admission, self._package_checksum, lambda: self._metrics.storage_failed("requests")
         )
+        self._admission.is_short_of_memory = lambda: self._memory.refuses_requests
         self._status = StatusHandlers(
             admission=self._admission,
             sessions=self._sessions,
             supervisor=self._supervisor,
             metrics=self._metrics,
             board=self._board,
+            memory=self._memory,
             served_model=lambda: self._model,
             num_durable=lambda: self._durable.num_unfinished,
             ui=self._ui,
@@ -162,6 +166,7 @@ class Service:
             self._notify.extend_start(lambda: self._model is None and self._supervisor.is_progressing)
         )
         saving = asyncio.ensure_future(self._key_usage.keep_saved())
+        watching = asyncio.ensure_future(self._memory.run())
         try:
             return await self._supervise()
         finally:
@@ -169,6 +174,7 @@ class Service:
             board.cancel()
             extending.cancel()
             saving.cancel()
+            watching.cancel()
             await runner.cleanup()
             await self._durable.close()
             await self._conversations.database.close()
@@ -252,6 +258,10 @@ class Service:
         self._sessions.fail_all(stopping.code, stopping.message)
         self._questions.fail_all(stopping)
         await asyncio.sleep(0.05)  # the handlers write their last events
+
+    def _shed_caches(self) -> None:
+        if self._cache:
+            self._cache.shed()
 
     def _stop_requested(self, number: int) -> None:
         if self._stopping.is_set():

@@ -17,6 +17,7 @@ from youtu_edge.front.conversations import Conversations
 from youtu_edge.front.degrade import NAMES
 from youtu_edge.front.error_body import error_document
 from youtu_edge.front.intake import ServedModel
+from youtu_edge.front.memory_watch import MemoryWatch
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.process_memory import resident_bytes
 from youtu_edge.front.route import Route
@@ -38,6 +39,7 @@ class StatusHandlers:
         supervisor: Supervisor,
         metrics: Metrics,
         board: BoardWatch,
+        memory: MemoryWatch,
         served_model: Callable[[], ServedModel | None],
         num_durable: Callable[[], int],
         ui: StaticFiles,
@@ -49,6 +51,7 @@ class StatusHandlers:
         self._supervisor = supervisor
         self._metrics = metrics
         self._board = board
+        self._memory = memory
         self._served_model = served_model
         self._num_durable = num_durable
         self._ui = ui
@@ -120,6 +123,7 @@ class StatusHandlers:
                     "front_resident_bytes": resident_bytes(os.getpid()),
                     "engine_resident_bytes": resident_bytes(self._supervisor.pid),
                     "engine_plan_bytes": ready.memory if ready else {},
+                    **self._memory.document(),
                 },
                 "engine": {
                     **msgspec.structs.asdict(counters.total()),
@@ -159,6 +163,7 @@ class StatusHandlers:
             "package_on_trial": ("1 while the version has not answered yet", float(self._supervisor.package.is_on_trial)),
             "uptime_seconds": ("Since the start of the daemon", self._clock() - self._started_at),
             "front_resident_bytes": ("Memory of the front process", resident_bytes(os.getpid())),
+            **self._memory.gauges(),
             **{
                 f"memory_{part}_bytes": (f"The memory plan: {part}", float(ready.memory.get(part, 0)) if ready else 0.0)
                 for part in PLAN_PARTS

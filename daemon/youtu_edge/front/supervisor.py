@@ -28,6 +28,7 @@ from youtu_edge.front.engine_death import Death, is_stopped, judge, oom_kills
 from youtu_edge.front.engine_link import EngineLink, start_engine
 from youtu_edge.front.package_choice import PackageChoice
 from youtu_edge.front.questions import OpenQuestion, QuestionTable
+from youtu_edge.front.recycling import LEAVE_S, Recycling
 from youtu_edge.front.restart_policy import RestartPolicy
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.log import line
@@ -50,10 +51,8 @@ log = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "restarting", "recycling", "gave_up", "stopped"]
 
-_LEAVE_S = 1.0
-"""How long an engine may take to leave after Shutdown before it is killed."""
-_RECYCLE_WAIT_S = 60.0
-"""How long a recycling waits for a moment without requests; after that they are resumed in the next engine."""
+_RECYCLE_WAIT_S = 10.0
+"""How long a recycling waits for the running requests; those that take longer are resumed in the next engine."""
 
 
 class EngineFatalError(YoutuEdgeError):
@@ -87,7 +86,6 @@ class Supervisor:
         self._config = config
         self.package = package or PackageChoice(config.model.path)
         self._tokenizer = ""
-        self._finishing: frozenset[str] | None = None
         self._sessions = sessions
         self._questions = questions
         self._argv = argv
@@ -98,7 +96,7 @@ class Supervisor:
         self._progress_at = clock()
         self._is_stopped = False
         self._working: list[str] = []
-        self._recycle_at: float | None = None
+        self._recycling: Recycling | None = None
         self.policy = RestartPolicy(config, sessions, clock)
         self.recycles = 0
         """Replacements of engines that were asked to leave."""
@@ -140,7 +138,7 @@ class Supervisor:
 
     def submit(self, session: Session) -> None:
         """Hand a session to the engine now, or to the next engine as soon as it is ready; not while it is held."""
-        if session.is_held or self._finishing is not None:
+        if session.is_held or self._recycling is not None:
             return
         is_suspect = self.policy.poison.is_suspect(session.submit.id, session.completion_tokens)
         self.send(msgspec.structs.replace(session.submit, is_suspect=True) if is_suspect else session.submit)
@@ -161,11 +159,11 @@ class Supervisor:
         if self.state == "ready" and self._link:
             self._link.send(message)
 
-    def recycle(self, reason: str) -> None:
-        """Replace a ready engine at the next moment without requests; those that run too long for that are resumed."""
-        if self.state == "ready" and self._recycle_at is None:
+    def recycle(self, reason: str, *, patience_s: float = _RECYCLE_WAIT_S, is_new_model: bool = False) -> None:
+        """Replace a ready engine as soon as its requests have ended, or after `patience_s`; new ones wait for the next."""
+        if self.state == "ready" and (self._recycling is None or (is_new_model and not self._recycling.is_new_model)):
             log.warning(line("engine_recycle", reason=reason, unfinished=len(self._sessions)))
-            self._recycle_at = self._clock()
+            self._recycling = Recycling(self._sessions, self._clock, patience_s=patience_s, is_new_model=is_new_model)
 
     async def stop(self) -> None:
         """Ask the engine to leave and kill it if it does not."""
@@ -174,7 +172,7 @@ class Supervisor:
         if link := self._link:
             link.send(Shutdown())
             try:
-                async with asyncio.timeout(_LEAVE_S):
+                async with asyncio.timeout(LEAVE_S):
                     await link.wait_closed()
             except TimeoutError:
                 link.kill()
@@ -207,7 +205,7 @@ class Supervisor:
 
     async def _run_engine(self) -> Death | None:
         """One life of an engine; returns how it died, None when it left because we asked it to."""
-        self._fatal, self._working, self._recycle_at, self._finishing = None, [], None, None
+        self._fatal, self._working, self._recycling = None, [], None
         self._progress_at = self._clock()
         try:
             self._link = link = await start_engine(self._argv, self._on_message)
@@ -236,7 +234,7 @@ class Supervisor:
         if self._is_stopped:
             return None
         self._raise_if_fatal(code)
-        if self.state == "recycling" and self._recycle_at is not None:
+        if self._recycling and self._recycling.is_asked:
             return None
         return judge(code, overdue=overdue, was_stopped=was_stopped, oom_kills=oom_kills() - killed_before)
 
@@ -248,32 +246,24 @@ class Supervisor:
         return f"{'finished no step' if self.state == 'ready' else 'was not ready'} for {silent:.1f} s"
 
     def _recycle_if_due(self, link: EngineLink) -> None:
-        now = self._clock()
-        if self.state == "recycling" and self._recycle_at is not None:
-            if now - self._recycle_at >= _LEAVE_S:  # in a long step; nothing of it was sent, so nothing is lost
-                link.kill()
-            return
         if self.policy.is_recovered:
             self.recycle("no death for the period of service.max_restart_rate: back to the full configuration")
-        if self.state == "ready" and self._finishing is None and self.package.has_changed():
-            self.recycle("another version of the model was activated")
-            self._finishing, self._recycle_at = frozenset(session.submit.id for session in self._sessions), now
-        if self._recycle_at is None or not self._may_leave(now - self._recycle_at):
+        if self.state == "ready" and self.package.has_changed():
+            patience_s = self._config.updates.drain_s
+            self.recycle("another version of the model was activated", patience_s=patience_s, is_new_model=True)
+        if self._recycling is None:
             return
-        self.recycles += 1
-        self.policy.choose_rung()
-        if self._finishing is not None:
-            self.policy.forget_model()
-        self._enter("recycling")
-        self._progress_at = self._recycle_at = now
-        link.send(Shutdown())
-
-    def _may_leave(self, waited_s: float) -> bool:
-        """Whether nobody needs the engine any more, or has needed it for long enough."""
-        if self._finishing is None:
-            return not len(self._sessions) or waited_s >= _RECYCLE_WAIT_S
-        unfinished = any(session.submit.id in self._finishing for session in self._sessions)
-        return not unfinished or waited_s >= self._config.updates.drain_s
+        if self._recycling.must_kill:
+            link.kill()
+        elif self._recycling.may_ask:
+            self.recycles += 1
+            self.policy.choose_rung()
+            if self._recycling.is_new_model:
+                self.policy.forget_model()
+            self._enter("recycling")
+            self._progress_at = self._clock()
+            self._recycling.ask()
+            link.send(Shutdown())
 
     def _raise_if_fatal(self, code: int) -> None:
         # Any other Fatal is an ordinary death, announced: a restart may help.
