@@ -189,3 +189,23 @@ def test_an_urgent_request_takes_the_pages_of_less_urgent_ones() -> None:
     assert [s.id for s in turn(scheduler, memory, rng)] == []
     assert [s.id for s in scheduler.running] == ["urgent"]
     assert [s.id for s in turn(scheduler, memory, rng)] == ["urgent"]
+
+
+def test_prompts_that_come_together_compute_what_they_share_once() -> None:
+    """Four answers to one prompt, and a fifth that shares its beginning, wait for the first one's pages; all finish."""
+    pool, rng = PagePool(64, 16), random.Random(3)
+    scheduler, memory = Scheduler(pool, max_sequences=8, step_tokens=48), PagedMemory(64, 16)
+    prompt = list(range(100))
+    sequences = [make(f"s{index}", prompt) for index in range(4)] + [make("other", [*prompt[:50], 7, 8, 9])]
+    for sequence in sequences:
+        scheduler.add(sequence)
+    finished: list[Sequence] = []
+    steps = 0
+    while scheduler.has_work:
+        finished += turn(scheduler, memory, rng)
+        steps += 1
+        assert steps < 60
+    assert len(finished) == 5
+    assert [sequence.num_cached for sequence in sequences[:1]] == [0]
+    assert all((sequence.num_cached or 0) >= 96 for sequence in sequences[1:4])
+    assert (sequences[4].num_cached or 0) >= 48

@@ -174,3 +174,15 @@ def test_all_answers_end_when_the_client_leaves(smollm2_model: Model) -> None:
     while daemon.metric("youtu_edge_sequences_running") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert daemon.metric("youtu_edge_sequences_running") == 0
+
+
+def test_four_answers_compute_their_prompt_once(nano_model: Model) -> None:
+    """They share its pages; each computes no more than the end of it."""
+    name = "youtu_edge_engine_prefill_tokens_total"
+    before = nano_model.daemon.metric(name)
+    answer = nano_model.client.chat.completions.create(
+        model="default", messages=[{"role": "user", "content": "sixteen " * 300}], n=4, max_tokens=2
+    )
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens > 600
+    assert nano_model.daemon.metric(name) - before < answer.usage.prompt_tokens + 4 * 64

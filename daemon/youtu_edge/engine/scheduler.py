@@ -19,7 +19,7 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass, field
 
-from youtu_edge.engine.kv_pages import OutOfPagesError, PagePool, PrefixMatch
+from youtu_edge.engine.kv_pages import OutOfPagesError, PagePool, PrefixMatch, common_prefix
 from youtu_edge.engine.sequence import Sequence
 
 MIN_PREFILL = 32
@@ -152,13 +152,24 @@ class Scheduler:
             head = self.waiting[0] if self.waiting and can_start and len(self.running) < self.max_sequences else None
             if head is not None and not (begun and _order(begun[0]) < _order(head)):
                 # A suspect found no place now, and whoever came later would take the next one too.
-                can_start = not head.is_suspect and self._start(plan, head)
+                can_start = not head.is_suspect and not self._awaits_prefix(head) and self._start(plan, head)
                 if can_start:
                     budget -= self._chunk(plan, head, budget)
             elif begun:
                 budget -= self._chunk(plan, begun.pop(0), budget)
             else:
                 return
+
+    def _awaits_prefix(self, sequence: Sequence) -> bool:
+        """Whether a running sequence is about to compute pages that this one can share: several answers to one prompt, or
+        requests with a common system message that came together. It starts when they are there."""
+        others = [other for other in self.running if other.num_pending > 1 and not other.num_prefix]
+        if not others or sequence.num_prefix:
+            return False
+        shared = max(common_prefix(other.tokens, sequence.tokens[:-1]) for other in others)
+        match = self._match(sequence)
+        self._drop_match(match)
+        return len(match.pages) < shared // self.pool.page_tokens
 
     def _chunk(self, plan: StepPlan, sequence: Sequence, budget: int) -> int:
         chunk = min(sequence.num_pending, budget)
