@@ -270,6 +270,8 @@ class Finished(msgspec.Struct, array_like=True):
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    stop_text: str | None = None
+    """The stop string that ended it; it is no part of the text."""
 
 
 class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):

@@ -82,3 +82,13 @@ def test_control_tokens_are_silent_and_added_words_are_text(vocabulary: Vocabula
     assert stream.push(256) == ""
     assert stream.push(257) == "<note>"
     assert stream.push(99999) == ""
+
+
+def test_it_tells_which_stop_string_ended_the_text(vocabulary: Vocabulary) -> None:
+    """The earliest one in the text, and none while none is complete."""
+    stream = TextStream(vocabulary, ["END", "b"])
+    assert feed(stream, b"aEN") == "aEN"
+    assert stream.stop_text is None
+    stream = TextStream(vocabulary, ["END", "b"])
+    assert feed(stream, b"aEbEND") == "aE"
+    assert stream.stop_text == "b"

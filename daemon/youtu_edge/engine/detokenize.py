@@ -81,8 +81,13 @@ class TextStream:
         self._stop = [text for text in stop or [] if text]
         self._held = ""
         self._at_start = vocabulary.strips_first_space
-        self.stopped = False
-        """A stop string was completed; everything from it on is dropped."""
+        self.stop_text: str | None = None
+        """The stop string that was completed; everything from it on is dropped."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was completed."""
+        return self.stop_text is not None
 
     def push(self, token: int) -> str:
         """Text that can be shown after one more token; may be empty."""
@@ -108,9 +113,9 @@ class TextStream:
         text = self._held + new
         ends = [(index, stop) for stop in self._stop if (index := text.find(stop)) >= 0]
         if ends:
-            self.stopped = True
             self._held = ""
-            return text[: min(ends)[0]]
+            index, self.stop_text = min(ends)
+            return text[:index]
         keep = max(_overlap(text, stop) for stop in self._stop)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

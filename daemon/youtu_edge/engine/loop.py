@@ -267,8 +267,8 @@ class Loop:
         self._forget(sequence)
         if reason != "cancelled" and (rest := sequence.text.finish()):
             frame.deltas.append(Delta(sequence.id, [], rest))
-        cached = sequence.num_cached or 0
-        frame.finished.append(Finished(sequence.id, reason, sequence.num_prompt, cached, sequence.num_generated))
+        cached, stop_text = sequence.num_cached or 0, sequence.text.stop_text
+        frame.finished.append(Finished(sequence.id, reason, sequence.num_prompt, cached, sequence.num_generated, stop_text))
         self._stats.cached_tokens += cached
 
     def _account(self, plan: StepPlan, begun: float, ran: float) -> None:

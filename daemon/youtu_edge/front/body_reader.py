@@ -35,7 +35,7 @@ class BodyReader:
         try:
             self._check(request.content_length or 0)
         except BodyTooLargeError as error:  # the middlewares do not see what happens this early
-            return error_response(error)
+            return error_response(error, request.path)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None

@@ -21,12 +21,29 @@ from youtu_edge.errors import (
     RequestError,
     YoutuEdgeError,
 )
+from youtu_edge.front.message_documents import MessageError, MessageErrorDocument
 from youtu_edge.log import line
 from youtu_edge.protocol import Failed
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+_ANTHROPIC = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    409: "invalid_request_error",
+    410: "invalid_request_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+"""Anthropic's type of an error, by status."""
 
 
 class ErrorBody(msgspec.Struct):
@@ -57,11 +74,17 @@ def error_document(error: YoutuEdgeError) -> dict[str, Any]:
     return document
 
 
-def error_response(error: YoutuEdgeError) -> web.Response:
-    """The error with its status, and Retry-After where waiting helps."""
-    response = web.Response(
-        status=error.http_status, body=msgspec.json.encode(error_document(error)), content_type="application/json"
-    )
+def message_error_document(error: YoutuEdgeError) -> MessageErrorDocument:
+    """The error as Anthropic's clients expect it."""
+    kind = _ANTHROPIC.get(error.http_status, "api_error")
+    return MessageErrorDocument(MessageError(kind, error.message, error.param, error.code))
+
+
+def error_response(error: YoutuEdgeError, path: str = "") -> web.Response:
+    """The error with its status, in the words of the dialect of `path`, and Retry-After where waiting helps."""
+    is_anthropic = path.startswith("/v1/messages")
+    document = message_error_document(error) if is_anthropic else error_document(error)
+    response = web.Response(status=error.http_status, body=msgspec.json.encode(document), content_type="application/json")
     if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
         response.headers["Retry-After"] = str(retry_after_s)
     if isinstance(error, InvalidApiKeyError):
@@ -98,7 +121,7 @@ def make_error_middleware(on_refused: Callable[[str], None]) -> Any:
             log.exception(line("handler_failed", method=request.method, path=request.path))
             error = InternalError("an error of the daemon itself; its log has the details")
         on_refused(error.code)
-        response = error_response(error)
+        response = error_response(error, request.path)
         if allow is not None:
             response.headers["Allow"] = allow
         return response

@@ -70,7 +70,7 @@ _DURABILITY = [
 def _types(routes: list[Route]) -> Iterator[Any]:
     yield ErrorDocument
     for route in routes:
-        used = (route.body, route.query, route.answer, route.events, *route.errors.values())
+        used = (route.body, route.query, route.answer, route.events, route.error, *route.errors.values())
         yield from (kind for kind in used if kind not in (None, str))
 
 
@@ -123,7 +123,7 @@ def _success(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
 
 def _event(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
     """One server-sent event (OpenAPI 3.2, section 4.14.4): JSON inside of a string; a failed stream ends with an error."""
-    document = {"anyOf": [schema_of[route.events], schema_of[ErrorDocument]]}
+    document = {"anyOf": [schema_of[route.events], schema_of[route.error or ErrorDocument]]}
     data: dict[str, Any] = {"type": "string", "contentMediaType": _JSON, "contentSchema": document}
     if route.last_event:
         data = {"anyOf": [{"const": route.last_event}, data]}
@@ -147,7 +147,7 @@ def _errors(route: Route) -> dict[int, Any]:
         statuses.add(503)
     if scope_of(route.path) is not None:
         statuses.add(401)
-    return dict.fromkeys(statuses, ErrorDocument) | route.errors
+    return dict.fromkeys(statuses, route.error or ErrorDocument) | route.errors
 
 
 def _error(status: int, kind: Any, schema_of: dict[Any, Any]) -> dict[str, Any]:

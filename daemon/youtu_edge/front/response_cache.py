@@ -52,6 +52,7 @@ class KeptAnswer(msgspec.Struct, array_like=True):
     reason: FinishReason
     prompt_tokens: int
     in_thought: bool
+    stop_text: str | None = None
 
 
 class ResponseCache:
@@ -110,7 +111,7 @@ class ResponseCache:
             return False
         name, count = session.submit.id, kept.prompt_tokens
         self._sessions.apply(Accepted(name, count, kept.in_thought))
-        finished = Finished(name, kept.reason, count, count, len(kept.tokens))
+        finished = Finished(name, kept.reason, count, count, len(kept.tokens), kept.stop_text)
         self._sessions.apply(StepFrame([Delta(name, kept.tokens, kept.text)], [finished]))
         return True
 
@@ -123,7 +124,9 @@ class ResponseCache:
             return
         submit, key, now = session.submit, session.cache_key, self._wall()
         reason: FinishReason = "stop" if session.outcome == "stop" else "length"
-        answer = KeptAnswer(submit.sent_text, submit.sent_tokens, reason, session.prompt_tokens, session.in_thought)
+        answer = KeptAnswer(
+            submit.sent_text, submit.sent_tokens, reason, session.prompt_tokens, session.in_thought, session.stop_text
+        )
         body = msgspec.msgpack.encode(answer)
 
         def insert(connection: sqlite3.Connection) -> None:

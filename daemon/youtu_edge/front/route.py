@@ -44,6 +44,8 @@ class Route(msgspec.Struct, frozen=True):
     """Needs the device's storage: may be answered 503."""
     untagged: tuple[type[msgspec.Struct], ...] = ()
     """Tagged structs within the body whose tag may be left out."""
+    error: Any = None
+    """Type of the document of an error; None: that of OpenAI's dialects."""
     errors: dict[int, Any] = {}
     """Type of the document by status, for errors beyond those that follow from the fields above."""
     content_type: str = ""

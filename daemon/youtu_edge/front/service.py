@@ -34,6 +34,7 @@ from youtu_edge.front.key_ring import KeyRing
 from youtu_edge.front.key_usage import KeyUsage
 from youtu_edge.front.listener import open_listener, url
 from youtu_edge.front.memory_watch import MemoryWatch
+from youtu_edge.front.message_routes import MessageHandlers
 from youtu_edge.front.metrics import Metrics
 from youtu_edge.front.package_choice import PackageChoice
 from youtu_edge.front.plain_chat import PlainHandlers
@@ -192,6 +193,7 @@ class Service:
             CompletionHandlers(intake, bodies),
             PlainHandlers(intake, self._conversations, bodies),
             SessionHandlers(self._conversations, self._admission, bodies),
+            MessageHandlers(intake, bodies),
             ResponseHandlers(intake, bodies, self._archive),
             TokenHandlers(self._admission, bodies),
         ]

@@ -35,6 +35,7 @@ class Session:
         self.ended_at: float | None = None
         self.accepted = False
         self.in_thought = False
+        self.stop_text: str | None = None
         self.is_held = False
         """Not for an engine yet: the response cache is asked first."""
         self.cache: Literal["HIT", "MISS", ""] = ""
@@ -167,6 +168,7 @@ class SessionTable:
             return
         session.prompt_tokens = finished.prompt_tokens
         session.cached_tokens = finished.cached_tokens
+        session.stop_text = finished.stop_text
         session.events.put_nowait(finished)
         self._on_end(session)
 
