@@ -68,10 +68,11 @@ export class Answer {
     if (summary) translate(summary, "thought");
   }
 
-  /** Says beneath the answer why it is not as it should be, with what can be done about it. */
+  /** Says beneath the answer why it is not as it should be (`kind`: hint or error), with what can be done about it. */
   notice(kind, key, parameters, ...actions) {
+    const failed = kind === "error";
     const text = h("span", { t: [key, parameters] });
-    this.#notice.replaceChildren(h("p", { class: `notice ${kind}`, role: kind === "error" ? "alert" : null }, icon("alert"), text, actions));
+    this.#notice.replaceChildren(h("p", { class: `notice ${kind}`, role: failed ? "alert" : null }, failed && icon("alert"), text, actions));
   }
 
   clearNotice() {
