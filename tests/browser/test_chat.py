@@ -97,15 +97,18 @@ def test_settings_go_with_the_question_and_are_remembered(open_ui: Open, daemon:
     ui = open_ui(daemon.port)
     ui.page.click("#settings-open")
     ui.page.fill("#max_new_tokens", "5")
-    ui.page.keyboard.press("Tab")
+    ui.page.select_option("#thinking", label="Off")
     ui.page.keyboard.press("Escape")
     with ui.page.expect_request("**/chat_stream") as sent:
         assert ui.ask_and_wait("123456789") == "12345"
-    assert set(sent.value.post_data_json) - {"session_id"} == {"prompt", "max_new_tokens"}
+    body = {**sent.value.post_data_json}
+    assert body.pop("session_id")
+    assert body == {"prompt": "123456789", "max_new_tokens": 5, "thinking": False}
     ui.wait_text("reached its length limit")
     ui.page.reload()
     ui.page.click("#settings-open")
     assert ui.page.input_value("#max_new_tokens") == "5"
+    assert ui.page.locator("#thinking option:checked").inner_text() == "Off"
     ui.page.click("text=Reset all")
     assert ui.page.input_value("#max_new_tokens") == ""
 

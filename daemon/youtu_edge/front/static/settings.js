@@ -14,6 +14,12 @@ const numbers = {
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1 },
 };
 
+/** Request field -> what may be chosen, each with the key of its name; the first is the device's own setting. */
+const choices = {
+  thinking: [[null, "deviceDefault"], [true, "on"], [false, "off"]],
+  punctuation: [[null, "deviceDefault"], ["repair", "on"], ["off", "off"]],
+};
+
 /** The request fields that the person has set. */
 export const sampling = () => preference("sampling");
 
@@ -40,7 +46,7 @@ export function openSettings(conversation, changeSystem) {
       field("system", "systemPrompt", "systemHint", system),
       h("h3", { t: "sampling" }),
       h("p", { class: "hint", t: "samplingHint" }),
-      h("div", { class: "fields" }, Object.entries(numbers).map(numberField), stopField(), thinkingField()),
+      h("div", { class: "fields" }, Object.entries(numbers).map(numberField), stopField(), Object.entries(choices).map(choiceField)),
       reset,
     );
   draw();
@@ -82,10 +88,10 @@ function stopField() {
   return field("stop", "field_stop", "hint_stop", input);
 }
 
-function thinkingField() {
-  const options = { "": "deviceDefault", true: "on", false: "off" };
-  const select = h("select", { class: "input", id: "thinking" }, Object.entries(options).map(([value, t]) => h("option", { value, t })));
-  select.value = String(sampling().thinking ?? "");
-  select.addEventListener("change", () => setSampling("thinking", select.value === "" ? null : select.value === "true"));
-  return field("thinking", "field_thinking", "hint_thinking", select);
+function choiceField([name, options]) {
+  const select = h("select", { class: "input", id: name }, options.map(([, t], index) => h("option", { value: String(index), t })));
+  const chosen = options.findIndex(([value]) => value === (sampling()[name] ?? null));
+  select.value = String(Math.max(chosen, 0));
+  select.addEventListener("change", () => setSampling(name, options[Number(select.value)][0]));
+  return field(name, `field_${name}`, `hint_${name}`, select);
 }

@@ -139,6 +139,8 @@ export const strings = {
   hint_stop: { en: "The answer ends before this text.", zh: "回答在此文本之前结束。" },
   field_thinking: { en: "Thinking", zh: "思考" },
   hint_thinking: { en: "Whether a model that can think first does so.", zh: "支持思考的模型是否先思考再回答。" },
+  field_punctuation: { en: "Repair punctuation", zh: "修复标点" },
+  hint_punctuation: { en: "Puts missing marks into Chinese answers.", zh: "为中文回答补上缺失的标点。" },
 
   // Figures
   tokensPerSecond: { en: "{n} tokens/s", zh: "{n} token/秒" },
