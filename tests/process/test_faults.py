@@ -64,3 +64,21 @@ def test_an_engine_that_stands_still_is_replaced_and_its_streams_go_on(tiny_pack
         assert [stream.text for stream in streams] == expected
         assert daemon.log.count("stopped from outside") == 2
         assert "poison_request" not in daemon.log
+
+
+def test_a_real_engine_that_leaks_is_replaced_and_every_request_is_answered(tiny_package: Path, tmp_path: Path) -> None:
+    """A megabyte is lost in every step: a new engine comes between requests, none fails, and the budget is not used."""
+    settings = {"memory__max_growth": "48M/60", "service__max_restart_rate": "1/300", "memory__limit": "600M"}
+    with FaultyDaemon(tiny_package, tmp_path, **settings) as daemon:
+        daemon.wait_ready()
+        body = chat("leak slowly", max_tokens=30)
+        expected = daemon.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"]
+        deadline = time.monotonic() + 90
+        while not daemon.metric("youtu_edge_engine_recycles_total"):
+            assert time.monotonic() < deadline, daemon.log
+            status, answer = daemon.post("/v1/chat/completions", body)
+            assert status == 200, answer
+            assert answer["choices"][0]["message"]["content"] == expected
+            time.sleep(0.5)  # the watch needs three readings, one a second, before the kernel's limit is reached
+        assert daemon.post("/v1/chat/completions", body)[0] == 200
+        assert daemon.metric("youtu_edge_engine_restarts_total") == 0
