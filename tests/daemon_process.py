@@ -70,7 +70,7 @@ class Daemon(Client):
 
     PROGRAM = (sys.executable, "-m", "youtu_edge", "serve")
 
-    def __init__(self, package: Path, directory: Path, **settings: object) -> None:
+    def __init__(self, package: Path, directory: Path, *, config_file: Path | None = None, **settings: object) -> None:
         """`settings` are config keys with "__" for the dot: service__max_queue=3."""
         self.log_path = directory / f"daemon-{time.monotonic_ns()}.log"
         values = {
@@ -81,7 +81,7 @@ class Daemon(Client):
             "storage.directory": "''",
         }
         values |= {key.replace("__", "."): value for key, value in settings.items()}
-        command = [*self.PROGRAM]
+        command = [*self.PROGRAM, *(["--config", str(config_file)] if config_file else [])]
         for key, value in values.items():
             command += ["--set", f"{key}={value}"]
         self._log = self.log_path.open("wb")

@@ -34,6 +34,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How positions are stretched when `context_length` is more than the model was trained for."""
     system_prompt: str = ""
     """System message of conversations that bring none; it is kept warm."""
+    thinking: bool | None = None
+    """Whether the model thinks before it answers, where the request does not say; null: as its chat template does."""
     warm_prompts: tuple[NotEmpty, ...] = ()
     """Further system prompts, of applications, that are computed at the start and stay in the cache for good."""
     page_tokens: Annotated[int, Meta(ge=16, le=1024, multiple_of=16)] = 32
@@ -128,7 +130,9 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
     stop: Annotated[tuple[NotEmpty, ...], Meta(max_length=8)] = ()
-    """Texts that end an answer, unless the request names others, offers tools or binds the answer by a grammar."""
+    """Texts that end an answer's prose, unless the request names others, offers tools or binds the answer by a grammar."""
+    keep_stop: bool = False
+    """Those texts stay in the answer unless they are blank: a sentence keeps its mark."""
     priority: Urgency = 3
     """Urgency of a request that does not say, 0 (first) to 7 (last), as in the header Priority of RFC 9218."""
     punctuation: Punctuation = "off"

@@ -129,7 +129,9 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """Greedy, or with a seed of the client's own: the same request is answered the same again."""
     stop: list[str] = []
     is_default_stop: bool = False
-    """The request named no `stop` itself: these are for prose only, not for calls of tools or what a grammar binds."""
+    """The request named no `stop`: these are for prose only, not for thoughts, calls of tools or what a grammar binds."""
+    keeps_stop: bool = False
+    """A default stop text stays in the answer unless it is blank."""
     priority: int = 0
     ignore_eos: bool = False
     punctuation: Punctuation = "off"

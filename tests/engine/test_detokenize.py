@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers
 
-from youtu_edge.engine.detokenize import TextStream, Vocabulary
+from youtu_edge.engine.detokenize import ProseGate, TextStream, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +92,49 @@ def test_it_tells_which_stop_string_ended_the_text(vocabulary: Vocabulary) -> No
     stream = TextStream(vocabulary, ["END", "b"])
     assert feed(stream, b"aEbEND") == "aE"
     assert stream.stop_text == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "in_thought", "shown"),
+    [
+        ("Good. More.", False, "Good"),
+        ("\n\n Good. More.", False, "\n\n Good"),
+        ("<think>Well. So.\n</think>\n\nGood. More.", False, "<think>Well. So.\n</think>\n\nGood"),
+        ("\n<think>Well.</think>Good. More.", False, "\n<think>Well.</think>Good"),
+        ("Well. So.</think>\nGood. More.", True, "Well. So.</think>\nGood"),
+        ("<thin. More.", False, "<thin"),
+        ("...", False, ""),
+        ("<think>Well. So.", False, "<think>Well. So."),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_default_stop_texts_count_from_the_answers_prose_on(text: str, in_thought: bool, shown: str, size: int) -> None:
+    """Neither in thoughts nor in the white space before the first word, however the text comes in pieces."""
+    vocabulary = PiecesVocabulary([text[begin : begin + size] for begin in range(0, len(text), size)])
+    stream = TextStream(vocabulary, [".", "\n"], gate=ProseGate(in_thought=in_thought))
+    out = "".join(stream.push(token) for token in range(len(vocabulary.pieces))) + stream.finish()
+    assert out == shown
+    assert stream.stopped == (out != text)
+
+
+def test_a_stop_text_may_stay_unless_it_is_blank() -> None:
+    """A sentence keeps its mark; a line does not keep its end."""
+    for text, shown in (("真的？然后", "真的？"), ("line\nnext", "line")):
+        stream = TextStream(PiecesVocabulary([text]), ["？", "\n"], keeps_stop=True)
+        assert stream.push(0) + stream.finish() == shown
+
+
+class PiecesVocabulary(Vocabulary):
+    """Token n is piece n."""
+
+    def __init__(self, pieces: list[str]) -> None:
+        self.pieces = pieces
+
+    @property
+    def strips_first_space(self) -> bool:
+        """Pieces are as they are."""
+        return False
+
+    def token_bytes(self, token: int) -> bytes:
+        """The piece itself."""
+        return self.pieces[token].encode()

@@ -87,9 +87,19 @@ def test_an_answer_ends_at_the_default_stop_unless_the_request_names_its_own(tin
         daemon.wait_ready()
         choice = daemon.post("/v1/chat/completions", chat("tell me", max_tokens=60))[1]["choices"][0]
         assert (choice["message"]["content"], choice["finish_reason"]) == (whole[: whole.index(stop)], "stop")
+        plain = daemon.post("/chat", {"prompt": "tell me", "max_new_tokens": 60, "temperature": 0})[1]
+        assert plain["response"] == whole[: whole.index(stop)], "every dialect has the default"
         for own in ([], ["never in the text"]):
             choice = daemon.post("/v1/chat/completions", chat("tell me", max_tokens=60, stop=own))[1]["choices"][0]
             assert (choice["message"]["content"], choice["finish_reason"]) == (whole, "length")
+
+
+def test_a_stop_text_that_is_kept_ends_the_answer(tiny_package: Path, tmp_path: Path) -> None:
+    with Daemon(tiny_package, tmp_path, generation__stop='["e", "a", "o"]', generation__keep_stop="true") as daemon:
+        daemon.wait_ready()
+        choice = daemon.post("/v1/chat/completions", chat("tell me", max_tokens=100))[1]["choices"][0]
+    assert choice["finish_reason"] == "stop"
+    assert choice["message"]["content"][-1] in "eao"
 
 
 @pytest.mark.parametrize("header", ["u=0", "i, u=0"])
@@ -139,3 +149,16 @@ def test_a_request_whose_time_was_over_in_the_queue_costs_no_work(tiny_package: 
         os.kill(daemon.engine_pid, signal.SIGCONT)
         daemon.post("/v1/chat/completions", chat("x", max_tokens=1))
         assert daemon.metric("youtu_edge_engine_prefill_tokens_total") - before < 100
+
+
+@pytest.mark.parametrize("profile", ["voice", "inspection", "education"])
+def test_every_profile_starts_and_answers(tiny_package: Path, tmp_path: Path, profile: str) -> None:
+    """Also with a model that was trained for 512 tokens, whose context education stretches."""
+    config = Path(__file__).parents[2] / "config/profiles" / f"{profile}.yaml"
+    with Daemon(tiny_package, tmp_path, config_file=config) as daemon:
+        daemon.wait_ready()
+        status, answer = daemon.post("/chat", {"prompt": "hello"})
+        assert status == 200, answer
+        assert answer["usage"]["completion_tokens"] > 0
+        if profile == "voice":
+            assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] > 100

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from youtu_edge.engine.answer_grammar import AnswerGrammar
-from youtu_edge.engine.detokenize import TextStream, Vocabulary
+from youtu_edge.engine.detokenize import ProseGate, TextStream, Vocabulary
 from youtu_edge.engine.grammar import GrammarCompiler
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.sampler import SamplerState
@@ -74,7 +74,8 @@ class Arrivals:
         is_chat = request.messages is not None
         tokens = self._tokens(request)
         thought = self._prompter.thought(tokens) if is_chat else "closed"
-        arrival = Arrival(request, self._sequence(request, tokens), in_thought=thought == "open")
+        in_thought = thought == "open"
+        arrival = Arrival(request, self._sequence(request, tokens, in_thought), in_thought=in_thought)
         if request.grammar is not None or request.tools:
             arrival.compiling = self._threads.submit(
                 self._grammars.compile, request, in_thought=arrival.in_thought, may_think=thought == "possible"
@@ -106,7 +107,7 @@ class Arrivals:
             raise InvalidRequestError("the prompt is empty", param="prompt")
         return tokens
 
-    def _sequence(self, request: Submit, tokens: list[int]) -> Sequence:
+    def _sequence(self, request: Submit, tokens: list[int], in_thought: bool) -> Sequence:
         for token in request.sampling.logit_bias:
             if not 0 <= token < self._vocab_size:
                 where = f"logit_bias.{token}"
@@ -118,11 +119,17 @@ class Arrivals:
             num_prefix=len(tokens) - 1 if self._is_bidirectional else 0,
             max_new_tokens=min(request.max_new_tokens, self._room(request, len(tokens))),
             sampler=SamplerState(request.sampling, tokens),
-            text=TextStream(self._vocabulary, request.effective_stop),
+            text=self._text(request, in_thought),
             priority=request.priority,
             ignore_eos=request.ignore_eos,
             is_suspect=request.is_suspect,
         )
+
+    def _text(self, request: Submit, in_thought: bool) -> TextStream:
+        if not request.is_default_stop:
+            return TextStream(self._vocabulary, request.stop)
+        gate = ProseGate(in_thought=in_thought)
+        return TextStream(self._vocabulary, request.effective_stop, gate=gate, keeps_stop=request.keeps_stop)
 
     def _room(self, request: Submit, num_prompt: int) -> int:
         """Tokens that are left for the answer. Raises ContextLengthError for what can never be served."""

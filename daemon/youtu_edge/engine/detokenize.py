@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 _BYTE_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_THOUGHT_BEGIN, _THOUGHT_END = "<think>", "</think>"
 _SPM_SPACE = "\u2581"
 
 TAGS = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>"})
@@ -68,6 +69,33 @@ class Vocabulary:
         return str(piece).replace(_SPM_SPACE, " ").encode()
 
 
+class ProseGate:
+    """From where on a default stop text counts: behind a thought, and behind the white space that models begin with."""
+
+    def __init__(self, *, in_thought: bool) -> None:
+        self._in_thought = in_thought
+        self._seen = ""
+        self.is_open = False
+
+    def split(self, new: str) -> int:
+        """Index in `new`, the next piece of text, from which on stop texts count; its length if not yet."""
+        before = len(self._seen)
+        self._seen += new
+        begun, body = self._seen.lstrip(), 0
+        if self._in_thought or begun.startswith(_THOUGHT_BEGIN):
+            end = self._seen.find(_THOUGHT_END)
+            if end < 0:
+                return len(new)
+            body = end + len(_THOUGHT_END)
+        elif _THOUGHT_BEGIN.startswith(begun):
+            return len(new)
+        prose = self._seen[body:].lstrip()
+        if not prose:
+            return len(new)
+        self.is_open = True
+        return max(0, len(self._seen) - len(prose) - before)
+
+
 class TextStream:
     """Text of one answer as it grows.
 
@@ -75,14 +103,24 @@ class TextStream:
     bytes:                                               [ 1..3 bytes of an unfinished character ]
     """
 
-    def __init__(self, vocabulary: Vocabulary, stop: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        stop: list[str] | None = None,
+        *,
+        gate: ProseGate | None = None,
+        keeps_stop: bool = False,
+    ) -> None:
+        """`gate` tells from where on stop texts count; with `keeps_stop` they stay in the text unless they are blank."""
         self._vocabulary = vocabulary
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._stop = [text for text in stop or [] if text]
+        self._gate = gate
+        self._keeps_stop = keeps_stop
         self._held = ""
         self._at_start = vocabulary.strips_first_space
         self.stop_text: str | None = None
-        """The stop string that was completed; everything from it on is dropped."""
+        """The stop string that was completed; everything behind it is dropped."""
 
     @property
     def stopped(self) -> bool:
@@ -110,12 +148,19 @@ class TextStream:
             new, self._at_start = new.removeprefix(" "), False
         if not self._stop:
             return new
+        if self._gate is not None and not self._gate.is_open:
+            cut = self._gate.split(new)
+            return new[:cut] + (self._search(new[cut:]) if self._gate.is_open else "")
+        return self._search(new)
+
+    def _search(self, new: str) -> str:
+        """What can be shown of text in which stop texts count."""
         text = self._held + new
         ends = [(index, stop) for stop in self._stop if (index := text.find(stop)) >= 0]
         if ends:
             self._held = ""
             index, self.stop_text = min(ends)
-            return text[:index]
+            return text[:index] + (self.stop_text if self._keeps_stop and self.stop_text.strip() else "")
         keep = max(_overlap(text, stop) for stop in self._stop)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

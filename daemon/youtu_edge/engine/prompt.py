@@ -49,6 +49,7 @@ class Prompter:
     prompt_end: put behind every prompt.
     variables: strings such as bos_token that the template may use.
     system_prompt: put in front of conversations without a system message; empty: none.
+    thinking: the template's `enable_thinking` where the request does not set it; None: the template's own way.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Prompter:
         prompt_end: list[int] | None = None,
         variables: dict[str, str] | None = None,
         system_prompt: str = "",
+        thinking: bool | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._vocabulary = Vocabulary(tokenizer)
@@ -67,6 +69,7 @@ class Prompter:
         self._prompt_end = prompt_end or []
         self._variables = variables or {}
         self._system_prompt = system_prompt
+        self._thinking = thinking
         added = [token.content for token in tokenizer.get_added_tokens_decoder().values() if len(token.content) > 1]
         pattern = "|".join(re.escape(text) for text in sorted(added, key=len, reverse=True))
         self._control = re.compile(pattern) if pattern else None
@@ -128,6 +131,8 @@ class Prompter:
             raise PromptError("this model has no chat template; use a plain prompt", param="messages")
         self._check(template_kwargs)
         messages = self._with_system(messages)
+        if self._thinking is not None and "enable_thinking" in self._names:
+            template_kwargs = {"enable_thinking": self._thinking, **template_kwargs}
         shaped: dict[str, Any] = {**template_kwargs}
         if "tools" in self._names:
             shaped |= {"messages": turns(messages), **({"tools": tools} if tools else {})}

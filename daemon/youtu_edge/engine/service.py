@@ -13,7 +13,7 @@ import msgspec
 import tokenizers
 
 from youtu_edge import protocol
-from youtu_edge.config import Config, SchedulerConfig
+from youtu_edge.config import Config, ModelConfig, SchedulerConfig
 from youtu_edge.engine.activations import measure_activations, measure_rest
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.detokenize import Vocabulary
@@ -141,7 +141,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
     opened = open_model(config)
     package, runner = opened.package, opened.runner
     manifest = package.manifest
-    tokenizer, prompter = load_prompter(package, config.model.system_prompt)
+    tokenizer, prompter = load_prompter(package, config.model)
     limits = config.scheduler
     if manifest.prompt_end:  # a bidirectional prompt is one piece
         longest = runner.context_length + limits.max_sequences
@@ -199,7 +199,7 @@ def make_loop(
     return Loop(runner, scheduler, arrivals, LogprobReporter(vocabulary, tokenizer), send, max_stall_s=max_stall_s)
 
 
-def load_prompter(package: Package, system_prompt: str = "") -> tuple[tokenizers.Tokenizer, Prompter]:
+def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[tokenizers.Tokenizer, Prompter]:
     """The package's tokenizer and chat template. Raises PackageError naming the file."""
     path = package.path(TOKENIZER)
     try:
@@ -214,7 +214,8 @@ def load_prompter(package: Package, system_prompt: str = "") -> tuple[tokenizers
         bos_token_id=manifest.bos_token_id,
         prompt_end=manifest.prompt_end,
         variables=manifest.template_variables,
-        system_prompt=system_prompt,
+        system_prompt=model.system_prompt if model else "",
+        thinking=model.thinking if model else None,
     )
 
 

@@ -110,8 +110,11 @@ def write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     data = msgspec.json.format(msgspec.json.encode(KeyFile(keys)), indent=2) + b"\n"
+    fresh.unlink(missing_ok=True)
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        # As root in a directory of the daemon's user: never through a link that somebody put there.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
             if os.geteuid() == 0:  # the daemon runs as another user and has to read it
                 owner = path.parent.stat()

@@ -76,5 +76,6 @@ class Intake:
             punctuation=asked.punctuation or self._generation.punctuation,
             stop=list(self._generation.stop) if stop is None else [stop] if isinstance(stop, str) else stop,
             is_default_stop=stop is None,
+            keeps_stop=self._generation.keep_stop,
             priority=_HIGHEST - (self._generation.priority if urgency is None else urgency),
         )
