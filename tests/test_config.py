@@ -115,6 +115,7 @@ def test_overrides_win_over_the_file_and_are_checked_alike() -> None:
 def test_a_word_that_yaml_takes_for_a_truth_value_is_a_word_where_one_is_expected() -> None:
     config = load_config(None, ["generation.punctuation=off", "model.name=no", "service.allow_unauthenticated=yes"])
     assert (config.generation.punctuation, config.model.name, config.service.allow_unauthenticated) == ("off", "no", True)
+    assert load_config(None, ["model.thinking=no"]).model.thinking is False
     with pytest.raises(ConfigError, match="punctuation"):
         load_config(None, ["generation.punctuation=on"])
 

@@ -165,7 +165,7 @@ class _Reader:
         section, _, key = name.partition(".")
         try:
             value = plain_value(node)
-            if isinstance(value, bool) and self._types[name] is not bool:
+            if isinstance(value, bool) and self._types[name] not in (bool, bool | None):
                 value = node.value  # YAML 1.1 takes the words off, on, yes and no for truth values
             self.values.setdefault(section, {})[key] = msgspec.convert(value, type=self._types[name])
             self.origins[name] = where
