@@ -147,11 +147,6 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     must_call: list[str] = []
     parallel_tool_calls: bool = True
 
-    @property
-    def effective_stop(self) -> list[str]:
-        """The texts that end this answer."""
-        return [] if self.is_default_stop and (self.grammar is not None or self.tools) else self.stop
-
 
 class Cancel(msgspec.Struct, tag_field="t", tag="cancel"):
     """Stop a request within one step. Unknown ids are ignored (it may just have finished)."""

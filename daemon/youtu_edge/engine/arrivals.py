@@ -128,8 +128,9 @@ class Arrivals:
     def _text(self, request: Submit, in_thought: bool) -> TextStream:
         if not request.is_default_stop:
             return TextStream(self._vocabulary, request.stop)
+        stop = [] if request.grammar is not None or request.tools else request.stop
         gate = ProseGate(in_thought=in_thought)
-        return TextStream(self._vocabulary, request.effective_stop, gate=gate, keeps_stop=request.keeps_stop)
+        return TextStream(self._vocabulary, stop, gate=gate, keeps_stop=request.keeps_stop)
 
     def _room(self, request: Submit, num_prompt: int) -> int:
         """Tokens that are left for the answer. Raises ContextLengthError for what can never be served."""
