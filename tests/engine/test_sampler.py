@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from youtu_edge.engine.sampler import SamplerState, _candidates, sample, uniform
+from youtu_edge.engine.sampler import SamplerState, _candidates, _locate, sample, uniform
 from youtu_edge.protocol import SamplingParams
 
 
@@ -57,9 +57,10 @@ def test_sampled_frequencies_follow_the_softmax() -> None:
 )
 def test_candidates_equal_the_plain_definition(seed: int, size: int, top_k: int, top_p: float, temperature: float) -> None:
     """The shortcuts choose exactly the tokens that sorting everything would."""
+    assume(top_k or top_p < 1)
     logits = rows(seed, size)
     ids, weights = _candidates(logits.copy(), SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p))
-    order = np.argsort(-logits, kind="stable") if top_k or top_p < 1 else np.arange(size)
+    order = np.argsort(-logits, kind="stable")
     if top_k:
         order = order[:top_k]
     expected = np.exp((logits[order].astype(np.float64) - float(logits.max())) / temperature)
@@ -118,3 +119,15 @@ def test_a_bias_is_added_to_the_logits() -> None:
     logits = np.array([1.0, 2.0, 3.0], dtype=np.float32)
     assert sample(logits.copy(), SamplerState(SamplingParams(logit_bias={0: 5.0, 2: -100.0})), 0) == 0
     assert not SamplerState(SamplingParams(logit_bias={0: 5.0})).is_greedy
+
+
+@given(st.integers(0, 10**6), st.integers(1, 3000), st.sampled_from([0.0, 0.3, 0.9999999, 1.0 - 2.0**-53]), st.booleans())
+def test_a_draw_falls_into_the_weight_that_the_plain_sum_says(seed: int, size: int, fraction: float, sparse: bool) -> None:
+    """Summing by blocks finds the same place, and never a weight of 0."""
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(1, 9, size).astype(np.float32) * (rng.random(size) < 0.02 if sparse else 1)
+    weights[rng.integers(size)] = 1
+    cumulative = np.cumsum(weights, dtype=np.float64)
+    index = _locate(weights, fraction)
+    assert weights[index] > 0
+    assert index == min(np.searchsorted(cumulative, fraction * cumulative[-1], side="right"), np.flatnonzero(weights)[-1])

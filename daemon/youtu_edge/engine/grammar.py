@@ -64,12 +64,8 @@ class TokenTable:
         """Ids that the grammar allows next, ascending; where the answer may end, those that end it are among them."""
         mask = self._mask
         matcher.unsafe_compute_mask_ptr(mask.ctypes.data, mask.nbytes)
-        # Most masks allow a few tokens of 128k, so only the words that have a bit are taken apart.
-        words = np.flatnonzero(mask)
-        bits = np.unpackbits(mask[words].view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
-        rows, columns = np.nonzero(bits)
-        ids: Ints = words[rows] * 32 + columns
-        return ids
+        bits = np.unpackbits(mask.view(np.uint8), bitorder="little", count=self._size)
+        return np.flatnonzero(bits.view(np.bool_))  # of booleans it is ten times faster than of integers
 
     def cut(self, data: bytes) -> list[int]:
         """Some tokens that spell these bytes."""

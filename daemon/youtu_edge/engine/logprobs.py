@@ -25,7 +25,7 @@ class LogprobReporter:
         """The token that was drawn from `logits` [vocab] and the `count` most likely ones."""
         top = float(logits.max())
         # log softmax(x)_i = x_i - max - log sum_j exp(x_j - max)
-        offset = top + float(np.log(np.exp(logits - top).sum(dtype=np.float64)))
+        offset = top + float(np.log(np.exp(logits - top).sum()))
         best: list[int] = largest(logits, count)[:count].tolist() if count else []
         return TokenLogprob(
             self._alternative(token, float(logits[token]) - offset),

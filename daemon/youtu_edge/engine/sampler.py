@@ -7,6 +7,7 @@ differently draws what it would have drawn.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ Ints = npt.NDArray[np.int64]
 _MASK = (1 << 64) - 1
 _BLOCK = 64
 _FIRST_CANDIDATES = 256
+_MORE_CANDIDATES = 8192
+_SUM_BLOCK = 512
 
 
 def uniform(seed: int, position: int) -> float:
@@ -99,18 +102,35 @@ def sample(logits: Floats, state: SamplerState, position: int, allowed: Ints | N
 
 
 def _draw(logits: Floats, params: SamplingParams, position: int) -> int:
-    ids, weights = _candidates(logits, params)
+    ids: Ints | None = None
+    weights: npt.NDArray[np.floating[Any]]
+    if params.top_k > 0 or params.top_p < 1.0:
+        ids, weights = _candidates(logits, params)
+    else:  # sorting 128k numbers takes 10 ms and would change no probability
+        weights = _rough_weights(logits, params.temperature)
     if params.min_p > 0.0:
         weights = np.where(weights >= params.min_p * weights.max(), weights, 0.0)
-    cumulative = np.cumsum(weights)
-    draw = uniform(params.seed, position) * cumulative[-1]
-    # Rounding may leave the draw behind the last weight that is not 0.
-    index = min(int(np.searchsorted(cumulative, draw, side="right")), int(np.flatnonzero(weights)[-1]))
-    return int(ids[index])
+    index = _locate(weights, uniform(params.seed, position))
+    return index if ids is None else int(ids[index])
+
+
+def _locate(weights: npt.NDArray[np.floating[Any]], fraction: float) -> int:
+    """Index of the weight in which `fraction` of their sum falls; summed by blocks, then within one."""
+    sums = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), _SUM_BLOCK), dtype=np.float64))
+    target = fraction * sums[-1]
+    block = int(np.searchsorted(sums, target, side="right"))
+    if block < len(sums):
+        begin = block * _SUM_BLOCK
+        inside = np.cumsum(weights[begin : begin + _SUM_BLOCK], dtype=np.float64)
+        index = int(np.searchsorted(inside, target - (sums[block - 1] if block else 0.0), side="right"))
+        if index < len(inside):
+            return begin + index
+        return begin + int(np.flatnonzero(weights[begin : begin + _SUM_BLOCK])[-1])
+    return int(np.flatnonzero(weights)[-1])  # the product was rounded up to the sum
 
 
 def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArray[np.float64]]:
-    """Ids and their unnormalised probabilities after top-k, then top-p; by falling probability where one of them cuts."""
+    """Ids by falling probability and their unnormalised probabilities, after top-k, then top-p; one of them has to cut."""
     if params.top_k > 0:
         ids = largest(logits, params.top_k)[: params.top_k]
         weights = _weights(logits[ids], logits[ids[0]], params.temperature)
@@ -118,15 +138,20 @@ def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArr
             ids, weights = _nucleus(ids, weights, params.top_p * weights.sum())
         return ids, weights
     top = logits.max()
-    every = _weights(logits, top, params.temperature)
-    if params.top_p == 1.0:
-        return np.arange(len(logits)), every  # sorting 128k numbers takes 10 ms and would change no probability
-    mass = params.top_p * float(every.sum())
-    # The nucleus is nearly always small; sort everything only when it is not.
-    ids = largest(logits, _FIRST_CANDIDATES)
-    if every[ids].sum() < mass:
-        ids = np.argsort(-logits, kind="stable")
-    return _nucleus(ids, every[ids], mass)
+    mass = params.top_p * float(_rough_weights(logits, params.temperature).sum(dtype=np.float64))
+    # The nucleus is nearly always small; more is sorted only when it is not.
+    for count in (_FIRST_CANDIDATES, _MORE_CANDIDATES, len(logits)):
+        ids = largest(logits, count)
+        weights = _weights(logits[ids], top, params.temperature)
+        if weights.sum() >= mass:
+            break
+    return _nucleus(ids, weights, mass)
+
+
+def _rough_weights(logits: Floats, temperature: float) -> Floats:
+    """Unnormalised probabilities of all tokens with 24 bits, which takes a fifth of the time of 53."""
+    weights: Floats = (logits - logits.max()) / np.float32(temperature)
+    return np.exp(weights, out=weights)
 
 
 def _weights(logits: Floats, top: np.float32, temperature: float) -> npt.NDArray[np.float64]:
@@ -147,9 +172,12 @@ def largest(logits: Floats, count: int) -> Ints:
     """
     size = len(logits)
     blocks = size // _BLOCK
-    if count >= blocks:
+    if 4 * count >= size:
         return np.argsort(-logits, kind="stable")
-    maxima = logits[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-    bound = np.partition(maxima, blocks - count)[blocks - count]
+    if count < blocks:
+        maxima = logits[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+        bound = np.partition(maxima, blocks - count)[blocks - count]
+    else:
+        bound = np.partition(logits, size - count)[size - count]
     ids = np.flatnonzero(logits >= bound)
     return ids[np.argsort(-logits[ids], kind="stable")]
