@@ -11,6 +11,7 @@ again with the tokens that the journal has. Clients follow a request from its fi
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import sqlite3
 import time
@@ -36,7 +37,7 @@ from youtu_edge.front.admission import Admission
 from youtu_edge.front.caller import owner
 from youtu_edge.front.database import Database
 from youtu_edge.front.durable_intent import Intent
-from youtu_edge.front.request_journal import MIGRATIONS, Event, Limits, Record, RequestJournal
+from youtu_edge.front.request_journal import MIGRATIONS, Event, Known, Limits, Record, RequestJournal
 from youtu_edge.front.sessions import Session
 from youtu_edge.log import line
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit
@@ -55,8 +56,8 @@ _UNFINISHED = (UnavailableError.code, EngineGaveUpError.code)
 class DurableRequest:
     """A request and its events so far. Many may follow it."""
 
-    def __init__(self, record: Record, events: list[Event] | None = None) -> None:
-        self.record = record
+    def __init__(self, known: Known, events: list[Event] | None = None) -> None:
+        self.known = known
         self.events = events if events is not None else []
         self.num_written = len(self.events)
         self._news = asyncio.Event()
@@ -88,12 +89,13 @@ class DurableRequest:
 class Follower:
     """One reader of a request from its first event on; takes the place of a session in a GenerationStream."""
 
-    def __init__(self, requests: DurableRequests, request: DurableRequest) -> None:
+    def __init__(self, requests: DurableRequests, request: DurableRequest, submit: Submit) -> None:
+        """`submit` says what was asked for, so that the reader can tell its parts apart."""
         self._requests = requests
         self._request = request
         self._index = 0
-        self.submit = request.record.submit
-        self.created = request.record.created
+        self.submit = submit
+        self.created = request.known.created
         self.events = self
 
     async def get(self) -> Event:
@@ -120,7 +122,7 @@ class DurableRequests:
         self._journal = RequestJournal(Limits(parse_bytes(config.requests_max_size), config.requests_max_age_hours))
         self._admission = admission
         self._model = model
-        self._by_id: dict[str, Record] = {}
+        self._by_id: dict[str, Known] = {}
         self._by_key: dict[str, str] = {}
         self._running: dict[str, DurableRequest] = {}
         self._at_hand: WeakValueDictionary[str, DurableRequest] = WeakValueDictionary()
@@ -133,67 +135,77 @@ class DurableRequests:
 
     async def resume(self) -> None:
         """Read the journal and continue what is unfinished. A request that cannot be continued fails for good."""
-        for record in await self.database.run(self._journal.all):
-            self._know(record)
-            if record.is_ended:
+        for known in await self.database.run(self._journal.known):
+            self._know(known)
+            if known.is_ended:
                 continue
-            events = await self.database.run(partial(self._journal.events, request_id=record.id))
-            request = DurableRequest(record, events)
-            self._running[record.id] = request
+            record = await self.record(known.id)
+            events = await self.database.run(partial(self._journal.events, request_id=known.id))
+            request = self._running[known.id] = DurableRequest(known, events)
             if reason := self._refusal(record, events):
-                await self._take(request, [Failed(record.id, reason.code, reason.message)])
-                del self._running[record.id]
+                await self._take(request, [Failed(known.id, reason.code, reason.message)])
+                del self._running[known.id]
                 continue
-            await self._write(request, partial(self._journal.count_start, request_id=record.id, change=1))
-            session = self._admission.reopen(_continued(record.submit, events), record.owner)
-            log.info(line("request_resumed", id=record.id, tokens=session.completion_tokens))
+            await self._write(request, partial(self._journal.count_start, request_id=known.id, change=1))
+            session = self._admission.reopen(_continued(record.submit, events), known.owner)
+            log.info(line("request_resumed", id=known.id, tokens=session.completion_tokens))
             self._start(self._pump(request, session))
 
     def begin(self, intent: Intent, submit: Submit) -> Follower:
         """The request of that key, or a new one. Raises as `Admission.open`, and IdempotencyConflictError."""
-        if intent.key is not None and (known := self._by_key.get(intent.key)):
-            record = self._by_id[known]
-            if record.body != intent.body:
+        digest = hashlib.sha256(intent.body).digest()
+        if intent.key is not None and (request_id := self._by_key.get(intent.key)):
+            if self._by_id[request_id].digest != digest:
                 raise IdempotencyConflictError("Idempotency-Key: this key belongs to a request with another body")
-            return self.follow(known)
+            return self.follow(request_id, msgspec.structs.replace(submit, id=request_id))
         session = self._admission.open(submit)
-        record = Record(
+        known = Known(
             id=submit.id,
             key=intent.key,
-            path=intent.path,
-            body=intent.body,
-            submit=submit,
-            model=self._model(),
             owner=owner(),
+            path=intent.path,
             created=int(time.time()),
+            digest=digest,
         )
-        self._know(record)
-        request = self._running[record.id] = DurableRequest(record)
-        self._start(self._write_and_pump(request, session))
-        return Follower(self, request)
+        self._know(known)
+        request = self._running[known.id] = DurableRequest(known)
+        record = Record(known=known, body=intent.body, submit=submit, model=self._model())
+        self._start(self._write_and_pump(request, record, session))
+        return Follower(self, request, submit)
 
-    def find(self, request_id: str) -> Record:
-        """What was asked. Raises NotFoundError."""
-        record = self._by_id.get(request_id)
-        if record is None or record.owner != owner():
-            raise NotFoundError(f"no request {request_id[:100]} is kept here")
+    def unfinished(self, path: str) -> list[Known]:
+        """Requests to `path` that are not answered yet, of all owners."""
+        return [request.known for request in self._running.values() if request.known.path == path]
+
+    async def record(self, request_id: str) -> Record:
+        """What was asked. Raises NotFoundError and StorageError."""
+        record = await self.database.run(partial(self._journal.record, known=self._find(request_id)))
+        if record is None:
+            raise _not_kept(request_id)
         return record
 
-    def follow(self, request_id: str) -> Follower:
+    def owned(self, request_id: str) -> Known:
+        """A request of the caller. Raises NotFoundError."""
+        known = self._find(request_id)
+        if known.owner != owner():
+            raise _not_kept(request_id)
+        return known
+
+    def follow(self, request_id: str, submit: Submit) -> Follower:
         """A reader from the first event on. Raises NotFoundError."""
-        record = self.find(request_id)
-        request = self._running.get(record.id) or self._at_hand.get(record.id)
+        request = self._running.get(request_id) or self._at_hand.get(request_id)
         if request is None:
-            request = self._at_hand[record.id] = DurableRequest(record)
-        return Follower(self, request)
+            request = self._at_hand[request_id] = DurableRequest(self._find(request_id))
+        return Follower(self, request, submit)
 
     async def loaded(self, request: DurableRequest) -> None:
         """Make sure that the events of an ended request are at hand. Raises StorageError."""
-        record = request.record
-        if record.is_ended and not request.events:
-            events = await self.database.run(partial(self._journal.events, request_id=record.id))
+        known = request.known
+        if known.is_ended and not request.events:
+            events = await self.database.run(partial(self._journal.events, request_id=known.id))
             if not request.events:
-                request.add(events or [Failed(record.id, NotFoundError.code, "the answer is no longer kept here")])
+                request.add(events or [Failed(known.id, NotFoundError.code, "the answer is no longer kept here")])
+                request.num_written = len(request.events)
 
     async def close(self) -> None:
         """Write what is still on its way; called when every session has ended."""
@@ -201,15 +213,20 @@ class DurableRequests:
             await asyncio.wait(self._pumps, timeout=_CLOSE_S)
         await self.database.close()
 
-    def _know(self, record: Record) -> None:
-        self._by_id[record.id] = record
-        if record.key is not None:
-            self._by_key[record.key] = record.id
+    def _find(self, request_id: str) -> Known:
+        if (known := self._by_id.get(request_id)) is None:
+            raise _not_kept(request_id)
+        return known
+
+    def _know(self, known: Known) -> None:
+        self._by_id[known.id] = known
+        if known.key is not None:
+            self._by_key[known.key] = known.id
 
     def _forget(self, request_id: str) -> None:
-        record = self._by_id.pop(request_id, None)
-        if record is not None and record.key is not None:
-            self._by_key.pop(record.key, None)
+        known = self._by_id.pop(request_id, None)
+        if known is not None and known.key is not None:
+            self._by_key.pop(known.key, None)
 
     def _refusal(self, record: Record, events: list[Event]) -> PoisonRequestError | ModelChangedError | None:
         if record.fruitless_starts >= MAX_FRUITLESS_STARTS:
@@ -225,16 +242,16 @@ class DurableRequests:
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
 
-    async def _write_and_pump(self, request: DurableRequest, session: Session) -> None:
+    async def _write_and_pump(self, request: DurableRequest, record: Record, session: Session) -> None:
         try:
-            for forgotten in await self.database.run(partial(self._journal.add, record=request.record)):
+            for forgotten in await self.database.run(partial(self._journal.add, record=record)):
                 self._forget(forgotten)
         except StorageError as error:
             # It cannot be what it was asked to be; better no answer than one that only seems to be safe.
             self._admission.close(session)
-            self._running.pop(request.record.id, None)
-            self._forget(request.record.id)
-            request.add([Failed(request.record.id, error.code, error.message)])
+            self._running.pop(request.known.id, None)
+            self._forget(request.known.id)
+            request.add([Failed(request.known.id, error.code, error.message)])
             return
         await self._pump(request, session)
 
@@ -248,9 +265,9 @@ class DurableRequests:
         while request.has_unwritten:  # the clients have it all; the disk will have it as soon as it can
             await asyncio.sleep(_RETRY_S)
             await self._take(request, [])
-        self._running.pop(request.record.id, None)
-        if request.record.is_ended:
-            self._at_hand[request.record.id] = request
+        self._running.pop(request.known.id, None)
+        if request.known.is_ended:
+            self._at_hand[request.known.id] = request
 
     async def _take(self, request: DurableRequest, events: list[Event]) -> None:
         if events and isinstance(events[0], Accepted) and request.events:  # a former engine had accepted it already
@@ -259,22 +276,26 @@ class DurableRequests:
         if pending and _is_for_the_next_start(last := pending[-1]):
             pending.pop()
             if events and last.code == UnavailableError.code:  # stopped in good order
-                await self._write(request, partial(self._journal.count_start, request_id=request.record.id, change=-1))
+                await self._write(request, partial(self._journal.count_start, request_id=request.known.id, change=-1))
         first = request.num_written
         if pending and await self._write(
-            request, partial(self._journal.append, request_id=request.record.id, first=first, events=pending)
+            request, partial(self._journal.append, request_id=request.known.id, first=first, events=pending)
         ):
             request.num_written += len(pending)
-            request.record.is_ended = isinstance(pending[-1], Finished | Failed)
+            request.known.is_ended = isinstance(pending[-1], Finished | Failed)
         request.add(events)
 
     async def _write(self, request: DurableRequest, work: Callable[[sqlite3.Connection], None]) -> bool:
         try:
             await self.database.run(work)
         except StorageError as error:  # the answer goes on; what is missing is written with the next event
-            log.error(line("request_not_written", id=request.record.id, reason=error.message))
+            log.error(line("request_not_written", id=request.known.id, reason=error.message))
             return False
         return True
+
+
+def _not_kept(request_id: str) -> NotFoundError:
+    return NotFoundError(f"no request {request_id[:100]!r} is kept here")
 
 
 def _is_for_the_next_start(event: Event) -> TypeGuard[Failed]:

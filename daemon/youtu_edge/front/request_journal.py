@@ -20,12 +20,13 @@ MIGRATIONS = (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         key TEXT UNIQUE,
+        owner TEXT NOT NULL,
         path TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        digest BLOB NOT NULL,
         body BLOB NOT NULL,
         submit BLOB NOT NULL,
         model TEXT NOT NULL,
-        owner TEXT NOT NULL,
-        created INTEGER NOT NULL,
         fruitless_starts INTEGER NOT NULL DEFAULT 0,
         ended INTEGER
     );
@@ -39,29 +40,40 @@ MIGRATIONS = (
     """,
 )
 
+_MAX_REQUESTS = 10_000
+"""The front remembers each."""
+
 Event = Accepted | Delta | Finished | Failed
 _KINDS: dict[str, type[Event]] = {"accepted": Accepted, "delta": Delta, "finished": Finished, "failed": Failed}
+
+
+class Known(msgspec.Struct, kw_only=True):
+    """What the front remembers of every request: enough to recognise it."""
+
+    id: str
+    key: str | None
+    """What the client calls it: caller, path and Idempotency-Key; None where the id is enough."""
+    owner: str
+    """Name of the API key; "" where none is needed."""
+    path: str
+    created: int
+    """Unix time in seconds."""
+    digest: bytes
+    """sha256 of the body."""
+    is_ended: bool = False
 
 
 class Record(msgspec.Struct, kw_only=True):
     """One request as it was asked."""
 
-    id: str
-    key: str | None
-    """What the client calls it: caller, path and Idempotency-Key; None where the id is enough."""
-    path: str
+    known: Known
     body: bytes
     submit: Submit
     """As it was handed to the first engine."""
     model: str
     """Checksum of the package that answers; another model must not continue."""
-    owner: str
-    """Name of the API key; "" where none is needed."""
-    created: int
-    """Unix time in seconds."""
     fruitless_starts: int = 0
     """Starts of the daemon since its last token."""
-    is_ended: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -78,20 +90,27 @@ class RequestJournal:
         self._limits = limits
         self._wall = wall
 
-    def all(self, connection: sqlite3.Connection) -> list[Record]:
-        """Every request that is known, oldest first."""
+    def known(self, connection: sqlite3.Connection) -> list[Known]:
+        """Every request that is kept, oldest first."""
         self._forget(connection)
         rows = connection.execute(
-            "SELECT id, key, path, body, submit, model, owner, created, fruitless_starts, ended IS NOT NULL FROM request"
-            " ORDER BY number"
+            "SELECT id, key, owner, path, created, digest, ended IS NOT NULL FROM request ORDER BY number"
         )
         return [
-            Record(
-                id=request_id, key=key, path=path, body=body, submit=msgspec.msgpack.decode(submit, type=Submit),
-                model=model, owner=owner, created=created, fruitless_starts=starts, is_ended=bool(ended),
-            )
-            for request_id, key, path, body, submit, model, owner, created, starts, ended in rows
-        ]  # fmt: skip
+            Known(id=name, key=key, owner=owner, path=path, created=created, digest=digest, is_ended=bool(ended))
+            for name, key, owner, path, created, digest, ended in rows
+        ]
+
+    def record(self, connection: sqlite3.Connection, known: Known) -> Record | None:
+        """All that was asked; None when it is no longer kept."""
+        row = connection.execute(
+            "SELECT body, submit, model, fruitless_starts FROM request WHERE id = ?", (known.id,)
+        ).fetchone()
+        if row is None:
+            return None
+        body, submit, model, starts = row
+        submitted = msgspec.msgpack.decode(submit, type=Submit)
+        return Record(known=known, body=body, submit=submitted, model=model, fruitless_starts=starts)
 
     def events(self, connection: sqlite3.Connection, request_id: str) -> list[Event]:
         """All events of a request, in order."""
@@ -104,11 +123,13 @@ class RequestJournal:
     def add(self, connection: sqlite3.Connection, record: Record) -> list[str]:
         """A new request. Returns the ids of those that had to be forgotten."""
         forgotten = self._forget(connection)
+        known = record.known
         connection.execute(
-            "INSERT INTO request (id, key, path, body, submit, model, owner, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO request (id, key, owner, path, created, digest, body, submit, model)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                record.id, record.key, record.path, record.body, msgspec.msgpack.encode(record.submit), record.model,
-                record.owner, record.created,
+                known.id, known.key, known.owner, known.path, known.created, known.digest, record.body,
+                msgspec.msgpack.encode(record.submit), record.model,
             ),
         )  # fmt: skip
         return forgotten
@@ -135,13 +156,17 @@ class RequestJournal:
         before = int(self._wall()) - self._limits.max_age_hours * 3600
         forgotten = [row[0] for row in connection.execute("SELECT id FROM request WHERE ended < ?", (before,))]
         connection.execute("DELETE FROM request WHERE ended < ?", (before,))
-        while _bytes_used(connection) > self._limits.max_bytes:
+        while _bytes_used(connection) > self._limits.max_bytes or _count(connection) > _MAX_REQUESTS:
             row = connection.execute("SELECT id FROM request WHERE ended IS NOT NULL ORDER BY number LIMIT 1").fetchone()
             if row is None:
                 break
             connection.execute("DELETE FROM request WHERE id = ?", row)
             forgotten.append(row[0])
         return forgotten
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM request").fetchone()[0])
 
 
 def _bytes_used(connection: sqlite3.Connection) -> int:
