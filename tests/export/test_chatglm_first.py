@@ -10,12 +10,10 @@ import pytest
 from export import chatglm_first as reference
 from export.chatglm_first import GMASK, SOP, random_tensors, write_checkpoint
 from export.small_families import Tensors
-from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.kv_pages import PagePool
-from youtu_edge.engine.loop import Loop
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
-from youtu_edge.engine.service import load_prompter
+from youtu_edge.engine.service import load_prompter, make_loop
 from youtu_edge.package import open_package
 from youtu_edge.protocol import ChatMessage, FromEngine, SamplingParams, StepFrame, Submit
 from youtu_export.__main__ import main
@@ -47,7 +45,7 @@ class Engine:
         tokenizer, self.prompter = load_prompter(opened)
         self.messages: list[FromEngine] = []
         self.scheduler = Scheduler(PagePool(pages, PAGE_TOKENS), max_sequences=4, step_tokens=160)
-        self.loop = Loop(runner, self.scheduler, self.prompter, Vocabulary(tokenizer), self.messages.append, max_stall_s=1)
+        self.loop = make_loop(runner, self.scheduler, tokenizer, self.prompter, self.messages.append, max_stall_s=1)
 
     def ask(self, name: str, prompt: str, tokens: int, sent: list[int] | None = None) -> None:
         self.loop.submit(Submit(name, SamplingParams(), tokens, prompt=prompt, ignore_eos=True, sent_tokens=sent or []))

@@ -236,7 +236,6 @@ def test_old_responses_make_room_for_new_ones(tmp_path: Path) -> None:
             "invalid_request",
             "input[0].call_id",
         ),
-        ({"background": True}, "unsupported_parameter", "background"),
         ({"truncation": "auto"}, "unsupported_parameter", "truncation"),
         ({"conversation": "c"}, "unsupported_parameter", "conversation"),
         ({"max_output_tokens": 10**6}, "invalid_request", "max_output_tokens"),

@@ -298,8 +298,13 @@ def _not_kept(request_id: str) -> NotFoundError:
     return NotFoundError(f"no request {request_id[:100]!r} is kept here")
 
 
+def ends_for_now(code: str) -> bool:
+    """Whether a failure of this code says nothing about the request, which goes on with the next start."""
+    return code in _UNFINISHED
+
+
 def _is_for_the_next_start(event: Event) -> TypeGuard[Failed]:
-    return isinstance(event, Failed) and event.code in _UNFINISHED
+    return isinstance(event, Failed) and ends_for_now(event.code)
 
 
 def _continued(submit: Submit, events: list[Event]) -> Submit:

@@ -105,6 +105,7 @@ def new_response(response_id: str, created: int, model: str, body: ResponsesBody
         text=body.text or TextOptions(),
         reasoning=body.reasoning or ReasoningOptions(),
         top_logprobs=submit.sampling.logprobs or 0,
+        background=bool(body.background),
         store=body.store is not False,
         metadata=body.metadata or {},
         user=body.user,

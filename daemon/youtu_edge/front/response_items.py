@@ -94,6 +94,11 @@ def tidy(values: dict[str, Any]) -> None:
             item.setdefault("type", "message")
 
 
+def input_items(given: str | list[Item]) -> list[Item]:
+    """What a request brings, as items: a text is what the user says."""
+    return [MessageItem(role="user", content=given)] if isinstance(given, str) else given
+
+
 def chat_messages(instructions: str | None, earlier: Sequence[Item], items: Sequence[Item]) -> list[ChatMessage]:
     """The conversation as the engine takes it: what was stored, then what the request brings.
 

@@ -15,7 +15,6 @@ from youtu_edge.front.response_items import Item
 from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Submit
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {
-    "background": (False,),
     "context_management": ([],),
     "conversation": (),
     "max_tool_calls": (),
@@ -92,6 +91,8 @@ class ResponsesBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
     instructions: str | None = None
     previous_response_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     store: bool | None = None
+    background: bool | None = None
+    """Made whether anybody listens or not, and finished whatever dies; read with GET."""
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     max_output_tokens: Tokens | None = None
@@ -117,6 +118,8 @@ def check(body: ResponsesBody) -> None:
         raise InvalidRequestError("tool_choice.name: no tool has this name", param="tool_choice.name")
     if body.tool_choice == "required" and not names:
         raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
+    if body.background and body.store is False:
+        raise InvalidRequestError("store: what is made in the background must be stored", param="store")
     if body.stream_options is not None and not body.stream:
         raise InvalidRequestError("stream_options: only allowed with stream: true", param="stream_options")
 

@@ -19,6 +19,7 @@ from youtu_edge.front import answer_headers, cors
 from youtu_edge.front.access import check_exposure, make_access_middleware
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.app import Handlers, make_app
+from youtu_edge.front.background_responses import BackgroundResponses
 from youtu_edge.front.batch_limit import BatchLimit
 from youtu_edge.front.board_files import BoardFiles
 from youtu_edge.front.board_watch import BoardWatch
@@ -43,6 +44,7 @@ from youtu_edge.front.reload import Reloader
 from youtu_edge.front.response_archive import ResponseArchive
 from youtu_edge.front.response_cache import ResponseCache
 from youtu_edge.front.response_routes import ResponseHandlers
+from youtu_edge.front.response_run import ResponseRun
 from youtu_edge.front.session_routes import SessionHandlers
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.static_files import StaticFiles
@@ -52,7 +54,7 @@ from youtu_edge.front.systemd_notify import SystemdNotify
 from youtu_edge.front.tls import Tls
 from youtu_edge.front.tokens import TokenHandlers
 from youtu_edge.log import line
-from youtu_edge.package import read_manifest
+from youtu_edge.package import Manifest, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class Service:
         self._durable = DurableRequests(
             config.storage, self._admission, self._package_checksum, lambda: self._metrics.storage_failed("requests")
         )
+        self._responses: dict[str, ResponseRun] = {}
+        self._background = BackgroundResponses(self._durable, self._archive, self._responses, self._model_name)
         self._admission.is_short_of_memory = lambda: self._memory.refuses_requests
         self._status = StatusHandlers(
             admission=self._admission,
@@ -150,6 +154,7 @@ class Service:
             self._cache.database.start()
         self._durable.database.start()
         await self._durable.resume()
+        await self._background.resume()
         self._archive.database.start()
         # Cancelling the handler of a client that left is what cancels its request.
         runner = web.AppRunner(
@@ -177,6 +182,7 @@ class Service:
             saving.cancel()
             watching.cancel()
             await runner.cleanup()
+            await self._background.close()
             await self._durable.close()
             await self._conversations.database.close()
             if self._cache:
@@ -194,7 +200,7 @@ class Service:
             PlainHandlers(intake, self._conversations, bodies),
             SessionHandlers(self._conversations, self._admission, bodies),
             MessageHandlers(intake, bodies),
-            ResponseHandlers(intake, bodies, self._archive),
+            ResponseHandlers(intake, bodies, self._archive, self._background, self._responses),
             TokenHandlers(self._admission, bodies),
         ]
         app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
@@ -295,10 +301,20 @@ class Service:
             self._notify.status("the engine died too often or refuses to start; see the log")
 
     def _package_checksum(self) -> str:
+        manifest = self._manifest()
+        return manifest.checksum if manifest else ""
+
+    def _model_name(self) -> str:
+        if self._model:
+            return self._model.name
+        manifest = self._manifest()
+        return self._config.model.name or (manifest.name if manifest else "")
+
+    def _manifest(self) -> Manifest | None:
         try:
-            return read_manifest(Path(self._supervisor.package.path)).checksum
+            return read_manifest(Path(self._supervisor.package.path))
         except YoutuEdgeError:  # the engine will say so
-            return ""
+            return None
 
     def _recommendation(self) -> Recommendation:
         try:

@@ -29,20 +29,23 @@ _SEND_BUFFER = 128 * 1024
 """Of the kernel, for one stream; without a bound it grows to megabytes of text that a slow client will see much later."""
 
 
+class EventNumbers(msgspec.Struct):
+    """Events that have numbers (`id:`), so that a client can go on where it stopped."""
+
+    next: int
+    """Number of the next one."""
+    seen: int
+    """The client has them up to this number; they are left out."""
+
+
 class EventStream:
-    """The response once it has begun; `open_stream` begins it.
+    """The response once it has begun; `open_stream` begins it. `numbers` None: events have none."""
 
-    The events of a durable request are numbered from 1, and those that the client has already are left out.
-    """
-
-    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+    def __init__(self, request: web.Request, response: web.StreamResponse, numbers: EventNumbers | None) -> None:
         self.response = response
         self._request = request
         self._write_timeout_s = request.app[WRITE_TIMEOUT]
-        intent = INTENT.get()
-        self._is_numbered = intent is not None
-        self._skip = intent.last_event if intent else 0
-        self._number = 0
+        self._numbers = numbers
 
     async def send(self, documents: Iterable[dict[str, Any] | msgspec.Struct | str]) -> None:
         """Write events in one go: a string as it is, all else as JSON; a tagged struct is an event named by its tag.
@@ -51,10 +54,13 @@ class EventStream:
         """
         parts = []
         for document in documents:
-            self._number += 1
-            if self._number > self._skip:
-                name = b"id: %d\n" % self._number if self._is_numbered else b""
-                parts.append(name + _data(document))
+            name = b""
+            if numbers := self._numbers:
+                number, numbers.next = numbers.next, numbers.next + 1
+                if number <= numbers.seen:
+                    continue
+                name = b"id: %d\n" % number
+            parts.append(name + _data(document))
         if parts:
             await self._write(b"".join(parts))
 
@@ -85,8 +91,10 @@ def _data(document: dict[str, Any] | msgspec.Struct | str) -> bytes:
     return name + b"data: " + msgspec.json.encode(document) + b"\n\n"
 
 
-async def open_stream(request: web.Request, request_id: str) -> EventStream:
-    """Send status 200 and the headers of an event stream."""
+async def open_stream(request: web.Request, request_id: str, numbers: EventNumbers | None = None) -> EventStream:
+    """Send status 200 and the headers of an event stream. Those of durable requests are numbered from 1."""
+    if numbers is None and (intent := INTENT.get()) is not None:
+        numbers = EventNumbers(next=1, seen=intent.last_event)
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -99,4 +107,4 @@ async def open_stream(request: web.Request, request_id: str) -> EventStream:
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     await response.prepare(request)
-    return EventStream(request, response)
+    return EventStream(request, response, numbers)
