@@ -175,7 +175,8 @@ def test_a_stopped_engine_produces_at_most_the_step_under_way_after_a_cancel(dae
 
 
 def test_a_cancel_while_the_engine_restarts_ends_the_request_without_it(tmp_path: Path) -> None:
-    with running("service.max_restart_rate=3/300", f"storage.directory={tmp_path}") as daemon:
+    settings = ("service.max_restart_rate=3/300", f"storage.directory={tmp_path}")
+    with running(*settings, engine=("--load-seconds", "1.5")) as daemon:
         daemon.wait_ready()
         stream, request_id, begun = begin_stream(daemon, "restart", "slow repeat:50")
         daemon.kill_engine()

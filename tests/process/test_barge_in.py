@@ -21,9 +21,9 @@ def new_tokens(prompt: str) -> int:
     return len(make_tokenizer().encode(text).ids)
 
 
-def say(daemon: Daemon, prompt: str, **more: Any) -> tuple[str, int]:
-    """The answer in the session "voice", and how many tokens of its prompt were computed."""
-    status, answer = daemon.post("/chat", {"prompt": prompt, "session_id": "voice", "temperature": 0, **more})
+def say(daemon: Daemon, prompt: str, session: str = "voice", **more: Any) -> tuple[str, int]:
+    """The answer in a session, and how many tokens of its prompt were computed."""
+    status, answer = daemon.post("/chat", {"prompt": prompt, "session_id": session, "temperature": 0, **more})
     assert status == 200, answer
     usage = answer["usage"]
     return answer["response"], usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"]
@@ -42,41 +42,54 @@ def test_after_an_answer_only_the_new_question_is_computed(daemon: Daemon, sampl
         assert computed == new_tokens(prompt) + 1
 
 
+def interrupted(daemon: Daemon, characters: int) -> str:
+    """A session whose only answer was interrupted while it came. On a busy machine the answer may be faster: once more."""
+    for number in range(20):
+        session = f"interrupted-{number}"
+        body = {"prompt": "tell me a long story", "session_id": session, "max_new_tokens": 450}
+        stream, heard = daemon.stream(body, "/chat_stream"), ""
+        while len(heard) <= characters:
+            heard += next(stream).get("text", "")
+        status, answer = daemon.post(f"/v1/sessions/{session}/interrupt", {"spoken_chars": characters})
+        assert (status, answer["content"]) == (200, heard[:characters])
+        if answer["request_id"]:
+            assert list(stream)[-1]["finish_reason"] == "cancelled"
+            return session
+    raise AssertionError("every answer had ended before it could be interrupted")
+
+
 def test_after_an_interruption_the_next_turn_computes_only_what_is_new(daemon: Daemon) -> None:
     """Cut while it is being generated and again later, the answer keeps its cached tokens up to the cut."""
-    stream = daemon.stream({"prompt": "tell me a long story", "session_id": "voice", "max_new_tokens": 400}, "/chat_stream")
-    heard = ""
-    for event in stream:
-        heard += event.get("text", "")
-        if len(heard) > 60:
-            break
-    status, answer = daemon.post("/v1/sessions/voice/interrupt", {"spoken_chars": 50})
-    assert (status, answer["content"]) == (200, heard[:50])
-    assert answer["request_id"]
-    assert list(stream)[-1]["finish_reason"] == "cancelled"
+    session = interrupted(daemon, 50)
     # The cut may lie inside a token; its beginning is encoded anew, in at most as many tokens as it has characters.
-    _, computed = say(daemon, "stop", max_new_tokens=30)
+    _, computed = say(daemon, "stop", session, max_new_tokens=30)
     assert new_tokens("stop") <= computed <= new_tokens("stop") + 3
-    answer = daemon.post("/v1/sessions/voice/interrupt", {"spoken_chars": 10})[1]
+    answer = daemon.post(f"/v1/sessions/{session}/interrupt", {"spoken_chars": 10})[1]
     assert (answer["request_id"], len(answer["content"])) == (None, 10)
-    _, computed = say(daemon, "and now", max_new_tokens=5)
+    _, computed = say(daemon, "and now", session, max_new_tokens=5)
     assert new_tokens("and now") <= computed <= new_tokens("and now") + 3
+
+
+def hold(process: int) -> None:
+    """SIGSTOP, and wait until it stands."""
+    os.kill(process, signal.SIGSTOP)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T" and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def test_nothing_is_generated_after_the_step_in_which_a_cancel_arrives(daemon: Daemon) -> None:
     """The engine is held while the cancellation travels, so that the step under way is all that it may still do."""
-    stream = daemon.stream({"prompt": "count", "session_id": "voice", "max_new_tokens": 450}, "/chat_stream")
-    request_id = next(stream)["request_id"]
-    next(stream)
-    engine = daemon.engine_pid
-    os.kill(engine, signal.SIGSTOP)
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{engine}/stat").read_text().rpartition(")")[2].split()[0] != "T" and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert daemon.post(f"/v1/requests/{request_id}/cancel", {})[0] == 200
-    before = daemon.metric("youtu_edge_engine_decode_tokens_total")
-    os.kill(engine, signal.SIGCONT)
-    last = list(stream)[-1]
+    for _ in range(20):  # on a busy machine the answer may be faster than the hand that stops the engine
+        stream = daemon.stream({"prompt": "count", "max_new_tokens": 450}, "/chat_stream")
+        request_id = next(stream)["request_id"]
+        hold(daemon.engine_pid)
+        is_cancelled = daemon.post(f"/v1/requests/{request_id}/cancel", {})[0] == 200
+        before = daemon.metric("youtu_edge_engine_decode_tokens_total")
+        os.kill(daemon.engine_pid, signal.SIGCONT)
+        last = list(stream)[-1]
+        if is_cancelled:
+            break
     assert last["finish_reason"] == "cancelled"
     assert daemon.metric("youtu_edge_engine_decode_tokens_total") - before <= 1
     assert last["usage"]["completion_tokens"] < 450
