@@ -125,6 +125,26 @@ def test_a_key_is_valid_as_soon_as_it_is_made_and_invalid_as_soon_as_it_is_revok
     assert post(guarded, token)[0] == 401
 
 
+def test_chat_in_the_terminal_takes_its_key_from_a_file(tmp_path: Path, guarded: Daemon) -> None:
+    (tmp_path / "key").write_text(add(tmp_path, "terminal") + "\n")
+    command = [sys.executable, "-m", "youtu_edge", "chat", "--url", f"http://127.0.0.1:{guarded.port}"]
+
+    def chat(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments],
+            input="hello\n",
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            timeout=20,
+            check=False,
+        )
+
+    assert chat("--key-file", str(tmp_path / "key")).stdout == "hello\n"
+    assert "a key is needed" in chat().stderr
+    assert "cannot be read as a key" in chat("--key-file", str(tmp_path / "gone")).stderr
+
+
 def test_the_first_key_locks_a_daemon_that_was_open(tmp_path: Path) -> None:
     with running(f"service.keys_file={tmp_path}/keys.json") as daemon:
         daemon.wait_ready()

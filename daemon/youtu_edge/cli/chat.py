@@ -19,9 +19,12 @@ _HELP = "/clear starts over, /exit leaves, Ctrl-C stops an answer"
 _TIMEOUT_S = 60.0  # the daemon sends a comment every 10 s while it works
 
 
-def run(url: str, system: str) -> int:
-    """Talk until /exit or the end of input. Raises YoutuEdgeError when the daemon cannot be reached at all."""
-    conversation = Conversation(url, system)
+def run(url: str, system: str, key_file: str | None = None) -> int:
+    """Talk until /exit or the end of input. Raises YoutuEdgeError when the daemon cannot be reached at all.
+
+    The key comes from a file, because other users of the machine can read a command line.
+    """
+    conversation = Conversation(url, system, _read_key(key_file) if key_file else "")
     interactive = sys.stdin.isatty()
     if interactive:
         with contextlib.suppress(ImportError):  # line editing and history
@@ -49,13 +52,14 @@ def run(url: str, system: str) -> int:
 class Conversation:
     """The messages so far, and where they are sent."""
 
-    def __init__(self, url: str, system: str) -> None:
+    def __init__(self, url: str, system: str, key: str = "") -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme != "http" or not parts.hostname:
             raise YoutuEdgeError(f"{url!r} is not an address; write http://HOST:PORT")
         self._url = url
         self._host, self._port = parts.hostname, parts.port or 80
         self._system = system
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._messages: list[dict[str, str]] = []
         self.clear()
 
@@ -90,7 +94,7 @@ class Conversation:
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
         try:
-            connection.request(method, path, body=json.dumps(body) if body else None)
+            connection.request(method, path, body=json.dumps(body) if body else None, headers=self._headers)
             answer = connection.getresponse()
             if answer.status != 200:
                 raise YoutuEdgeError(_message(answer))
@@ -100,6 +104,14 @@ class Conversation:
             raise UnavailableError(f"no answer from {self._url}: {reason}; is the daemon running?") from None
         finally:
             connection.close()
+
+
+def _read_key(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise YoutuEdgeError(f"{path}: cannot be read as a key: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _questions(interactive: bool) -> Iterator[str]:
