@@ -142,6 +142,21 @@ def test_a_prompt_that_does_not_fit_is_explained(open_ui: Open, daemon: Daemon) 
     ui.screenshot("error-context-1024x600-light-en")
 
 
+def test_trying_again_later_asks_again_at_the_end(open_ui: Open, daemon: Daemon) -> None:
+    """A question that failed and was passed over does not come back in the middle of others."""
+    ui = open_ui(daemon.port)
+    ui.page.route("**/chat_stream", lambda route: route.fulfill(status=500, json={"error": {"message": "broken"}}))
+    ui.ask("first")
+    ui.wait_text("That did not work: broken")
+    ui.page.unroute("**/chat_stream")
+    ui.ask_and_wait("second")
+    ui.page.click("text=Try again")
+    wait_until(lambda: ui.page.locator(".answer").count() == 3)
+    ui.wait_done()
+    assert ui.page.locator(".question").all_inner_texts() == ["first", "second", "first"]
+    assert ui.answer() == "first"
+
+
 def test_while_the_model_loads_a_question_waits_and_is_answered(open_ui: Open) -> None:
     """503 with Retry-After: the page says what it waits for and asks again by itself."""
     with running(engine=("--load-seconds", "4")) as daemon:

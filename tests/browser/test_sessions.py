@@ -177,6 +177,24 @@ def test_the_system_prompt_belongs_to_the_conversation(open_ui: Open, daemon: Da
     assert ui.page.input_value("#system") == ""
 
 
+def test_a_new_conversation_waits_while_somebody_looks_at_the_status(open_ui: Open, daemon: Daemon) -> None:
+    """Its system prompt and the half question are still there."""
+    ui = open_ui(daemon.port)
+    ui.page.fill("#question", "half a")
+    ui.page.click("#settings-open")
+    ui.page.fill("#system", "Answer in rhyme.")
+    ui.page.keyboard.press("Escape")
+    ui.page.click("#status-link")
+    ui.page.locator(".card").first.wait_for()
+    assert ui.page.locator("#title").inner_text() == "Status"
+    ui.page.go_back()
+    ui.wait_text("New conversation", "#title")
+    assert ui.page.input_value("#question") == "half a"
+    with ui.page.expect_request("**/chat_stream") as sent:
+        ui.ask_and_wait("hello")
+    assert sent.value.post_data_json["system"] == "Answer in rhyme."
+
+
 def test_an_address_of_a_deleted_conversation_is_explained(open_ui: Open, daemon: Daemon) -> None:
     """A bookmark that leads nowhere offers the way on."""
     ui = open_ui(daemon.port, path="/#/chat/nowhere")

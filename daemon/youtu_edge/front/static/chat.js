@@ -58,10 +58,14 @@ export class Chat {
 
   /** Shows a conversation, a new one without `id`. */
   async show(id) {
-    if (id && id === this.#conversation?.id) return;
+    const current = this.#conversation;
+    if (id ? id === current?.id : current?.untouched) {
+      this.#composer.focusWithoutKeyboard();
+      return;
+    }
     this.#leave();
     const known = id && this.#open.get(id);
-    this.#enter(known || this.#create(id || store.newSessionId()));
+    this.#enter(known || this.#create(id || store.newSessionId(), !id));
     if (!id) this.#welcome();
     else if (!known) await this.#load();
   }
@@ -76,8 +80,8 @@ export class Chat {
     if (this.#shown) this.#conversation?.stop();
   }
 
-  #create(id) {
-    const conversation = new Conversation(id);
+  #create(id, isNew) {
+    const conversation = new Conversation(id, isNew);
     conversation.addEventListener("change", () => conversation === this.#conversation && this.#changed());
     conversation.addEventListener("begun", () => conversation === this.#conversation && this.#address(id));
     conversation.addEventListener("turn", () => {
@@ -158,7 +162,7 @@ export class Chat {
 
   /** From now on a reload finds the conversation. */
   #address(id) {
-    history.replaceState(null, "", `#/chat/${id}`);
+    if (this.#shown) history.replaceState(null, "", `#/chat/${id}`);
   }
 
   #changed() {

@@ -17,10 +17,13 @@ export class Conversation extends EventTarget {
   #storedSystem = ""; // as the device has it
   #away = new AbortController(); // ends the wait for a device that is gone
 
-  /** `system` may be set until the first question takes it along. */
-  constructor(id) {
+  #isNew;
+
+  /** `isNew`: the device does not know it yet. `system` may be set until the first question takes it along. */
+  constructor(id, isNew) {
     super();
     this.id = id;
+    this.#isNew = isNew;
     this.title = "";
     this.system = "";
     this.element = h("div", { class: "messages" });
@@ -28,6 +31,11 @@ export class Conversation extends EventTarget {
 
   get busy() {
     return this.#exchange !== null;
+  }
+
+  /** Nothing was ever asked in it. */
+  get untouched() {
+    return this.#isNew && !this.title;
   }
 
   get empty() {
@@ -157,7 +165,9 @@ export class Conversation extends EventTarget {
   }
 
   #again(answer, body) {
-    answer.element.remove();
+    if (this.busy) return;
+    if (answer.element.nextElementSibling) this.element.append(questionElement(body.prompt)); // something else was asked since
+    else answer.element.remove();
     this.#run(body);
   }
 
