@@ -254,3 +254,17 @@ def test_a_token_that_runs_over_the_end_of_the_tag_is_taken_apart(plain: Model) 
     assert model.refused(state, "<tool_call") is None
     state.accept(model.tokenizer.token_to_id('>{"'))
     assert model.allowed(state) <= set(model.ids("n") + model.ids("name"))
+
+
+def test_a_grammar_that_takes_too_long_is_given_up(plain: Model) -> None:
+    """An ambiguous one takes longer with every token."""
+    state = AnswerGrammar(
+        plain.table,
+        plain.vocabulary.token_bytes,
+        answer=plain.table.matcher('start: a\na: "x" | a a\n'),
+        call=None,
+        eos=frozenset({plain.eos}),
+        max_token_s=0.004,
+    )
+    with pytest.raises(InvalidRequestError, match="less ambiguous"):
+        plain.refused(state, "x" * 2000)

@@ -177,3 +177,22 @@ def test_a_bound_answer_goes_on_after_the_engine_was_killed(model: Model) -> Non
     assert (bound.reason, called.reason) == ("stop", "tool_calls")
     jsonschema.validate(json.loads(bound.content), SENSOR)
     jsonschema.validate(json.loads(called.calls[0]["arguments"]), WEATHER["function"]["parameters"])
+
+
+def test_a_grammar_that_grows_too_complex_ends_its_own_request_only(nano_model: Model) -> None:
+    """Whole: a 400. Streamed: the last event says so. Others go on."""
+    rules = "\n".join(f'a{index}: "x" | a{index} a{index}' for index in range(60))
+    source = f"start: {' | '.join(f'a{index}' for index in range(60))}\n{rules}\n"
+    more: dict[str, Any] = {
+        "max_tokens": 300,
+        "extra": {"grammar": source},
+        "logit_bias": {str(nano_model.token("x")): 100},
+    }
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(nano_model.ask, "Count.", max_tokens=150, extra={"ignore_eos": True})
+        with pytest.raises(openai.BadRequestError, match="cannot be followed any further"):
+            nano_model.ask("x", **more)
+        with pytest.raises(openai.APIError, match="cannot be followed any further"):
+            nano_model.stream("x", **more)
+        assert other.result(120).usage.completion_tokens == 150
+    assert nano_model.daemon.metric("youtu_edge_sequences_running") == 0

@@ -9,6 +9,7 @@ alone, so that an answer that another engine began is continued by showing its t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -35,7 +36,8 @@ class AnswerGrammar:
     """The state of one answer.
 
     answer: what the whole answer must be, or None. call: what must follow <tool_call> in a free answer, or None.
-    thought_token: the id of <think> if the answer may begin with it.
+    thought_token: the id of <think> if the answer may begin with it. max_token_s: processor time that a token may take;
+    some grammars take longer with every token, and everybody waits.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class AnswerGrammar:
         in_thought: bool = False,
         thought_token: int | None = None,
         parallel_calls: bool = True,
+        max_token_s: float = 0.25,
     ) -> None:
         self._table = table
         self._token_bytes = token_bytes
@@ -58,6 +61,7 @@ class AnswerGrammar:
         self._eos = np.array(sorted(eos), dtype=np.int64)
         self._thought_token = thought_token
         self._parallel_calls = parallel_calls
+        self._max_token_s = max_token_s
         self._state: Literal["begin", "thought", "after_thought", "open"] = "thought" if in_thought else "begin"
         self._tail = b""
         """The end of the unmasked text, in which a tag may be beginning."""
@@ -75,8 +79,9 @@ class AnswerGrammar:
             return None
         if self._matcher is None:
             return None
+        begun = time.thread_time()
         ids = self._table.allowed(self._matcher)
-        self._check(self._matcher)
+        self._check(self._matcher, begun)
         if self._state == "begin" and self._thought_token is not None:
             return np.union1d(ids, [self._thought_token])
         if self._state == "after_thought":
@@ -144,8 +149,9 @@ class AnswerGrammar:
 
     def _consume(self, tokens: list[int]) -> None:
         assert self._matcher is not None
+        begun = time.thread_time()
         self._matcher.consume_tokens(tokens)
-        self._check(self._matcher)
+        self._check(self._matcher, begun)
         if not self._matcher.is_stopped():
             return
         if self._answer is None and self._parallel_calls:
@@ -153,8 +159,11 @@ class AnswerGrammar:
         else:
             self.is_complete = True
 
-    @staticmethod
-    def _check(matcher: LLMatcher) -> None:
+    def _check(self, matcher: LLMatcher, begun: float) -> None:
+        reason = ""
         if matcher.is_error():
             reason = matcher.get_error().strip().partition("\n")[0]
+        elif time.thread_time() - begun > self._max_token_s:
+            reason = f"a token takes more than {self._max_token_s} s; make it less ambiguous"
+        if reason:
             raise InvalidRequestError(f"the answer's grammar cannot be followed any further: {reason}")

@@ -111,8 +111,8 @@ class Loop:
     def cancel(self, request_id: str) -> None:
         """Stop a request; its pages are free for others when this returns."""
         if arrival := self._arrivals.drop(request_id):
-            ended = Finished(request_id, "cancelled", arrival.sequence.num_prompt, 0, 0)
-            self._send(StepFrame(finished=[ended]))
+            self._send(Accepted(request_id, arrival.sequence.num_prompt, arrival.in_thought))
+            self._send(StepFrame(finished=[Finished(request_id, "cancelled", arrival.sequence.num_prompt, 0, 0)]))
         elif sequence := self._sequences.get(request_id):
             frame = StepFrame()
             self._end(sequence, "cancelled", frame)
