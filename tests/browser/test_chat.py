@@ -114,16 +114,20 @@ def test_settings_go_with_the_question_and_are_remembered(open_ui: Open, daemon:
 
 
 def test_a_value_out_of_range_is_marked_and_not_sent(open_ui: Open, daemon: Daemon) -> None:
-    """Nothing is silently turned into something else."""
+    """Nothing is silently turned into something else; a value between the steps of the arrows is one."""
     ui = open_ui(daemon.port)
     ui.page.click("#settings-open")
-    ui.page.fill("#temperature", "9")
-    ui.page.keyboard.press("Tab")
-    ui.page.locator("#temperature[aria-invalid=true]").wait_for()
+    for field, value in (("temperature", "9"), ("top_k", "1.5"), ("top_p", "0.925")):
+        ui.page.fill(f"#{field}", value)
+        ui.page.keyboard.press("Tab")
+    assert ui.page.get_attribute("#temperature", "aria-invalid") == "true"
+    assert ui.page.get_attribute("#top_k", "aria-invalid") == "true"
+    assert ui.page.get_attribute("#top_p", "aria-invalid") == "false"
     ui.page.keyboard.press("Escape")
     with ui.page.expect_request("**/chat_stream") as sent:
         ui.ask_and_wait("hello")
-    assert "temperature" not in sent.value.post_data_json
+    assert sent.value.post_data_json["top_p"] == 0.925
+    assert not {"temperature", "top_k"} & set(sent.value.post_data_json)
 
 
 def test_a_draft_survives_a_reload(open_ui: Open, daemon: Daemon) -> None:

@@ -39,8 +39,7 @@ export async function call(method, path, { body, signal, quiet = false } = {}) {
 }
 
 export async function callJson(method, path, options) {
-  const response = await call(method, path, options);
-  return response.status === 204 ? null : response.json();
+  return (await call(method, path, options)).json();
 }
 
 async function send(method, path, body, signal, key) {

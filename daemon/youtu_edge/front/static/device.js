@@ -7,7 +7,7 @@ const TIMEOUT_MS = 8000;
 const FAST_MS = 1000; // on the status page, and until the engine is ready
 
 let state = "connecting"; // connecting | ready | loading | restarting | draining | gave_up | stopped | offline | locked
-let document_ = null;
+let latest = null;
 let watched = false;
 let timer = 0;
 let polling = false;
@@ -18,7 +18,7 @@ export const deviceState = () => state;
 /** `listener(state, status, seconds)`: `status` is the document of /v1/status, or null while there is none. */
 export function onDevice(listener) {
   listeners.add(listener);
-  listener(state, document_, performance.now() / 1000);
+  listener(state, latest, performance.now() / 1000);
 }
 
 /** The status page wants each second's figures. */
@@ -33,13 +33,13 @@ export async function poll() {
   polling = true;
   clearTimeout(timer);
   try {
-    [state, document_] = await ask();
+    [state, latest] = await ask();
   } catch (error) {
     if (!(error instanceof ApiError)) state = "offline";
     else if (error.status === 401) state = "locked";
   }
   polling = false;
-  for (const listener of listeners) listener(state, document_, performance.now() / 1000);
+  for (const listener of listeners) listener(state, latest, performance.now() / 1000);
   if (!document.hidden) timer = setTimeout(poll, state === "ready" && !watched ? SLOW_MS : FAST_MS);
 }
 

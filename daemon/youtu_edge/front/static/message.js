@@ -25,10 +25,6 @@ export class Answer {
     this.element = h("article", { class: "message answer", label: "answer" }, this.#prose.element, this.#notice, this.#state);
   }
 
-  get text() {
-    return this.#text;
-  }
-
   /** A finished answer from the device's memory. */
   static of({ content, thinking }) {
     const answer = new Answer();
@@ -73,10 +69,6 @@ export class Answer {
     const failed = kind === "error";
     const text = h("span", { t: [key, parameters] });
     this.#notice.replaceChildren(h("p", { class: `notice ${kind}`, role: failed ? "alert" : null }, failed && icon("alert"), text, actions));
-  }
-
-  clearNotice() {
-    this.#notice.replaceChildren();
   }
 
   #schedule() {

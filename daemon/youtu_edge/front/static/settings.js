@@ -1,4 +1,4 @@
-// The panel for the system prompt of this conversation and for how answers are drawn. A field left empty is not sent: the device's
+// The panel for the system prompt of this conversation and for how answers are sampled. A field left empty is not sent: the device's
 // own setting holds.
 
 import { h } from "./dom.js";
@@ -6,7 +6,7 @@ import { preference, setPreference } from "./preferences.js";
 
 const numbers = {
   temperature: { min: 0, max: 2, step: 0.1 },
-  top_p: { min: 0.05, max: 1, step: 0.05 },
+  top_p: { min: 0.01, max: 1, step: 0.05 },
   top_k: { min: 0, max: 1000, step: 1 },
   min_p: { min: 0, max: 1, step: 0.05 },
   repetition_penalty: { min: 0.1, max: 2, step: 0.05 },
@@ -73,8 +73,10 @@ function numberField([name, range]) {
   const input = h("input", { class: "input", id: name, type: "number", inputmode: "decimal", placeholder: "deviceDefault", ...range });
   input.value = sampling()[name] ?? "";
   input.addEventListener("change", () => {
-    const valid = input.value !== "" && input.checkValidity();
-    const empty = input.value === "" && !input.validity.badInput;
+    const { badInput, rangeUnderflow, rangeOverflow } = input.validity; // 0.75 is a temperature, whatever the arrows step by
+    const fraction = range.step === 1 && input.valueAsNumber % 1 !== 0;
+    const empty = input.value === "" && !badInput;
+    const valid = !empty && !badInput && !rangeUnderflow && !rangeOverflow && !fraction;
     input.setAttribute("aria-invalid", String(!valid && !empty));
     if (valid || empty) setSampling(name, valid ? input.valueAsNumber : null);
   });

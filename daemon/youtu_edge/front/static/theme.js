@@ -2,7 +2,7 @@
 
 import { preference, setPreference } from "./preferences.js";
 
-export const THEMES = ["system", "light", "dark"];
+const THEMES = ["system", "light", "dark"];
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
