@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     chat = commands.add_parser("chat", help="talk to a running daemon in the terminal")
     chat.add_argument("--url", default=DEFAULT_URL, help="where the daemon listens (default: %(default)s)")
     chat.add_argument("--key-file", metavar="FILE", help="file that holds an API key, where one is needed")
+    chat.add_argument("--ca-file", metavar="FILE", help="certificate to trust, for a daemon that speaks HTTPS with its own")
     chat.add_argument("--system", default="", metavar="TEXT", help="system message of the conversation")
 
     check = commands.add_parser("check-config", help="check a configuration file and name every problem")
@@ -106,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     if options.command == "chat":
         from youtu_edge.cli import chat
 
-        return chat.run(options.url, options.system, options.key_file)
+        return chat.run(options.url, options.system, options.key_file, options.ca_file)
     if options.command == "check-config":
         from youtu_edge.cli import check_config
 

@@ -300,6 +300,21 @@ def test_used_tokens_survive_in_the_file_and_a_damaged_file_counts_from_zero(tmp
     assert KeyUsage(file, time.time).used("k") == {"tokens_per_hour": 0, "tokens_per_day": 0}
 
 
+def test_a_disk_that_takes_nothing_is_reported_once_and_costs_only_the_figures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = KeyUsage(tmp_path / "gone" / "usage.json", time.time)
+    for _ in range(3):
+        usage.begin("k")
+        usage.end("k", 7)
+        usage.save()
+    assert usage.used("k")["tokens_per_day"] == 21
+    assert caplog.text.count("key_usage_not_saved") == 1
+    (tmp_path / "gone").mkdir()
+    usage.save()
+    assert KeyUsage(tmp_path / "gone" / "usage.json", time.time).used("k")["tokens_per_day"] == 21
+
+
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4))
 def test_requests_at_once_never_exceed_the_limit(
     tmp_path_factory: pytest.TempPathFactory, wishes: list[bool], limit: int

@@ -141,6 +141,17 @@ def test_a_daemon_with_a_certificate_speaks_https_and_takes_up_a_renewed_one(tmp
                 return connection.getresponse().status == 200
 
         wait_until(is_ready)
+        command = [sys.executable, "-m", "youtu_edge", "chat", "--url", f"https://127.0.0.1:{daemon.port}"]
+        done = subprocess.run(
+            [*command, "--ca-file", str(tmp_path / "cert.pem")],
+            input="hello\n",
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": PATHS},
+            timeout=20,
+            check=False,
+        )
+        assert done.stdout == "hello\n", done.stderr
         first = served_certificate(daemon.port)
         assert ssl.PEM_cert_to_DER_cert(first) == ssl.PEM_cert_to_DER_cert((tmp_path / "cert.pem").read_text())
         (tmp_path / "key.pem").write_text("damaged")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import ssl
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,12 +20,12 @@ _HELP = "/clear starts over, /exit leaves, Ctrl-C stops an answer"
 _TIMEOUT_S = 60.0  # the daemon sends a comment every 10 s while it works
 
 
-def run(url: str, system: str, key_file: str | None = None) -> int:
+def run(url: str, system: str, key_file: str | None = None, ca_file: str | None = None) -> int:
     """Talk until /exit or the end of input. Raises YoutuEdgeError when the daemon cannot be reached at all.
 
     The key comes from a file, because other users of the machine can read a command line.
     """
-    conversation = Conversation(url, system, _read_key(key_file) if key_file else "")
+    conversation = Conversation(url, system, _read_key(key_file) if key_file else "", ca_file)
     interactive = sys.stdin.isatty()
     if interactive:
         with contextlib.suppress(ImportError):  # line editing and history
@@ -52,12 +53,13 @@ def run(url: str, system: str, key_file: str | None = None) -> int:
 class Conversation:
     """The messages so far, and where they are sent."""
 
-    def __init__(self, url: str, system: str, key: str = "") -> None:
+    def __init__(self, url: str, system: str, key: str = "", ca_file: str | None = None) -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise YoutuEdgeError(f"{url!r} is not an address; write http://HOST:PORT")
+        self._tls = _trust(ca_file) if parts.scheme == "https" else None
         self._url = url
-        self._host, self._port = parts.hostname, parts.port or 80
+        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
         self._system = system
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._messages: list[dict[str, str]] = []
@@ -92,7 +94,11 @@ class Conversation:
 
     @contextlib.contextmanager
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
+        connection = (
+            http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_S, context=self._tls)
+            if self._tls
+            else http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
+        )
         try:
             connection.request(method, path, body=json.dumps(body) if body else None, headers=self._headers)
             answer = connection.getresponse()
@@ -104,6 +110,13 @@ class Conversation:
             raise UnavailableError(f"no answer from {self._url}: {reason}; is the daemon running?") from None
         finally:
             connection.close()
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise YoutuEdgeError(f"{ca_file}: cannot be read as a certificate: {error.strerror or error}") from None
 
 
 def _read_key(path: str) -> str:

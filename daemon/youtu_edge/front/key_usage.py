@@ -42,6 +42,7 @@ class KeyUsage:
         self._open: Counter[str] = Counter()
         self._windows: dict[str, dict[str, Window]] = self._load()
         self._is_dirty = False
+        self._is_failing = False
 
     def check(self, key: ApiKey) -> None:
         """Raises ConcurrencyError or QuotaError when the key may not start another request now."""
@@ -93,8 +94,11 @@ class KeyUsage:
         try:
             fresh.write_bytes(msgspec.json.encode(self._windows))
             os.replace(fresh, self._path)
-            self._is_dirty = False
+            self._is_dirty = self._is_failing = False
         except OSError as error:
+            if self._is_failing:
+                return  # said before
+            self._is_failing = True
             log.warning(line("key_usage_not_saved", file=self._path, reason=error.strerror))
 
     def _load(self) -> dict[str, dict[str, Window]]:
