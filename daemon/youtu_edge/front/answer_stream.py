@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -14,7 +14,7 @@ from youtu_edge.front.generation_stream import GenerationStream, merged
 from youtu_edge.front.pieces import Piece, Silence
 from youtu_edge.front.sse import REQUEST_ID, open_stream
 
-Documents = list[dict[str, Any] | str]
+Documents = Sequence[Mapping[str, object] | str]
 
 
 class Writer(Protocol):
@@ -53,7 +53,7 @@ async def stream_answers(
     return stream.response
 
 
-def json_response(document: dict[str, Any], request_id: str) -> web.Response:
+def json_response(document: Mapping[str, object], request_id: str) -> web.Response:
     """A complete answer; the id of its request is in the header too."""
     body = msgspec.json.encode(document)
     return web.Response(body=body, content_type="application/json", headers={REQUEST_ID: request_id})

@@ -6,7 +6,6 @@ The status is sent only after `Accepted`, so that a prompt that does not fit is 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +15,7 @@ from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.generation_stream import copies, open_generations
 from youtu_edge.front.intake import Intake
+from youtu_edge.front.openai_answers import ChatCompletion, ChatCompletionChunk
 from youtu_edge.front.openai_documents import ChunkWriter, Head, completion
 from youtu_edge.front.route import Route
 
@@ -29,14 +29,14 @@ class ChatHandlers:
 
     def routes(self) -> list[Route]:
         """Chat in OpenAI's dialect."""
-        document = dict[str, Any]
         return [
             Route(
                 "POST",
                 "/v1/chat/completions",
                 self.chat_completions,
                 body=openai.ChatBody,
-                events=document,
+                answer=ChatCompletion,
+                events=ChatCompletionChunk,
                 last_event="[DONE]",
                 generates=True,
             ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from aiohttp import web
 
@@ -12,6 +11,7 @@ from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
 from youtu_edge.front.generation_stream import copies, open_generations
 from youtu_edge.front.intake import Intake
+from youtu_edge.front.openai_answers import TextCompletion
 from youtu_edge.front.openai_completions import NOT_OFFERED, CompletionBody, CompletionWriter, check, completion, submits
 from youtu_edge.front.openai_documents import Head
 from youtu_edge.front.route import Route
@@ -26,14 +26,14 @@ class CompletionHandlers:
 
     def routes(self) -> list[Route]:
         """Completions in OpenAI's dialect."""
-        document = dict[str, Any]
         return [
             Route(
                 "POST",
                 "/v1/completions",
                 self.completions,
                 body=CompletionBody,
-                events=document,
+                answer=TextCompletion,
+                events=TextCompletion,
                 last_event="[DONE]",
                 generates=True,
             ),

@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from youtu_edge.front.answer_stream import Documents
+from youtu_edge.front.openai_answers import TextChoice, TextCompletion, TextLogprobs, TokenUsage
 from youtu_edge.front.openai_documents import Head, usage
 from youtu_edge.front.openai_fields import GenerationFields, check_fields, fill_fields
-from youtu_edge.front.pieces import Answer, Ended, Piece, Text
+from youtu_edge.front.pieces import Answer, Ended, EndReason, Piece, Text
 from youtu_edge.protocol import Finished, Submit, TokenLogprob
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
@@ -40,9 +41,9 @@ def submits(submit: Submit, body: CompletionBody) -> list[Submit]:
     return [msgspec.structs.replace(submit, prompt=prompt) for prompt in prompts]
 
 
-def completion(head: Head, answers: Sequence[Answer], count: int, *, with_logprobs: bool) -> dict[str, Any]:
+def completion(head: Head, answers: Sequence[Answer], count: int, *, with_logprobs: bool) -> TextCompletion:
     """`count` answers to each prompt in one document."""
-    choices = [
+    choices: list[TextChoice] = [
         {
             "index": index,
             "text": answer.text,
@@ -51,8 +52,9 @@ def completion(head: Head, answers: Sequence[Answer], count: int, *, with_logpro
         }
         for index, answer in enumerate(answers)
     ]
-    figures = _usage([answer.finished for answer in answers], count)
-    return head.document("text_completion", choices) | {"usage": figures}
+    document = _document(head, choices)
+    document["usage"] = _usage([answer.finished for answer in answers], count)
+    return document
 
 
 class CompletionWriter:
@@ -87,16 +89,18 @@ class CompletionWriter:
         """The usage in a chunk without choices if it was asked for, then the mark of a complete answer."""
         if not self._include_usage:
             return ["[DONE]"]
-        figures = _usage([self._finished[index] for index in range(len(self._lengths))], self._count)
-        return [self._head.document("text_completion", []) | {"usage": figures}, "[DONE]"]
+        chunk = _document(self._head, [])
+        chunk["usage"] = _usage([self._finished[index] for index in range(len(self._lengths))], self._count)
+        return [chunk, "[DONE]"]
 
-    def _chunk(self, index: int, text: str, reported: dict[str, Any] | None, reason: str | None) -> dict[str, Any]:
-        choice = {"index": index, "text": text, "logprobs": reported, "finish_reason": reason}
-        chunk = self._head.document("text_completion", [choice])
-        return chunk | {"usage": None} if self._include_usage else chunk
+    def _chunk(self, index: int, text: str, reported: TextLogprobs | None, reason: EndReason | None) -> TextCompletion:
+        chunk = _document(self._head, [{"index": index, "text": text, "logprobs": reported, "finish_reason": reason}])
+        if self._include_usage:
+            chunk["usage"] = None
+        return chunk
 
 
-def logprobs(entries: Sequence[TokenLogprob], offset: int) -> dict[str, Any]:
+def logprobs(entries: Sequence[TokenLogprob], offset: int) -> TextLogprobs:
     """Log-probabilities in the shape of completions; `offset` is where the first token begins in the text."""
     lengths = [len(entry.drawn.text) for entry in entries]
     return {
@@ -110,13 +114,22 @@ def logprobs(entries: Sequence[TokenLogprob], offset: int) -> dict[str, Any]:
     }
 
 
-def _usage(finished: Sequence[Finished], count: int) -> dict[str, Any]:
+def _document(head: Head, choices: list[TextChoice]) -> TextCompletion:
+    return {
+        "id": head.id,
+        "object": "text_completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": choices,
+    }
+
+
+def _usage(finished: Sequence[Finished], count: int) -> TokenUsage:
     """A prompt counts once for all of its answers."""
     parts = [usage(*finished[begin : begin + count]) for begin in range(0, len(finished), count)]
-    total: dict[str, Any] = {
-        name: sum(part[name] for part in parts) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    return {
+        "prompt_tokens": sum(part["prompt_tokens"] for part in parts),
+        "completion_tokens": sum(part["completion_tokens"] for part in parts),
+        "total_tokens": sum(part["total_tokens"] for part in parts),
+        "prompt_tokens_details": {"cached_tokens": sum(part["prompt_tokens_details"]["cached_tokens"] for part in parts)},
     }
-    total["prompt_tokens_details"] = {
-        "cached_tokens": sum(part["prompt_tokens_details"]["cached_tokens"] for part in parts)
-    }
-    return total

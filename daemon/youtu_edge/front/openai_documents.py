@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from youtu_edge.front.answer_stream import Documents
-from youtu_edge.front.pieces import Answer, Ended, Piece, Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.front.openai_answers import (
+    AnsweredCall,
+    AnsweredMessage,
+    CallPiece,
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChoiceLogprobs,
+    ChunkChoice,
+    MessagePiece,
+    TokenUsage,
+    TopLogprob,
+)
+from youtu_edge.front.pieces import Answer, Ended, EndReason, Piece, Text, Thought, ToolArguments, ToolCallStart
 from youtu_edge.protocol import Alternative, Finished, TokenLogprob, ToolCall
 
 
@@ -20,12 +32,8 @@ class Head(msgspec.Struct, frozen=True):
     """Unix time in seconds."""
     model: str
 
-    def document(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        """A document of this answer."""
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model, "choices": choices}
 
-
-def usage(*finished: Finished) -> dict[str, Any]:
+def usage(*finished: Finished) -> TokenUsage:
     """Tokens of whole answers, also when several engines worked on them. The prompt is the same for all and counts once."""
     prompt, completion = finished[0].prompt_tokens, sum(end.completion_tokens for end in finished)
     return {
@@ -36,9 +44,9 @@ def usage(*finished: Finished) -> dict[str, Any]:
     }
 
 
-def completion(head: Head, answers: Sequence[Answer], *, with_logprobs: bool) -> dict[str, Any]:
+def completion(head: Head, answers: Sequence[Answer], *, with_logprobs: bool) -> ChatCompletion:
     """The answers in one document."""
-    choices = [
+    choices: list[ChatChoice] = [
         {
             "index": index,
             "message": _message(answer),
@@ -47,7 +55,14 @@ def completion(head: Head, answers: Sequence[Answer], *, with_logprobs: bool) ->
         }
         for index, answer in enumerate(answers)
     ]
-    return head.document("chat.completion", choices) | {"usage": usage(*(answer.finished for answer in answers))}
+    return {
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": choices,
+        "usage": usage(*(answer.finished for answer in answers)),
+    }
 
 
 class ChunkWriter:
@@ -71,12 +86,16 @@ class ChunkWriter:
         if isinstance(piece, Thought):
             return [self._chunk(index, {"reasoning_content": piece.text})]
         if isinstance(piece, ToolCallStart):
-            function = {"name": piece.name, "arguments": ""}
-            call = {"index": piece.index, "id": piece.id, "type": "function", "function": function}
-            return [self._chunk(index, {"tool_calls": [call]})]
+            begun: CallPiece = {
+                "index": piece.index,
+                "id": piece.id,
+                "type": "function",
+                "function": {"name": piece.name, "arguments": ""},
+            }
+            return [self._chunk(index, {"tool_calls": [begun]})]
         if isinstance(piece, ToolArguments):
-            call = {"index": piece.index, "function": {"arguments": piece.text}}
-            return [self._chunk(index, {"tool_calls": [call]})]
+            more: CallPiece = {"index": piece.index, "function": {"arguments": piece.text}}
+            return [self._chunk(index, {"tool_calls": [more]})]
         assert isinstance(piece, Ended), piece
         self._finished[index] = piece.finished
         return [self._chunk(index, {}, reason=piece.reason)]
@@ -85,19 +104,35 @@ class ChunkWriter:
         """The usage in a chunk without choices if it was asked for, then the mark of a complete answer."""
         if not self._include_usage:
             return ["[DONE]"]
-        figures = usage(*(self._finished[index] for index in range(self._count)))
-        return [self._head.document("chat.completion.chunk", []) | {"usage": figures}, "[DONE]"]
+        chunk = self._document([])
+        chunk["usage"] = usage(*(self._finished[index] for index in range(self._count)))
+        return [chunk, "[DONE]"]
 
     def _chunk(
-        self, index: int, delta: dict[str, Any], entries: list[TokenLogprob] | None = None, reason: str | None = None
-    ) -> dict[str, Any]:
+        self,
+        index: int,
+        delta: MessagePiece,
+        entries: list[TokenLogprob] | None = None,
+        reason: EndReason | None = None,
+    ) -> ChatCompletionChunk:
         reported = logprobs(entries) if self._with_logprobs and entries else None
-        choice = {"index": index, "delta": delta, "logprobs": reported, "finish_reason": reason}
-        chunk = self._head.document("chat.completion.chunk", [choice])
-        return chunk | {"usage": None} if self._include_usage else chunk
+        chunk = self._document([{"index": index, "delta": delta, "logprobs": reported, "finish_reason": reason}])
+        if self._include_usage:
+            chunk["usage"] = None
+        return chunk
+
+    def _document(self, choices: list[ChunkChoice]) -> ChatCompletionChunk:
+        head = self._head
+        return {
+            "id": head.id,
+            "object": "chat.completion.chunk",
+            "created": head.created,
+            "model": head.model,
+            "choices": choices,
+        }
 
 
-def logprobs(entries: Sequence[TokenLogprob]) -> dict[str, Any]:
+def logprobs(entries: Sequence[TokenLogprob]) -> ChoiceLogprobs:
     """Log-probabilities of the answer's tokens."""
     return {
         "content": [
@@ -107,12 +142,12 @@ def logprobs(entries: Sequence[TokenLogprob]) -> dict[str, Any]:
     }
 
 
-def _alternative(token: Alternative) -> dict[str, Any]:
+def _alternative(token: Alternative) -> TopLogprob:
     return {"token": token.text, "logprob": token.logprob, "bytes": list(token.utf8) or None}
 
 
-def _message(answer: Answer) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+def _message(answer: Answer) -> AnsweredMessage:
+    message: AnsweredMessage = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.thought:
         message["reasoning_content"] = answer.thought
     if answer.tool_calls:
@@ -121,5 +156,5 @@ def _message(answer: Answer) -> dict[str, Any]:
     return message
 
 
-def _tool_call(call: ToolCall) -> dict[str, Any]:
+def _tool_call(call: ToolCall) -> AnsweredCall:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

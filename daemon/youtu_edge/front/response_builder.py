@@ -105,7 +105,7 @@ class ResponseBuilder:
         assert isinstance(part, OutputText)
         entries = logprobs(piece.logprobs)["content"] if piece.logprobs else []
         part.text += piece.text
-        part.logprobs = [*(part.logprobs or ()), *entries]
+        part.logprobs = [*(part.logprobs or ()), *(dict(entry) for entry in entries)]
         yield documents.OutputTextDelta(self._next(), item.id or "", self._index, 0, piece.text, entries)
 
     def _begin(self, item: MessageItem | FunctionCall | Reasoning) -> Iterator[ResponseEvent]:

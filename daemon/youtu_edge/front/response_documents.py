@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.front.openai_answers import ContentLogprob
 from youtu_edge.front.response_items import OutputItem, OutputText, ReasoningText
 from youtu_edge.front.responses import (
     FunctionChoice,
@@ -181,7 +182,7 @@ class OutputTextDelta(msgspec.Struct, tag_field="type", tag="response.output_tex
     output_index: int
     content_index: int
     delta: str
-    logprobs: list[dict[str, Any]]
+    logprobs: list[ContentLogprob]
 
 
 class OutputTextDone(msgspec.Struct, tag_field="type", tag="response.output_text.done"):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from aiohttp import web
@@ -47,7 +46,7 @@ class EventStream:
         self._write_timeout_s = request.app[WRITE_TIMEOUT]
         self._numbers = numbers
 
-    async def send(self, documents: Iterable[dict[str, Any] | msgspec.Struct | str]) -> None:
+    async def send(self, documents: Iterable[Mapping[str, object] | msgspec.Struct | str]) -> None:
         """Write events in one go: a string as it is, all else as JSON; a tagged struct is an event named by its tag.
 
         Raises ConnectionError when the client is gone.
@@ -64,7 +63,7 @@ class EventStream:
         if parts:
             await self._write(b"".join(parts))
 
-    async def send_error(self, document: dict[str, Any] | msgspec.Struct) -> None:
+    async def send_error(self, document: Mapping[str, object] | msgspec.Struct) -> None:
         """The last event of a stream that broke off; it is no part of the answer and has no number."""
         await self._write(_data(document))
 
@@ -83,7 +82,7 @@ class EventStream:
             raise ConnectionResetError("the client stopped reading") from None
 
 
-def _data(document: dict[str, Any] | msgspec.Struct | str) -> bytes:
+def _data(document: Mapping[str, object] | msgspec.Struct | str) -> bytes:
     if isinstance(document, str):
         return b"data: " + document.encode() + b"\n\n"
     tag = document.__struct_config__.tag if isinstance(document, msgspec.Struct) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from youtu_edge.front.process_memory import resident_bytes
 from youtu_edge.front.route import Route
 from youtu_edge.front.sessions import SessionTable
 from youtu_edge.front.static_files import StaticFiles, wants_html
+from youtu_edge.front.status_document import ListedModel, ModelList, StatusDocument
 from youtu_edge.front.supervisor import Supervisor
 from youtu_edge.front.thermal_zones import thermal_zones
 from youtu_edge.protocol import PLAN_PARTS
@@ -66,8 +67,8 @@ class StatusHandlers:
             Route("GET", "/livez", self.livez, answer=str),
             Route("GET", "/readyz", self.readyz, answer=str, errors={503: str}),
             Route("GET", "/metrics", self.metrics, answer=str),
-            Route("GET", "/v1/models", self.models),
-            Route("GET", "/v1/status", self.status),
+            Route("GET", "/v1/models", self.models, answer=ModelList),
+            Route("GET", "/v1/status", self.status, answer=StatusDocument),
         ]
 
     async def livez(self, request: web.Request) -> web.Response:
@@ -90,51 +91,51 @@ class StatusHandlers:
     async def models(self, request: web.Request) -> web.Response:
         """GET /v1/models: the one that is loaded, none before."""
         model = self._served_model()
-        data = []
+        data: list[ListedModel] = []
         if model:
             data = [{"id": model.name, "object": "model", "created": model.created, "owned_by": "youtu-edge"}]
-        return _json({"object": "list", "data": data})
+        served: ModelList = {"object": "list", "data": data}
+        return _json(served)
 
     async def status(self, request: web.Request) -> web.Response:
         """GET /v1/status: everything a technician asks first."""
         ready, model, counters = self._supervisor.ready, self._served_model(), self._supervisor.counters
-        return _json(
-            {
-                "version": __version__,
-                "state": "draining" if self._admission.is_draining else self._supervisor.state,
-                "uptime_s": round(self._clock() - self._started_at, 3),
-                "restarts": self._supervisor.restarts,
-                "recycles": self._supervisor.recycles,
-                "degraded": NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
-                "unfinished_requests": len(self._sessions),
-                "unfinished_durable_requests": self._num_durable(),
-                "model": {
-                    "name": model.name,
-                    "context_length": model.context_length,
-                    "pages": ready.pages,
-                    "page_tokens": ready.page_tokens,
-                    "load_seconds": round(ready.load_seconds, 3),
-                }
-                if model and ready
-                else None,
-                "board": self._board.status(),
-                "package": self._supervisor.package.status(),
-                "memory": {
-                    "front_resident_bytes": resident_bytes(os.getpid()),
-                    "engine_resident_bytes": resident_bytes(self._supervisor.pid),
-                    "engine_plan_bytes": ready.memory if ready else {},
-                    **self._memory.document(),
-                },
-                "engine": {
-                    **msgspec.structs.asdict(counters.total()),
-                    "mean_batch": round(counters.mean_batch, 3),
-                    "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
-                },
-                "temperatures": thermal_zones(),
-                "storage": {"conversations": "disk" if self._conversations.database.is_persistent else "memory"},
-                "accepting": self._refusal(),
+        document: StatusDocument = {
+            "version": __version__,
+            "state": "draining" if self._admission.is_draining else self._supervisor.state,
+            "uptime_s": round(self._clock() - self._started_at, 3),
+            "restarts": self._supervisor.restarts,
+            "recycles": self._supervisor.recycles,
+            "degraded": NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
+            "unfinished_requests": len(self._sessions),
+            "unfinished_durable_requests": self._num_durable(),
+            "model": {
+                "name": model.name,
+                "context_length": model.context_length,
+                "pages": ready.pages,
+                "page_tokens": ready.page_tokens,
+                "load_seconds": round(ready.load_seconds, 3),
             }
-        )
+            if model and ready
+            else None,
+            "board": self._board.status(),
+            "package": self._supervisor.package.status(),
+            "memory": {
+                "front_resident_bytes": resident_bytes(os.getpid()),
+                "engine_resident_bytes": resident_bytes(self._supervisor.pid),
+                "engine_plan_bytes": ready.memory if ready else {},
+                **self._memory.document(),
+            },
+            "engine": {
+                **msgspec.structs.asdict(counters.total()),
+                "mean_batch": round(counters.mean_batch, 3),
+                "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
+            },
+            "temperatures": thermal_zones(),
+            "storage": {"conversations": "disk" if self._conversations.database.is_persistent else "memory"},
+            "accepting": self._refusal(),
+        }
+        return _json(document)
 
     async def index(self, request: web.Request) -> web.Response:
         """GET /: the web UI for a browser, for programs a text that tells what runs here."""
@@ -180,5 +181,5 @@ class StatusHandlers:
         return True
 
 
-def _json(document: dict[str, Any]) -> web.Response:
+def _json(document: Mapping[str, object]) -> web.Response:
     return web.Response(body=msgspec.json.encode(document), content_type="application/json")

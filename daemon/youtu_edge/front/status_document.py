@@ -1,0 +1,61 @@
+"""Types of what /v1/models and /v1/status answer; `status` fills them in."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+from youtu_edge.front.thermal_zones import ThermalZone
+
+
+class ListedModel(TypedDict):
+    """A model that is served; `created` is when it was loaded, Unix time in seconds."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(TypedDict):
+    """Answer of GET /v1/models."""
+
+    object: Literal["list"]
+    data: list[ListedModel]
+
+
+class LoadedModel(TypedDict):
+    """The model that answers."""
+
+    name: str
+    context_length: int
+    pages: int
+    page_tokens: int
+    load_seconds: float
+
+
+class StorageStatus(TypedDict):
+    """Where things are kept."""
+
+    conversations: Literal["disk", "memory"]
+
+
+class StatusDocument(TypedDict):
+    """Answer of GET /v1/status. Objects without fixed fields hold figures; docs/operations.md explains them."""
+
+    version: str
+    state: Literal["loading", "ready", "restarting", "recycling", "draining", "gave_up", "stopped"]
+    uptime_s: float
+    restarts: int
+    recycles: int
+    degraded: str | None
+    unfinished_requests: int
+    unfinished_durable_requests: int
+    model: LoadedModel | None
+    board: dict[str, Any]
+    package: dict[str, Any]
+    memory: dict[str, Any]
+    engine: dict[str, Any]
+    temperatures: list[ThermalZone]
+    storage: StorageStatus
+    accepting: bool | dict[str, Any]
+    """True, or the error that a new request would get."""
