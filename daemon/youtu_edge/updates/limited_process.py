@@ -1,4 +1,4 @@
-"""A child process that can harm nobody: bounded memory, lowest priority, first victim of the OOM killer, dead when this one
+"""A child process that can harm nobody: bounded memory, low priority, first victim of the OOM killer, dead when this one
 dies. Knows nothing of models."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
-_LOWEST_PRIORITY = 19
+_LOW_PRIORITY = 10
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def limited_process(argv: Sequence[str], memory_bytes: int, **options: Any) -> I
 
     def restrict() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.nice(_LOWEST_PRIORITY)
+        os.nice(_LOW_PRIORITY)
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
