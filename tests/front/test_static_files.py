@@ -59,6 +59,15 @@ def test_every_file_arrives_as_it_is_with_its_type_and_the_policy(daemon: Daemon
     assert gzip.decompress(packed) == plain
 
 
+@pytest.mark.parametrize(
+    ("accepted", "packed"), [("br, GZIP", True), ("gzip;q=0.5", True), ("gzip;q=0", False), ("br", False)]
+)
+def test_a_file_is_compressed_only_for_those_who_accept_it(daemon: Daemon, accepted: str, packed: bool) -> None:
+    """q=0 refuses."""
+    _, headers, _ = daemon.request("GET", "/ui/main.js", headers={"Accept-Encoding": accepted})
+    assert ("content-encoding" in headers) is packed
+
+
 def test_a_browser_that_has_a_file_is_told_so(daemon: Daemon) -> None:
     """The ETag is that of the content: 304 without a body, also for a weak tag made by a proxy."""
     _, headers, _ = daemon.request("GET", "/ui/main.js")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from pathlib import Path
 
 import msgspec
@@ -51,6 +52,9 @@ _DOCUMENT_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 """Of files that a browser may open as a document of its own; in those that a document loads they say nothing."""
+
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+"""In Accept-Encoding: gzip is not refused."""
 
 _DOCUMENTS = frozenset({".html", ".svg"})
 
@@ -98,7 +102,7 @@ class StaticFiles:
         if any(tag.value in (file.etag, "*") for tag in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         body = file.compressed
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        if _GZIP.search(request.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"
         else:
             body = gzip.decompress(body)
