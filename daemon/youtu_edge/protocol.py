@@ -104,6 +104,10 @@ class Lark(msgspec.Struct, frozen=True, tag="lark"):
 Grammar = JsonObject | JsonSchema | Regex | Lark
 
 
+PROBATION_TOKENS = 4
+"""Tokens of its answer that a suspect has to gain alone: its prefill gives the first, the others are decoded."""
+
+
 class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """A request, or the rest of one after an engine crash.
 
@@ -139,8 +143,8 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     sent_tokens: list[int] = []
     sent_text: str = ""
     is_suspect: bool = False
-    """It was being worked on when an engine died: it runs alone until it has a token more, so that a second death
-    tells who causes it."""
+    """It was being worked on when an engine died: it runs alone until it has PROBATION_TOKENS more, so that a second
+    death tells who causes it."""
     template_kwargs: dict[str, Any] = {}
     grammar: Grammar | None = None
     tools: list[dict[str, Any]] = []

@@ -65,7 +65,7 @@ def turn(scheduler: Scheduler, memory: PagedMemory, rng: random.Random) -> list[
     for sequence in plan.sequences:
         if sequence.num_pending == 0:
             sequence.tokens.append(rng.randrange(3))
-            sequence.is_suspect = False
+            sequence.probation = max(0, sequence.probation - 1)
             if sequence.num_generated >= sequence.max_new_tokens:
                 scheduler.remove(sequence)
                 finished.append(sequence)
@@ -91,7 +91,7 @@ def test_every_sequence_finishes_and_reads_only_its_own_rows(
     for index in range(requests):
         prompt = [rng.randrange(2) for _ in range(rng.randrange(1, 14))]
         todo.append(make(str(index), prompt, rng.randrange(1, 24 - len(prompt)), rng.randrange(2)))
-        todo[-1].is_suspect = rng.random() < 0.2
+        todo[-1].probation = rng.choice((0, 0, 0, 0, 1, 3))
     open_ids = set()
     for _ in range(4000):
         if todo and (rng.random() < 0.4 or not scheduler.has_work):
@@ -134,17 +134,17 @@ def test_a_higher_priority_starts_first() -> None:
 
 
 def test_suspects_run_one_by_one_and_before_all_others() -> None:
-    """Until it has a token a suspect shares its steps with nobody, however many of them its prompt takes."""
+    """Until it has its tokens a suspect shares its steps with nobody, however many of them its prompt takes."""
     scheduler = Scheduler(PagePool(100, 16), max_sequences=4, step_tokens=64)
     memory, rng = PagedMemory(100, 16), random.Random(0)
     for name, length in (("plain", 10), ("first", 100), ("second", 20)):
         scheduler.add(make(name, [rng.randrange(9) for _ in range(length)], 8))
-        scheduler.waiting[-1].is_suspect = name != "plain"
+        scheduler.waiting[-1].probation = 0 if name == "plain" else 2
     ran = []
-    for _ in range(4):
+    for _ in range(6):
         ran.append([sequence.id for sequence in scheduler.schedule().sequences])
         turn(scheduler, memory, rng)
-    assert ran == [["first"], ["first"], ["second"], ["first", "second", "plain"]]
+    assert ran == [["first"], ["first"], ["first"], ["second"], ["second"], ["first", "second", "plain"]]
 
 
 def test_an_urgent_request_overtakes_a_long_prompt_that_has_begun() -> None:

@@ -6,7 +6,7 @@ Token n of an answer is the code point of character n. Words in the last message
     torn@N   die in the middle of the frame of token N        slow     20 ms per step
     long     a prompt that does not fit                       quiet    never produce anything
     repeat:N echo the text N times                            recall   answer with all messages, joined by |
-    segv@N   crash instead of computing token N, in every life
+    second!  crash at the second token of every life          segv@N   crash instead of computing token N, in every life
     spin@N   loop for ever instead of computing token N, in every life
 
     leak     hold two megabytes more for ever
@@ -36,6 +36,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from youtu_edge.protocol import (
+    PROBATION_TOKENS,
     TO_ENGINE,
     Accepted,
     Ask,
@@ -75,6 +76,7 @@ class ScriptedEngine:
         self.acts: list[Callable[[], object]] = []
         self.working: list[str] = []
         self.leaked: list[bytearray] = []
+        self.probation: dict[str, int] = {}
 
     def send(self, message: FromEngine) -> None:
         self.socket.sendall(encode_frame(message))
@@ -167,7 +169,10 @@ class ScriptedEngine:
                 continue
             done = len(submit.sent_tokens)
             self.break_down(text, done + 1)
-            submit.is_suspect = False
+            if "second!" in text.split() and submit.id in self.probation:
+                self.break_down("segv@0", 0)
+            self.probation[submit.id] = self.probation.get(submit.id, PROBATION_TOKENS) - 1
+            submit.is_suspect &= self.probation[submit.id] > 0
             answer = answer_to(submit)
             if done < len(answer):
                 submit.sent_tokens.append(ord(answer[done]))

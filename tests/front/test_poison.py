@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.errors import PoisonRequestError
 from youtu_edge.front.poison import PoisonWatch
-from youtu_edge.protocol import SamplingParams, Submit
+from youtu_edge.protocol import PROBATION_TOKENS, SamplingParams, Submit
 
 
 class Asking(threading.Thread):
@@ -54,7 +54,7 @@ def ask_together(daemon: Daemon, texts: list[str]) -> list[Asking]:
 def test_a_request_that_kills_two_engines_is_failed_and_the_budget_is_as_before() -> None:
     with running("service.max_restart_rate=1/300") as daemon:
         daemon.wait_ready()
-        for text in ("poison segv@1", "poison segv@3", "another segv@2"):
+        for text in ("poison segv@1", "poison second!", "another segv@2"):
             status, answer = daemon.chat(text)
             assert (status, answer["error"]["code"]) == (500, "poison_request"), answer
         assert daemon.chat("all is well")[0] == 200
@@ -132,13 +132,13 @@ def submit(name: str, question: str = "?", **more: Any) -> Submit:
     return Submit(name, SamplingParams(), 8, prompt=question, **more)
 
 
-def test_a_token_gained_clears_a_suspect() -> None:
+def test_tokens_gained_clear_a_suspect() -> None:
     watch = PoisonWatch(lambda: 0.0)
     assert watch.engine_died({"a": 3}, {"a": 3}) is None
-    assert watch.is_suspect("a", 3)
-    assert not watch.is_suspect("a", 4)
-    assert watch.engine_died({"a": 4}, {"a": 4}) is None
-    assert watch.engine_died({"a": 4}, {"a": 4}) == "a"
+    assert watch.is_suspect("a", 3 + PROBATION_TOKENS - 1)
+    assert not watch.is_suspect("a", 3 + PROBATION_TOKENS)
+    assert watch.engine_died({"a": 7}, {"a": 7}) is None
+    assert watch.engine_died({"a": 9}, {"a": 9}) == "a"
 
 
 def test_a_quarantined_question_is_refused_for_a_while_whoever_asks() -> None:
@@ -154,8 +154,14 @@ def test_a_quarantined_question_is_refused_for_a_while_whoever_asks() -> None:
 
 @given(st.data())
 def test_whatever_arrives_no_innocent_fails_and_every_poison_is_found(data: st.DataObject) -> None:
-    """An engine is simulated that runs suspects alone and dies whenever a poison reaches its fatal token."""
+    """A simulated engine runs suspects alone and dies when a poison reaches its fatal token, of the answer or of this life.
+
+    The second kind is one that only decoding kills: in every life it gains the token that its prefill gives.
+    """
     fatal: dict[str, int] = {}
+    fatal_in_a_life: dict[str, int] = {}
+    gained: dict[str, int] = {}
+    deaths: dict[str, int] = {}
     tokens: dict[str, int] = {}
     watch = PoisonWatch(lambda: 0.0)
     failed: set[str] = set()
@@ -166,14 +172,21 @@ def test_whatever_arrives_no_innocent_fails_and_every_poison_is_found(data: st.D
             name = str(next(names))
             tokens[name] = 0
             if data.draw(st.booleans()):
-                fatal[name] = data.draw(st.integers(0, 3))
+                if data.draw(st.booleans()):
+                    fatal[name] = data.draw(st.integers(0, 6))
+                else:
+                    fatal_in_a_life[name] = data.draw(st.integers(0, 3))
         if not tokens:
             continue
         # Suspects run alone; otherwise any non-empty part of what is there runs, as pages and places allow.
         alone = sorted(suspects & set(tokens))
         together = sorted(data.draw(st.sets(st.sampled_from(sorted(tokens)), min_size=1)))
         working = [data.draw(st.sampled_from(alone))] if alone else together
-        if any(fatal.get(name) == tokens[name] for name in working):
+        guilty = [n for n in working if fatal.get(n) == tokens[n] or fatal_in_a_life.get(n) == gained.get(n, 0)]
+        if guilty:
+            gained.clear()
+            for name in guilty:
+                deaths[name] = deaths.get(name, 0) + 1
             poison = watch.engine_died({name: tokens[name] for name in working}, tokens)
             if poison:
                 failed.add(poison)
@@ -182,7 +195,10 @@ def test_whatever_arrives_no_innocent_fails_and_every_poison_is_found(data: st.D
             continue
         for name in working:
             tokens[name] += 1
-            suspects.discard(name)
-    assert failed <= set(fatal)
+            gained[name] = gained.get(name, 0) + 1
+            if not watch.is_suspect(name, tokens[name]):
+                suspects.discard(name)
+    assert failed <= set(fatal) | set(fatal_in_a_life)
+    assert all(count <= 2 for count in deaths.values()), "a poison killed a third engine"
     for name in set(tokens) & set(fatal):
         assert tokens[name] <= fatal[name], "a poison ran past its fatal token"

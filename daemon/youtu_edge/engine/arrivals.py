@@ -15,7 +15,7 @@ from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.sampler import SamplerState
 from youtu_edge.engine.sequence import Sequence
 from youtu_edge.errors import ContextLengthError, InvalidRequestError, YoutuEdgeError
-from youtu_edge.protocol import Submit
+from youtu_edge.protocol import PROBATION_TOKENS, Submit
 
 
 class Arrival:
@@ -122,7 +122,7 @@ class Arrivals:
             text=self._text(request, in_thought),
             priority=request.priority,
             ignore_eos=request.ignore_eos,
-            is_suspect=request.is_suspect,
+            probation=PROBATION_TOKENS if request.is_suspect else 0,
         )
 
     def _text(self, request: Submit, in_thought: bool) -> TextStream:

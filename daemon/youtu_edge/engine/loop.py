@@ -217,7 +217,7 @@ class Loop:
                 self._forget(sequence)
                 self._send(Failed(sequence.id, error.code, error.message, error.param))
                 continue
-            sequence.is_suspect = False
+            sequence.probation = max(0, sequence.probation - 1)
             is_end = reason == "stop" and token in self._eos
             frame.deltas.append(Delta(sequence.id, [token], text, [] if is_end else logprobs))
             if reason:

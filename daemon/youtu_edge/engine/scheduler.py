@@ -7,7 +7,7 @@ longer than scheduler.max_stall_ms; at least MIN_PREFILL tokens run in every ste
 A bidirectional prefix (see Sequence.num_prefix) is never cut, whatever running streams have to wait for it; one that
 exceeds `step_tokens` gets a step of its own.
 
-A suspect, a request that a former engine was working on when it died, runs in steps of its own until it has a new token:
+A suspect, a request that a former engine was working on when it died, runs alone until it gained a few tokens:
 should this engine die too, there is no doubt about the cause. Suspects run before everything that may wait.
 
 When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption). So does one
@@ -125,6 +125,8 @@ class Scheduler:
             suspect = next((s for s in self.waiting if s.is_suspect), None)
             if suspect is None or len(self.running) >= self.max_sequences or not self._start(plan, suspect):
                 return None
+        if suspect.num_pending == 1 and not self._extend(suspect, suspect.num_computed + 1):
+            return None
         return plan if self._chunk(plan, suspect, self.step_tokens) else None
 
     def _make_room(self) -> None:

@@ -28,8 +28,8 @@ class Sequence:
     text: TextStream
     priority: int = 0
     ignore_eos: bool = False
-    is_suspect: bool = False
-    """Runs alone until it has a token more; see scheduler."""
+    probation: int = 0
+    """Tokens that it still has to gain alone; see scheduler."""
     grammar: AnswerGrammar | None = None
     arrival: int = 0
     num_computed: int = 0
@@ -39,6 +39,11 @@ class Sequence:
     num_published: int = 0
     """Leading pages that the prefix index knows, so that others may share them."""
     pages: list[int] = field(default_factory=list)
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it has to run alone."""
+        return self.probation > 0
 
     @property
     def num_generated(self) -> int:

@@ -110,7 +110,7 @@ class MemoryWatch:
         anonymous = anonymous_bytes(supervisor.pid)
         if ready is not self._watched:
             self._watched = ready
-            self._leaks.restart(anonymous + ready.memory.get("activations", 0))
+            self._leaks.restart(anonymous + ready.memory.get("activations", 0) + ready.memory.get("grammar", 0))
         page_bytes = ready.memory.get("cache", 0) // ready.pages if ready.pages else 0
         if self._leaks.observe(anonymous - supervisor.counters.total().pages_touched * page_bytes):
             supervisor.recycle(f"its memory grew by {self._leaks.growth >> 20} MiB beyond the plan (memory.max_growth)")

@@ -1,10 +1,10 @@
 """Which request kills engines. Knows no process and no HTTP; it is told who was being worked on at each death.
 
-    first death   those that were being worked on become suspects: in the next engine each runs alone until it has a token
-                  more than now
-    second death  of one that ran alone and has no token more: it is the poison, and it is failed instead of retried
+    first death   those that were being worked on become suspects: in the next engine each runs alone until it has
+                  PROBATION_TOKENS more than now
+    second death  of one that ran alone and has fewer than that more: it is the poison, and it is failed instead of retried
 
-Only the poison fails: company is never enough, and a token gained clears a suspect. A suspect whose turn did not come yet
+Only the poison fails: company is never enough, and the tokens gained clear a suspect. A suspect whose turn did not come yet
 stays one. The same question asked again is refused for a while instead of killing two more engines.
 """
 
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import msgspec
 
 from youtu_edge.errors import PoisonRequestError
-from youtu_edge.protocol import SamplingParams, Submit
+from youtu_edge.protocol import PROBATION_TOKENS, SamplingParams, Submit
 
 STRIKES = 2
-"""Deaths in a row without a token gained that make a poison of a request."""
+"""Deaths in a row, with hardly a token gained between them, that make a poison of a request."""
 
 _QUARANTINE_S = 600.0
 _MOST_QUARANTINED = 64
@@ -32,6 +32,10 @@ class _Suspect:
     strikes: int
     tokens: int
     """How many tokens of its answer there were at the last death that it was part of."""
+
+    def holds(self, tokens: int) -> bool:
+        """Whether it is still suspected when it has so many tokens."""
+        return tokens < self.tokens + PROBATION_TOKENS
 
 
 class PoisonWatch:
@@ -52,11 +56,11 @@ class PoisonWatch:
         self._suspects = {
             name: suspect
             for name, suspect in former.items()
-            if name not in working and unfinished.get(name) == suspect.tokens
+            if name not in working and name in unfinished and suspect.holds(unfinished[name])
         }
         for name, tokens in working.items():
             before = former.get(name)
-            strikes = before.strikes + 1 if before and before.tokens == tokens else 1
+            strikes = before.strikes + 1 if before and before.holds(tokens) else 1
             self._suspects[name] = _Suspect(strikes, tokens)
         if len(working) != 1:
             return None
@@ -66,7 +70,7 @@ class PoisonWatch:
     def is_suspect(self, request_id: str, tokens: int) -> bool:
         """Whether a request with `tokens` tokens so far has to run alone in the next engine."""
         suspect = self._suspects.get(request_id)
-        return suspect is not None and suspect.tokens == tokens
+        return suspect is not None and suspect.holds(tokens)
 
     def quarantine(self, submit: Submit) -> None:
         """Remember the question of a poison, and forget its suspicion."""
