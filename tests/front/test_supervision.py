@@ -165,8 +165,9 @@ def test_systemd_is_told_about_readiness_watchdog_and_stopping(tmp_path: Path) -
             while "STOPPING=1" not in told:
                 told.append(notify.recv(4096).decode())
             assert daemon.wait_exit() == 0
-    assert "STATUS=serving scripted" in told
-    assert told.index("READY=1") > told.index("STATUS=loading the model")
+    assert f"STATUS=serving scripted at http://127.0.0.1:{daemon.port}, 0 requests" in told
+    loading = next(index for index, text in enumerate(told) if text.startswith("STATUS=loading /"))
+    assert told.index("READY=1") > loading
 
 
 def test_the_first_load_answers_503_with_a_reason() -> None:

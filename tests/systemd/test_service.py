@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from daemon_process import Stream, chat
-from systemd.appliance import CONFIG, SERVICE, Appliance, place_package
+from systemd.appliance import CONFIG, PACKAGE, SERVICE, Appliance, place_package
 from systemd.machine import Machine, wait_until
 
 DROP_IN = "/run/systemd/system/youtu-edge.service.d/test.conf"
+STOP_ENGINE = """import os, signal, sys
+if "--fd" in sys.orig_argv:
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+"""Loaded by every Python of the service: an engine stands still before it has loaded anything."""
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +55,21 @@ def test_the_unit_is_clean_and_hardened(installed: Appliance) -> None:
 def test_it_is_ready_when_a_token_was_produced_however_long_that_takes(installed: Appliance) -> None:
     """A slow load outlives TimeoutStartSec, because the daemon asks for more time; meanwhile it is not ready."""
     installed.configure()
-    installed.machine.write(DROP_IN, "[Service]\nTimeoutStartSec=2\n")
+    installed.machine.write("/opt/stop-engine/sitecustomize.py", STOP_ENGINE)
+    installed.machine.write(DROP_IN, "[Service]\nTimeoutStartSec=2\nEnvironment=PYTHONPATH=/opt/stop-engine\n")
     try:
         installed.machine.run("systemctl", "daemon-reload")
         installed.systemctl("restart", "--no-block")
         engine = installed.engine_pid()
-        installed.kill("STOP", engine)
         begun = time.monotonic()
         wait_until(lambda: time.monotonic() - begun > 4, 10)
         assert installed.show("ActiveState") == "activating", installed.journal()
-        assert installed.show("StatusText") == "loading the model"
+        assert installed.show("StatusText").startswith(f"loading {PACKAGE}: ")
         assert installed.get("/readyz")[0] == 503
         installed.kill("CONT", engine)
         installed.wait_for("ActiveState", "active")
         assert installed.get("/readyz")[0] == 200
-        assert installed.show("StatusText") == "serving tiny"
+        installed.wait_for("StatusText", f"serving tiny at http://127.0.0.1:{installed.port}, 0 requests")
         assert installed.engine_pid() == engine
     finally:
         installed.machine.run("rm", DROP_IN)
@@ -176,7 +182,7 @@ def test_a_reload_applies_what_it_can_and_refuses_a_bad_file(service: Appliance)
     front = service.front_pid
     service.write_config(service__max_body_bytes=100, memory__limit="500M")
     service.systemctl("reload")
-    waiting = "serving tiny; a restart is needed for memory.limit"
+    waiting = f"serving tiny at http://127.0.0.1:{service.port}, 0 requests; a restart is needed for memory.limit"
     service.wait_for("StatusText", waiting)
     assert service.post("/chat", {"prompt": "x" * 200})[0] == 413
     cursor = service.cursor()
@@ -208,25 +214,52 @@ def test_keys_made_by_root_work_at_once(service: Appliance) -> None:
 
 
 def test_two_hundred_requests_stay_within_the_budget(installed: Appliance) -> None:
-    """MemoryMax is the budget and 64 MB: nothing is killed, nothing fails."""
-    installed.configure(memory__limit="200M", model__kv_cache_max_page=1000000, service__step_deadline_s=30)
+    """MemoryMax is the budget and 64 MB: nothing is killed, nothing fails, and the memory comes back."""
+    installed.configure(
+        memory__limit="180M",
+        memory__return_after_s=1,
+        memory__keep_prefixes_s=2,
+        service__step_deadline_s=30,
+    )
     installed.start()
-    assert installed.show("MemoryMax") == str((200 + 64) << 20)
-    engine, idle = installed.engine_pid(), installed.memory_bytes()
+    assert installed.show("MemoryMax") == str((180 + 64) << 20)
     random = Random(5)
     bodies = [
-        {"prompt": "".join(random.choices("abcdefgh ", k=random.randint(1, 6000))), "max_new_tokens": random.randint(1, 60)}
+        {"prompt": "".join(random.choices("abcdefgh ", k=random.randint(1, 3000))), "max_new_tokens": random.randint(1, 60)}
         for _ in range(200)
     ]
-    with ThreadPoolExecutor(8) as clients:
-        answers = [clients.submit(installed.post, "/chat", body) for body in bodies]
-        peak = idle
-        while not all(answer.done() for answer in answers):
-            peak = max(peak, installed.memory_bytes())
-    assert [answer.result()[0] for answer in answers] == [200] * 200
-    print(f"\nPSS: {idle >> 20} MB idle, {peak >> 20} MB at most, {installed.memory_bytes() >> 20} MB at the end")
+    under_load(installed, bodies[:40])  # what is taken on first use and kept belongs to idle
+    engine, idle = installed.engine_pid(), settled_memory(installed)
+    peak = under_load(installed, bodies)
+    print(f"\nPSS: {idle >> 20} MB idle, {peak >> 20} MB at most")
     assert (installed.engine_pid(), installed.show("NRestarts")) == (engine, "0")
-    assert peak <= 200 << 20
+    assert peak <= 180 << 20
+    wait_until(lambda: installed.memory_bytes() <= 1.05 * idle, 60, lambda: f"{installed.memory_bytes()} of {idle} bytes")
+
+
+def under_load(service: Appliance, bodies: list[dict[str, Any]]) -> int:
+    """Send all of them, eight at a time; every one must succeed. The most memory that was seen meanwhile."""
+    peak = 0
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(service.post, "/chat", body) for body in bodies]
+        while not all(answer.done() for answer in answers):
+            peak = max(peak, service.memory_bytes())
+    assert [answer.result()[0] for answer in answers] == [200] * len(bodies)
+    return peak
+
+
+def settled_memory(service: Appliance) -> int:
+    """Memory once it has not changed by more than 1 % for several seconds."""
+    readings = [service.memory_bytes()]
+
+    def is_settled() -> bool:
+        time.sleep(1)
+        readings.append(service.memory_bytes())
+        last = readings[-6:]
+        return len(last) == 6 and max(last) <= 1.01 * min(last)
+
+    wait_until(is_settled, 60, lambda: str(readings))
+    return readings[-1]
 
 
 def watchdog_s(service: Appliance) -> float:

@@ -15,7 +15,7 @@ from youtu_edge.errors import ConfigError
 FRONT_BYTES = 60 * 1024 * 1024
 """What the front may take; a test holds it to 50 MB."""
 
-SLACK_BYTES = 32 * 1024 * 1024
+SLACK_BYTES = 64 * 1024 * 1024
 """Address space beyond the budget that an allocation may reserve before it fails."""
 
 _UNLIMITED = 1 << 60

@@ -51,6 +51,7 @@ class Link:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._reader = protocol.FrameReader()
+        self._buffer = bytearray(1 << 16)  # taken once: a read must not fail because the engine is at its memory limit
 
     def send(self, message: protocol.FromEngine) -> None:
         """Write one frame; raises FrontGoneError."""
@@ -64,12 +65,12 @@ class Link:
         if not select.select([self._socket], [], [], timeout_s)[0]:
             return []
         try:
-            data = self._socket.recv(1 << 20)
+            size = self._socket.recv_into(self._buffer)
         except OSError:
             raise FrontGoneError from None
-        if not data:
+        if not size:
             raise FrontGoneError
-        return [protocol.TO_ENGINE.decode(body) for body in self._reader.feed(data)]
+        return [protocol.TO_ENGINE.decode(body) for body in self._reader.feed(bytes(self._buffer[:size]))]
 
 
 def main(descriptor: int) -> int:

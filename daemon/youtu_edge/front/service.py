@@ -49,6 +49,7 @@ from youtu_edge.front.session_routes import SessionHandlers
 from youtu_edge.front.sessions import Session, SessionTable
 from youtu_edge.front.static_files import StaticFiles
 from youtu_edge.front.status import StatusHandlers
+from youtu_edge.front.status_line import StatusLine
 from youtu_edge.front.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify
 from youtu_edge.front.tls import Tls
@@ -105,6 +106,13 @@ class Service:
         self._bodies = BodyReader(config.service.max_body_bytes)
         self._intake = Intake(config.generation, self._admission, lambda: self._model)
         self._reloader = Reloader(config, read_config, self.configure) if read_config else None
+        self._status_line = StatusLine(
+            lambda: self._config,
+            self._supervisor,
+            self._sessions,
+            lambda: self._reloader.waiting if self._reloader else [],
+            clock,
+        )
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
         self._archive = ResponseArchive(config.storage, lambda: self._metrics.storage_failed("responses"))
         self._batch_limit = BatchLimit(config.scheduler.max_sequences, self._supervisor.send)
@@ -165,11 +173,12 @@ class Service:
         where = url(listener, is_tls=self._tls.context is not None)
         print(f"listening on {where}", flush=True)  # noqa: T201 (scripts read the port from here)
         log.info(line("listening", url=where, model=self._config.model.path))
-        self._notify.status("loading the model")
+        self._status_line.url = where
+        self._notify.status(self._status_line())
         board = asyncio.ensure_future(self._board.run())
         watchdog = asyncio.ensure_future(self._notify.watchdog(lambda: self._supervisor.is_progressing))
-        extending = asyncio.ensure_future(
-            self._notify.extend_start(lambda: self._model is None and self._supervisor.is_progressing)
+        telling = asyncio.ensure_future(
+            self._notify.keep_telling(self._status_line, lambda: self._model is None and self._supervisor.is_progressing)
         )
         saving = asyncio.ensure_future(self._key_usage.keep_saved())
         watching = asyncio.ensure_future(self._memory.run())
@@ -178,7 +187,7 @@ class Service:
         finally:
             watchdog.cancel()
             board.cancel()
-            extending.cancel()
+            telling.cancel()
             saving.cancel()
             watching.cancel()
             await runner.cleanup()
@@ -228,13 +237,7 @@ class Service:
         self._tls.reload()
         if is_serving:
             self._notify.ready()
-            self._notify.status(self._serving())
-
-    def _serving(self) -> str:
-        """What a technician reads in `systemctl status`."""
-        waiting = self._reloader.waiting if self._reloader else []
-        later = f"; a restart is needed for {', '.join(waiting)}" if waiting else ""
-        return f"serving {self._model.name}{later}" if self._model else "loading the model"
+            self._notify.status(self._status_line())
 
     async def _supervise(self) -> int:
         engine = asyncio.ensure_future(self._supervisor.run())
@@ -258,7 +261,8 @@ class Service:
         """Let running requests finish for drain_s, or until a second signal; then fail the rest."""
         self._admission.is_draining = True
         log.info(line("draining", unfinished=len(self._sessions), drain_s=self._config.service.drain_s))
-        self._notify.status("finishing the running requests")
+        self._status_line.is_draining = True
+        self._notify.status(self._status_line())
         end = time.monotonic() + self._config.service.drain_s
         while len(self._sessions) and time.monotonic() < end and not self._hurry.is_set() and not engine.done():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -290,15 +294,11 @@ class Service:
             )
             if first:
                 self._notify.ready()
-            self._notify.status(self._serving())
         elif state == "restarting":
             self._metrics.engine_restarting()
-            self._notify.status("restarting the engine; requests wait")
         elif state == "recycling":
             self._metrics.engine_recycling()
-            self._notify.status("replacing the engine between requests; requests wait")
-        elif state == "gave_up":
-            self._notify.status("the engine died too often or refuses to start; see the log")
+        self._notify.status(self._status_line())
 
     def _package_checksum(self) -> str:
         manifest = self._manifest()

@@ -18,6 +18,7 @@ class SystemdNotify:
 
     def __init__(self) -> None:
         self._notifier = SystemdNotifier()
+        self._told = ""
 
     def ready(self) -> None:
         """The model answers."""
@@ -25,7 +26,9 @@ class SystemdNotify:
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        self._notifier.notify("STATUS=" + " ".join(text.split()))
+        if text != self._told:
+            self._told = text
+            self._notifier.notify("STATUS=" + " ".join(text.split()))
 
     def reloading(self) -> None:
         """The configuration is being read again; `ready` ends it."""
@@ -36,10 +39,12 @@ class SystemdNotify:
         """No more requests are taken."""
         self._notifier.notify("STOPPING=1")
 
-    async def extend_start(self, is_loading: Callable[[], bool]) -> None:
-        """Ask for more than TimeoutStartSec= while the model is on its way; a large one takes minutes on a slow disk."""
-        while is_loading():
-            self._notifier.notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_S * 1_000_000}")
+    async def keep_telling(self, status: Callable[[], str], is_loading: Callable[[], bool]) -> None:
+        """Renew the status, and while the model is on its way ask for more than TimeoutStartSec=; never returns."""
+        while True:
+            if is_loading():
+                self._notifier.notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_S * 1_000_000}")
+            self.status(status())
             await asyncio.sleep(_EXTENSION_S / 4)
 
     async def watchdog(self, is_progressing: Callable[[], bool]) -> None:
