@@ -33,11 +33,13 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rope_scaling: RopeScaling = "none"
     """How positions are stretched when `context_length` is more than the model was trained for."""
     system_prompt: str = ""
-    """System message of conversations that bring none; it is kept warm."""
+    """System message of conversations that bring none."""
     thinking: bool | None = None
     """Whether the model thinks before it answers, where the request does not say; null: as its chat template does."""
     warm_prompts: tuple[NotEmpty, ...] = ()
-    """Further system prompts, of applications, that are computed at the start and stay in the cache for good."""
+    """Further system prompts, of applications, that are worth keeping warm."""
+    keep_warm: bool = True
+    """Compute `system_prompt` and `warm_prompts` at the start and keep them in the cache for good."""
     page_tokens: Annotated[int, Meta(ge=16, le=1024, multiple_of=16)] = 32
     """Tokens per cache page."""
     kv_cache_max_page: Positive = 2048

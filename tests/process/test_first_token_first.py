@@ -59,6 +59,15 @@ def test_a_warm_prompt_is_never_evicted(tiny_package: Path, tmp_path: Path) -> N
         assert cached_tokens(daemon, chat("hello"))[0] == first[0][0], "the next engine warms them too"
 
 
+def test_a_prompt_need_not_be_kept_warm(tiny_package: Path, tmp_path: Path) -> None:
+    """It is still the system message, but nothing of it is computed before somebody asks."""
+    with Daemon(tiny_package, tmp_path, model__system_prompt=SYSTEM, model__keep_warm="false") as daemon:
+        daemon.wait_ready()
+        cached, total = cached_tokens(daemon, chat("hello"))
+        assert cached == 0
+        assert total > len(SYSTEM) / 4
+
+
 def test_a_conversation_with_its_own_system_message_does_not_get_the_default_one(
     tiny_package: Path, tmp_path: Path
 ) -> None:

@@ -153,7 +153,8 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
     runner.run([0], [1], [0], [[0]], [0])  # before a page has an owner: it writes into the first one
-    kept = [text for text in (config.model.system_prompt, *config.model.warm_prompts) if text]
+    prompts = (config.model.system_prompt, *config.model.warm_prompts) if config.model.keep_warm else ()
+    kept = [text for text in prompts if text]
     if not manifest.prompt_end:
         warm_up(runner, prompter, pool, kept, limits.step_tokens)
     elif config.model.warm_prompts:

@@ -31,7 +31,7 @@ def warm_up(runner: Runner, prompter: Prompter, pool: PagePool, texts: Seq[str],
         if pool.num_pinned + num_pages > pool.num_pages // 2:
             raise ConfigError(
                 f"model.system_prompt, model.warm_prompts: they take more than half of the {pool.num_pages} cache pages; "
-                "shorten them, or raise memory.limit or model.kv_cache_max_page"
+                "shorten them, raise memory.limit or model.kv_cache_max_page, or set model.keep_warm: false"
             )
         pages = [pool.allocate() for _ in range(num_pages)]
         for past in range(0, len(tokens), step_tokens):

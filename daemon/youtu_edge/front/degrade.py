@@ -3,7 +3,7 @@
     rung 0  as configured
     rung 1  a quarter of the sequences
     rung 2  and half the step
-    rung 3  one sequence, a quarter of the step, half the cache
+    rung 3  one sequence, a quarter of the step, half the cache, no prompts kept warm in it
 
 No rung is too small for a request that was accepted on another: the cache always holds one sequence of full length.
 """
@@ -48,5 +48,6 @@ def degraded(config: Config, rung: int, full: Ready | None) -> Config:
     model = config.model
     if rung == LAST_RUNG and full:
         one_sequence = -(-full.context_length // full.page_tokens)
-        model = msgspec.structs.replace(model, kv_cache_max_page=max(full.pages // 2, min(full.pages, one_sequence)))
+        pages = max(full.pages // 2, min(full.pages, one_sequence))
+        model = msgspec.structs.replace(model, kv_cache_max_page=pages, keep_warm=False)
     return msgspec.structs.replace(config, scheduler=scheduler, model=model)
