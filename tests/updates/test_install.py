@@ -259,4 +259,4 @@ def test_an_unprivileged_user_is_told_what_to_do(first: Path, store: ModelStore,
     store.root.chmod(0o500)
     done = command("install", str(first))
     assert done.returncode == EXIT_FAILURE
-    assert "run the command as root" in done.stderr
+    assert "as its owner or as root" in done.stderr

@@ -147,7 +147,8 @@ class ModelStore:
         """Hold the lock and clear away what a power cut left. Makes the directories. Raises UpdateError."""
         try:
             self._make_directories()
-            with (self.root / _LOCK).open("ab") as lock:
+            # For reading, so that root and the daemon's user can both lock a file that the other one made.
+            with open(os.open(self.root / _LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644), "rb") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -155,7 +156,9 @@ class ModelStore:
                 self._clear_leftovers()
                 yield
         except PermissionError as error:
-            raise UpdateError(f"{error.filename or self.root}: permission denied; run the command as root") from None
+            raise UpdateError(
+                f"{error.filename or self.root}: permission denied; run the command as its owner or as root"
+            ) from None
 
     @contextlib.contextmanager
     def incoming(self) -> Iterator[Path]:
