@@ -140,6 +140,18 @@ def test_errors_are_those_that_the_client_knows(daemon: Daemon, client: anthropi
     assert (status, json.loads(data)["error"]["code"]) == (405, "method_not_allowed")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_durable_request_can_be_read_again(daemon: Daemon, stream: bool) -> None:
+    """Thoughts, text and calls come with the same ids, byte for byte."""
+    body = {"max_tokens": 200, "messages": [{"role": "user", "content": f"<think>hm</think>ok{CALL}"}], "tools": TOOLS}
+    key = {"Idempotency-Key": f"messages-{stream}"}
+    first, again = (daemon.request("POST", "/v1/messages", {**body, "stream": stream}, key) for _ in range(2))
+    assert first[0] == 200
+    assert first[2] == again[2]
+    other = daemon.request("POST", "/v1/messages", {**body, "stream": stream}, {"Idempotency-Key": f"other-{stream}"})
+    assert other[2] != first[2]
+
+
 def test_an_error_after_the_status_is_the_last_event() -> None:
     with running("service.max_restart_rate=1/300") as daemon:
         daemon.wait_ready()

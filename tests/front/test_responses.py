@@ -183,6 +183,18 @@ def test_a_running_response_can_be_read_and_cancelled(daemon: Daemon, client: op
     assert refused(daemon, None, "POST", "/v1/responses/resp_none/cancel")[0] == 404
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_durable_request_can_be_read_again(daemon: Daemon, stream: bool) -> None:
+    """Thoughts, text and calls come with the same ids, byte for byte."""
+    body = {"input": f"<think>hm</think>ok{CALL}", "tools": TOOLS}
+    key = {"Idempotency-Key": f"responses-{stream}"}
+    first, again = (daemon.request("POST", "/v1/responses", {**body, "stream": stream}, key) for _ in range(2))
+    assert first[0] == 200
+    assert first[2] == again[2]
+    other = daemon.request("POST", "/v1/responses", {**body, "stream": stream}, {"Idempotency-Key": f"other-{stream}"})
+    assert other[2] != first[2]
+
+
 def test_an_error_after_the_status_is_the_last_event() -> None:
     with running("service.max_restart_rate=1/300") as daemon:
         daemon.wait_ready()

@@ -9,7 +9,7 @@ back, and so is white space beside tags: it belongs to the frame and not to the 
 
 from __future__ import annotations
 
-import secrets
+import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -24,10 +24,12 @@ State = Literal["start", "thought", "text", "call"]
 class AnswerSplitter:
     """The state of one answer.
 
+    request_id: what the ids of calls are made of, so that an answer that is read again has the same ones.
     in_thought: the prompt already opened <think>. has_tools: whether <tool_call> means anything.
     """
 
-    def __init__(self, *, in_thought: bool = False, has_tools: bool = False) -> None:
+    def __init__(self, request_id: str = "", *, in_thought: bool = False, has_tools: bool = False) -> None:
+        self._request_id = request_id
         self._state: State = "thought" if in_thought else "start"
         self._has_tools = has_tools
         self._held = ""
@@ -110,12 +112,15 @@ class AnswerSplitter:
             self._reader, self._is_announced = ToolCallReader(), False
             self._enter("call", after)
 
+    def _call_id(self) -> str:
+        return f"call_{hashlib.sha256(f'{self._request_id} {self.num_calls}'.encode()).hexdigest()[:24]}"
+
     def _call(self) -> Iterator[Piece]:
         text, self._held = self._held, ""
         arguments = self._reader.push(text)
         if self._reader.name is not None and not self._is_announced:
             self._is_announced = True
-            yield ToolCallStart(self.num_calls, f"call_{secrets.token_hex(12)}", self._reader.name)
+            yield ToolCallStart(self.num_calls, self._call_id(), self._reader.name)
             self.num_calls += 1
         if arguments:
             yield ToolArguments(self.num_calls - 1, arguments)

@@ -70,7 +70,7 @@ class GenerationStream:
         submit = self.session.submit
         splitter = None
         if submit.messages is not None:
-            splitter = AnswerSplitter(in_thought=accepted.in_thought, has_tools=bool(submit.tools))
+            splitter = AnswerSplitter(self.id, in_thought=accepted.in_thought, has_tools=bool(submit.tools))
         logprobs = LogprobQueue()
         while True:
             event = await self._next_event()

@@ -7,8 +7,7 @@ Each thought, text and call is an item; an item begins with its first piece and 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -21,11 +20,13 @@ from youtu_edge.front.response_items import FunctionCall, MessageItem, OutputTex
 
 
 class ResponseBuilder:
-    """The state of one response. `response` is complete up to the last event told; `wall` is a clock in seconds."""
+    """The state of one response. `response` is complete up to the last event that was told.
 
-    def __init__(self, response: Response, wall: Callable[[], float] = time.time) -> None:
+    All of it follows from the pieces and the response's id: whoever asks for a durable request again reads the same.
+    """
+
+    def __init__(self, response: Response) -> None:
         self.response = response
-        self._wall = wall
         self._number = 0
         self._open: MessageItem | FunctionCall | Reasoning | None = None
 
@@ -72,7 +73,6 @@ class ResponseBuilder:
         return len(self.response.output) - 1
 
     def _id(self, kind: str) -> str:
-        # Made of the response's own id: whoever reads a durable request once more must read the same.
         return f"{kind}_{self.response.id.partition('_')[2]}_{len(self.response.output)}"
 
     def _next(self) -> int:
@@ -141,7 +141,6 @@ class ResponseBuilder:
 
     def _finish(self, ended: Ended) -> None:
         response = self.response
-        response.completed_at = int(self._wall())
         response.usage = documents.usage(ended.finished)
         if ended.reason == "length":
             response.status = "incomplete"

@@ -55,7 +55,6 @@ class Response(msgspec.Struct, kw_only=True):
     id: str
     object: Literal["response"] = "response"
     created_at: int
-    completed_at: int | None = None
     status: ResponseStatus
     error: Failure | None = None
     incomplete_details: IncompleteDetails | None = None
