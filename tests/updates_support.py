@@ -91,6 +91,27 @@ def crash_the_runtime(package: Path, *, only_when_decoding: bool = False) -> Non
     onnx.save(model, str(package / MODEL))
 
 
+def ask_for_memory(package: Path) -> None:
+    """A graph whose steps want an array of 4 GiB."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(str(package / MODEL), load_external_data=False)
+    graph = model.graph
+    output = graph.output[0].name
+    last = next(node for node in graph.node if output in node.output)
+    last.output[list(last.output).index(output)] = "true_logits"
+    graph.initializer.append(helper.make_tensor("size_value", TensorProto.INT64, [1], [1 << 30]))
+    graph.node.append(helper.make_node("Shape", ["past_seqlens"], ["sequences"], name="/sequences"))
+    graph.node.append(helper.make_node("Mul", ["sequences", "size_value"], ["size"], name="/size"))
+    graph.node.append(helper.make_node("Cast", ["past_seqlens"], ["pasts"], name="/pasts", to=TensorProto.FLOAT))
+    graph.node.append(helper.make_node("ReduceMax", ["pasts"], ["past"], name="/past", keepdims=0))
+    graph.node.append(helper.make_node("Expand", ["past", "size"], ["huge"], name="/huge"))
+    graph.node.append(helper.make_node("ReduceMin", ["huge"], ["least"], name="/least", keepdims=0))
+    graph.node.append(helper.make_node("Add", ["true_logits", "least"], [output], name="/sum"))
+    onnx.save(model, str(package / MODEL))
+
+
 def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Until the condition holds; fails after a time that no machine needs."""
     end = time.monotonic() + timeout_s

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from updates_support import Command, crash_the_runtime, edited, export_tiny, permute_weights
+from updates_support import Command, ask_for_memory, crash_the_runtime, edited, export_tiny, permute_weights
 from youtu_edge.errors import EXIT_CONFIG, EXIT_FAILURE
 from youtu_edge.package import open_package
 from youtu_edge.updates.store import LAST_GOOD, ModelStore
@@ -91,6 +91,13 @@ def test_a_package_that_crashes_the_runtime_is_refused(
         pytest.skip("this CPU does not trap a division by zero")
     assert command("install", str(first)).returncode == 0
     refused(command, store, edited(second, tmp_path / "crash", crash_the_runtime), "signal SIGFPE")
+
+
+def test_a_package_that_wants_more_memory_than_the_daemon_has_is_refused(
+    second: Path, store: ModelStore, command: Command, tmp_path: Path
+) -> None:
+    """The trial has the daemon's budget, here 1 GiB; the board's other programs never notice."""
+    refused(command, store, edited(second, tmp_path / "hungry", ask_for_memory), "the package brings the engine down")
 
 
 def test_a_graph_that_is_none_is_refused(second: Path, store: ModelStore, command: Command, tmp_path: Path) -> None:
