@@ -17,6 +17,18 @@ TO: list[protocol.ToEngine] = [
     protocol.Start(Config()),
     protocol.Submit("a", protocol.SamplingParams(seed=2**63 - 1), 5, messages=[protocol.ChatMessage("user", "你好")]),
     protocol.Submit("b", protocol.SamplingParams(), 5, prompt="x", sent_tokens=[1, 2], sent_text="ab"),
+    protocol.Submit(
+        "c", protocol.SamplingParams(logit_bias={5: -1.0}, logprobs=0), 5, grammar=protocol.Regex("regex", "a")
+    ),
+    protocol.Submit(
+        "d",
+        protocol.SamplingParams(),
+        5,
+        messages=[protocol.ChatMessage("assistant", "", tool_calls=[protocol.ToolCall("1", "f", "{}")])],
+        grammar=protocol.JsonSchema("response_format", {"type": "object"}),
+        tools=[{"type": "function", "function": {"name": "f"}}],
+        must_call=["f"],
+    ),
     protocol.Cancel("a"),
     protocol.Ask("q", protocol.Tokenize("你好", add_special=True)),
     protocol.Ask("q", protocol.Detokenize([1, 2])),
@@ -27,7 +39,12 @@ FROM: list[protocol.FromEngine] = [
     protocol.Ready("m", 10, 2, 32, 0.5, {"weights": 3}),
     protocol.Accepted("a", 3),
     protocol.StepFrame(
-        [protocol.Delta("a", [1], "x")], [protocol.Finished("a", "stop", 1, 2, 3)], protocol.EngineStats(steps=1)
+        [
+            protocol.Delta("a", [1], "x"),
+            protocol.Delta("b", [2], "", [protocol.TokenLogprob(protocol.Alternative("\ufffd", b"\xe4", -0.5), [])]),
+        ],
+        [protocol.Finished("a", "stop", 1, 2, 3)],
+        protocol.EngineStats(steps=1),
     ),
     protocol.Reply("q", "x", [1]),
     protocol.Failed("a", "invalid_request", "no", "messages"),

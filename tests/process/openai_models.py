@@ -52,7 +52,7 @@ class Model:
         self._seen: set[str] = set()
         self.daemon = daemon
         self.client = openai.OpenAI(
-            base_url=f"http://127.0.0.1:{daemon.port}/v1", api_key="none", max_retries=0, timeout=120
+            base_url=f"http://127.0.0.1:{daemon.port}/v1", api_key="none", max_retries=0, timeout=300
         )
 
     @property

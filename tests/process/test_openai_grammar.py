@@ -162,17 +162,17 @@ def test_a_bound_answer_goes_on_after_the_engine_was_killed(model: Model) -> Non
         for chunk in stream:
             chunks.append(chunk)
             if len(chunks) == 4:
-                begun.wait(60)
-                killed.wait(60)
+                begun.wait(240)
+                killed.wait(240)
         return put_together(chunks)[0]
 
     with ThreadPoolExecutor(2) as threads:
         followed = [threads.submit(follow, request) for request in requests]
-        begun.wait(60)
+        begun.wait(240)
         restarts = model.daemon.metric("youtu_edge_engine_restarts_total")
         os.kill(model.daemon.engine_pid, signal.SIGKILL)
         killed.set()
-        bound, called = (future.result(120) for future in followed)
+        bound, called = (future.result(240) for future in followed)
     assert model.daemon.metric("youtu_edge_engine_restarts_total") == restarts + 1
     assert (bound.reason, called.reason) == ("stop", "tool_calls")
     jsonschema.validate(json.loads(bound.content), SENSOR)
@@ -194,5 +194,5 @@ def test_a_grammar_that_grows_too_complex_ends_its_own_request_only(nano_model: 
             nano_model.ask("x", **more)
         with pytest.raises(openai.APIError, match="cannot be followed any further"):
             nano_model.stream("x", **more)
-        assert other.result(120).usage.completion_tokens == 150
+        assert other.result(240).usage.completion_tokens == 150
     assert nano_model.daemon.metric("youtu_edge_sequences_running") == 0

@@ -1,0 +1,122 @@
+"""Requests with a grammar wait for it beside the steps of others."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from score import open_model
+from tiny_model import make_tiny_package
+from youtu_edge.engine.kv_pages import PagePool
+from youtu_edge.engine.loop import Loop
+from youtu_edge.engine.scheduler import Scheduler
+from youtu_edge.engine.service import make_loop
+from youtu_edge.protocol import (
+    Accepted,
+    Delta,
+    Failed,
+    Finished,
+    FromEngine,
+    JsonSchema,
+    Regex,
+    SamplingParams,
+    StepFrame,
+    Submit,
+)
+
+
+class Engine:
+    """A loop over the tiny model, and what it sent."""
+
+    def __init__(self, package: Path) -> None:
+        runner, prompter, tokenizer = open_model(package, 256)
+        self.sent: list[FromEngine] = []
+        scheduler = Scheduler(PagePool(64, 32), max_sequences=4, step_tokens=256)
+        self.loop: Loop = make_loop(runner, scheduler, tokenizer, prompter, self.sent.append, max_stall_s=1.0)
+
+    def run(self) -> None:
+        """Until nothing is left to do."""
+        deadline = time.monotonic() + 60
+        while self.loop.has_work or self.loop.is_compiling:
+            assert time.monotonic() < deadline
+            self.loop.admit()
+            if self.loop.has_work:
+                self.loop.step()
+
+    def about(self, request: str) -> list[FromEngine | Delta | Finished]:
+        """Messages about one request, steps taken apart."""
+        apart: list[FromEngine | Delta | Finished] = []
+        for message in self.sent:
+            apart += [*message.deltas, *message.finished] if isinstance(message, StepFrame) else [message]
+        return [message for message in apart if getattr(message, "id", "") == request]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_package(tmp_path_factory.mktemp("arrivals") / "package")
+
+
+def bound(name: str, grammar: Regex | JsonSchema) -> Submit:
+    return Submit(name, SamplingParams(temperature=1.0, seed=1), 60, prompt="x", grammar=grammar)
+
+
+def test_another_request_runs_while_a_grammar_is_compiled(package: Path) -> None:
+    """Both end; the bound one matches."""
+    engine = Engine(package)
+    engine.loop.submit(bound("bound", Regex("regex", "[ab]{3}")))
+    engine.loop.submit(Submit("free", SamplingParams(), 5, prompt="y"))
+    assert engine.loop.has_work
+    engine.run()
+    for name, reason in (("bound", "stop"), ("free", "length")):
+        accepted, *_, finished = engine.about(name)
+        assert isinstance(accepted, Accepted)
+        assert isinstance(finished, Finished)
+        assert finished.reason == reason
+    text = "".join(message.text for message in engine.about("bound") if isinstance(message, Delta))
+    assert len(text) == 3
+    assert set(text) <= set("ab")
+
+
+def test_a_request_can_be_cancelled_before_its_grammar_is_there(package: Path) -> None:
+    """It is accepted and ended, once each, and nothing of it is left."""
+    engine = Engine(package)
+    engine.loop.submit(bound("gone", Regex("regex", "[ab]{3}")))
+    engine.loop.cancel("gone")
+    engine.run()
+    accepted, finished = engine.about("gone")
+    assert isinstance(accepted, Accepted)
+    assert isinstance(finished, Finished)
+    assert finished.reason == "cancelled"
+
+
+def test_a_grammar_that_cannot_be_compiled_fails_its_request(package: Path) -> None:
+    """The field is named; it was never accepted."""
+    engine = Engine(package)
+    engine.loop.submit(bound("bad", JsonSchema("response_format", {"type": "wizard"})))
+    engine.run()
+    (failed,) = engine.about("bad")
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.param) == ("invalid_request", "response_format")
+
+
+def test_a_resumed_answer_goes_on_in_the_state_of_its_grammar(package: Path) -> None:
+    """Tokens that were sent before are shown to the grammar, not emitted; the whole is what it would have been."""
+    grammar = JsonSchema("f", {"enum": ["first", "second", "third"]})
+    whole = Engine(package)
+    whole.loop.submit(bound("r", grammar))
+    whole.run()
+    deltas = [message for message in whole.about("r") if isinstance(message, Delta)]
+    tokens = [token for message in deltas for token in message.tokens]
+    text = "".join(message.text for message in deltas)
+    assert text in ('"first"', '"second"', '"third"')
+    engine = Engine(package)
+    for cut in range(1, len(tokens)):
+        engine.sent.clear()
+        request = bound("r", grammar)
+        request.sent_tokens = tokens[:cut]
+        engine.loop.submit(request)
+        engine.run()
+        rest = [token for message in engine.about("r") if isinstance(message, Delta) for token in message.tokens]
+        assert tokens[:cut] + rest == tokens
