@@ -115,6 +115,28 @@ def test_every_script_has_its_line() -> None:
     assert not missing, f"scripts/README.md says nothing about {', '.join(missing)}"
 
 
+def test_every_log_line_is_explained() -> None:
+    """docs/operations.md says what each event means; lines for debugging are for those who read the source."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    events = {
+        event: path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "daemon/youtu_edge").rglob("*.py"))
+        for event in re.findall(r'\blog\.(?!debug)\w+\(\s*line\(\s*"(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    assert "engine_died" in events
+    missing = {event: path for event, path in events.items() if not re.search(rf"`{event}[` ]", text)}
+    assert not missing, f"docs/operations.md says nothing about {missing}"
+
+
+def test_what_a_reload_applies_is_listed() -> None:
+    """docs/operations.md names every key that changes in a running daemon."""
+    from youtu_edge.front.reload import LIVE_KEYS
+
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    missing = [key for key in LIVE_KEYS if f"`{key}`" not in text and not key.startswith("generation.")]
+    assert not missing, f"docs/operations.md does not say that a reload applies {', '.join(missing)}"
+
+
 def test_every_script_can_be_executed_and_parsed() -> None:
     """All but the sourced library have the executable bit; bash accepts those that are its."""
     for path in [*scripts(), ROOT / ".ci/run"]:
