@@ -130,7 +130,7 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_k: NotNegative | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    repetition_penalty: Annotated[float, Meta(ge=0.01, le=2)] | None = None
     stop: Annotated[tuple[NotEmpty, ...], Meta(max_length=8)] = ()
     """Texts that end an answer's prose, unless the request names others, offers tools or binds the answer by a grammar."""
     keep_stop: bool = False

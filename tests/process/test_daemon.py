@@ -70,6 +70,18 @@ def test_a_prefix_is_computed_once(daemon: Daemon) -> None:
     assert usage["prompt_tokens_details"]["cached_tokens"] < usage["prompt_tokens"]
 
 
+def test_the_smallest_temperature_is_greedy_and_a_penalty_of_nothing_is_refused(daemon: Daemon) -> None:
+    """Numbers that vanish in float32 reach no division by zero."""
+    greedy, *others = (
+        daemon.post("/chat", {"prompt": "hi", "temperature": value})[1] for value in (0, 1e-320, 1e-46, 1e-6)
+    )
+    assert [answer["response"] for answer in others] == [greedy["response"]] * 3
+    status, answer = daemon.post("/v1/chat/completions", chat("hi", temperature=1, repetition_penalty=1e-320))
+    assert (status, answer["error"]["param"]) == (400, "repetition_penalty")
+    assert daemon.post("/v1/chat/completions", chat("hi", temperature=1, repetition_penalty=0.01))[0] == 200
+    assert "engine_died" not in daemon.log
+
+
 def test_the_front_is_small_and_imports_no_model_library(daemon: Daemon) -> None:
     """While serving it stays below 50 MB, without numpy, onnxruntime or tokenizers."""
     streams = [Stream(daemon, chat("hello", max_tokens=200)) for _ in range(16)]

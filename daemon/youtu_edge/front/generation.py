@@ -23,7 +23,10 @@ Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(gt=0, le=1)]
 TopK = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 MinP = Annotated[float, Meta(ge=0, le=1)]
-RepetitionPenalty = Annotated[float, Meta(gt=0, le=2)]
+RepetitionPenalty = Annotated[float, Meta(ge=0.01, le=2)]
+
+_MIN_TEMPERATURE = 1e-5
+"""Below it the best token is drawn for certain, and dividing logits by it would leave the range of float32."""
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Seed = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 
@@ -76,8 +79,9 @@ def sampling_params(asked: SamplingFields, config: GenerationConfig, package: Re
                 return said  # type: ignore[no-any-return]  # all of them are numbers
         return getattr(off, name)  # type: ignore[no-any-return]
 
+    temperature = value("temperature")
     return SamplingParams(
-        temperature=value("temperature"),
+        temperature=temperature if temperature >= _MIN_TEMPERATURE else 0.0,
         top_k=int(value("top_k")),
         top_p=value("top_p"),
         min_p=value("min_p"),

@@ -58,7 +58,7 @@ class MessageHandlers:
                 body=CountBody,
                 query=MessagesQuery,
                 answer=TokenCount,
-                generates=True,
+                asks=True,
                 error=MessageErrorDocument,
             ),
         ]

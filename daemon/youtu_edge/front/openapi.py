@@ -24,8 +24,6 @@ _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "Needed once the daemon has keys"},
     "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key, Anthropic's way"},
 }
-PARAMETERS: dict[str, dict[str, Any]] = {}
-"""Schema of each parameter that occurs in a path, by name; a string where nothing is said."""
 
 
 class OpenApiHandler:
@@ -99,7 +97,7 @@ def _operation_id(route: Route) -> str:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": PARAMETERS.get(name, {"type": "string"})}
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _query_parameters(component: dict[str, Any]) -> list[dict[str, Any]]:
@@ -141,8 +139,10 @@ def _errors(route: Route) -> dict[int, Any]:
         statuses.add(413)
     if route.parameters:
         statuses.add(404)
+    if route.generates or route.asks:
+        statuses |= {404, 429, 503}
     if route.generates:
-        statuses |= {404, 410, 422, 429, 503, 504}
+        statuses |= {410, 422, 504}
     if route.stores:
         statuses.add(503)
     if scope_of(route.path) is not None:

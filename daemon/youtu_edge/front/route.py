@@ -40,6 +40,8 @@ class Route(msgspec.Struct, frozen=True):
     """Data of the event that ends a complete stream and is not JSON."""
     generates: bool = False
     """Needs a ready engine and a place in the queue: may be answered 404 (model), 429 and 503."""
+    asks: bool = False
+    """Asks a ready engine something that makes no sequence: the same statuses but for those of a generation."""
     stores: bool = False
     """Needs the device's storage: may be answered 503."""
     untagged: tuple[type[msgspec.Struct], ...] = ()

@@ -73,9 +73,9 @@ class TokenHandlers:
     def routes(self) -> list[Route]:
         """Questions about tokens."""
         return [
-            Route("POST", "/tokenize", self.tokenize, body=TokenizeBody, answer=TokenizeAnswer, generates=True),
-            Route("POST", "/detokenize", self.detokenize, body=DetokenizeBody, answer=DetokenizeAnswer, generates=True),
-            Route("POST", "/apply-template", self.apply_template, body=TemplateBody, answer=TemplateAnswer, generates=True),
+            Route("POST", "/tokenize", self.tokenize, body=TokenizeBody, answer=TokenizeAnswer, asks=True),
+            Route("POST", "/detokenize", self.detokenize, body=DetokenizeBody, answer=DetokenizeAnswer, asks=True),
+            Route("POST", "/apply-template", self.apply_template, body=TemplateBody, answer=TemplateAnswer, asks=True),
         ]
 
     async def tokenize(self, request: web.Request) -> web.Response:
