@@ -23,7 +23,8 @@ class Recycling:
         self._clock = clock
         self._patience_s = patience_s
         self._since = clock()
-        self._finishing = frozenset(session.submit.id for session in sessions)
+        # A held one is not with this engine yet, and will not be: it waits for the next like those that come later.
+        self._finishing = frozenset(session.submit.id for session in sessions if not session.is_held)
         self._asked_at: float | None = None
         self.is_new_model = is_new_model
         """Whether the next engine loads another model."""

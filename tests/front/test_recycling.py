@@ -1,0 +1,64 @@
+"""When an engine that is to be replaced may be asked to leave."""
+
+from __future__ import annotations
+
+from youtu_edge.front.recycling import LEAVE_S, Recycling
+from youtu_edge.front.sessions import Session, SessionTable
+from youtu_edge.protocol import Finished, SamplingParams, StepFrame, Submit
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def open_session(table: SessionTable, name: str) -> Session:
+    return table.open(Submit(name, SamplingParams(), 8, prompt="Hello"))
+
+
+def finish(table: SessionTable, name: str) -> None:
+    table.apply(StepFrame(finished=[Finished(name, "stop", 1, 0, 1)]))
+
+
+def test_it_waits_for_the_requests_that_were_there_and_for_no_later_one() -> None:
+    clock = Clock()
+    table = SessionTable(clock, lambda _: None)
+    open_session(table, "early")
+    recycling = Recycling(table, clock, patience_s=60)
+    open_session(table, "late")
+    assert not recycling.may_ask
+    finish(table, "early")
+    assert recycling.may_ask
+
+
+def test_its_patience_ends() -> None:
+    clock = Clock()
+    table = SessionTable(clock, lambda _: None)
+    open_session(table, "long")
+    recycling = Recycling(table, clock, patience_s=60)
+    clock.now += 59
+    assert not recycling.may_ask
+    clock.now += 1
+    assert recycling.may_ask
+
+
+def test_a_request_that_is_still_looked_up_in_the_cache_waits_for_the_next_engine() -> None:
+    """This engine never saw it; waiting for it would be waiting for nothing."""
+    clock = Clock()
+    table = SessionTable(clock, lambda _: None)
+    open_session(table, "held").is_held = True
+    assert Recycling(table, clock, patience_s=60).may_ask
+
+
+def test_an_engine_that_was_asked_and_stays_is_killed() -> None:
+    clock = Clock()
+    recycling = Recycling(SessionTable(clock, lambda _: None), clock, patience_s=0)
+    recycling.ask()
+    assert recycling.is_asked
+    assert not recycling.may_ask
+    assert not recycling.must_kill
+    clock.now += LEAVE_S
+    assert recycling.must_kill
