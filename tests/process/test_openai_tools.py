@@ -137,3 +137,14 @@ def test_the_helper_for_streams_understands_the_events(smollm2_model: Model) -> 
     assert {"tool_calls.function.arguments.delta", "tool_calls.function.arguments.done"} <= kinds
     assert message.tool_calls
     assert isinstance(message.tool_calls[0].function.parsed_arguments, dict)
+
+
+def test_the_prompt_with_tools_can_be_looked_at(model: Model) -> None:
+    """/apply-template shows what the model is told of them, and takes what the chat route takes."""
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": "Turn the light on."}]}
+    bare = model.daemon.post("/apply-template", body)[1]["prompt"]
+    shown = model.daemon.post("/apply-template", {**body, "tools": [LIGHT]})[1]["prompt"]
+    assert "set_light" in shown
+    assert "set_light" not in bare
+    status, refused = model.daemon.post("/apply-template", {**body, "chat_template_kwargs": {"colour": 1}})
+    assert (status, refused["error"]["param"]) == (400, "chat_template_kwargs.colour")

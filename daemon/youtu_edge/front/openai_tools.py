@@ -82,13 +82,18 @@ def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None
         )
 
 
+def definitions(tools: Sequence[Tool] | None) -> list[dict[str, Any]]:
+    """The tools as chat templates render them."""
+    return [msgspec.to_builtins(tool) for tool in tools or ()]
+
+
 def offer_tools(
     submit: Submit, tools: Sequence[Tool] | None, choice: ToolChoice | None, parallel_tool_calls: bool | None
 ) -> None:
     """Put the tools into the request. With the choice `none` the model does not learn of them."""
     if not tools or choice == "none":
         return
-    submit.tools = [msgspec.to_builtins(tool) for tool in tools]
+    submit.tools = definitions(tools)
     submit.parallel_tool_calls = parallel_tool_calls is not False
     if choice == "required":
         submit.must_call = [tool.function.name for tool in tools]

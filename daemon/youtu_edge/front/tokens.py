@@ -9,10 +9,11 @@ from aiohttp import web
 from msgspec import Meta
 
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.front import openai
+from youtu_edge.front import openai, openai_tools
 from youtu_edge.front.admission import Admission
 from youtu_edge.front.bodies import decode_body
 from youtu_edge.front.body_reader import BodyReader
+from youtu_edge.front.openai_tools import Tool
 from youtu_edge.front.route import Route
 from youtu_edge.protocol import Detokenize, Render, Tokenize
 
@@ -55,6 +56,8 @@ class TemplateBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /apply-template."""
 
     messages: Annotated[list[openai.Message], Meta(min_length=1)]
+    tools: list[Tool] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class TemplateAnswer(msgspec.Struct):
@@ -112,9 +115,9 @@ class TokenHandlers:
 
 
 def _render(body: TemplateBody) -> Render:
-    conversation = openai.ChatBody(messages=body.messages)
+    conversation = openai.ChatBody(messages=body.messages, tools=body.tools)
     openai.check(conversation)
-    return Render(openai.chat_messages(conversation))
+    return Render(openai.chat_messages(conversation), body.chat_template_kwargs or {}, openai_tools.definitions(body.tools))
 
 
 def _json(document: msgspec.Struct) -> web.Response:
