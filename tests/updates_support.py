@@ -112,6 +112,36 @@ def ask_for_memory(package: Path) -> None:
     onnx.save(model, str(package / MODEL))
 
 
+def never_finish(package: Path) -> None:
+    """A graph with an endless loop: its first step never ends."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    def value(name: str, kind: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, [])
+
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["still"], name="/body/go_on"),
+            helper.make_node("Identity", ["turn"], ["turned"], name="/body/turn"),
+        ],
+        "body",
+        [value("round", TensorProto.INT64), value("go_on", TensorProto.BOOL), value("turn", TensorProto.FLOAT)],
+        [value("still", TensorProto.BOOL), value("turned", TensorProto.FLOAT)],
+    )
+    model = onnx.load(str(package / MODEL), load_external_data=False)
+    graph = model.graph
+    output = graph.output[0].name
+    last = next(node for node in graph.node if output in node.output)
+    last.output[list(last.output).index(output)] = "true_logits"
+    graph.initializer.append(helper.make_tensor("yes", TensorProto.BOOL, [], [True]))
+    graph.node.append(helper.make_node("Cast", ["past_seqlens"], ["pasts"], name="/pasts", to=TensorProto.FLOAT))
+    graph.node.append(helper.make_node("ReduceMax", ["pasts"], ["past"], name="/past", keepdims=0))
+    graph.node.append(helper.make_node("Loop", ["", "yes", "past"], ["end"], name="/loop", body=body))
+    graph.node.append(helper.make_node("Add", ["true_logits", "end"], [output], name="/sum"))
+    onnx.save(model, str(package / MODEL))
+
+
 def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Until the condition holds; fails after a time that no machine needs."""
     end = time.monotonic() + timeout_s

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from updates_support import Command, ask_for_memory, crash_the_runtime, edited, export_tiny, permute_weights
+from updates_support import Command, ask_for_memory, crash_the_runtime, edited, export_tiny, never_finish, permute_weights
 from youtu_edge.errors import EXIT_CONFIG, EXIT_FAILURE
 from youtu_edge.package import open_package
 from youtu_edge.updates.store import LAST_GOOD, ModelStore
@@ -124,9 +124,10 @@ def test_a_template_that_cannot_render_a_chat_is_noticed(
 
 
 def test_a_package_that_never_gets_ready_is_refused_at_the_deadline(
-    second: Path, store: ModelStore, command: Command
+    second: Path, store: ModelStore, command: Command, tmp_path: Path
 ) -> None:
-    done = command("install", str(second), "--set", "updates.trial_deadline_s=0.001")
+    endless = edited(second, tmp_path / "endless", never_finish)
+    done = command("install", str(endless), "--set", "updates.trial_deadline_s=3")
     assert done.returncode == EXIT_CONFIG
     assert "updates.trial_deadline_s" in done.stderr
     assert installed(store) == []

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from daemon_process import Daemon, Stream, chat
-from updates_support import Command, crash_the_runtime, edited, wait_until
+from updates_support import Command, crash_the_runtime, edited, never_finish, wait_until
 from youtu_edge.errors import EXIT_CONFIG
 from youtu_edge.package import read_manifest
 from youtu_edge.updates.store import FORMER_GOOD, LAST_GOOD, ModelStore
@@ -198,6 +198,23 @@ def test_a_bad_version_is_left_without_an_outage(
     assert "package_refused" in daemon.log
     assert store.target() == f"versions/{version_of(first)}"
     assert store.refusal(Path(bad).name)
+
+
+def test_a_version_that_does_not_get_ready_in_time_is_left(
+    first: Path, second: Path, store: ModelStore, tmp_path: Path
+) -> None:
+    """It neither crashes nor answers; a request that came meanwhile waits for the deadline and is answered then."""
+    good = put(store, first)
+    store.mark_good(good)
+    store.switch(good)
+    endless = put(store, edited(second, tmp_path / "endless", never_finish))
+    with serving(tmp_path, service__load_deadline_s=8) as daemon:
+        first_engine = daemon.engine_pid
+        store.switch(endless)
+        daemon.wait_engine_pid(first_engine)
+        assert answer(daemon)
+        assert "was not ready for" in status(daemon)["package"]["refused"]["reason"]
+        assert serves(daemon, first)()
 
 
 def test_a_bad_version_at_start_costs_one_load(
