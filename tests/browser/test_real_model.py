@@ -10,15 +10,13 @@ from pathlib import Path
 from browser.ui import Ui
 from daemon_process import Daemon
 from front.scripted_daemon import wait_until
-from process.conftest import export_smollm2
 
 Open = Callable[..., Ui]
 
 
-def test_a_real_model_answers_and_the_status_page_shows_it_work(open_ui: Open, tmp_path: Path) -> None:
+def test_a_real_model_answers_and_the_status_page_shows_it_work(open_ui: Open, smollm2_q4: Path, tmp_path: Path) -> None:
     """English words, their speed, and the same figures on the status page of another tab."""
-    package = export_smollm2("q4", tmp_path)
-    with Daemon(package, tmp_path, storage__directory="''", generation__max_new_tokens=80) as daemon:
+    with Daemon(smollm2_q4, tmp_path, storage__directory="''", generation__max_new_tokens=80) as daemon:
         daemon.wait_ready()
         status = open_ui(daemon.port, path="/#/status")
         ui = open_ui(daemon.port)

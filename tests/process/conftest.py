@@ -10,10 +10,10 @@ import pytest
 
 from daemon_process import Daemon
 from process.openai_models import Model, serve
+from smollm2 import export_smollm2
 from youtu_export.__main__ import main as youtu_export
 
 ROOT = Path(__file__).resolve().parents[2]
-GGUF = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHARED = ROOT.parent / "shared"
 
 
@@ -31,21 +31,6 @@ def daemon(tiny_package: Path, tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tiny_package, tmp_path) as running:
         running.wait_ready()
         yield running
-
-
-def export_smollm2(recipe: str, directory: Path) -> Path:
-    """Export the real model, or skip where it is not there."""
-    if not GGUF.exists():
-        pytest.skip("models/SmolLM2-135M-Instruct.Q4_1.gguf is not there; ./scripts/quickstart fetches it")
-    out = directory / f"smollm2-{recipe}"
-    assert youtu_export(["gguf", str(GGUF), str(out), "--recipe", recipe]) == 0
-    return out
-
-
-@pytest.fixture(scope="session")
-def smollm2_q4(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SmolLM2-135M with the integer codes of its GGUF."""
-    return export_smollm2("q4", tmp_path_factory.mktemp("smollm2"))
 
 
 @pytest.fixture(scope="session")
