@@ -15,7 +15,7 @@ from updates_support import Command, make_trust, model_command
 from youtu_edge.package import open_package
 from youtu_edge.updates.store import ModelStore
 
-CUTS = 16
+CUTS = 12
 
 
 def killed_installation(package: Path, settings: tuple[str, ...], delay_s: float) -> bool:
