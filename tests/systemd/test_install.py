@@ -139,7 +139,7 @@ def test_an_upgrade_that_does_not_get_ready_is_taken_back(appliance: Appliance, 
 def test_an_image_is_installed_below_its_directory(machine: Machine) -> None:
     """--root touches nothing else, and what it writes knows only the paths of the device."""
     before = machine.run("readlink", CURRENT, check=False).stdout
-    machine.run(*INSTALL, "--root", "/srv/image")
+    machine.run(*INSTALL, "--root", "/srv/image", "--board", "orin-nx")
     found = machine.run("find", "/srv/image", "-name", "youtu-edge*", "-not", "-path", "*/releases/*").stdout.split()
     assert "/srv/image/etc/systemd/system/youtu-edge.service" in found
     assert "/srv/image/etc/systemd/system/multi-user.target.wants/youtu-edge.service" in found
@@ -148,6 +148,13 @@ def test_an_image_is_installed_below_its_directory(machine: Machine) -> None:
     )
     unit = machine.run("cat", "/srv/image/etc/systemd/system/youtu-edge.service").stdout
     assert "/srv/image" not in unit
+    assert "extends: boards/orin-nx.yaml\n" in machine.run("cat", f"/srv/image{CONFIG}").stdout
+    assert machine.run("cmp", f"/srv/image{CONFIG}.dist", "/checkout/config/youtu-edge.yaml").returncode == 0
+    assert "MemoryHigh=40%\n" in unit
+    assert (
+        "PrivateDevices=no\n"
+        in machine.run("cat", "/srv/image/etc/systemd/system/youtu-edge.service.d/50-board.conf").stdout
+    )
     assert machine.run("readlink", CURRENT, check=False).stdout == before
     machine.run("/checkout/scripts/uninstall", "--purge", "--root", "/srv/image")
     assert machine.run("find", "/srv/image", "-name", "youtu-edge*").stdout == ""
