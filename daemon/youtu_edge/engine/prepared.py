@@ -127,6 +127,7 @@ def prepare(package: Package) -> Path:
         for name in (MODEL, WEIGHTS, RECORD):
             sync(temporary / name)
         shutil.rmtree(target, ignore_errors=True)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would lock out the daemon's user, when root prepares
         temporary.rename(target)
         sync(package.root)
     except (OSError, ValueError) as error:
