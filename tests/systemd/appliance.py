@@ -66,8 +66,9 @@ class Appliance(Client):
         return self.machine.run("journalctl", "-u", SERVICE, "--no-pager", "-o", "cat", *after).stdout
 
     def cursor(self) -> str:
-        """Where the journal ends now."""
-        shown = self.machine.run("journalctl", "-u", SERVICE, "--no-pager", "-n", "0", "--show-cursor").stdout
+        """Where the journal ends now; empty, which means its beginning, while it has no line of the service."""
+        command = ("journalctl", "-u", SERVICE, "--no-pager", "-n", "0", "--show-cursor")
+        shown = self.machine.run(*command, check=False).stdout
         return shown.partition("-- cursor: ")[2].strip()
 
     @property
