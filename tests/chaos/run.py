@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--every", type=float, default=2.0, help="mean seconds between faults")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the file system is unmounted
     with tempfile.TemporaryDirectory(prefix="youtu-edge-chaos-") as directory, small_disk(Path(directory)) as disk:
         return run(Path(directory), disk, options.seconds, options.every, options.seed)
 
@@ -67,16 +69,28 @@ def run(directory: Path, disk: Path | None, seconds: float, every: float, seed: 
         }  # fmt: skip
     unit = Unit(directory, settings, environment)
     unit.start()
+    try:
+        faults = Faults(unit, data, clock, chance, may_fill=disk is not None)
+        crowd, problems = ordeal(unit, faults, port, data, chance, seconds, every)
+    finally:
+        unit.kill()
+    report(unit, faults, crowd, problems, seconds, seed)
+    return 1 if problems else 0
+
+
+def ordeal(
+    unit: Unit, faults: Faults, port: int, data: Path, chance: random.Random, seconds: float, every: float
+) -> tuple[list[Client], list[str]]:
+    """The clients, and what must not have happened to them."""
     wait_ready(port)
     prompts = [f"{chance.choice(WORDS)} and {word}: {chance.random()}" for word in WORDS * 3]
     answers = {prompt: ask(port, prompt) for prompt in prompts}
     crowd: list[Client] = [
-        kind(port, prompts, answers.__getitem__, seed + number)
-        for number, kind in enumerate([Streaming, Streaming, Slow, Vanishing, Durable, Durable, Durable, Talking])
+        kind(port, prompts, answers.__getitem__, chance.getrandbits(32))
+        for kind in (Streaming, Streaming, Slow, Vanishing, Durable, Durable, Durable, Talking)
     ]
     for client in crowd:
         client.start()
-    faults = Faults(unit, data, clock, chance, may_fill=disk is not None)
     end = time.monotonic() + seconds
     while time.monotonic() < end and not any(client.problem for client in crowd):
         time.sleep(chance.expovariate(1 / every))
@@ -94,8 +108,7 @@ def run(directory: Path, disk: Path | None, seconds: float, every: float, seed: 
     if (code := unit.stop()) != 0:
         problems.append(f"the daemon stopped with exit code {code}")
     problems += check_databases(data, crowd)
-    report(unit, faults, crowd, problems, seconds, seed)
-    return 1 if problems else 0
+    return crowd, problems
 
 
 def report(unit: Unit, faults: Faults, crowd: list[Client], problems: list[str], seconds: float, seed: int) -> None:

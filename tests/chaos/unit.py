@@ -53,6 +53,13 @@ class Unit:
         assert process.returncode is not None, "the daemon does not stop"
         return process.returncode
 
+    def kill(self) -> None:
+        """Leave nothing behind, whatever state it is in."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     @property
     def front_pid(self) -> int | None:
         """Process id of the front, None between two lives."""
