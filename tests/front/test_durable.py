@@ -99,6 +99,12 @@ def test_what_cannot_be_kept_is_refused_by_name(
     assert (status, json.loads(data)["error"]["param"]) == (400, param)
 
 
+def test_a_key_on_what_generates_nothing_is_refused(daemon: Daemon) -> None:
+    """Nothing is accepted and ignored."""
+    status, answer = post(daemon, "/tokenize", {"content": "x"}, "key")
+    assert (status, answer["error"]["code"]) == (400, "unsupported_parameter")
+
+
 def test_several_answers_are_refused(daemon: Daemon) -> None:
     """Their events have no order that a second reading could repeat."""
     body = {"messages": [{"role": "user", "content": "x"}], "n": 2}

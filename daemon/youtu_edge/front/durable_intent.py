@@ -10,14 +10,14 @@ it, the body reader adds the body, and the generation core acts on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from youtu_edge.errors import InvalidRequestError
+from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
 from youtu_edge.front.caller import owner
 
 KEY_HEADER = "Idempotency-Key"
@@ -46,11 +46,14 @@ class Intent:
 INTENT: ContextVar[Intent | None] = ContextVar("intent", default=None)
 
 
-def make_durable_middleware(requests: DurableRequests) -> Any:
-    """Middleware that reads the headers of POST requests. Raises InvalidRequestError naming the one that is wrong."""
+def make_durable_middleware(requests: DurableRequests, paths: Collection[str]) -> Any:
+    """Middleware that reads the headers of POST requests to `paths`, those that generate. Raises InvalidRequestError naming
+    the one that is wrong, and UnsupportedParameterError for the key on any other path."""
 
     @web.middleware
     async def durable(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in paths and KEY_HEADER in request.headers and request.method == "POST":
+            raise UnsupportedParameterError(f"{KEY_HEADER}: only for requests that generate", param=KEY_HEADER)
         intent = _intent(request, requests) if request.method == "POST" else None
         if intent is None:
             return await handler(request)

@@ -212,12 +212,13 @@ class Service:
             ResponseHandlers(intake, bodies, self._archive, self._background, self._responses),
             TokenHandlers(self._admission, bodies),
         ]
+        generating = {route.path for group in groups for route in group.routes() if route.generates}
         app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
         self._ui.install(app)
         answer_headers.install(app)
         cors.install(app, self._config.service.cors_origins)
         app.middlewares.append(make_access_middleware(self._key_ring))
-        app.middlewares.append(make_durable_middleware(self._durable))
+        app.middlewares.append(make_durable_middleware(self._durable, generating))
         return app
 
     def configure(self, config: Config) -> None:
