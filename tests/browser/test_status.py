@@ -70,19 +70,20 @@ def test_nobody_is_asked_while_nobody_looks(open_ui: Open, daemon: Daemon) -> No
 def test_temperatures_and_a_reduced_engine_are_shown_where_the_device_tells_them(open_ui: Open, daemon: Daemon) -> None:
     """A machine without sensors has no card for them; with sensors, the hottest is the figure."""
     ui = open_ui(daemon.port, path="/#/status")
-    document = daemon.status() | {"temperatures": [], "degraded": None}
+    document = daemon.status()
+    document |= {"board": document["board"] | {"temperatures": {}}, "degraded": None}
     told = {}
     ui.page.route("**/v1/status", lambda route: route.fulfill(json=document | told))
     ui.page.reload()
     ui.page.locator(".card").nth(4).wait_for()
     assert ui.page.locator(".card", has_text="Temperature").count() == 0
     told |= {
-        "temperatures": [{"name": "soc-thermal", "celsius": 46.23}, {"name": "npu-thermal", "celsius": 51.08}],
+        "board": document["board"] | {"temperatures": {"soc": 46.23, "npu": 51.08}},
         "degraded": "smaller batch",
     }
     ui.page.locator(".card", has_text="Temperature").wait_for()
     assert "51.1 °C" in card(ui, "Temperature")
-    assert "soc-thermal 46 °C · npu-thermal 51 °C" in card(ui, "Temperature")
+    assert "soc 46 °C · npu 51 °C" in card(ui, "Temperature")
     ui.wait_text("Running with less (smaller batch)")
     ui.screenshot("status-temperatures-1024x600-light-en")
 

@@ -25,7 +25,6 @@ from youtu_edge.front.sessions import SessionTable
 from youtu_edge.front.static_files import StaticFiles, wants_html
 from youtu_edge.front.status_document import ListedModel, ModelList, StatusDocument
 from youtu_edge.front.supervisor import Supervisor
-from youtu_edge.front.thermal_zones import thermal_zones
 from youtu_edge.protocol import PLAN_PARTS
 
 
@@ -131,7 +130,6 @@ class StatusHandlers:
                 "mean_batch": round(counters.mean_batch, 3),
                 "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
             },
-            "temperatures": thermal_zones(),
             "storage": {"conversations": "disk" if self._conversations.database.is_persistent else "memory"},
             "accepting": self._refusal(),
         }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from youtu_edge.front.thermal_zones import ThermalZone
-
 
 class ListedModel(TypedDict):
     """A model that is served; `created` is when it was loaded, Unix time in seconds."""
@@ -55,7 +53,6 @@ class StatusDocument(TypedDict):
     package: dict[str, Any]
     memory: dict[str, Any]
     engine: dict[str, Any]
-    temperatures: list[ThermalZone]
     storage: StorageStatus
     accepting: bool | dict[str, Any]
     """True, or the error that a new request would get."""

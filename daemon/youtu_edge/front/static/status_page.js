@@ -55,7 +55,7 @@ export class StatusPage {
     this.#queue(status);
     this.#cache(status.engine);
     this.#memory(status.memory);
-    this.#temperatures(status.temperatures || []);
+    this.#temperatures(status.board.temperatures);
     this.#drawFacts(status);
   }
 
@@ -91,10 +91,11 @@ export class StatusPage {
     this.#card("memory").show(front + engine, budget || 2 ** 28, size(front + engine), detail);
   }
 
-  #temperatures(zones) {
+  #temperatures(sensors) {
+    const zones = Object.entries(sensors);
     if (!zones.length) return;
-    const hottest = Math.max(...zones.map(({ celsius }) => celsius));
-    const detail = zones.map(({ name, celsius }) => `${name} ${number(celsius)} °C`).join(" · ");
+    const hottest = Math.max(...zones.map(([, celsius]) => celsius));
+    const detail = zones.map(([name, celsius]) => `${name} ${number(celsius)} °C`).join(" · ");
     this.#card("temperature").show(hottest, 60, `${number(hottest, 1)} °C`, detail);
   }
 
