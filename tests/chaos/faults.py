@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from chaos.systemd_unit import SystemdUnit
 from chaos.unit import Unit
 
 
 class Faults:
     """`data` is the daemon's storage, on a file system of its own if `may_fill`; `clock` is what its clocks follow."""
 
-    def __init__(self, unit: Unit, data: Path, clock: Path | None, chance: random.Random, *, may_fill: bool) -> None:
+    def __init__(
+        self, unit: Unit | SystemdUnit, data: Path, clock: Path | None, chance: random.Random, *, may_fill: bool
+    ) -> None:
         self._unit, self._data, self._clock, self._chance = unit, data, clock, chance
         self.counts: dict[str, int] = {}
         self._kinds: list[Callable[[], None]] = [
@@ -30,25 +31,24 @@ class Faults:
     def one(self) -> None:
         """One of them, by chance."""
         kind = self._chance.choice(self._kinds)
-        with contextlib.suppress(ProcessLookupError):  # it died before we came
-            kind()
+        kind()
         self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
 
     def engine_killed(self) -> None:
         """As the kernel kills when memory is short."""
-        self._signal(self._unit.engine_pid, signal.SIGKILL)
+        self._unit.signal_engine("KILL")
 
     def engine_stopped(self) -> None:
         """It lives and does nothing any more: only missing steps tell."""
-        self._signal(self._unit.engine_pid, signal.SIGSTOP)
+        self._unit.signal_engine("STOP")
 
     def front_killed(self) -> None:
         """Everything dies: the engine follows its parent."""
-        self._signal(self._unit.front_pid, signal.SIGKILL)
+        self._unit.signal_front("KILL")
 
     def front_stopped(self) -> None:
         """Only the watchdog can tell."""
-        self._signal(self._unit.front_pid, signal.SIGSTOP)
+        self._unit.signal_front("STOP")
 
     def disk_full(self) -> None:
         """For a moment; somebody else's log, for example."""
@@ -74,7 +74,3 @@ class Faults:
         assert self._clock is not None
         hours = self._chance.choice((-48, -1, 1, 24 * 400))
         self._clock.write_text(f"{hours:+d}h\n")
-
-    def _signal(self, pid: int | None, number: signal.Signals) -> None:
-        if pid is not None:
-            os.kill(pid, number)

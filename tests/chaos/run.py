@@ -21,12 +21,16 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chaos.clients import WORDS, Client, Durable, Slow, Streaming, Talking, Vanishing
 from chaos.faults import Faults
+from chaos.systemd_unit import ROOT, SystemdUnit
 from chaos.unit import Unit
+from systemd.machine import Machine, why_not
 from tiny_model import make_tiny_package
 
 TOKENS = 300
@@ -41,45 +45,82 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--systemd", action="store_true", help="as a service of a booted systemd")
     parser.add_argument("--every", type=float, default=2.0, help="mean seconds between faults")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the file system is unmounted
-    with tempfile.TemporaryDirectory(prefix="youtu-edge-chaos-") as directory, small_disk(Path(directory)) as disk:
-        return run(Path(directory), disk, options.seconds, options.every, options.seed)
+    with tempfile.TemporaryDirectory(prefix="youtu-edge-chaos-") as directory:
+        place = in_machine(Path(directory)) if options.systemd else on_this_machine(Path(directory))
+        with place as here:
+            return run(here, options.seconds, options.every, options.seed)
 
 
-def run(directory: Path, disk: Path | None, seconds: float, every: float, seed: int) -> int:
-    """`disk` is a small file system of its own, or None where one cannot be had."""
+@dataclass(frozen=True)
+class Place:
+    """Where the daemon runs. Paths as the daemon sees them, and as we do."""
+
+    files: Path
+    """Package and clock."""
+    files_here: Path
+    disk: Path
+    """For its storage."""
+    disk_here: Path
+    may_fill: bool
+    start: Callable[[dict[str, object], dict[str, str]], Unit | SystemdUnit]
+
+
+@contextlib.contextmanager
+def on_this_machine(directory: Path) -> Iterator[Place]:
+    """Under the stand-in for systemd."""
+    with small_disk(directory) as disk:
+        yield Place(directory, directory, disk or directory, disk or directory, disk is not None, partial(Unit, directory))
+
+
+@contextlib.contextmanager
+def in_machine(directory: Path) -> Iterator[Place]:
+    """Under a booted systemd."""
+    if reason := why_not():
+        raise SystemExit(reason)
+    with Machine(directory, {path: str(path) for path in {ROOT, Path(sys.prefix)}}) as machine:
+        machine.run("mkdir", "/out/disk")
+        machine.run("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", "/out/disk")
+        here = machine.root / "out/disk"
+        yield Place(Path("/out"), machine.out, Path("/out/disk"), here, True, partial(SystemdUnit, machine))
+
+
+def run(place: Place, seconds: float, every: float, seed: int) -> int:
+    """Exit code."""
     chance = random.Random(seed)
-    package = make_tiny_package(directory / "package", context_length=2048, layers=6)
-    data = (disk or directory) / "data"
+    make_tiny_package(place.files_here / "package", context_length=2048, layers=6)
+    data = place.disk_here / "data"
     port = free_port()
     settings: dict[str, object] = {
-        "model.path": package, "service.port": port, "storage.directory": data, "response_cache.enabled": "true",
-        "service.step_deadline_s": 2, "service.max_restart_rate": "100000/300", "memory.limit": "1G", "engine.threads": 1,
-        "generation.max_new_tokens": TOKENS, "generation.temperature": 0, "service.log_level": "warning",
+        "model.path": place.files / "package", "service.port": port, "storage.directory": place.disk / "data",
+        "response_cache.enabled": "true", "service.step_deadline_s": 2, "service.max_restart_rate": "100000/300",
+        "memory.limit": "1G", "engine.threads": 1, "generation.max_new_tokens": TOKENS, "generation.temperature": 0,
+        "service.log_level": "warning",
     }  # fmt: skip
-    clock = directory / "clock" if FAKETIME.exists() else None
+    clock = place.files_here / "clock" if FAKETIME.exists() else None
     environment = {}
     if clock:
         clock.write_text("+0h\n")
         environment = {
-            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(place.files / "clock"), "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }  # fmt: skip
-    unit = Unit(directory, settings, environment)
+    unit = place.start(settings, environment)
     unit.start()
     try:
-        faults = Faults(unit, data, clock, chance, may_fill=disk is not None)
+        faults = Faults(unit, data, clock, chance, may_fill=place.may_fill)
         crowd, problems = ordeal(unit, faults, port, data, chance, seconds, every)
+        report(unit, faults, crowd, problems, seconds, seed)
     finally:
         unit.kill()
-    report(unit, faults, crowd, problems, seconds, seed)
     return 1 if problems else 0
 
 
 def ordeal(
-    unit: Unit, faults: Faults, port: int, data: Path, chance: random.Random, seconds: float, every: float
+    unit: Unit | SystemdUnit, faults: Faults, port: int, data: Path, chance: random.Random, seconds: float, every: float
 ) -> tuple[list[Client], list[str]]:
     """The clients, and what must not have happened to them."""
     wait_ready(port)
@@ -111,14 +152,16 @@ def ordeal(
     return crowd, problems
 
 
-def report(unit: Unit, faults: Faults, crowd: list[Client], problems: list[str], seconds: float, seed: int) -> None:
+def report(
+    unit: Unit | SystemdUnit, faults: Faults, crowd: list[Client], problems: list[str], seconds: float, seed: int
+) -> None:
     print(f"{seconds:.0f} s, seed {seed}: {sum(faults.counts.values())} faults", dict(sorted(faults.counts.items())))
-    print(f"starts of the daemon: {unit.starts}, {unit.watchdog_kills} of them after its watchdog was silent")
+    print(unit.summary())
     for client in crowd:
         more = f", reconnections {client.reconnections}" if isinstance(client, Durable) else ""
         print(f"{type(client).__name__:<10} complete {client.done}, broken off {client.broken}{more}")
     if problems:
-        print(unit.log_path.read_text(errors="replace")[-20000:], file=sys.stderr)
+        print(unit.log[-20000:], file=sys.stderr)
     print("\n".join(f"WRONG: {problem}" for problem in problems) or "nothing wrong was told, nothing was lost")
 
 

@@ -31,13 +31,13 @@ class Unit:
             "NOTIFY_SOCKET": str(directory / "notify"),
             "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6)),
         }  # fmt: skip
-        self.log_path = directory / "daemon.log"
+        self._log_path = directory / "daemon.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._held = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.starts = 0
-        self.watchdog_kills = 0
+        self._starts = 0
+        self._watchdog_kills = 0
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -60,19 +60,26 @@ class Unit:
             self._process.kill()
             self._process.wait()
 
-    @property
-    def front_pid(self) -> int | None:
-        """Process id of the front, None between two lives."""
-        return self._process.pid if self._process and self._process.returncode is None else None
+    def signal_front(self, name: str) -> None:
+        """Send SIG`name` to the front, if it runs."""
+        if self._process and self._process.returncode is None:
+            self._process.send_signal(signal.Signals[f"SIG{name}"])
+
+    def signal_engine(self, name: str) -> None:
+        """Send SIG`name` to the engine, if it runs."""
+        front = self._process.pid if self._process else 0
+        with contextlib.suppress(OSError, IndexError):
+            children = Path(f"/proc/{front}/task/{front}/children").read_text().split()
+            os.kill(int(children[0]), signal.Signals[f"SIG{name}"])
 
     @property
-    def engine_pid(self) -> int | None:
-        """Process id of the engine, None while there is none."""
-        try:
-            children = Path(f"/proc/{self.front_pid}/task/{self.front_pid}/children").read_text().split()
-        except OSError:
-            return None
-        return int(children[0]) if children else None
+    def log(self) -> str:
+        """What all its lives said."""
+        return self._log_path.read_text(errors="replace")
+
+    def summary(self) -> str:
+        """How often it was started."""
+        return f"{self._starts} starts of the daemon, {self._watchdog_kills} of them after its watchdog was silent"
 
     @contextlib.contextmanager
     def while_down(self) -> Iterator[None]:
@@ -86,13 +93,13 @@ class Unit:
             yield
 
     def _run(self) -> None:
-        with self.log_path.open("ab") as log:
+        with self._log_path.open("ab") as log:
             while not self._stopping.is_set():
                 with self._held:
                     self._process = subprocess.Popen(
                         self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment
                     )
-                    self.starts += 1
+                    self._starts += 1
                 self._watch(self._process)
                 time.sleep(_RESTART_S)
 
@@ -106,6 +113,6 @@ class Unit:
                 pass
             limit = WATCHDOG_S if is_ready else 60.0
             if time.monotonic() - heard > limit:
-                self.watchdog_kills += 1
+                self._watchdog_kills += 1
                 process.kill()
         process.wait()

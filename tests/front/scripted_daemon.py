@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -22,12 +23,14 @@ PATHS = os.pathsep.join(str(ROOT / name) for name in ("daemon", "export", "tests
 
 class Daemon:
     def __init__(self, *settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None) -> None:
-        self.log = b""
+        # A pipe that nobody reads would stop the daemon after some hundred lines.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by wait_exit)
+        self._log = b""
         self.process = subprocess.Popen(
             [sys.executable, str(SCRIPT), "service.port=0", "storage.directory=''", *settings, "--", *engine],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
             env={**os.environ, "PYTHONPATH": PATHS, **(env or {})},
         )
         assert self.process.stdout
@@ -95,9 +98,16 @@ class Daemon:
         os.kill(self.engine_pid(), signal.SIGKILL)
 
     def wait_exit(self, timeout: float = 10.0) -> int:
-        _, errors = self.process.communicate(timeout=timeout)
-        self.log += errors
+        self.process.communicate(timeout=timeout)
+        if not self._stderr.closed:
+            self._log = self.log
+            self._stderr.close()
         return self.process.returncode
+
+    @property
+    def log(self) -> bytes:
+        """What it wrote to stderr so far."""
+        return self._log if self._stderr.closed else os.pread(self._stderr.fileno(), 1 << 24, 0)
 
     def stop(self) -> int:
         if self.process.poll() is None:

@@ -117,6 +117,11 @@ class Machine:
                 with contextlib.suppress(OSError):
                     os.rmdir(directory)
 
+    @property
+    def root(self) -> Path:
+        """Its root directory with everything mounted in it, as seen from here."""
+        return Path(f"/proc/{self._init_pid}/root")
+
     def run(self, *command: str, check: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command inside; its stdout holds stderr as well. `check`: fail the test unless it exits with 0."""
         done = subprocess.run(

@@ -1,0 +1,109 @@
+"""The daemon as a service of a booted systemd, with the shipped unit's supervision: readiness, watchdog, restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from systemd.machine import Machine
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICE = "youtu-edge.service"
+# Changed are: what it runs (this checkout, as root), a watchdog of 4 s instead of 30, and any number of starts.
+DROP_IN = """
+[Unit]
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=
+ExecStart={command}
+ExecReload=
+{environment}
+User=root
+Group=root
+PrivateUsers=no
+PrivateTmp=no
+ProtectHome=no
+ProtectSystem=no
+StateDirectory=
+WorkingDirectory=/
+WatchdogSec=4
+RestartSec=0.1
+MemoryHigh=infinity
+MemoryMax=2G
+"""
+
+
+class SystemdUnit:
+    """As chaos.unit.Unit, in a machine."""
+
+    def __init__(self, machine: Machine, settings: dict[str, object], environment: dict[str, str]) -> None:
+        self._machine = machine
+        command = f"{sys.executable} -m youtu_edge serve"
+        for key, value in settings.items():
+            command += f" --set {key}={value}"
+        paths = ":".join(str(ROOT / name) for name in ("daemon", "export", "tests"))
+        lines = "\n".join(f"Environment={name}={value}" for name, value in (environment | {"PYTHONPATH": paths}).items())
+        unit = (ROOT / "systemd" / SERVICE).read_text()
+        machine.write(f"/etc/systemd/system/{SERVICE}", unit)
+        drop_in = DROP_IN.format(command=command, environment=lines)
+        machine.write(f"/etc/systemd/system/{SERVICE}.d/chaos.conf", drop_in)
+        machine.run("systemctl", "daemon-reload")
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._systemctl("start", "--no-block")
+
+    def stop(self) -> int:
+        """Stop in good order and for good; the exit code."""
+        self._systemctl("stop")
+        return int(self._show("ExecMainStatus"))
+
+    def kill(self) -> None:
+        """The machine is thrown away as it is."""
+
+    def signal_front(self, name: str) -> None:
+        """Send SIG`name` to the front, if it runs."""
+        self._signal(self._front_pid(), name)
+
+    def signal_engine(self, name: str) -> None:
+        """Send SIG`name` to the engine, if it runs."""
+        front = self._front_pid()
+        children = self._machine.run("cat", f"/proc/{front}/task/{front}/children", check=False).stdout.split()
+        self._signal(children[0] if children and children[0].isdigit() else "0", name)
+
+    @contextlib.contextmanager
+    def while_down(self) -> Iterator[None]:
+        """Kill the front and keep it down for as long as the block lasts."""
+        self.signal_front("KILL")
+        self._systemctl("stop", check=False)
+        try:
+            yield
+        finally:
+            self.start()
+
+    @property
+    def log(self) -> str:
+        """What service and systemd said."""
+        return self._machine.run("journalctl", "-u", SERVICE, "--no-pager", "-o", "cat", check=False).stdout
+
+    def summary(self) -> str:
+        """How often it was started."""
+        log = self.log
+        starts, watchdogs = log.count("Starting youtu-edge"), log.count("Watchdog timeout")
+        return f"systemd started the service {starts} times, {watchdogs} of them after its watchdog was silent"
+
+    def _front_pid(self) -> str:
+        return self._show("MainPID")
+
+    def _signal(self, pid: str, name: str) -> None:
+        if pid != "0":
+            self._machine.run("kill", f"-{name}", pid, check=False)
+
+    def _show(self, name: str) -> str:
+        return self._machine.run("systemctl", "show", "-P", name, SERVICE).stdout.strip()
+
+    def _systemctl(self, *words: str, check: bool = True) -> None:
+        self._machine.run("systemctl", *words, SERVICE, check=check)
