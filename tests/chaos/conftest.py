@@ -10,19 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from systemd.machine import why_not
+
 SECONDS = 300
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = pytest.StashKey["Chaos"]()
 
 
 class Chaos:
-    """One run of chaos.run beside the other tests."""
+    """One run of chaos.run beside the other tests, under a real systemd where one can be booted."""
 
     def __init__(self) -> None:
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         paths = os.pathsep.join(str(ROOT / name) for name in ("daemon", "export", "tests"))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "chaos.run", "--seconds", str(SECONDS)],
+            [sys.executable, "-m", "chaos.run", "--seconds", str(SECONDS), *([] if why_not() else ["--systemd"])],
             env=os.environ | {"PYTHONPATH": paths},
             stdout=self._output,
             stderr=subprocess.STDOUT,

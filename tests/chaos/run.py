@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import sqlite3
@@ -148,7 +149,8 @@ def ordeal(
     problems += check_conversations(port, crowd)
     if (code := unit.stop()) != 0:
         problems.append(f"the daemon stopped with exit code {code}")
-    problems += check_databases(data, crowd)
+    with tempfile.TemporaryDirectory() as copies:  # SQLite opens nothing inside of another mount namespace
+        problems += check_databases(shutil.copytree(data, Path(copies) / "data"), crowd)
     return crowd, problems
 
 
