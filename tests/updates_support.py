@@ -22,7 +22,7 @@ def export_tiny(directory: Path, name: str, seed: int, *options: str) -> Path:
     """A tiny package through the whole command, golden prompts included."""
     checkpoint = directory / f"checkpoint-{name}-{seed}"
     checkpoint.mkdir()
-    make_tiny_checkpoint(checkpoint, seed=seed, context_length=4096)
+    make_tiny_checkpoint(checkpoint, seed=seed, context_length=8192)
     out = directory / f"{name}-{seed}"
     assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "f32", "--name", name, *options]) == 0
     return out

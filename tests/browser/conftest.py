@@ -22,9 +22,9 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: playwright keeps an event loop running in this thread, which others need
 def chromium() -> Iterator[Any]:
-    """One browser for all tests; each test opens contexts of its own in it."""
+    """One browser for the tests of a module; each test opens contexts of its own in it."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("chromium is not installed; on Debian: apt-get install chromium fonts-noto-cjk")

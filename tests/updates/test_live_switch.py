@@ -22,7 +22,7 @@ from youtu_edge.errors import EXIT_CONFIG
 from youtu_edge.package import read_manifest
 from youtu_edge.updates.store import FORMER_GOOD, LAST_GOOD, ModelStore
 
-LONG = 3000
+LONG = 7500
 """Tokens of an answer that is still running when the daemon looks at the link, which it does once a second."""
 
 
