@@ -6,6 +6,7 @@ Token n of an answer is the code point of character n. Words in the last message
     torn@N   die in the middle of the frame of token N        slow     20 ms per step
     long     a prompt that does not fit                       quiet    never produce anything
     repeat:N echo the text N times                            recall   answer with all messages, joined by |
+    hold     every other token brings its text with the next one
     second!  crash at the second token of every life          segv@N   crash instead of computing token N, in every life
     spin@N   loop for ever instead of computing token N, in every life
 
@@ -176,7 +177,7 @@ class ScriptedEngine:
             answer = answer_to(submit)
             if done < len(answer):
                 submit.sent_tokens.append(ord(answer[done]))
-                frame.deltas.append(Delta(submit.id, [ord(answer[done])], answer[done]))
+                frame.deltas.append(Delta(submit.id, [ord(answer[done])], piece_of(answer, done, text)))
                 done += 1
                 torn |= f"torn@{done}" in text.split() and submit.id not in self.resumed
             if done >= len(answer):
@@ -225,6 +226,14 @@ class ScriptedEngine:
 def text_of(submit: Submit) -> str:
     assert submit.messages
     return submit.messages[-1].content
+
+
+def piece_of(answer: str, done: int, text: str) -> str:
+    if "hold" not in text.split():
+        return answer[done]
+    if done % 2 == 0 and done + 1 < len(answer):
+        return ""
+    return answer[done - done % 2 : done + 1]
 
 
 def answer_to(submit: Submit) -> str:

@@ -161,6 +161,30 @@ def test_after_kill_9_of_everything_the_next_start_finishes_the_request(path: st
         assert daemon.metric('youtu_edge_requests_total{outcome="stop"}') == 1
 
 
+def test_tokens_without_text_are_kept_too(tmp_path: Path) -> None:
+    """Half a character has no text; the next start must know that its token was drawn."""
+    body = {"prompt": f"hold {TEXT}"}
+    with running(f"storage.directory={tmp_path / 'data'}") as daemon:
+        daemon.wait_ready()
+        seen = stream(daemon, "/chat_stream", "held", most=9, body=body)
+        daemon.process.kill()
+    with running(f"storage.directory={tmp_path / 'data'}") as daemon:
+        daemon.wait_ready()
+        seen += stream(daemon, "/chat_stream", "held", last=seen[-1][0], body=body)
+        assert text_of(seen) == body["prompt"]
+        assert json.loads(seen[-1][1])["usage"]["completion_tokens"] == len(body["prompt"])
+
+
+def test_nothing_is_promised_while_the_journal_cannot_be_opened(tmp_path: Path) -> None:
+    """A directory in the place of its file; other requests are answered."""
+    (tmp_path / "data" / "requests.db").mkdir(parents=True)
+    with running(f"storage.directory={tmp_path / 'data'}") as daemon:
+        daemon.wait_ready()
+        status, answer = post(daemon, "/chat", {"prompt": "hello"}, "key")
+        assert (status, answer["error"]["code"]) == (503, "storage_failed")
+        assert daemon.chat("hello")[0] == 200
+
+
 def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None:
     """Front or engine dies eight times, clients reconnect; each of six requests is answered exactly once."""
     chance = random.Random(7)

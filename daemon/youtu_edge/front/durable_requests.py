@@ -101,9 +101,11 @@ class Follower:
     async def get(self) -> Event:
         """The next event. A cancelled call loses none."""
         await self._requests.loaded(self._request)
-        event = await self._request.event(self._index)
-        self._index += 1
-        return event
+        while True:
+            event = await self._request.event(self._index)
+            self._index += 1
+            if not isinstance(event, Delta) or event.text or event.logprobs:
+                return event
 
 
 class DurableRequests:
@@ -120,6 +122,7 @@ class DurableRequests:
             on_failure=on_failure,
         )
         self._journal = RequestJournal(Limits(parse_bytes(config.requests_max_size), config.requests_max_age_hours))
+        self._is_to_persist = bool(config.directory)
         self._admission = admission
         self._model = model
         self._by_id: dict[str, Known] = {}
@@ -148,6 +151,7 @@ class DurableRequests:
                 continue
             await self._write(request, partial(self._journal.count_start, request_id=known.id, change=1))
             session = self._admission.reopen(_continued(record.submit, events), known.owner)
+            session.wants_all = True
             log.info(line("request_resumed", id=known.id, tokens=session.completion_tokens))
             self._start(self._pump(request, session))
 
@@ -158,7 +162,12 @@ class DurableRequests:
             if self._by_id[request_id].digest != digest:
                 raise IdempotencyConflictError("Idempotency-Key: this key belongs to a request with another body")
             return self.follow(request_id, msgspec.structs.replace(submit, id=request_id))
+        if self._is_to_persist and not self.database.is_persistent:
+            raise StorageError(
+                "requests.db could not be opened when the daemon started; nothing can be kept until it starts again"
+            )
         session = self._admission.open(submit)
+        session.wants_all = True
         known = Known(
             id=submit.id,
             key=intent.key,

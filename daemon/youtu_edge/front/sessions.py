@@ -29,6 +29,8 @@ class Session:
         self.submit = submit
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.opened_at = now
+        self.wants_all = False
+        """Deltas without text are events too: whoever keeps the tokens must not miss one."""
         self.created = int(time.time())
         """Unix time in seconds."""
         self.first_text_at: float | None = None
@@ -155,7 +157,7 @@ class SessionTable:
         if session is None:
             return
         session.submit.sent_tokens.extend(delta.tokens)
-        if not delta.text and not delta.logprobs:
+        if not delta.text and not delta.logprobs and not session.wants_all:
             return
         session.submit.sent_text += delta.text
         if delta.text and session.first_text_at is None:
