@@ -137,6 +137,7 @@ def ordeal(
     while time.monotonic() < end and not any(client.problem for client in crowd):
         time.sleep(chance.expovariate(1 / every))
         faults.one()
+    unit.signal_front("KILL")  # a daemon that started on a full disk keeps nothing until it starts again
     for client in crowd:
         client.stopping.set()
     for client in crowd:
