@@ -157,6 +157,17 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         parse_bytes(text)
 
 
+@pytest.mark.parametrize("key", [key for key in dotted_keys() if key.endswith("max_size")])
+def test_every_size_is_checked_before_the_daemon_uses_it(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"key \"{key}\": 'many' is not a size"):
+        load_config(None, [f"{key}=many"])
+
+
+def test_a_word_that_is_none_of_a_few_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match=r'key "service.log_level": must be debug or info or warning or error, not'):
+        load_config(None, ["service.log_level=verbose"])
+
+
 @pytest.mark.parametrize("text", ["", "3", "0/300", "3/0", "3/300/1", "-3/300", "3 / 300", "3/300s"])
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="rate"):

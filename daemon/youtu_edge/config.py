@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Meta
 
 Punctuation = Literal["off", "repair"]
+Synchronous = Literal["full", "normal"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 RopeScaling = Literal["none", "linear", "dynamic", "yarn"]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -99,7 +101,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An engine that finishes no step for this long is killed and its requests resumed."""
     drain_s: Annotated[float, Meta(ge=0)] = 4.0
     """On stop, running requests may finish for this long."""
-    log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    log_level: LogLevel = "info"
 
 
 class SchedulerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,7 +148,7 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     directory: str = "/var/lib/youtu-edge/data"
     """Made if its parent exists; empty, or not usable: everything is kept in memory."""
-    synchronous: Annotated[str, Meta(pattern="^(full|normal)$")] = "full"
+    synchronous: Synchronous = "full"
     """full: a turn whose end was sent survives a power cut; normal: one fsync less, a power cut may take the last turns."""
     conversations_max_size: str = "64M"
     """Beyond it, the conversations that were not used for the longest time go."""

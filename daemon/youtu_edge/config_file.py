@@ -171,7 +171,7 @@ class _Reader:
             self.origins[name] = where
             _check_syntax(name, value)
         except msgspec.ValidationError as error:
-            self.problems.append(f'{where}: key "{name}": {in_words(error)}, not {shown(node)}')
+            self.problems.append(f'{where}: key "{name}": {in_words(error, self._types[name])}, not {shown(node)}')
         except SYNTAX_ERRORS as error:
             self.problems.append(f'{where}: key "{name}": {one_line(error)}')
 
@@ -193,8 +193,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 def _check_syntax(name: str, value: Any) -> None:
     """Texts that have a grammar of their own. Raises ValueError."""
-    sizes = ("storage.conversations_max_size", "storage.responses_max_size", "response_cache.max_size")
-    if (name == "memory.limit" and value) or name in sizes:
+    if (name == "memory.limit" and value) or name.endswith("max_size"):
         parse_bytes(value)
     elif name == "service.cors_origins":
         for origin in value:

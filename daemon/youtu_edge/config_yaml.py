@@ -6,7 +6,7 @@ The node tree of the composer is used by hand because plain loading loses lines 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import yaml
@@ -57,11 +57,11 @@ def problem_line(error: yaml.MarkedYAMLError) -> int:
     return error.problem_mark.line + 1 if error.problem_mark else 1
 
 
-def in_words(error: msgspec.ValidationError) -> str:
-    """msgspec's "Expected `int` >= 1" as "must be a whole number >= 1"."""
+def in_words(error: msgspec.ValidationError, kind: Any) -> str:
+    """msgspec's "Expected `int` >= 1" as "must be a whole number >= 1". `kind` is the type that the value should have."""
+    if get_origin(kind) is Literal:
+        return f"must be {' or '.join(get_args(kind))}"
     text = str(error).partition(" - at ")[0].partition(", got ")[0]
-    if text.startswith("Invalid enum") or "matching regex" in text:
-        return text[0].lower() + text[1:]
     for kind, words in _WORDS.items():
         text = text.replace(f"`{kind} | null`", f"{words} or nothing").replace(f"`{kind}`", words)
     return text.replace("Expected", "must be")

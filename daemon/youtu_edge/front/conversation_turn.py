@@ -122,6 +122,9 @@ async def open_turn(
             known.system = said.system
         _fill(submit, known.system, known.turns, said)
         session = admission.open(submit)
+        running.is_submitted = True
+        if running.is_cancelled:
+            admission.cancel(submit.id)
     except BaseException:
         conversations.release(running)
         raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -27,6 +26,10 @@ class RunningTurn(msgspec.Struct, eq=False):
     name: Name
     request_id: str
     ended: asyncio.Future[bool]
+    is_submitted: bool = False
+    """False while the conversation is being read; until then the engine and `Admission` do not know the request."""
+    is_cancelled: bool = False
+    """Somebody stopped it before it was submitted."""
 
 
 class Conversations:
@@ -35,11 +38,8 @@ class Conversations:
     def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
         limits = Limits(parse_bytes(config.conversations_max_size), config.conversations_max_age_days)
         self._store = ConversationStore(limits)
-        self.database = Database(
-            Path(config.directory) / FILE if config.directory else None,
-            MIGRATIONS,
-            synchronous="full" if config.synchronous == "full" else "normal",
-            on_failure=on_failure,
+        self.database = Database.in_directory(
+            config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
         )
         self._running: dict[Name, RunningTurn] = {}
 
@@ -61,6 +61,14 @@ class Conversations:
                 f"session {name.id} is answering request {running.request_id}; wait for its end, or interrupt the session",
                 param="session_id",
             )
+
+    def cancel(self, owner: str, request_id: str) -> bool:
+        """Stop a turn that is not submitted yet; it ends as soon as it is. False when there is none."""
+        for turn in self._running.values():
+            if (turn.name.owner, turn.request_id, turn.is_submitted) == (owner, request_id, False):
+                turn.is_cancelled = True
+                return True
+        return False
 
     async def keep(self, running: RunningTurn, turn: Turn, *, system: str | None, dropped_turns: int) -> None:
         """Append the turn that was begun, then release the conversation; both happen even if the caller is cancelled."""

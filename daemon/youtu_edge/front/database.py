@@ -21,15 +21,15 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from youtu_edge.config import Synchronous
 from youtu_edge.errors import StorageError
 from youtu_edge.log import line
 from youtu_edge.package import sync
 
 log = logging.getLogger(__name__)
 
-Synchronous = Literal["full", "normal"]
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
 _Job = tuple[Work[Any], "asyncio.Future[Any]"]
@@ -69,6 +69,20 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._serve, name=f"database-{path.stem if path else 'memory'}", daemon=True)
+
+    @classmethod
+    def in_directory(
+        cls,
+        directory: str,
+        name: str,
+        migrations: Sequence[str],
+        *,
+        synchronous: Synchronous,
+        on_failure: Callable[[], None],
+    ) -> Database:
+        """The file `name` of a storage directory; in memory when that is ""."""
+        path = Path(directory) / name if directory else None
+        return cls(path, migrations, synchronous=synchronous, on_failure=on_failure)
 
     def start(self) -> None:
         """Open the file; what was submitted before waits for it."""

@@ -17,7 +17,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import TypeGuard
 from weakref import WeakValueDictionary
 
@@ -115,11 +114,8 @@ class DurableRequests:
         self, config: StorageConfig, admission: Admission, model: Callable[[], str], on_failure: Callable[[], None]
     ) -> None:
         """`model` tells the checksum of the package that is served."""
-        self.database = Database(
-            Path(config.directory) / FILE if config.directory else None,
-            MIGRATIONS,
-            synchronous="full" if config.synchronous == "full" else "normal",
-            on_failure=on_failure,
+        self.database = Database.in_directory(
+            config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
         )
         self._journal = RequestJournal(Limits(parse_bytes(config.requests_max_size), config.requests_max_age_hours))
         self._is_to_persist = bool(config.directory)

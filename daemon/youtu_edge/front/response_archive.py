@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -33,11 +32,8 @@ class ResponseArchive:
 
     def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
         self._store = ResponseStore(parse_bytes(config.responses_max_size))
-        self.database = Database(
-            Path(config.directory) / FILE if config.directory else None,
-            MIGRATIONS,
-            synchronous="full" if config.synchronous == "full" else "normal",
-            on_failure=on_failure,
+        self.database = Database.in_directory(
+            config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
         )
 
     async def put(self, response: Response, conversation: Sequence[Item]) -> None:

@@ -13,7 +13,6 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -81,8 +80,7 @@ class ResponseCache:
         self._wall = wall
         directory = config.storage.directory
         # A lost entry is computed again, so no fsync is spent on it.
-        path = Path(directory) / FILE if directory else None
-        self.database = Database(path, MIGRATIONS, synchronous="normal", on_failure=on_failure)
+        self.database = Database.in_directory(directory, FILE, MIGRATIONS, synchronous="normal", on_failure=on_failure)
 
     def key(self, submit: Submit) -> bytes | None:
         """What the answer depends on, as a hash; None for requests whose answer is not kept."""

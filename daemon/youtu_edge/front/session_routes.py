@@ -159,7 +159,7 @@ class SessionHandlers:
         body = decode_body(await self._bodies.read(request), InterruptBody, {})
         running = self._conversations.running(name)
         if running is not None:
-            self._admission.cancel(running.request_id)
+            self._cancel(running.request_id)
             if not await asyncio.shield(running.ended):  # it failed or was never heard: there is nothing to truncate
                 return _json(Interrupted(name.id, running.request_id, ""))
         content = await self._conversations.truncate_answer(name, body.spoken_chars)
@@ -168,9 +168,12 @@ class SessionHandlers:
     async def cancel(self, request: web.Request) -> web.Response:
         """POST /v1/requests/{request_id}/cancel: stop an answer; its client gets finish_reason "cancelled"."""
         request_id = request.match_info["request_id"]
-        if not self._admission.cancel(request_id):
+        if not self._cancel(request_id):
             raise NotFoundError(f"no request {request_id[:100]!r} is under way", param="request_id")
         return _json(Cancelled(request_id))
+
+    def _cancel(self, request_id: str) -> bool:
+        return self._admission.cancel(request_id) or self._conversations.cancel(owner(), request_id)
 
     def _document(self, conversation: Conversation, indent: int = 0) -> web.Response:
         summary, name = conversation.summary, Name(owner(), conversation.summary.id)
