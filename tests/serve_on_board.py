@@ -7,7 +7,7 @@ from pathlib import Path
 
 from youtu_edge import log
 from youtu_edge.config_file import load_config
-from youtu_edge.front.board_files import BoardFiles
+from youtu_edge.front.board.files import BoardFiles
 from youtu_edge.front.service import serve
 
 if __name__ == "__main__":

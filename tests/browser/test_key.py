@@ -7,7 +7,7 @@ from pathlib import Path
 
 from browser.ui import Ui
 from front.scripted_daemon import running, wait_until
-from youtu_edge.front.api_keys import ApiKey, Scope, hash_token, new_token, write_keys
+from youtu_edge.front.keys.api_keys import ApiKey, Scope, hash_token, new_token, write_keys
 
 Open = Callable[..., Ui]
 

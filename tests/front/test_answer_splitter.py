@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from youtu_edge.front.answer_splitter import AnswerSplitter
-from youtu_edge.front.pieces import Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.front.answers.answer_splitter import AnswerSplitter
+from youtu_edge.front.answers.pieces import Text, Thought, ToolArguments, ToolCallStart
 
 CALL = '<tool_call>{"name": "f", "arguments": {"a": "}</tool_call>{\\"", "b": [1, {}]}}</tool_call>'
 ARGUMENTS = '{"a": "}</tool_call>{\\"", "b": [1, {}]}'

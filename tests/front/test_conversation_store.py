@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from youtu_edge.errors import NotFoundError
-from youtu_edge.front.conversation_store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Turn
+from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Turn
 
 DAY_S = 86400.0
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from front.scripted_daemon import running, wait_until
 from youtu_edge.config import Config, ModelConfig, SchedulerConfig
-from youtu_edge.front.degrade import LAST_RUNG, NAMES, degraded, rung_after
+from youtu_edge.front.supervision.degrade import LAST_RUNG, NAMES, degraded, rung_after
 from youtu_edge.protocol import Ready
 
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from front.scripted_daemon import Daemon, running, wait_until
 from front.test_cli import ENVIRONMENT
 from youtu_edge.errors import ConcurrencyError, ConfigError, QuotaError
-from youtu_edge.front.access import scope_of
-from youtu_edge.front.api_keys import ApiKey, find_key, hash_token, new_token, read_keys, write_keys
-from youtu_edge.front.key_usage import KeyUsage
+from youtu_edge.front.keys.access import scope_of
+from youtu_edge.front.keys.api_keys import ApiKey, find_key, hash_token, new_token, read_keys, write_keys
+from youtu_edge.front.keys.key_usage import KeyUsage
 
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from youtu_edge.front.logprob_queue import LogprobQueue
+from youtu_edge.front.answers.logprob_queue import LogprobQueue
 from youtu_edge.protocol import Alternative, Delta, TokenLogprob
 
 

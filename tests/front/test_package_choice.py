@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from youtu_edge.front.package_choice import PackageChoice
+from youtu_edge.front.supervision.package_choice import PackageChoice
 from youtu_edge.updates.store import FORMER_GOOD, LAST_GOOD, ModelStore
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.errors import PoisonRequestError
-from youtu_edge.front.poison import PoisonWatch
+from youtu_edge.front.supervision.poison import PoisonWatch
 from youtu_edge.protocol import PROBATION_TOKENS, SamplingParams, Submit
 
 
@@ -139,6 +139,15 @@ def test_tokens_gained_clear_a_suspect() -> None:
     assert not watch.is_suspect("a", 3 + PROBATION_TOKENS)
     assert watch.engine_died({"a": 7}, {"a": 7}) is None
     assert watch.engine_died({"a": 9}, {"a": 9}) == "a"
+
+
+def test_each_engine_begins_the_probation_anew() -> None:
+    """What kills an engine after a few tokens in each of its lives is not cleared by tokens of two lives."""
+    watch = PoisonWatch(lambda: 0.0)
+    assert watch.engine_died({"a": 2, "b": 0}, {"a": 2, "b": 0}) is None
+    assert watch.engine_died({"b": 0}, {"a": 4, "b": 0}) == "b"
+    assert watch.is_suspect("a", 2 + PROBATION_TOKENS)
+    assert watch.engine_died({"a": 6}, {"a": 6}) == "a"
 
 
 def test_a_quarantined_question_is_refused_for_a_while_whoever_asks() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from front.scripted_daemon import Daemon
-from youtu_edge.front.punctuation import PunctuationRepair, is_hanzi, repair
+from youtu_edge.front.answers.punctuation import PunctuationRepair, is_hanzi, repair
 
 
 @pytest.mark.parametrize(

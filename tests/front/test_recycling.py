@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from youtu_edge.front.recycling import LEAVE_S, Recycling
-from youtu_edge.front.sessions import Session, SessionTable
+from youtu_edge.front.requests.sessions import Session, SessionTable
+from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
 from youtu_edge.protocol import Finished, SamplingParams, StepFrame, Submit
 
 

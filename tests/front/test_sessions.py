@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
-from youtu_edge.front.api_keys import ApiKey, hash_token, write_keys
+from youtu_edge.front.keys.api_keys import ApiKey, hash_token, write_keys
 
 
 @pytest.fixture(scope="module")

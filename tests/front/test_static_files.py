@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from front.scripted_daemon import Daemon
-from youtu_edge.front.static_files import CONTENT_TYPES, STATIC
+from youtu_edge.front.http.static_files import CONTENT_TYPES, STATIC
 
 FILES = sorted(path for path in STATIC.iterdir() if path.suffix in CONTENT_TYPES)
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from front.scripted_daemon import PATHS, Daemon, running, wait_until
-from youtu_edge.front.restart_budget import RestartBudget
+from youtu_edge.front.supervision.restart_budget import RestartBudget
 
 
 def test_a_stream_continues_without_gap_or_repeat_after_two_sigkills() -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from youtu_edge.config_file import load_config
 from youtu_edge.errors import ConfigError, YoutuEdgeError
-from youtu_edge.front.api_keys import ApiKey, hash_token, locked, new_token, read_keys, write_keys
+from youtu_edge.front.keys.api_keys import ApiKey, hash_token, locked, new_token, read_keys, write_keys
 
 
 def run(config_file: str | None, options: argparse.Namespace) -> int:

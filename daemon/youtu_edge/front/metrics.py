@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from youtu_edge.errors import PoisonRequestError
-from youtu_edge.front.engine_counters import EngineCounters
-from youtu_edge.front.sessions import Session
+from youtu_edge.front.requests.sessions import Session
+from youtu_edge.front.supervision.engine_counters import EngineCounters
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 

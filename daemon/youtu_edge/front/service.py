@@ -15,45 +15,45 @@ from aiohttp import web
 
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
-from youtu_edge.front import answer_headers, cors
-from youtu_edge.front.access import check_exposure, make_access_middleware
-from youtu_edge.front.admission import Admission
-from youtu_edge.front.app import Handlers, make_app
-from youtu_edge.front.background_responses import BackgroundResponses
-from youtu_edge.front.batch_limit import BatchLimit
-from youtu_edge.front.board_files import BoardFiles
-from youtu_edge.front.board_watch import BoardWatch
-from youtu_edge.front.body_reader import BodyReader
-from youtu_edge.front.chat import ChatHandlers
-from youtu_edge.front.completions import CompletionHandlers
-from youtu_edge.front.conversations import Conversations
-from youtu_edge.front.durable_intent import make_durable_middleware
-from youtu_edge.front.durable_requests import DurableRequests
-from youtu_edge.front.generation import Recommendation, read_recommendation
-from youtu_edge.front.intake import Intake, ServedModel
-from youtu_edge.front.key_ring import KeyRing
-from youtu_edge.front.key_usage import KeyUsage
-from youtu_edge.front.listener import open_listener, url
-from youtu_edge.front.memory_watch import MemoryWatch
-from youtu_edge.front.message_routes import MessageHandlers
+from youtu_edge.front.board.files import BoardFiles
+from youtu_edge.front.board.watch import BoardWatch
+from youtu_edge.front.conversations.chat import PlainHandlers
+from youtu_edge.front.conversations.conversations import Conversations
+from youtu_edge.front.conversations.routes import SessionHandlers
+from youtu_edge.front.http import answer_headers, cors
+from youtu_edge.front.http.app import Handlers, make_app
+from youtu_edge.front.http.body_reader import BodyReader
+from youtu_edge.front.http.listener import open_listener, url
+from youtu_edge.front.http.static_files import StaticFiles
+from youtu_edge.front.http.tls import Tls
+from youtu_edge.front.keys.access import check_exposure, make_access_middleware
+from youtu_edge.front.keys.key_ring import KeyRing
+from youtu_edge.front.keys.key_usage import KeyUsage
+from youtu_edge.front.memory.batch_limit import BatchLimit
+from youtu_edge.front.memory.watch import MemoryWatch
+from youtu_edge.front.messages.routes import MessageHandlers
 from youtu_edge.front.metrics import Metrics
-from youtu_edge.front.package_choice import PackageChoice
-from youtu_edge.front.plain_chat import PlainHandlers
-from youtu_edge.front.questions import QuestionTable
+from youtu_edge.front.openai.chat import ChatHandlers
+from youtu_edge.front.openai.completions import CompletionHandlers
+from youtu_edge.front.openai.tokens import TokenHandlers
 from youtu_edge.front.reload import Reloader
-from youtu_edge.front.response_archive import ResponseArchive
-from youtu_edge.front.response_cache import ResponseCache
-from youtu_edge.front.response_routes import ResponseHandlers
-from youtu_edge.front.response_run import ResponseRun
-from youtu_edge.front.session_routes import SessionHandlers
-from youtu_edge.front.sessions import Session, SessionTable
-from youtu_edge.front.static_files import StaticFiles
+from youtu_edge.front.requests.admission import Admission
+from youtu_edge.front.requests.durable_intent import make_durable_middleware
+from youtu_edge.front.requests.durable_requests import DurableRequests
+from youtu_edge.front.requests.generation import Recommendation, read_recommendation
+from youtu_edge.front.requests.intake import Intake, ServedModel
+from youtu_edge.front.requests.questions import QuestionTable
+from youtu_edge.front.requests.response_cache import ResponseCache
+from youtu_edge.front.requests.sessions import Session, SessionTable
+from youtu_edge.front.responses.archive import ResponseArchive
+from youtu_edge.front.responses.background import BackgroundResponses
+from youtu_edge.front.responses.routes import ResponseHandlers
+from youtu_edge.front.responses.run import ResponseRun
 from youtu_edge.front.status import StatusHandlers
 from youtu_edge.front.status_line import StatusLine
-from youtu_edge.front.supervisor import State, Supervisor
+from youtu_edge.front.supervision.package_choice import PackageChoice
+from youtu_edge.front.supervision.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify
-from youtu_edge.front.tls import Tls
-from youtu_edge.front.tokens import TokenHandlers
 from youtu_edge.log import line
 from youtu_edge.package import Manifest, read_manifest
 

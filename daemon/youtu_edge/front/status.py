@@ -11,20 +11,20 @@ from aiohttp import web
 
 from youtu_edge import __version__
 from youtu_edge.errors import YoutuEdgeError
-from youtu_edge.front.admission import Admission
-from youtu_edge.front.board_watch import BoardWatch
-from youtu_edge.front.conversations import Conversations
-from youtu_edge.front.degrade import NAMES
-from youtu_edge.front.error_body import error_document
-from youtu_edge.front.intake import ServedModel
-from youtu_edge.front.memory_watch import MemoryWatch
+from youtu_edge.front.board.watch import BoardWatch
+from youtu_edge.front.conversations.conversations import Conversations
+from youtu_edge.front.http.error_body import error_document
+from youtu_edge.front.http.route import Route
+from youtu_edge.front.http.static_files import StaticFiles, wants_html
+from youtu_edge.front.memory.process_memory import resident_bytes
+from youtu_edge.front.memory.watch import MemoryWatch
 from youtu_edge.front.metrics import Metrics
-from youtu_edge.front.process_memory import resident_bytes
-from youtu_edge.front.route import Route
-from youtu_edge.front.sessions import SessionTable
-from youtu_edge.front.static_files import StaticFiles, wants_html
+from youtu_edge.front.requests.admission import Admission
+from youtu_edge.front.requests.intake import ServedModel
+from youtu_edge.front.requests.sessions import SessionTable
 from youtu_edge.front.status_document import ListedModel, ModelList, StatusDocument
-from youtu_edge.front.supervisor import Supervisor
+from youtu_edge.front.supervision.degrade import NAMES
+from youtu_edge.front.supervision.supervisor import Supervisor
 from youtu_edge.protocol import PLAN_PARTS
 
 

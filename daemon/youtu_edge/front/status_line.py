@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from youtu_edge.config import Config
-from youtu_edge.front.degrade import NAMES
-from youtu_edge.front.sessions import SessionTable
-from youtu_edge.front.supervisor import Supervisor
+from youtu_edge.front.requests.sessions import SessionTable
+from youtu_edge.front.supervision.degrade import NAMES
+from youtu_edge.front.supervision.supervisor import Supervisor
 
 
 class StatusLine:

@@ -19,7 +19,7 @@ import msgspec
 from youtu_edge.config import Config
 from youtu_edge.engine.memory import budget_bytes
 from youtu_edge.errors import PackageError
-from youtu_edge.front.engine_death import describe_exit
+from youtu_edge.front.supervision.engine_death import describe_exit
 from youtu_edge.golden import GOLDEN, LARGEST_MEAN_REGRET, Golden, mean_regret, read_golden
 from youtu_edge.package import Package
 from youtu_edge.protocol import ChatMessage, SamplingParams, Submit

@@ -15,7 +15,7 @@ import msgspec
 
 from youtu_edge.config import Config
 from youtu_edge.errors import PackageError
-from youtu_edge.front.engine_death import describe_exit
+from youtu_edge.front.supervision.engine_death import describe_exit
 from youtu_edge.protocol import (
     FROM_ENGINE,
     Accepted,

@@ -1,0 +1,138 @@
+"""Splits the text of an answer as it comes into thoughts, text and tool calls. Knows no engine, no HTTP and no dialect.
+
+    start ──<think>──> thought ──</think>──> text ──<tool_call>──> call ──</tool_call>──> text
+      └────────────────────────────────────────^
+
+<think> counts only at the very beginning, <tool_call> only where tools were offered. Text that may become a tag is held
+back, and so is white space beside tags: it belongs to the frame and not to the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal
+
+from youtu_edge.front.answers.pieces import Piece, Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.front.answers.tool_call_reader import ToolCallReader
+
+THOUGHT_BEGIN, THOUGHT_END, CALL_BEGIN = "<think>", "</think>", "<tool_call>"
+
+State = Literal["start", "thought", "text", "call"]
+
+
+class AnswerSplitter:
+    """The state of one answer.
+
+    request_id: what the ids of calls are made of, so that an answer that is read again has the same ones.
+    in_thought: the prompt already opened <think>. has_tools: whether <tool_call> means anything.
+    """
+
+    def __init__(self, request_id: str = "", *, in_thought: bool = False, has_tools: bool = False) -> None:
+        self._request_id = request_id
+        self._state: State = "thought" if in_thought else "start"
+        self._has_tools = has_tools
+        self._held = ""
+        self._is_beginning = True
+        """Nothing was given out in this state, so white space is still trimmed."""
+        self._reader = ToolCallReader()
+        self._is_announced = False
+        self.num_calls = 0
+
+    @property
+    def is_text(self) -> bool:
+        """Whether what comes now belongs to the answer proper, as far as can be told."""
+        return self._state in ("start", "text")
+
+    def push(self, text: str) -> list[Piece]:
+        """The pieces that are certain after more text."""
+        self._held += text
+        return list(self._advance())
+
+    def finish(self, *, is_cut: bool = False) -> list[Piece]:
+        """What was held back, now that nothing more comes. `is_cut`: a call without a name is dropped."""
+        rest, self._held = self._held, ""
+        if self._state == "thought":
+            rest = (rest.lstrip("\n") if self._is_beginning else rest).rstrip("\n")
+            return [Thought(rest)] if rest else []
+        if self._state == "call":
+            is_text = self._reader.name is None and not is_cut
+            return [Text(CALL_BEGIN + self._reader.unread)] if is_text else []
+        if self.num_calls and not rest.strip():
+            return []
+        return [Text(rest)] if rest else []
+
+    def _advance(self) -> Iterator[Piece]:
+        steps = {"start": self._start, "thought": self._thought, "text": self._text, "call": self._call}
+        before = None
+        while self._state != before:
+            before = self._state
+            yield from steps[before]()
+
+    def _enter(self, state: State, held: str) -> None:
+        self._state, self._held, self._is_beginning = state, held, True
+
+    def _start(self) -> Iterator[Piece]:
+        begun = self._held.lstrip()
+        if begun.startswith(THOUGHT_BEGIN):
+            self._enter("thought", begun.removeprefix(THOUGHT_BEGIN))
+        elif not THOUGHT_BEGIN.startswith(begun):
+            self._enter("text", self._held)
+            self._is_beginning = False  # no tag before it: the white space is the model's
+        return iter(())
+
+    def _thought(self) -> Iterator[Piece]:
+        text = self._held.lstrip("\n") if self._is_beginning else self._held
+        before, end, after = text.partition(THOUGHT_END)
+        if not end:
+            sure = text[: len(text) - overlap(text, THOUGHT_END)].rstrip("\n")
+            before, self._held = sure, text[len(sure) :]
+        if before := before.rstrip("\n"):
+            self._is_beginning = False
+            yield Thought(before)
+        if end:
+            self._enter("text", after)
+
+    def _text(self) -> Iterator[Piece]:
+        text = self._held.lstrip() if self._is_beginning else self._held
+        if not self._has_tools:
+            before, begun, after = text, "", ""
+        else:
+            before, begun, after = text.partition(CALL_BEGIN)
+        self._held = ""
+        if self._has_tools and not begun:
+            sure = text[: len(text) - overlap(text, CALL_BEGIN)].rstrip()
+            before, self._held = sure, text[len(sure) :]
+        elif begun:
+            before = before.rstrip()
+        if before:
+            self._is_beginning = False
+            yield Text(before)
+        if begun:
+            self._reader, self._is_announced = ToolCallReader(), False
+            self._enter("call", after)
+
+    def _call_id(self) -> str:
+        return f"call_{hashlib.sha256(f'{self._request_id} {self.num_calls}'.encode()).hexdigest()[:24]}"
+
+    def _call(self) -> Iterator[Piece]:
+        text, self._held = self._held, ""
+        arguments = self._reader.push(text)
+        if self._reader.name is not None and not self._is_announced:
+            self._is_announced = True
+            yield ToolCallStart(self.num_calls, self._call_id(), self._reader.name)
+            self.num_calls += 1
+        if arguments:
+            yield ToolArguments(self.num_calls - 1, arguments)
+        if self._reader.is_done:
+            if self._reader.name is None:
+                yield Text(f"{CALL_BEGIN}{self._reader.unread}</tool_call>")
+            self._enter("text", self._reader.rest)
+
+
+def overlap(text: str, tag: str) -> int:
+    """Length of the longest end of `text` that is a proper beginning of `tag`."""
+    for length in range(min(len(text), len(tag) - 1), 0, -1):
+        if text.endswith(tag[:length]):
+            return length
+    return 0

@@ -1,0 +1,204 @@
+"""One answer as it comes: the events of a session turned into pieces. The core that every dialect builds on.
+
+    with open_generation(admission, submit) as generation:
+        await generation.accepted()            # raises what the engine refused, before any status is sent
+        async for piece in generation.pieces():
+            ...                                # Thought, Text, ToolCallStart, ToolArguments, Silence; at last Ended
+
+Leaving the block ends the request, also when the client went away. Several answers to one request (`n`) are several
+generations; `merged` gives out their pieces as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+
+from youtu_edge.errors import InternalError, UnsupportedParameterError
+from youtu_edge.front.answers.answer_splitter import AnswerSplitter
+from youtu_edge.front.answers.logprob_queue import LogprobQueue
+from youtu_edge.front.answers.pieces import Answer, Ended, Piece, Silence, Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.front.answers.punctuation import repaired
+from youtu_edge.front.http.error_body import failure
+from youtu_edge.front.http.sse import KEEPALIVE_S
+from youtu_edge.front.requests.admission import Admission
+from youtu_edge.front.requests.durable_intent import INTENT, KEY_HEADER
+from youtu_edge.front.requests.durable_requests import Follower
+from youtu_edge.front.requests.generation import INT64_MAX
+from youtu_edge.front.requests.sessions import Session
+from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit, TokenLogprob, ToolCall
+
+
+class GenerationStream:
+    """The pieces of one session's answer. Only in chats are thoughts and tool calls told apart, not in completions."""
+
+    def __init__(self, session: Session | Follower) -> None:
+        self.session = session
+        self._accepted: Accepted | None = None
+
+    @property
+    def id(self) -> str:
+        """The request's id."""
+        return self.session.submit.id
+
+    async def accepted(self) -> Accepted:
+        """Wait until the prompt was found to fit; may be called again. Raises what the engine answered otherwise."""
+        if self._accepted is None:
+            event = await self.session.events.get()
+            if isinstance(event, Failed):
+                raise failure(event)
+            assert isinstance(event, Accepted), "the first event of a session tells whether it runs"
+            self._accepted = event
+        return self._accepted
+
+    @property
+    def created(self) -> int:
+        """When it was asked, Unix time in seconds."""
+        return self.session.created
+
+    def pieces(self) -> AsyncIterator[Piece]:
+        """Everything up to `Ended`; `Silence` after KEEPALIVE_S without news. Raises what ended the request otherwise."""
+        submit = self.session.submit
+        # An answer bound by a grammar is right as it is.
+        return repaired(self._pieces()) if submit.punctuation == "repair" and submit.grammar is None else self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[Piece]:
+        accepted = await self.accepted()
+        submit = self.session.submit
+        splitter = None
+        if submit.messages is not None:
+            splitter = AnswerSplitter(self.id, in_thought=accepted.in_thought, has_tools=bool(submit.tools))
+        logprobs = LogprobQueue()
+        while True:
+            event = await self._next_event()
+            if isinstance(event, Delta):
+                logprobs.push(event)
+                was_text = splitter is None or splitter.is_text
+                pieces: list[Piece] = [Text(event.text)] if splitter is None else splitter.push(event.text)
+                released = logprobs.release()
+                if was_text and (splitter is None or splitter.is_text):
+                    pieces = _attach(pieces, released)
+                for piece in pieces:
+                    yield piece
+            elif isinstance(event, Finished):
+                for piece in splitter.finish(is_cut=event.reason != "stop") if splitter else []:
+                    yield piece
+                called = splitter is not None and splitter.num_calls > 0 and event.reason == "stop"
+                yield Ended("tool_calls" if called else event.reason, event)
+                return
+            else:
+                yield Silence()
+
+    async def collect(self) -> Answer:
+        """The whole answer. Raises what ended the request otherwise."""
+        text, thought, logprobs = list[str](), list[str](), list[TokenLogprob]()
+        calls: list[ToolCallStart] = []
+        arguments: list[str] = []
+        async for piece in self.pieces():
+            if isinstance(piece, Text):
+                text.append(piece.text)
+                logprobs += piece.logprobs
+            elif isinstance(piece, Thought):
+                thought.append(piece.text)
+            elif isinstance(piece, ToolCallStart):
+                calls.append(piece)
+                arguments.append("")
+            elif isinstance(piece, ToolArguments):
+                arguments[piece.index] += piece.text
+            elif isinstance(piece, Ended):
+                made = [ToolCall(call.id, call.name, args) for call, args in zip(calls, arguments, strict=True)]
+                return Answer("".join(text), "".join(thought), made, logprobs, piece.reason, piece.finished)
+        raise InternalError("the answer has no end")
+
+    async def _next_event(self) -> Delta | Finished | None:
+        """None after KEEPALIVE_S of silence."""
+        try:
+            async with asyncio.timeout(KEEPALIVE_S):
+                event = await self.session.events.get()
+        except TimeoutError:
+            return None
+        if isinstance(event, Failed):
+            raise failure(event)
+        assert not isinstance(event, Accepted), "a request is accepted once"
+        return event
+
+
+def _attach(pieces: list[Piece], logprobs: list[TokenLogprob]) -> list[Piece]:
+    """Give the log-probabilities to the first text among the pieces, or to an empty one of their own."""
+    if not logprobs:
+        return pieces
+    for index, piece in enumerate(pieces):
+        if isinstance(piece, Text):
+            return [*pieces[:index], Text(piece.text, logprobs), *pieces[index + 1 :]]
+    return [*pieces, Text("", logprobs)]
+
+
+@contextmanager
+def open_generation(admission: Admission, submit: Submit, *, user: str | None = None) -> Iterator[GenerationStream]:
+    """Admit a request for as long as the block lasts; a durable one lasts longer. Raises as `Admission.open`."""
+    if (intent := INTENT.get()) is not None:
+        yield GenerationStream(intent.requests.begin(intent, submit))
+        return
+    session = admission.open(submit)
+    session.user = user
+    try:
+        yield GenerationStream(session)
+    finally:  # also when the client left: aiohttp cancels the handler
+        admission.close(session)
+
+
+@contextmanager
+def open_generations(
+    admission: Admission, submits: Sequence[Submit], *, user: str | None = None
+) -> Iterator[list[GenerationStream]]:
+    """Admit several requests for as long as the block lasts; all of them or none."""
+    if len(submits) > 1 and INTENT.get() is not None:
+        raise UnsupportedParameterError(f"{KEY_HEADER}: only for a request with one prompt and one answer", param="n")
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_generation(admission, submit, user=user)) for submit in numbered(submits)]
+
+
+def copies(submit: Submit, count: int) -> list[Submit]:
+    """`count` requests for answers to one prompt: seeds count up, the prefix cache has the prompt once."""
+    return [_with_seed(submit, index) for index in range(count)]
+
+
+def numbered(submits: Sequence[Submit]) -> list[Submit]:
+    """The requests that serve one HTTP request: the first has its id, the others its id and a number."""
+    return [
+        submit if index == 0 else msgspec.structs.replace(submit, id=f"{submit.id}-{index}")
+        for index, submit in enumerate(submits)
+    ]
+
+
+def _with_seed(submit: Submit, index: int) -> Submit:
+    sampling = msgspec.structs.replace(submit.sampling, seed=(submit.sampling.seed + index) & INT64_MAX)
+    return msgspec.structs.replace(submit, sampling=sampling)
+
+
+async def merged(generations: Sequence[GenerationStream]) -> AsyncIterator[tuple[int, Piece]]:
+    """Pieces of all generations with their number, each in its order, until all have ended. Raises what any raises."""
+    news: asyncio.Queue[tuple[int, Piece | BaseException]] = asyncio.Queue()
+
+    async def follow(index: int, generation: GenerationStream) -> None:
+        try:
+            async for piece in generation.pieces():
+                news.put_nowait((index, piece))
+        except Exception as error:
+            news.put_nowait((index, error))
+
+    tasks = [asyncio.create_task(follow(index, generation)) for index, generation in enumerate(generations)]
+    try:
+        unfinished = len(tasks)
+        while unfinished:
+            index, piece = await news.get()
+            if isinstance(piece, BaseException):
+                raise piece
+            unfinished -= isinstance(piece, Ended)
+            yield index, piece
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,1 @@
+"""Temperatures, clocks and loads of the board."""

@@ -1,0 +1,125 @@
+"""The conversations on the device as the front uses them: one turn at a time each, kept in the database. Knows no HTTP.
+
+begin ── turn is running ──> keep (the turn is in the database) ──> the next may begin
+                         └─> release (nothing to keep)        ──^
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from youtu_edge.config import StorageConfig, parse_bytes
+from youtu_edge.errors import NotFoundError, SessionBusyError
+from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Summary, Turn
+from youtu_edge.front.database import Database
+
+FILE = "conversations.db"
+
+
+class RunningTurn(msgspec.Struct, eq=False):
+    """A turn that is being answered. `ended` tells whether it was kept, as soon as that is certain."""
+
+    name: Name
+    request_id: str
+    ended: asyncio.Future[bool]
+    is_submitted: bool = False
+    """False while the conversation is being read; until then the engine and `Admission` do not know the request."""
+    is_cancelled: bool = False
+    """Somebody stopped it before it was submitted."""
+
+
+class Conversations:
+    """One instance serves all requests. Every method may raise StorageError."""
+
+    def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
+        limits = Limits(parse_bytes(config.conversations_max_size), config.conversations_max_age_days)
+        self._store = ConversationStore(limits)
+        self.database = Database.in_directory(
+            config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
+        )
+        self._running: dict[Name, RunningTurn] = {}
+
+    def running(self, name: Name) -> RunningTurn | None:
+        """The turn that is being answered now."""
+        return self._running.get(name)
+
+    def begin(self, name: Name, request_id: str) -> RunningTurn:
+        """Take the conversation for one turn. Raises SessionBusyError."""
+        self.check_idle(name)
+        turn = RunningTurn(name, request_id, asyncio.get_running_loop().create_future())
+        self._running[name] = turn
+        return turn
+
+    def check_idle(self, name: Name) -> None:
+        """Raises SessionBusyError while a turn is being answered."""
+        if running := self._running.get(name):
+            raise SessionBusyError(
+                f"session {name.id} is answering request {running.request_id}; wait for its end, or interrupt the session",
+                param="session_id",
+            )
+
+    def cancel(self, owner: str, request_id: str) -> bool:
+        """Stop a turn that is not submitted yet; it ends as soon as it is. False when there is none."""
+        for turn in self._running.values():
+            if (turn.name.owner, turn.request_id, turn.is_submitted) == (owner, request_id, False):
+                turn.is_cancelled = True
+                return True
+        return False
+
+    async def keep(self, running: RunningTurn, turn: Turn, *, system: str | None, dropped_turns: int) -> None:
+        """Append the turn that was begun, then release the conversation; both happen even if the caller is cancelled."""
+        work = self.database.submit(
+            lambda connection: self._store.append(
+                connection, running.name, turn, system=system, dropped_turns=dropped_turns
+            )
+        )
+        work.add_done_callback(lambda done: self.release(running, kept=done.exception() is None))
+        await asyncio.shield(work)
+
+    def release(self, running: RunningTurn, *, kept: bool = False) -> None:
+        """The turn is over."""
+        del self._running[running.name]
+        running.ended.set_result(kept)
+
+    async def seen_by_model(self, name: Name) -> Conversation:
+        """The conversation with the turns that the model still sees; an empty one when there is none."""
+        found = await self.database.run(lambda connection: self._store.find(connection, name, only_seen=True))
+        now = int(time.time())
+        return found or Conversation(
+            summary=Summary(id=name.id, title="", created=now, updated=now, turns=0), system="", dropped_turns=0, turns=[]
+        )
+
+    async def find(self, name: Name) -> Conversation:
+        """The whole conversation. Raises NotFoundError."""
+        found = await self.database.run(lambda connection: self._store.find(connection, name))
+        if found is None:
+            raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id")
+        return found
+
+    async def page(self, owner: str, limit: int, before: str | None) -> list[Summary]:
+        """Conversations, last used first. Raises NotFoundError when `before` is none."""
+        return await self.database.run(lambda connection: self._store.page(connection, owner, limit, before))
+
+    async def change(self, name: Name, *, title: str | None, system: str | None) -> Conversation:
+        """Set title and system prompt where given. Raises NotFoundError."""
+        await self.database.run(lambda connection: self._store.change(connection, name, title=title, system=system))
+        return await self.find(name)
+
+    async def clear(self, name: Name) -> Conversation:
+        """Forget all turns. Raises NotFoundError or SessionBusyError."""
+        self.check_idle(name)
+        await self.database.run(lambda connection: self._store.clear(connection, name))
+        return await self.find(name)
+
+    async def delete(self, name: Name) -> None:
+        """Forget the conversation. Raises NotFoundError or SessionBusyError."""
+        self.check_idle(name)
+        await self.database.run(lambda connection: self._store.delete(connection, name))
+
+    async def truncate_answer(self, name: Name, characters: int) -> str:
+        """Cut the last answer to its first characters; returns what is left. Raises NotFoundError."""
+        return await self.database.run(lambda connection: self._store.truncate_answer(connection, name, characters))

@@ -1,0 +1,150 @@
+"""One turn of a conversation: the prompt is what was said so far, the answer is kept before its end is told.
+
+    turns so far   [ dropped ........ | seen by the model ....... ] + the new question
+                     ^ grows by a quarter of what is seen (at least a turn) whenever prompt and answer do not fit
+
+A quarter and not a single turn, because the prefix cache starts anew at whatever is dropped: better once in many turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from youtu_edge.errors import StorageError
+from youtu_edge.front.answers.generation_stream import GenerationStream
+from youtu_edge.front.answers.pieces import Ended, Piece, Text, Thought
+from youtu_edge.front.conversations.conversations import Conversations, RunningTurn
+from youtu_edge.front.conversations.store import Conversation, Name, Turn
+from youtu_edge.front.requests.admission import Admission
+from youtu_edge.front.requests.sessions import Session
+from youtu_edge.protocol import ChatMessage, Submit
+
+
+class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client says in this turn. `system` None: as it was. `reserve_tokens`: room that the answer should have."""
+
+    name: Name
+    prompt: str
+    system: str | None
+    reserve_tokens: int
+    is_streamed: bool
+    """The client has seen what came so far, even if it leaves before the end."""
+
+
+class ConversationTurn(GenerationStream):
+    """The generation of one turn; `open_turn` makes it."""
+
+    def __init__(
+        self, session: Session, conversations: Conversations, running: RunningTurn, known: Conversation, said: TurnRequest
+    ) -> None:
+        super().__init__(session)
+        self._live = session
+        self._conversations = conversations
+        self._running = running
+        self._known = known
+        self._said = said
+        self._asked = int(time.time())
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self.session_id = said.name.id
+        self.dropped_turns = known.dropped_turns
+        """Turns at the beginning that the model does not see in this turn."""
+        self.is_stored: bool | None = None
+        """Whether the turn is in the database; None before its end."""
+        session.shorten = self._shorten
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """As any generation's; the turn is in the database before `Ended` is given out."""
+        async for piece in super().pieces():
+            if isinstance(piece, Text):
+                self._texts.append(piece.text)
+            elif isinstance(piece, Thought):
+                self._thoughts.append(piece.text)
+            elif isinstance(piece, Ended):
+                await self._keep()
+            yield piece
+
+    async def leave(self) -> None:
+        """The client is done. If it went before the end of a stream, what it received is kept."""
+        if self.is_stored is not None:
+            return
+        if self._said.is_streamed and self._live.outcome != "failed" and any(self._texts):
+            await self._keep()
+        else:
+            self._conversations.release(self._running)
+
+    async def _keep(self) -> None:
+        self.is_stored = False
+        thinking = "".join(self._thoughts)
+        turn = Turn(
+            user=self._said.prompt,
+            assistant="".join(self._texts),
+            thinking=thinking,
+            # Templates leave thoughts out of later prompts, so the ids of an answer with thoughts would not come again.
+            tokens=[] if thinking else list(self.session.submit.sent_tokens),
+            asked=self._asked,
+        )
+        try:
+            await self._conversations.keep(self._running, turn, system=self._said.system, dropped_turns=self.dropped_turns)
+        except StorageError:  # logged and counted by the database; the answer is worth more than its copy
+            return
+        self.is_stored = True
+
+    def _shorten(self) -> bool:
+        """Drop the oldest turns that the model sees; False when there are none."""
+        seen = self._known.turns[self.dropped_turns - self._known.dropped_turns :]
+        if not seen:
+            return False
+        spare = sum(_size(turn) for turn in seen) / 4
+        while spare > 0 and seen:
+            spare -= _size(seen.pop(0))
+            self.dropped_turns += 1
+        _fill(self.session.submit, self._known.system, seen, self._said)
+        return True
+
+
+@asynccontextmanager
+async def open_turn(
+    conversations: Conversations, admission: Admission, submit: Submit, said: TurnRequest
+) -> AsyncIterator[ConversationTurn]:
+    """Generate the next turn of a conversation, which is taken until the end of the block.
+
+    `submit` lacks nothing but the messages. Raises SessionBusyError, and as `Admission.open`.
+    """
+    running = conversations.begin(said.name, submit.id)
+    try:
+        known = await conversations.seen_by_model(said.name)
+        if said.system is not None:
+            known.system = said.system
+        _fill(submit, known.system, known.turns, said)
+        session = admission.open(submit)
+        running.is_submitted = True
+        if running.is_cancelled:
+            admission.cancel(submit.id)
+    except BaseException:
+        conversations.release(running)
+        raise
+    turn = ConversationTurn(session, conversations, running, known, said)
+    try:
+        yield turn
+    finally:  # also when the client left: aiohttp cancels the handler
+        admission.close(session)
+        await turn.leave()
+
+
+def _fill(submit: Submit, system: str, turns: list[Turn], said: TurnRequest) -> None:
+    messages = [ChatMessage("system", system)] if system else []
+    for turn in turns:
+        messages.append(ChatMessage("user", turn.user))
+        messages.append(ChatMessage("assistant", turn.assistant, reasoning=turn.thinking, tokens=turn.tokens))
+    submit.messages = [*messages, ChatMessage("user", said.prompt)]
+    # With nothing left to drop, any room for the answer is better than none.
+    submit.reserve_tokens = said.reserve_tokens if turns else 1
+
+
+def _size(turn: Turn) -> int:
+    return len(turn.user) + len(turn.assistant) + 1

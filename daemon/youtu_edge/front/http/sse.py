@@ -1,0 +1,109 @@
+"""Server-sent events on one HTTP response. Knows no dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from aiohttp import web
+
+from youtu_edge.front.requests.durable_intent import INTENT
+from youtu_edge.log import line
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = "X-Request-Id"
+"""Header that carries the request's id, on every answer that was generated."""
+
+KEEPALIVE_S = 10.0
+"""A comment is sent after so long a silence, so that proxies and clients do not take a pause for an end."""
+
+WRITE_TIMEOUT = web.AppKey("write_timeout_s", float)
+"""How long a client may take nothing, in seconds (service.write_timeout_s)."""
+
+_SEND_BUFFER = 128 * 1024
+"""Of the kernel, for one stream; without a bound it grows to megabytes of text that a slow client will see much later."""
+
+
+class EventNumbers(msgspec.Struct):
+    """Events that have numbers (`id:`), so that a client can go on where it stopped."""
+
+    next: int
+    """Number of the next one."""
+    seen: int
+    """The client has them up to this number; they are left out."""
+
+
+class EventStream:
+    """The response once it has begun; `open_stream` begins it. `numbers` None: events have none."""
+
+    def __init__(self, request: web.Request, response: web.StreamResponse, numbers: EventNumbers | None) -> None:
+        self.response = response
+        self._request = request
+        self._write_timeout_s = request.app[WRITE_TIMEOUT]
+        self._numbers = numbers
+
+    async def send(self, documents: Iterable[Mapping[str, object] | msgspec.Struct | str]) -> None:
+        """Write events in one go: a string as it is, all else as JSON; a tagged struct is an event named by its tag.
+
+        Raises ConnectionError when the client is gone.
+        """
+        parts = []
+        for document in documents:
+            name = b""
+            if numbers := self._numbers:
+                number, numbers.next = numbers.next, numbers.next + 1
+                if number <= numbers.seen:
+                    continue
+                name = b"id: %d\n" % number
+            parts.append(name + _data(document))
+        if parts:
+            await self._write(b"".join(parts))
+
+    async def send_error(self, document: Mapping[str, object] | msgspec.Struct) -> None:
+        """The last event of a stream that broke off; it is no part of the answer and has no number."""
+        await self._write(_data(document))
+
+    async def keep_alive(self) -> None:
+        """A comment, which every SSE reader skips."""
+        await self._write(b": still working\n\n")
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._write_timeout_s):
+                await self.response.write(data)
+        except TimeoutError:
+            log.warning(line("client_too_slow", write_timeout_s=self._write_timeout_s))
+            if self._request.transport is not None:
+                self._request.transport.abort()  # a close would wait for what the client does not take
+            raise ConnectionResetError("the client stopped reading") from None
+
+
+def _data(document: Mapping[str, object] | msgspec.Struct | str) -> bytes:
+    if isinstance(document, str):
+        return b"data: " + document.encode() + b"\n\n"
+    tag = document.__struct_config__.tag if isinstance(document, msgspec.Struct) else None
+    name = f"event: {tag}\n".encode() if tag else b""
+    return name + b"data: " + msgspec.json.encode(document) + b"\n\n"
+
+
+async def open_stream(request: web.Request, request_id: str, numbers: EventNumbers | None = None) -> EventStream:
+    """Send status 200 and the headers of an event stream. Those of durable requests are numbered from 1."""
+    if numbers is None and (intent := INTENT.get()) is not None:
+        numbers = EventNumbers(next=1, seen=intent.last_event)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-cache",
+            "X-Accel-Buffering": "no",
+            REQUEST_ID: request_id,
+        }
+    )
+    connection = request.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    await response.prepare(request)
+    return EventStream(request, response, numbers)

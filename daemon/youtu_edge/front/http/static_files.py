@@ -1,0 +1,124 @@
+"""The web UI's files, as they lie in `static/`: read and compressed once, at their first request. Knows nothing of chats.
+
+Everything the page needs comes from here, so it works without a network; the security policy forbids it anything else,
+scripts inside markup included.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from youtu_edge.errors import NotFoundError
+
+PAGE = "index.html"
+STATIC = Path(__file__).parents[1] / "static"
+
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""Files with other suffixes are not served."""
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_HEADERS = {
+    # Asked again each time, and answered 304: after an upgrade no browser mixes old files with new ones.
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept, Accept-Encoding",
+}
+_DOCUMENT_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""Of files that a browser may open as a document of its own; in those that a document loads they say nothing."""
+
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+"""In Accept-Encoding: gzip is not refused."""
+
+_DOCUMENTS = frozenset({".html", ".svg"})
+
+
+class StaticFile(msgspec.Struct, frozen=True):
+    """One file as it travels."""
+
+    content_type: str
+    compressed: bytes
+    """gzip."""
+    etag: str
+
+
+class StaticFiles:
+    """Serves the files below one directory; the set is fixed at the start, so no path of a request reaches the disk."""
+
+    def __init__(self, directory: Path = STATIC) -> None:
+        self._paths = {
+            path.relative_to(directory).as_posix(): path
+            for path in sorted(directory.rglob("*"))
+            if path.suffix in CONTENT_TYPES and path.is_file()
+        }
+        self._files: dict[str, StaticFile] = {}
+
+    def install(self, app: web.Application) -> None:
+        """Add the route of the files. It is not in the table of routes: parts of a page are no interface for programs."""
+        app.router.add_get("/ui/{name}", self.file)
+
+    async def file(self, request: web.Request) -> web.Response:
+        """GET /ui/{name}: a file that the page refers to."""
+        name = request.match_info["name"]
+        if name not in self._paths or name == PAGE:
+            raise NotFoundError(f"no file {name[:200]!r} in the web UI")
+        return self._answer(request, name)
+
+    def page(self, request: web.Request) -> web.Response:
+        """The page itself, for `/`: its links are relative to there."""
+        return self._answer(request, PAGE)
+
+    def _answer(self, request: web.Request, name: str) -> web.Response:
+        file = self._file(name)
+        headers = {**_HEADERS, "ETag": f'"{file.etag}"'}
+        if self._paths[name].suffix in _DOCUMENTS:
+            headers |= _DOCUMENT_HEADERS
+        if any(tag.value in (file.etag, "*") for tag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        body = file.compressed
+        if _GZIP.search(request.headers.get("Accept-Encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            body = gzip.decompress(body)
+        return web.Response(body=body, headers={**headers, "Content-Type": file.content_type})
+
+    def _file(self, name: str) -> StaticFile:
+        if name not in self._files:
+            data = self._paths[name].read_bytes()
+            self._files[name] = StaticFile(
+                content_type=CONTENT_TYPES[self._paths[name].suffix],
+                compressed=gzip.compress(data, mtime=0),
+                etag=hashlib.sha256(data).hexdigest()[:20],
+            )
+        return self._files[name]
+
+
+def wants_html(request: web.Request) -> bool:
+    """Whether a browser asks. Programs that accept anything (`*/*`) get the text that suits a terminal."""
+    return "text/html" in request.headers.get("Accept", "")

@@ -1,0 +1,103 @@
+"""Who may call which route, and whether the daemon may listen where it was told to.
+
+A request brings its key as `Authorization: Bearer KEY` or `x-api-key: KEY`. Health probes and the pages of the web UI need
+none: a person must be able to load the page that asks for the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from youtu_edge.config import ServiceConfig
+from youtu_edge.errors import ConfigError, InsufficientScopeError, InvalidApiKeyError, InvalidRequestError
+from youtu_edge.front.http.origin_guard import is_loopback
+from youtu_edge.front.keys.api_keys import ApiKey, Scope
+from youtu_edge.front.keys.caller import CALLER, Caller
+from youtu_edge.front.keys.key_ring import KeyRing
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+TIMEOUT_HEADER = "X-Request-Timeout-S"
+"""Seconds within which the sender needs the complete answer; it does not want a later one."""
+
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_OPEN = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
+_OPEN_PREFIX = "/ui/"
+_URGENCY = re.compile(r"(?:^|,)\s*u=([0-7])\s*(?:$|,|;)")
+_METRICS = frozenset({"/metrics", "/v1/status"})
+
+
+def scope_of(path: str) -> Scope | None:
+    """The scope that a path needs; None for those that are open. A path that nobody thought of is not open."""
+    if path in _OPEN or path.startswith(_OPEN_PREFIX):
+        return None
+    return "metrics" if path in _METRICS else "chat"
+
+
+def check_exposure(service: ServiceConfig, ring: KeyRing) -> None:
+    """Raises ConfigError when other machines could use the daemon without a key and nobody said that they may."""
+    if is_loopback(service.host) or service.allow_unauthenticated or len(ring):
+        return
+    raise ConfigError(
+        f"service.host {service.host}: others can reach it, and service.keys_file {service.keys_file} holds no key: "
+        'make one with "youtu-edge keys add NAME", or listen on 127.0.0.1, or set service.allow_unauthenticated: true'
+    )
+
+
+def make_access_middleware(ring: KeyRing) -> Any:
+    """Middleware that finds the caller of every request and refuses those without the right key."""
+
+    @web.middleware
+    async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
+        key = _authenticate(request, ring)
+        token = CALLER.set(Caller(key, _urgency(request, key), _deadline(request)))
+        try:
+            return await handler(request)
+        finally:
+            CALLER.reset(token)
+
+    return access
+
+
+def _authenticate(request: web.Request, ring: KeyRing) -> ApiKey | None:
+    scope = scope_of(request.path)
+    if scope is None or not ring.needs_key():
+        return None
+    presented = _presented(request)
+    if not presented:
+        raise InvalidApiKeyError("a key is needed: send the header Authorization: Bearer KEY, or x-api-key: KEY")
+    key = ring.find(presented)
+    if key is None:
+        raise InvalidApiKeyError("this key is not valid here; it may have been revoked")
+    if not key.may(scope):
+        raise InsufficientScopeError(f"the key {key.name!r} lacks the scope {scope!r} that {request.path[:200]} needs")
+    return key
+
+
+def _urgency(request: web.Request, key: ApiKey | None) -> int | None:
+    """What the header Priority asks for, but nothing more urgent than the key's own; RFC 9218 has other values ignored."""
+    found = _URGENCY.search(",".join(request.headers.getall("Priority", [])))
+    asked = int(found.group(1)) if found else None
+    allowed = key.priority if key else None
+    return allowed if asked is None or (allowed is not None and asked < allowed) else asked
+
+
+def _deadline(request: web.Request) -> float | None:
+    text = request.headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return None
+    if not _SECONDS.fullmatch(text) or float(text) == 0:
+        raise InvalidRequestError(
+            f"{TIMEOUT_HEADER}: {text[:40]!r} is not a number of seconds above 0", param=TIMEOUT_HEADER
+        )
+    return asyncio.get_running_loop().time() + float(text)
+
+
+def _presented(request: web.Request) -> str:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key", "").strip()

@@ -1,0 +1,45 @@
+"""Who sent the request that is being handled, and what its headers say about it.
+
+A context variable, because it concerns every dialect alike and none of them should have to pass it on: the access
+middleware sets it, admission reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import msgspec
+
+from youtu_edge.front.keys.api_keys import ApiKey
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """`key` is None where no key is needed."""
+
+    key: ApiKey | None = None
+    urgency: int | None = None
+    """0 (first) to 7 (last), of the header Priority (RFC 9218)."""
+    deadline: float | None = None
+    """Time of the event loop by which the answer must be complete, of the header X-Request-Timeout-S."""
+
+
+CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 (frozen)
+
+
+@contextmanager
+def acting_for(name: str) -> Iterator[None]:
+    """Do what was asked for by the key `name` in a former life of the daemon; its secret and its rights are not known."""
+    key = ApiKey(name=name, sha256="0" * 64, scopes=()) if name else None
+    token = CALLER.set(Caller(key=key))
+    try:
+        yield
+    finally:
+        CALLER.reset(token)
+
+
+def owner() -> str:
+    """Whom that belongs to which the caller keeps on the device: the name of its key, "" where no key is needed."""
+    key = CALLER.get().key
+    return key.name if key is not None else ""

@@ -1,0 +1,1 @@
+"""The memory that the daemon gives back while others need it."""

@@ -1,0 +1,1 @@
+"""OpenAI's Responses, streamed, stored and in the background."""

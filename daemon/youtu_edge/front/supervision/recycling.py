@@ -1,0 +1,50 @@
+"""An engine that is to be replaced although it has not died: its requests end, new ones wait for the next engine.
+
+Knows the unfinished requests and the clock; sends and kills nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from youtu_edge.front.requests.sessions import SessionTable
+
+LEAVE_S = 1.0
+"""How long an engine may take to leave after Shutdown before it is killed."""
+
+
+class Recycling:
+    """From the decision to the engine's end. Requests that take longer than `patience_s` are resumed in the next engine."""
+
+    def __init__(
+        self, sessions: SessionTable, clock: Callable[[], float], *, patience_s: float, is_new_model: bool = False
+    ) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._patience_s = patience_s
+        self._since = clock()
+        # A held one is not with this engine yet, and will not be: it waits for the next like those that come later.
+        self._finishing = frozenset(session.submit.id for session in sessions if not session.is_held)
+        self._asked_at: float | None = None
+        self.is_new_model = is_new_model
+        """Whether the next engine loads another model."""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the engine was asked to leave: its end is no death."""
+        return self._asked_at is not None
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether nobody needs the engine any more, or has needed it for long enough."""
+        unfinished = any(session.submit.id in self._finishing for session in self._sessions)
+        return not self.is_asked and (not unfinished or self._clock() - self._since >= self._patience_s)
+
+    def ask(self) -> None:
+        """Note that the engine was told to leave."""
+        self._asked_at = self._clock()
+
+    @property
+    def must_kill(self) -> bool:
+        """Whether it did not leave in time: it is in a long step, nothing of which was sent, so nothing is lost."""
+        return self._asked_at is not None and self._clock() - self._asked_at >= LEAVE_S

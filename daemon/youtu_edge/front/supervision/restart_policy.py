@@ -1,0 +1,93 @@
+"""What follows the death of an engine: who is failed, how long to wait, how much the next engine gets, when to give up.
+
+Knows the unfinished requests and the clock; starts and kills nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from youtu_edge.config import Config, parse_restart_rate
+from youtu_edge.errors import EngineGaveUpError, PoisonRequestError
+from youtu_edge.front.requests.sessions import SessionTable
+from youtu_edge.front.supervision.degrade import NAMES, degraded, rung_after
+from youtu_edge.front.supervision.engine_death import Death
+from youtu_edge.front.supervision.poison import STRIKES, PoisonWatch
+from youtu_edge.front.supervision.restart_budget import FIRST_WAIT_S, RestartBudget
+from youtu_edge.log import line
+from youtu_edge.protocol import Ready
+
+log = logging.getLogger(__name__)
+
+
+class RestartPolicy:
+    """Budget, ladder and search for poison in one place."""
+
+    def __init__(self, config: Config, sessions: SessionTable, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._sessions = sessions
+        self._budget = RestartBudget(*parse_restart_rate(config.service.max_restart_rate), clock)
+        self._full: Ready | None = None
+        self.poison = PoisonWatch(clock)
+        self.rung = 0
+        """Where on the ladder of `degrade` the next engine stands."""
+
+    @property
+    def is_recovered(self) -> bool:
+        """Whether a degraded engine may be replaced by one of the full configuration: a whole period without a death."""
+        return self.rung > 0 and self._budget.num_taken == 0
+
+    def engine_config(self, config: Config) -> Config:
+        """What the next engine is given of `config`."""
+        return degraded(config, self.rung, self._full)
+
+    def forget_model(self) -> None:
+        """Another model comes: what `engine_ready` remembers does not hold for it."""
+        self._full = None
+
+    def engine_ready(self, ready: Ready) -> None:
+        """Remember what an engine of the full configuration makes of it."""
+        if not self.rung:
+            self._full = ready
+
+    def choose_rung(self) -> None:
+        """Set the rung for the next engine by how many restarts there were lately."""
+        rung = rung_after(self._budget.num_taken, self._budget.limit)
+        if rung != self.rung:
+            log.warning(line("engine_degraded", rung=rung, what=NAMES[rung]))
+        self.rung = rung
+
+    def engine_died(self, death: Death, working: Sequence[str]) -> float:
+        """Seconds to wait before the next engine. `working`: requests that the dead one was working on.
+
+        Raises EngineGaveUpError when there were too many restarts.
+        """
+        unfinished = len(self._sessions)
+        is_poisoned = death.may_be_a_request and self._fail_poison(working)
+        wait = FIRST_WAIT_S if is_poisoned else self._budget.take()
+        rate = self._config.service.max_restart_rate
+        if wait is None:
+            log.error(line("engine_gave_up", reason=death.reason, max_restart_rate=rate, unfinished=unfinished))
+            raise EngineGaveUpError(
+                f"the engine died more often than service.max_restart_rate {rate} allows: {death.reason}"
+            )
+        log.error(line("engine_died", reason=death.reason, unfinished=unfinished, restart_in_s=wait))
+        self.choose_rung()
+        return wait
+
+    def _fail_poison(self, working: Sequence[str]) -> bool:
+        """Whether this death shows which request is the cause; it is failed then, and its deaths leave the budget alone."""
+        tokens = self._sessions.completion_tokens()
+        poison = self.poison.engine_died({name: tokens[name] for name in working if name in tokens}, tokens)
+        if poison is None:
+            return False
+        log.error(line("poison_request", id=poison, tokens=tokens[poison]))
+        self.poison.quarantine(self._sessions.submit_of(poison))
+        self._sessions.fail(
+            poison,
+            PoisonRequestError.code,
+            "the engine died twice while it worked on this request; do not send it again",
+        )
+        self._budget.forgive(STRIKES - 1)
+        return True
