@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from youtu_export.export import export
@@ -33,6 +34,18 @@ _HIDDEN, _FEED_FORWARD = 64, 128
 _MERGED = ("th", "the", "in", "an", "and", "er", "on", "re", "st", "en", "ing", "Ġt", "Ġthe", "Ġa", "Ġin", "Ġs", "Ġan")
 
 Float32 = npt.NDArray[np.float32]
+
+
+def make_tied_and_untied(directory: Path) -> tuple[Path, Path]:
+    """Two checkpoints below a directory: one whose head is its table, and one whose head is a copy of it."""
+    (directory / "tied").mkdir()
+    tied = make_tiny_checkpoint(directory / "tied", tied=True)
+    untied = shutil.copytree(tied, directory / "untied")
+    tensors = load_file(untied / "model.safetensors")
+    save_file(tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"]}, untied / "model.safetensors")
+    config = json.loads((untied / "config.json").read_text())
+    (untied / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    return tied, untied
 
 
 def make_tiny_package(

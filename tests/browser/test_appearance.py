@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -54,6 +54,35 @@ def cop(heat_out, power_in):
 }
 
 
+QUESTION = {"en": "Explain to me how a heat pump works in a very cold winter", "zh": "请解释热泵在寒冷的冬天如何工作"}
+
+
+def tour(ui: Ui, language: str) -> Iterator[str]:
+    """Lead the page through everything that it can show; gives the name of each view while it is there."""
+    ui.page.locator(".welcome").wait_for()
+    yield "welcome"
+    ui.ask_and_wait(QUESTION[language])
+    ui.ask_and_wait(SHOWCASE[language])
+    ui.page.locator("#session-list a").first.wait_for()
+    yield "chat-end"
+    ui.page.locator(".thinking summary").click()
+    ui.page.locator(".thinking").scroll_into_view_if_needed()
+    yield "chat-thinking"
+    ui.page.click("#settings-open")
+    yield "settings"
+    ui.page.keyboard.press("Escape")
+    ui.page.locator("#session-list button").first.click()
+    yield "menu"
+    ui.page.locator("[role=menu] .danger").click()
+    yield "dialog"
+    ui.page.keyboard.press("Escape")
+    ui.ask_and_wait("long")
+    yield "error"
+    ui.page.click("#status-link")
+    ui.page.locator(".card").nth(4).wait_for()
+    yield "status"
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [TOUCH, DESK], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -73,30 +102,8 @@ def test_the_pages_fit_every_screen(
         )
         assert wide == [], page
 
-    ui.page.locator(".welcome").wait_for()
-    look("welcome")
-    ui.ask_and_wait(
-        {"en": "Explain to me how a heat pump works in a very cold winter", "zh": "请解释热泵在寒冷的冬天如何工作"}[
-            language
-        ]
-    )
-    ui.ask_and_wait(SHOWCASE[language])
-    ui.page.locator("#session-list a").first.wait_for()
-    look("chat-end")
-    ui.page.locator(".thinking summary").click()
-    ui.page.locator(".thinking").scroll_into_view_if_needed()
-    look("chat-thinking")
-    ui.page.click("#settings-open")
-    look("settings")
-    ui.page.keyboard.press("Escape")
-    ui.page.locator("#session-list button").first.click()
-    look("menu")
-    ui.page.locator("[role=menu] .danger").click()
-    look("dialog")
-    ui.page.keyboard.press("Escape")
-    ui.page.click("#status-link")
-    ui.page.locator(".card").nth(4).wait_for()
-    look("status")
+    for page in tour(ui, language):
+        look(page)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -118,25 +125,8 @@ def test_axe_finds_no_serious_fault(open_ui: Open, daemon: Daemon, theme: str, l
         ]
         assert serious == []
 
-    ui.page.locator(".welcome").wait_for()
-    check("welcome")
-    ui.ask_and_wait(SHOWCASE[language])
-    ui.page.locator(".thinking summary").click()
-    ui.page.locator("#session-list a").first.wait_for()
-    check("chat")
-    ui.ask_and_wait("long")
-    check("error")
-    ui.page.click("#settings-open")
-    check("settings")
-    ui.page.keyboard.press("Escape")
-    ui.page.locator("#session-list button").first.click()
-    check("menu")
-    ui.page.locator("[role=menu] .danger").click()
-    check("dialog")
-    ui.page.keyboard.press("Escape")
-    ui.page.click("#status-link")
-    ui.page.locator(".card").nth(4).wait_for()
-    check("status")
+    for page in tour(ui, language):
+        check(page)
 
 
 def test_chat_and_status_together_weigh_little(open_ui: Open, daemon: Daemon) -> None:

@@ -10,22 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from export.refusal import refusal
 from export.small_families import CONFIGS, random_tensors, shapes, write_checkpoint, write_family_gguf
 from export.small_gguf import write_gguf
 from youtu_export.__main__ import main
-
-
-def _refusal(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) -> str:
-    """Export into `directory`, which must fail; the one line of the error."""
-    before = sorted(directory.iterdir())
-    capsys.readouterr()
-    assert main([*arguments, str(directory / "package")]) == 1
-    assert sorted(directory.iterdir()) == before
-    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("layer ")]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"youtu-export: {directory}")
-    return lines[0]
-
 
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 
@@ -77,7 +65,7 @@ def test_configuration(
         changes = {"rope_theta": 1e6, "rope_parameters": None} | changes
     tensors = random_tensors(CONFIGS[family])
     checkpoint = write_checkpoint(tmp_path / "checkpoint", CONFIGS[family] | changes, tensors)
-    assert message in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert message in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -90,7 +78,7 @@ def test_a_missing_tensor(family: str, tmp_path: Path, capsys: pytest.CaptureFix
     for name in names:
         rest = {key: tensor for key, tensor in tensors.items() if key != name}
         _save(checkpoint, rest)
-        assert f"{name}: no such tensor" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+        assert f"{name}: no such tensor" in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -105,9 +93,9 @@ def test_a_tensor_of_another_shape_or_of_another_model(
     for name, tensor in tensors.items():
         if name.startswith(layer):
             _save(checkpoint, tensors | {name: np.concatenate([tensor, tensor[:1]])})
-            assert f"model.safetensors: {name}: shape [" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+            assert f"model.safetensors: {name}: shape [" in refusal(capsys, tmp_path, "hf", str(checkpoint))
     _save(checkpoint, tensors | {f"{layer}.mlp.gate.weight": np.ones(8, np.float32)})
-    assert f"{layer}.mlp.gate.weight: this model family has no" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert f"{layer}.mlp.gate.weight: this model family has no" in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 def test_a_truncated_file_and_a_missing_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,10 +104,10 @@ def test_a_truncated_file_and_a_missing_tokenizer(tmp_path: Path, capsys: pytest
     checkpoint = write_checkpoint(tmp_path / "checkpoint", config, random_tensors(config))
     path = checkpoint / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
-    assert "the file ends before this tensor does: truncated" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert "the file ends before this tensor does: truncated" in refusal(capsys, tmp_path, "hf", str(checkpoint))
     (checkpoint / "tokenizer.json").unlink()
     _save(checkpoint, random_tensors(config))
-    assert f"{checkpoint / 'tokenizer.json'}: cannot be read" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert f"{checkpoint / 'tokenizer.json'}: cannot be read" in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +132,7 @@ def test_metadata_of_a_gguf(
     """The same in GGUF's words."""
     config = CONFIGS[family]
     path = write_family_gguf(tmp_path / "model.gguf", config, random_tensors(config), **metadata)
-    assert message in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert message in refusal(capsys, tmp_path, "gguf", str(path))
 
 
 def test_an_architecture_of_a_gguf_is_named_as_the_file_names_it(
@@ -152,7 +140,7 @@ def test_an_architecture_of_a_gguf_is_named_as_the_file_names_it(
 ) -> None:
     """The error lists GGUF's own names."""
     path = write_gguf(tmp_path / "model.gguf", {"token_embd.weight": np.ones((4, 4), np.float32)}, architecture="mamba")
-    message = _refusal(capsys, tmp_path, "gguf", str(path))
+    message = refusal(capsys, tmp_path, "gguf", str(path))
     assert "architecture 'mamba' is not supported; supported: llama, qwen2, deepseek2, phi2, chatglm" in message
 
 

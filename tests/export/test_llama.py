@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from export.package_runner import PackageRunner
-from tiny_model import make_tiny_checkpoint, make_tiny_package
+from tiny_model import make_tied_and_untied, make_tiny_checkpoint, make_tiny_package
 from youtu_edge.package import CacheGeometry, open_package
 from youtu_export.__main__ import main
 
@@ -72,15 +72,8 @@ def test_rows_and_chunks_give_the_same_logits(tmp_path: Path, runner_of: type[Pa
 
 @pytest.mark.parametrize("recipe", ["f32", "q8"])
 def test_a_tied_head_computes_what_a_copy_computes(recipe: str, tmp_path: Path, runner_of: type[PackageRunner]) -> None:
-    """An untied checkpoint whose head is a copy of the table gives the same logits, in a larger package."""
-    (tmp_path / "tied").mkdir()
-    tied = make_tiny_checkpoint(tmp_path / "tied", tied=True)
-    untied = shutil.copytree(tied, tmp_path / "untied")
-    tensors = load_file(untied / "model.safetensors")
-    save_file(tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"]}, untied / "model.safetensors")
-    config = json.loads((untied / "config.json").read_text())
-    (untied / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
-    packages = [_export(path, tmp_path / f"p-{path.name}", "--recipe", recipe) for path in (tied, untied)]
+    """An untied checkpoint whose head is a copy of the table gives the same logits."""
+    packages = [_export(path, tmp_path / f"p-{path.name}", "--recipe", recipe) for path in make_tied_and_untied(tmp_path)]
     expected, found = (runner_of(package).logits(PROMPT) for package in packages)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

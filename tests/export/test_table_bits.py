@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from export.package_runner import PackageRunner
 from export.package_weights import initializers, place
-from tiny_model import make_tiny_checkpoint
+from tiny_model import make_tied_and_untied, make_tiny_checkpoint
 from youtu_export.__main__ import main
 
 PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
@@ -24,14 +21,9 @@ def _export(checkpoint: Path, out: Path, *options: str) -> Path:
 
 def test_a_tied_head_of_four_bits_computes_what_a_copy_computes(tmp_path: Path, runner_of: type[PackageRunner]) -> None:
     """Codes, scales and zero points are each stored once and read by both."""
-    (tmp_path / "tied").mkdir()
-    tied = make_tiny_checkpoint(tmp_path / "tied", tied=True)
-    untied = shutil.copytree(tied, tmp_path / "untied")
-    tensors = load_file(untied / "model.safetensors")
-    save_file(tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"]}, untied / "model.safetensors")
-    config = json.loads((untied / "config.json").read_text())
-    (untied / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
-    packages = [_export(path, tmp_path / f"p-{path.name}", "--recipe", "q4-small") for path in (tied, untied)]
+    packages = [
+        _export(path, tmp_path / f"p-{path.name}", "--recipe", "q4-small") for path in make_tied_and_untied(tmp_path)
+    ]
     expected, found = (runner_of(package).logits(PROMPT) for package in packages)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     stored = initializers(packages[0])

@@ -10,21 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from export.refusal import refusal
 from export.small_gguf import random_tensors, write_gguf
 from tiny_model import make_tiny_checkpoint
-from youtu_export.__main__ import main
-
-
-def _refusal(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) -> str:
-    """Export into `directory`, which must fail; the one line of the error."""
-    before = sorted(directory.iterdir())
-    capsys.readouterr()
-    assert main([*arguments, str(directory / "package")]) == 1
-    assert sorted(directory.iterdir()) == before
-    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("layer ")]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"youtu-export: {directory}")
-    return lines[0]
 
 
 @pytest.mark.parametrize("keep", [0, 3, 40, 2000, 0.5, -1])
@@ -33,17 +21,17 @@ def test_a_truncated_gguf(keep: float, tmp_path: Path, capsys: pytest.CaptureFix
     path = write_gguf(tmp_path / "model.gguf", random_tensors())
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep) if isinstance(keep, float) else keep])
-    assert f"{path}: " in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert f"{path}: " in refusal(capsys, tmp_path, "gguf", str(path))
 
 
 def test_something_else_than_a_gguf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file of another kind, no file, a directory."""
     path = tmp_path / "model.gguf"
-    assert "No such file" in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert "No such file" in refusal(capsys, tmp_path, "gguf", str(path))
     path.write_bytes(b"PK\3\4" + bytes(100))
-    assert "not a GGUF file" in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert "not a GGUF file" in refusal(capsys, tmp_path, "gguf", str(path))
     (tmp_path / "directory").mkdir()
-    assert "Is a directory" in _refusal(capsys, tmp_path, "gguf", str(tmp_path / "directory"))
+    assert "Is a directory" in refusal(capsys, tmp_path, "gguf", str(tmp_path / "directory"))
 
 
 @pytest.mark.parametrize(
@@ -64,24 +52,24 @@ def test_something_else_than_a_gguf(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_wrong_metadata(metadata: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is guessed and nothing ignored."""
     path = write_gguf(tmp_path / "model.gguf", random_tensors(), metadata=metadata)
-    assert message in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert message in refusal(capsys, tmp_path, "gguf", str(path))
 
 
 def test_wrong_tensors_of_a_gguf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Missing, of another shape, or one that Llama does not have."""
     path, name, tensors = tmp_path / "model.gguf", "blk.0.ffn_down.weight", random_tensors()
     write_gguf(path, {key: tensor for key, tensor in tensors.items() if key != name})
-    assert "model.layers.0.mlp.down_proj.weight: no such tensor" in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert "model.layers.0.mlp.down_proj.weight: no such tensor" in refusal(capsys, tmp_path, "gguf", str(path))
     write_gguf(path, tensors | {name: tensors[name][:32]})
-    assert f"{name}: shape [32, 96] instead of [64, 96]" in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert f"{name}: shape [32, 96] instead of [64, 96]" in refusal(capsys, tmp_path, "gguf", str(path))
     write_gguf(path, tensors | {"blk.0.attn_q_norm.weight": np.ones(16, np.float32)})
-    assert "blk.0.attn_q_norm.weight: this model family has no" in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert "blk.0.attn_q_norm.weight: this model family has no" in refusal(capsys, tmp_path, "gguf", str(path))
 
 
 def test_an_unknown_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The error lists what is supported."""
     path = write_gguf(tmp_path / "model.gguf", random_tensors(), architecture="mamba")
-    assert "architecture 'mamba' is not supported; supported: llama" in _refusal(capsys, tmp_path, "gguf", str(path))
+    assert "architecture 'mamba' is not supported; supported: llama" in refusal(capsys, tmp_path, "gguf", str(path))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +96,7 @@ def test_wrong_configuration(
     checkpoint = _checkpoint(tmp_path)
     config = json.loads((checkpoint / "config.json").read_text())
     (checkpoint / "config.json").write_text(json.dumps(config | changes))
-    assert message in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert message in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
@@ -119,9 +107,9 @@ def test_a_missing_or_damaged_file(name: str, tmp_path: Path, capsys: pytest.Cap
     data = path.read_bytes()
     for content in (b"", data[: len(data) // 2], b"\xff" * 100, b"[]" * 8):
         path.write_bytes(content)
-        assert f"{path}: " in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+        assert f"{path}: " in refusal(capsys, tmp_path, "hf", str(checkpoint))
     path.unlink()
-    assert f"{path}: cannot be read: No such file" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert f"{path}: cannot be read: No such file" in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 def test_wrong_tensors_of_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,15 +118,15 @@ def test_wrong_tensors_of_safetensors(tmp_path: Path, capsys: pytest.CaptureFixt
     path, name = checkpoint / "model.safetensors", "model.layers.1.self_attn.o_proj.weight"
     tensors = load_file(path)
     save_file({key: tensor for key, tensor in tensors.items() if key != name}, path)
-    assert f"{name}: no such tensor" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert f"{name}: no such tensor" in refusal(capsys, tmp_path, "hf", str(checkpoint))
     save_file(tensors | {name: tensors[name].astype(np.int8)}, path)
-    assert f"{name}: element type I8 is not supported" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert f"{name}: element type I8 is not supported" in refusal(capsys, tmp_path, "hf", str(checkpoint))
     save_file(tensors, path)
     index = checkpoint / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"extra": "model.safetensors"}}))
-    assert "extra: the index promises this tensor" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert "extra: the index promises this tensor" in refusal(capsys, tmp_path, "hf", str(checkpoint))
     index.write_text(json.dumps({"weight_map": {name: "../model.safetensors"}}))
-    assert "outside of the directory" in _refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert "outside of the directory" in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 def _checkpoint(tmp_path: Path) -> Path:

@@ -119,7 +119,9 @@ class GrammarCompiler:
         in_thought: the prompt ends inside <think>. may_think: the answer may begin with one.
         Raises InvalidRequestError naming the request's field.
         """
-        answer, call = self._answer(request), self._call(request)
+        param = request.grammar.param if request.grammar else "tools"
+        answer = self._matcher(request, answer_source(request), param)
+        call = self._matcher(request, call_source(request), "tools")
         return AnswerGrammar(
             self._table,
             self._vocabulary.token_bytes,
@@ -131,26 +133,14 @@ class GrammarCompiler:
             parallel_calls=request.parallel_tool_calls,
         )
 
-    def _answer(self, request: Submit) -> LLMatcher | None:
-        source = answer_source(request)
+    def _matcher(self, request: Submit, source: str | None, param: str) -> LLMatcher | None:
         if source is None:
             return None
         try:
             return self._table.matcher(source)
         except ValueError as error:
             self._blame_tools(request)
-            param = request.grammar.param if request.grammar else "tools"
             raise InvalidRequestError(f"{param}: cannot be compiled: {error}", param=param) from None
-
-    def _call(self, request: Submit) -> LLMatcher | None:
-        source = call_source(request)
-        if source is None:
-            return None
-        try:
-            return self._table.matcher(source)
-        except ValueError as error:
-            self._blame_tools(request)
-            raise InvalidRequestError(f"tools: cannot be compiled: {error}", param="tools") from None
 
     def _blame_tools(self, request: Submit) -> None:
         """Raise InvalidRequestError for the first tool whose parameters cannot be compiled."""
