@@ -13,6 +13,8 @@ from typing import Any
 
 Answer = Callable[[str], str]
 """The undisturbed answer to a prompt."""
+FOR_NOW = ("unavailable", "engine_gave_up", "storage_failed")
+"""Errors that may end an answer while everything fails: none of them is about the request."""
 WORDS = ("river", "mountain", "machine", "light", "stone", "garden", "night", "window")
 
 
@@ -108,7 +110,7 @@ class Streaming(Client):
             raise WrongAnswerError(f"{prompt!r} got {text!r} instead of {expected!r}")
         if is_complete and text != expected:
             raise WrongAnswerError(f"{prompt!r} ended early with {text!r}")
-        if error not in ("", "unavailable", "engine_gave_up", "storage_failed"):
+        if error not in ("", *FOR_NOW):
             raise WrongAnswerError(f"{prompt!r} ended with the error {error!r}")
         self.done += is_complete
         self.broken += not is_complete
@@ -148,7 +150,10 @@ class Durable(Client):
             headers = {"Idempotency-Key": key} | ({"Last-Event-ID": str(seen[-1][0])} if seen else {})
             answer = self.open("/chat_stream", {"prompt": prompt}, **headers)
             most = self.chance.choice((5, 50, 10**9))
-            seen += [event for event in (read_events(answer, 0.0, most) if answer else []) if '"error"' not in event[1]]
+            events = read_events(answer, 0.0, most) if answer else []
+            if (error := story(events)[2]) not in ("", *FOR_NOW):
+                raise WrongAnswerError(f"{prompt!r} ended with the error {error!r}: {events[-1][1]}")
+            seen += [event for event in events if '"error"' not in event[1]]
             text, is_complete, _ = story(seen)
             if is_complete:
                 break

@@ -9,7 +9,7 @@ Token n of an answer is the code point of character n. Words in the last message
     hold     every other token brings its text with the next one
     second!  crash at the second token of every life          segv@N   crash instead of computing token N, in every life
     spin@N   loop for ever instead of computing token N, in every life
-
+    cut@N    have the front die too, a moment after the computation of token N has begun, in every life
     leak     hold two megabytes more for ever
 
 Like the real one it tells what it works on and runs suspects alone.
@@ -140,6 +140,7 @@ class ScriptedEngine:
 
     def submit(self, submit: Submit) -> None:
         if self.options.die_on_submit:
+            self.send(Working([submit.id]))
             os.kill(os.getpid(), signal.SIGKILL)
         text = text_of(submit)
         if "long" in text.split():
@@ -203,6 +204,10 @@ class ScriptedEngine:
         if f"segv@{token}" in text.split():
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             os.kill(os.getpid(), signal.SIGSEGV)
+        if f"cut@{token}" in text.split():
+            time.sleep(0.3)
+            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
         while f"spin@{token}" in text.split():
             pass
 

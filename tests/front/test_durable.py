@@ -8,12 +8,14 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
+from youtu_edge.front.requests.durable_requests import MAX_FRUITLESS_STARTS
 
 TEXT = "slow The quick brown fox jumps over the lazy dog"
 PATHS = {
@@ -220,6 +222,39 @@ def test_a_stop_in_good_order_leaves_the_rest_to_the_next_start(tmp_path: Path) 
         daemon.wait_ready()
         seen += stream(daemon, "/chat_stream", "stop", last=seen[-1][0])
         assert text_of(seen) == TEXT
+
+
+def test_starts_that_die_while_the_model_is_loaded_do_not_count(tmp_path: Path) -> None:
+    """However often the power fails before the engine works, nothing is given up."""
+    settings = f"storage.directory={tmp_path / 'data'}"
+    with running(settings) as daemon:
+        daemon.wait_ready()
+        seen = stream(daemon, "/chat_stream", "kept", most=3)
+        daemon.process.kill()
+    for _ in range(MAX_FRUITLESS_STARTS + 1):
+        with running(settings, engine=("--load-seconds", "1")) as daemon:
+            wait_until(lambda started=daemon: b"engine_started" in started.log)  # type: ignore[misc]
+            daemon.process.kill()
+    with running(settings) as daemon:
+        daemon.wait_ready()
+        seen += stream(daemon, "/chat_stream", "kept", last=seen[-1][0])
+        assert text_of(seen) == TEXT
+
+
+def test_what_kills_the_whole_daemon_is_given_up_and_what_runs_beside_it_is_not(tmp_path: Path) -> None:
+    """After the first death it runs alone, so that nothing else dies with it again."""
+    settings = f"storage.directory={tmp_path / 'data'}"
+    doom = {"prompt": "cut@1"}
+    seen: list[tuple[int, str]] = []
+    for _ in range(MAX_FRUITLESS_STARTS + 3):
+        with running(settings) as daemon, suppress(OSError, http.client.HTTPException):
+            daemon.wait_ready()
+            seen += stream(daemon, "/chat_stream", "kept", last=seen[-1][0] if seen else 0, most=3)
+            status, answer = post(daemon, "/chat", doom, "doom")
+            assert (status, answer["error"]["code"]) == (500, "poison_request")
+            seen += stream(daemon, "/chat_stream", "kept", last=seen[-1][0])
+            break
+    assert text_of(seen) == TEXT
 
 
 def test_a_request_that_kills_every_start_is_given_up(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class Service:
             argv=engine_argv,
             clock=clock,
             on_state=self._state_changed,
+            on_working=lambda ids: self._durable.working(ids),
             package=PackageChoice(config.model.path, on_refused=lambda: self._metrics.package_refused()),
         )
         keys_file = Path(config.service.keys_file)

@@ -107,9 +107,14 @@ class Admission:
         if not is_answered and session.ended_at is None:
             self._supervisor.submit(session)
 
-    def reopen(self, submit: Submit, key: str) -> Session:
-        """Take in a request that was admitted before this start; it waits for the engine, whatever the limits."""
+    def reopen(self, submit: Submit, key: str, *, is_suspect: bool) -> Session:
+        """Take in a request that was admitted before this start; it waits for the engine, whatever the limits.
+
+        is_suspect: a former daemon died while the engine was working on it.
+        """
         session = self._sessions.open(submit)
+        if is_suspect:
+            self._supervisor.policy.poison.suspect(submit.id, session.completion_tokens)
         if key:
             session.key = key
             self._key_usage.begin(key)

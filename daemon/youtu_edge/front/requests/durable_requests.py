@@ -15,7 +15,7 @@ import hashlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from typing import TypeGuard
 from weakref import WeakValueDictionary
@@ -38,6 +38,7 @@ from youtu_edge.front.requests.admission import Admission
 from youtu_edge.front.requests.durable_intent import Intent
 from youtu_edge.front.requests.request_journal import MIGRATIONS, Event, Known, Limits, Record, RequestJournal
 from youtu_edge.front.requests.sessions import Session
+from youtu_edge.front.requests.work_notes import WorkNotes
 from youtu_edge.log import line
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit
 
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 FILE = "requests.db"
 MAX_FRUITLESS_STARTS = 5
-"""A request that so many starts in a row took up, none of which lived to see its next token, is not tried again."""
+"""A request on which the engine worked when so many starts in a row died, with no token gained, is not tried again."""
 _CLOSE_S = 2.0
 _RETRY_S = 1.0
 _UNFINISHED = (UnavailableError.code, EngineGaveUpError.code)
@@ -126,6 +127,7 @@ class DurableRequests:
         self._running: dict[str, DurableRequest] = {}
         self._at_hand: WeakValueDictionary[str, DurableRequest] = WeakValueDictionary()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._notes = WorkNotes(self._note_work)
 
     @property
     def num_unfinished(self) -> int:
@@ -145,8 +147,10 @@ class DurableRequests:
                 await self._take(request, [Failed(known.id, reason.code, reason.message)])
                 del self._running[known.id]
                 continue
-            await self._write(request, partial(self._journal.count_start, request_id=known.id, change=1))
-            session = self._admission.reopen(_continued(record.submit, events), known.owner)
+            self._notes.watch(known.id)
+            session = self._admission.reopen(
+                _continued(record.submit, events), known.owner, is_suspect=record.fruitless_starts > 0
+            )
             session.wants_all = True
             log.info(line("request_resumed", id=known.id, tokens=session.completion_tokens))
             self._start(self._pump(request, session))
@@ -177,6 +181,10 @@ class DurableRequests:
         record = Record(known=known, body=intent.body, submit=submit, model=self._model())
         self._start(self._write_and_pump(request, record, session))
         return Follower(self, request, submit)
+
+    def working(self, ids: Collection[str]) -> None:
+        """The engine begins to work on these requests, durable or not, and on nothing else."""
+        self._notes.working(ids)
 
     def unfinished(self, path: str) -> list[Known]:
         """Requests to `path` that are not answered yet, of all owners."""
@@ -280,21 +288,26 @@ class DurableRequests:
         pending = [*request.events[request.num_written :], *events]
         if pending and _is_for_the_next_start(last := pending[-1]):
             pending.pop()
-            if events and last.code == UnavailableError.code:  # stopped in good order
-                await self._write(request, partial(self._journal.count_start, request_id=request.known.id, change=-1))
+            if last.code == UnavailableError.code and self._notes.settle(request.known.id):  # stopped in good order
+                await self._note_work(set(), {request.known.id})
+        elif any(isinstance(event, Delta | Finished | Failed) for event in events):
+            self._notes.settle(request.known.id)
         first = request.num_written
         if pending and await self._write(
-            request, partial(self._journal.append, request_id=request.known.id, first=first, events=pending)
+            request.known.id, partial(self._journal.append, request_id=request.known.id, first=first, events=pending)
         ):
             request.num_written += len(pending)
             request.known.is_ended = isinstance(pending[-1], Finished | Failed)
         request.add(events)
 
-    async def _write(self, request: DurableRequest, work: Callable[[sqlite3.Connection], None]) -> bool:
+    async def _note_work(self, begun: set[str], over: set[str]) -> None:
+        await self._write(",".join(begun | over), partial(self._journal.note_work, begun=begun, over=over))
+
+    async def _write(self, what: str, work: Callable[[sqlite3.Connection], None]) -> bool:
         try:
             await self.database.run(work)
         except StorageError as error:  # the answer goes on; what is missing is written with the next event
-            log.error(line("request_not_written", id=request.known.id, reason=error.message))
+            log.error(line("request_not_written", id=what, reason=error.message))
             return False
         return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -73,7 +73,7 @@ class Record(msgspec.Struct, kw_only=True):
     model: str
     """Checksum of the package that answers; another model must not continue."""
     fruitless_starts: int = 0
-    """Starts of the daemon since its last token."""
+    """Starts of the daemon since its last token that died while the engine was working on it."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -146,11 +146,13 @@ class RequestJournal:
             elif isinstance(event, Finished | Failed):
                 connection.execute("UPDATE request SET ended = ? WHERE number = ?", (int(self._wall()), number))
 
-    def count_start(self, connection: sqlite3.Connection, request_id: str, change: int) -> None:
-        """A start takes up the request (1), or was stopped in good order (-1); a token sets the count to zero."""
-        connection.execute(
-            "UPDATE request SET fruitless_starts = max(0, fruitless_starts + ?) WHERE id = ?", (change, request_id)
-        )
+    def note_work(self, connection: sqlite3.Connection, begun: Iterable[str], over: Iterable[str]) -> None:
+        """Count this start as fruitless for those it begins to work on, and no longer for those it left alive."""
+        for ids, change in (begun, 1), (over, -1):
+            connection.executemany(
+                "UPDATE request SET fruitless_starts = max(0, fruitless_starts + ?) WHERE id = ?",
+                [(change, request_id) for request_id in ids],
+            )
 
     def _forget(self, connection: sqlite3.Connection) -> list[str]:
         before = int(self._wall()) - self._limits.max_age_hours * 3600

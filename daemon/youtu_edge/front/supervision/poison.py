@@ -67,6 +67,10 @@ class PoisonWatch:
         (name,) = working
         return name if self._suspects[name].strikes >= STRIKES else None
 
+    def suspect(self, request_id: str, tokens: int) -> None:
+        """Have a request run alone: everything died while it was being worked on. That is no strike against it."""
+        self._suspects[request_id] = _Suspect(0, tokens)
+
     def is_suspect(self, request_id: str, tokens: int) -> bool:
         """Whether a request with `tokens` tokens so far has to run alone in the next engine."""
         suspect = self._suspects.get(request_id)

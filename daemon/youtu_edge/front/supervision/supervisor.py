@@ -81,6 +81,7 @@ class Supervisor:
         argv: Sequence[str],
         clock: Callable[[], float],
         on_state: Callable[[State], None],
+        on_working: Callable[[Sequence[str]], None],
         package: PackageChoice | None = None,
     ) -> None:
         self._config = config
@@ -91,6 +92,7 @@ class Supervisor:
         self._argv = argv
         self._clock = clock
         self._on_state = on_state
+        self._on_working = on_working
         self._link: EngineLink | None = None
         self._fatal: Fatal | None = None
         self._progress_at = clock()
@@ -205,7 +207,8 @@ class Supervisor:
 
     async def _run_engine(self) -> Death | None:
         """One life of an engine; returns how it died, None when it left because we asked it to."""
-        self._fatal, self._working, self._recycling = None, [], None
+        self._fatal, self._recycling = None, None
+        self._begin_work([])
         self._progress_at = self._clock()
         try:
             self._link = link = await start_engine(self._argv, self._on_message)
@@ -288,7 +291,7 @@ class Supervisor:
         if isinstance(message, StepFrame) and any(map(_is_answer, message.finished)):
             self.package.answered()
         if isinstance(message, Working):
-            self._working = message.ids
+            self._begin_work(message.ids)
         elif isinstance(message, Fatal):
             log.error(line("engine_fatal", exit_code=message.exit_code, reason=message.message))
             self._fatal = message
@@ -296,6 +299,10 @@ class Supervisor:
             self._engine_ready(message)
         elif not self._questions.apply(message) and (shortened := self._sessions.apply(message)):
             self.submit(shortened)
+
+    def _begin_work(self, ids: list[str]) -> None:
+        self._working = ids
+        self._on_working(ids)
 
     def _engine_ready(self, ready: Ready) -> None:
         if self._is_stopped:

@@ -1,0 +1,52 @@
+"""Which resumed requests the engine is working on, noted where the next start finds it.
+
+    working {a} ── a +1 ──> working {a, b} ── b +1 ──> token of a: a = 0 ──> the machine dies: b keeps its 1
+
+Whoever keeps a note after several starts is what kills them. A start that dies before its engine works, or while the engine
+works on something else, says nothing about a request. Knows no database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+
+class WorkNotes:
+    """`write` is given the requests whose note begins and those whose note is taken back; one call at a time."""
+
+    def __init__(self, write: Callable[[set[str], set[str]], Awaitable[object]]) -> None:
+        self._write = write
+        self._open: set[str] = set()
+        self._working: set[str] = set()
+        self._noted: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self, request_id: str) -> None:
+        """A request that was resumed and gained nothing yet."""
+        self._open.add(request_id)
+
+    def settle(self, request_id: str) -> bool:
+        """It gained a token or ended, and needs no note any more; returns whether it had one."""
+        self._open.discard(request_id)
+        had_one = request_id in self._noted
+        self._noted.discard(request_id)
+        return had_one
+
+    def working(self, ids: Collection[str]) -> None:
+        """From now on the engine works on these, and on nothing else."""
+        self._working = set(ids)
+        if self._task is None and self._wanted() != self._noted:
+            self._task = asyncio.create_task(self._catch_up())
+
+    def _wanted(self) -> set[str]:
+        return self._working & self._open
+
+    async def _catch_up(self) -> None:
+        try:
+            while (wanted := self._wanted()) != self._noted:
+                begun, over = wanted - self._noted, self._noted - wanted
+                self._noted = wanted
+                await self._write(begun, over)
+        finally:
+            self._task = None
