@@ -1,4 +1,4 @@
-"""Types of what OpenAI's chat and completions answer; `openai_documents` and `openai_completions` make them."""
+"""Types of what OpenAI's chat and completions answer; `builder` and `completion_request` make them."""
 
 from __future__ import annotations
 
