@@ -159,7 +159,7 @@ class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_max_size: str = "64M"
     """Of durable requests and their answers; beyond it the oldest that are finished go."""
     requests_max_age_hours: Positive = 72
-    """Finished durable requests are kept for so long."""
+    """Finished durable requests are kept for so long, counted while the daemon runs."""
 
 
 class ThermalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

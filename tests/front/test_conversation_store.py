@@ -164,6 +164,16 @@ def test_conversations_go_by_age_only_as_fast_as_time_really_passes() -> None:
     assert kept.names() == ["b"]
 
 
+def test_a_conversation_of_a_time_when_the_clock_was_not_set_has_no_age() -> None:
+    """Boards without a battery start in 1970, and know better at the next start."""
+    kept = Conversations(max_age_days=7)
+    kept.wall.now = 600.0
+    kept.say("a", "hello")
+    kept.wall.now = 1_800_000_000.0
+    kept.store = ConversationStore(Limits(10_000_000, 7), wall=kept.wall, monotonic=kept.monotonic)
+    assert kept.names() == ["a"]
+
+
 def test_nobody_sees_the_conversations_of_another_key() -> None:
     kept = Conversations()
     kept.say("a", "hello")

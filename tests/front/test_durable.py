@@ -107,6 +107,13 @@ def test_a_key_on_what_generates_nothing_is_refused(daemon: Daemon) -> None:
     assert (status, answer["error"]["code"]) == (400, "unsupported_parameter")
 
 
+def test_nobody_goes_on_with_a_request_that_is_not_kept(daemon: Daemon) -> None:
+    """The rest of another answer would be appended to the beginning that the client has."""
+    status, answer = post(daemon, "/chat_stream", {"prompt": "hello"}, "forgotten", **{"Last-Event-ID": "3"})
+    assert (status, answer["error"]["code"], answer["error"]["param"]) == (404, "not_found", "Last-Event-ID")
+    assert post(daemon, "/chat", {"prompt": "hello"}, "forgotten")[0] == 200
+
+
 def test_several_answers_are_refused(daemon: Daemon) -> None:
     """Their events have no order that a second reading could repeat."""
     body = {"messages": [{"role": "user", "content": "x"}], "n": 2}

@@ -47,6 +47,8 @@ MIGRATIONS = (
 
 _TITLE_CHARACTERS = 60
 _DAY_S = 86400
+_CLOCK_IS_SET = 1_735_689_600
+"""2025-01-01, older than this program: an earlier time is that of a board that did not know the time, and tells no age."""
 
 
 class Name(NamedTuple):
@@ -211,7 +213,8 @@ class ConversationStore:
         # A clock that jumped ahead since the start (the network told the time at last) makes nothing older.
         wall, monotonic = self._start
         now = min(self._wall(), wall + self._monotonic() - monotonic)
-        connection.execute("DELETE FROM conversation WHERE updated < ?", (now - self._limits.max_age_days * _DAY_S,))
+        before = now - self._limits.max_age_days * _DAY_S
+        connection.execute("DELETE FROM conversation WHERE updated < ? AND updated >= ?", (before, _CLOCK_IS_SET))
 
     def _shrink(self, connection: sqlite3.Connection, current: int) -> None:
         """Delete the conversations unused for the longest time, at last the oldest turns of the current one."""

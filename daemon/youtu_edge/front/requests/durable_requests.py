@@ -35,7 +35,7 @@ from youtu_edge.errors import (
 from youtu_edge.front.database import Database
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.front.requests.admission import Admission
-from youtu_edge.front.requests.durable_intent import Intent
+from youtu_edge.front.requests.durable_intent import LAST_EVENT_HEADER, Intent
 from youtu_edge.front.requests.request_journal import MIGRATIONS, Event, Known, Limits, Record, RequestJournal
 from youtu_edge.front.requests.sessions import Session
 from youtu_edge.front.requests.work_notes import WorkNotes
@@ -156,7 +156,7 @@ class DurableRequests:
             self._start(self._pump(request, session))
 
     def begin(self, intent: Intent, submit: Submit) -> Follower:
-        """The request of that key, or a new one. Raises as `Admission.open`, and IdempotencyConflictError."""
+        """The request of that key, or a new one. Raises as `Admission.open`, IdempotencyConflictError and NotFoundError."""
         digest = hashlib.sha256(intent.body).digest()
         if intent.key is not None and (request_id := self._by_key.get(intent.key)):
             if self._by_id[request_id].digest != digest:
@@ -165,6 +165,11 @@ class DurableRequests:
         if self._is_to_persist and not self.database.is_persistent:
             raise StorageError(
                 "requests.db could not be opened when the daemon started; nothing can be kept until it starts again"
+            )
+        if intent.last_event:
+            raise NotFoundError(
+                "Last-Event-ID: no request with this key is kept here any more; send it without this header to begin anew",
+                param=LAST_EVENT_HEADER,
             )
         session = self._admission.open(submit)
         session.wants_all = True

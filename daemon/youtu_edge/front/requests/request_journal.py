@@ -81,14 +81,20 @@ class Limits(msgspec.Struct, frozen=True):
 
     max_bytes: int
     max_age_hours: int
+    """Hours of service since the end."""
 
 
 class RequestJournal:
-    """The work to be given to a `Database` with MIGRATIONS; every method takes its connection first."""
+    """The work to be given to a `Database` with MIGRATIONS; every method takes its connection first.
 
-    def __init__(self, limits: Limits, wall: Callable[[], float] = time.time) -> None:
+    The column `ended` counts seconds of service, as `_served` tells them: no time of day, which on a board without a
+    battery jumps by years, and would take answers away that nobody has read yet.
+    """
+
+    def __init__(self, limits: Limits, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
-        self._wall = wall
+        self._monotonic = monotonic
+        self._served_before: float | None = None
 
     def known(self, connection: sqlite3.Connection) -> list[Known]:
         """Every request that is kept, oldest first."""
@@ -144,7 +150,7 @@ class RequestJournal:
             if isinstance(event, Delta):
                 connection.execute("UPDATE request SET fruitless_starts = 0 WHERE number = ?", (number,))
             elif isinstance(event, Finished | Failed):
-                connection.execute("UPDATE request SET ended = ? WHERE number = ?", (int(self._wall()), number))
+                connection.execute("UPDATE request SET ended = ? WHERE number = ?", (self._served(connection), number))
 
     def note_work(self, connection: sqlite3.Connection, begun: Iterable[str], over: Iterable[str]) -> None:
         """Count this start as fruitless for those it begins to work on, and no longer for those it left alive."""
@@ -154,8 +160,15 @@ class RequestJournal:
                 [(change, request_id) for request_id in ids],
             )
 
+    def _served(self, connection: sqlite3.Connection) -> int:
+        """Seconds that daemons have served with this file; of a former one, only those up to its last end of a request."""
+        if self._served_before is None:
+            (last,) = connection.execute("SELECT coalesce(max(ended), 0) FROM request").fetchone()
+            self._served_before = last - self._monotonic()
+        return int(self._served_before + self._monotonic())
+
     def _forget(self, connection: sqlite3.Connection) -> list[str]:
-        before = int(self._wall()) - self._limits.max_age_hours * 3600
+        before = self._served(connection) - self._limits.max_age_hours * 3600
         forgotten = [row[0] for row in connection.execute("SELECT id FROM request WHERE ended < ?", (before,))]
         connection.execute("DELETE FROM request WHERE ended < ?", (before,))
         while _bytes_used(connection) > self._limits.max_bytes or _count(connection) > _MAX_REQUESTS:
