@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
+from youtu_edge.front.http.allowed_words import allowed_words
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 _MISSING = re.compile(r"Object missing required field `(.+?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_NO_SUCH_WORD = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
 _MAX_NAME = 100
 
 
@@ -46,7 +48,7 @@ def decode_body(
     try:
         return msgspec.convert(values, type=kind)
     except msgspec.ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, kind) from None
     except RecursionError:
         raise InvalidRequestError("the body is nested too deeply") from None
 
@@ -60,7 +62,7 @@ def decode_query(query: Mapping[str, str], kind: type[Body]) -> Body:
     try:
         return msgspec.convert(dict(query), type=kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, kind) from None
 
 
 def _check_integers(values: dict[str, Any]) -> None:
@@ -82,7 +84,7 @@ def _asks_nothing(value: Any, neutral: tuple[Any, ...]) -> bool:
     return value is None or any(type(value) is type(harmless) and value == harmless for harmless in neutral)
 
 
-def _refusal(error: msgspec.ValidationError) -> InvalidRequestError | UnsupportedParameterError:
+def _refusal(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> InvalidRequestError | UnsupportedParameterError:
     problem, _, path = str(error).partition(" - at ")
     # A key or value of an object has no name of its own: "`key` in `$.logit_bias`", "$.logit_bias[...]".
     where = path.rpartition(" in ")[2].strip("`").removeprefix("$").removeprefix(".").replace("[...]", "")
@@ -92,9 +94,14 @@ def _refusal(error: msgspec.ValidationError) -> InvalidRequestError | Unsupporte
     if found := _MISSING.fullmatch(problem):
         name = _join(where, found.group(1))
         return InvalidRequestError(f"{name}: is required", param=name)
+    if (found := _NO_SUCH_WORD.fullmatch(problem)) and (words := allowed_words(kind, where)):
+        return InvalidRequestError(f"{where}: must be {' or '.join(words)}, not {_short(found.group(1))}", param=where)
     return InvalidRequestError(f"{where}: {problem[0].lower()}{problem[1:]}" if where else problem, param=where or None)
 
 
 def _join(where: str, name: str) -> str:
-    short = name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "…"
-    return f"{where}.{short}" if where else short
+    return f"{where}.{_short(name)}" if where else _short(name)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_NAME else text[:_MAX_NAME] + "…"
