@@ -18,9 +18,39 @@ def youtu_edge(*arguments: str, text: str = "") -> subprocess.CompletedProcess[s
     return subprocess.run(command, input=text, capture_output=True, text=True, env=ENVIRONMENT, timeout=20, check=False)
 
 
+class Terminal:
+    """The command in a terminal of its own."""
+
+    def __init__(self, *arguments: str, term: str = "dumb") -> None:
+        self.seen, self._read = "", 0
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            os.execve(sys.executable, [sys.executable, "-m", "youtu_edge", *arguments], {**ENVIRONMENT, "TERM": term})
+
+    def write(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def read_until(self, wanted: str) -> None:
+        """Read until `wanted` stands behind what earlier calls waited for."""
+        while (found := self.seen.find(wanted, self._read)) < 0:
+            self.seen += os.read(self._terminal, 4096).decode()
+        self._read = found + len(wanted)
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        status = os.waitpid(self._pid, 0)[1]
+        os.close(self._terminal)
+        return status
+
+
 def test_chat_answers_one_piped_question_per_line(daemon: Daemon) -> None:
     done = youtu_edge("chat", "--url", f"http://127.0.0.1:{daemon.port}", text="one\n\ntwo\n/clear\n/exit\nthree\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "one\ntwo\n", "")
+
+
+def test_thoughts_are_not_written_into_a_pipe(daemon: Daemon) -> None:
+    done = youtu_edge("chat", "--url", f"http://127.0.0.1:{daemon.port}", text="<think>hm, so</think>yes\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "yes\n", "")
 
 
 def test_chat_without_a_daemon_is_one_line() -> None:
@@ -31,29 +61,32 @@ def test_chat_without_a_daemon_is_one_line() -> None:
 
 
 def test_ctrl_c_in_a_terminal_stops_the_answer_and_not_the_conversation(daemon: Daemon) -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        arguments = [sys.executable, "-m", "youtu_edge", "chat", "--url", f"http://127.0.0.1:{daemon.port}"]
-        os.execve(sys.executable, arguments, ENVIRONMENT)
-    seen = ""
-
-    def read_until(wanted: str) -> None:
-        nonlocal seen
-        while wanted not in seen:
-            seen += os.read(terminal, 4096).decode()
-
-    read_until("> ")
-    assert seen.startswith("scripted at http://127.0.0.1:")
-    os.write(terminal, b"slow repeat:500\n")
-    read_until("slow repeat:500slow rep")
-    os.write(terminal, b"\x03")
-    read_until(" [stopped]")
+    chat = Terminal("chat", "--url", f"http://127.0.0.1:{daemon.port}")
+    chat.read_until("> ")
+    assert chat.seen.startswith("scripted at http://127.0.0.1:")
+    chat.write("slow repeat:500\n")
+    chat.read_until("slow repeat:500slow rep")
+    chat.write("\x03")
+    chat.read_until(" [stopped]")
     wait_until(lambda: daemon.status()["unfinished_requests"] == 0)
-    os.write(terminal, b"still here\n")
-    read_until("still here\r\nstill here")
-    os.write(terminal, b"/exit\n")
-    assert os.waitpid(pid, 0)[1] == 0
-    os.close(terminal)
+    chat.write("still here\n")
+    chat.read_until("still here\r\nstill here")
+    chat.write("/exit\n")
+    assert chat.wait() == 0
+
+
+def test_thoughts_are_faint_in_a_terminal_also_when_they_are_stopped(daemon: Daemon) -> None:
+    chat = Terminal("chat", "--url", f"http://127.0.0.1:{daemon.port}", term="xterm")
+    chat.read_until("> ")
+    chat.write("<think>hm, so</think>yes\n")
+    chat.read_until("\x1b[2mhm, so\x1b[22m\r\n\r\nyes")
+    chat.read_until("> ")
+    chat.write("<think>slow repeat:500\n")
+    chat.read_until("\x1b[2mslow rep")
+    chat.write("\x03")
+    chat.read_until("\x1b[22m [stopped]")
+    chat.write("/exit\n")
+    assert chat.wait() == 0
 
 
 def test_a_model_directory_that_is_no_package_is_named_with_exit_code_78(tmp_path: Path) -> None:

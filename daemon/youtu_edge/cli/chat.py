@@ -1,5 +1,7 @@
 """`youtu-edge chat`: a conversation in the terminal, streamed. With a pipe as input, one question per line.
 
+What the model thinks before it answers is shown faintly in a terminal and is not written into pipes and files.
+
 Uses only the standard library, so that it starts at once on a small board.
 """
 
@@ -8,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import ssl
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from youtu_edge.errors import UnavailableError, YoutuEdgeError
@@ -38,8 +41,7 @@ def run(url: str, system: str, key_file: str | None = None, ca_file: str | None 
             conversation.clear()
             continue
         try:
-            for text in conversation.ask(question):
-                print(text, end="", flush=True)
+            _print_answer(conversation.ask(question))
         except KeyboardInterrupt:
             print(" [stopped]", end="")
         except YoutuEdgeError as error:
@@ -48,6 +50,13 @@ def run(url: str, system: str, key_file: str | None = None, ca_file: str | None 
             print(f"youtu-edge: {error.message}", file=sys.stderr, end="")
         print("\n" if interactive else "", flush=True)
     return 0
+
+
+class Piece(NamedTuple):
+    """A part of an answer, or of the thoughts before it."""
+
+    text: str
+    is_thought: bool
 
 
 class Conversation:
@@ -75,8 +84,11 @@ class Conversation:
             models = json.load(answer)["data"]
         return str(models[0]["id"]) if models else "youtu-edge, still loading its model,"
 
-    def ask(self, question: str) -> Iterator[str]:
-        """The answer, piece by piece; what was received of it stays in the conversation when the caller stops."""
+    def ask(self, question: str) -> Iterator[Piece]:
+        """The answer, piece by piece; what was received of it stays in the conversation when the caller stops.
+
+        Thoughts do not stay: templates leave those of earlier turns out.
+        """
         messages = [*self._messages, {"role": "user", "content": question}]
         received: list[str] = []
         try:
@@ -85,9 +97,11 @@ class Conversation:
                     if "error" in chunk:
                         raise YoutuEdgeError(chunk["error"]["message"])
                     for choice in chunk["choices"]:
+                        if thought := choice["delta"].get("reasoning_content"):
+                            yield Piece(thought, is_thought=True)
                         if text := choice["delta"].get("content"):
                             received.append(text)
-                            yield text
+                            yield Piece(text, is_thought=False)
         finally:
             if received:
                 self._messages = [*messages, {"role": "assistant", "content": "".join(received)}]
@@ -110,6 +124,23 @@ class Conversation:
             raise UnavailableError(f"no answer from {self._url}: {reason}; is the daemon running?") from None
         finally:
             connection.close()
+
+
+def _print_answer(pieces: Iterator[Piece]) -> None:
+    terminal = sys.stdout.isatty()
+    faint, normal = ("\x1b[2m", "\x1b[22m") if os.environ.get("TERM", "dumb") != "dumb" else ("", "")
+    thinking = False
+    try:
+        for text, is_thought in pieces:
+            if is_thought and not terminal:
+                continue
+            if is_thought != thinking:
+                print(faint if is_thought else f"{normal}\n\n", end="")
+                thinking = is_thought
+            print(text, end="", flush=True)
+    finally:
+        if thinking:
+            print(normal, end="")
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext:
