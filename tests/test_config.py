@@ -82,7 +82,7 @@ scheduler:
         ("just text", "F:1: "),
         ("service:\n\tport: 1", "F:2: "),
         (b"service:\n  host: \xff\xfe", "F:1: "),
-        ("[" * 5000, "F:1: "),
+        ("service:\n  port: " + "[" * 5000, "F:2: not valid YAML: nested too deeply"),
         ("service: {}\n---\nservice: {}", "F:2: "),
         ("service:\n  host: !!python/object/apply:os.system [id]", 'F:2: key "service.host"'),
     ],

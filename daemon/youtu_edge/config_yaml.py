@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 EMPTY_TAG = "tag:yaml.org,2002:null"
-SYNTAX_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
+SYNTAX_ERRORS = (yaml.YAMLError, ValueError)
 """What `compose` and `plain_value` raise for text that cannot be used."""
 
 _WORDS = {
@@ -24,10 +24,30 @@ _WORDS = {
     "null": "nothing",
 }
 
+_MAX_DEPTH = 20
+"""The schema needs 4 levels. The composer calls itself for each, so without a limit the text chooses how much stack it takes."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses text that is nested deeper than any configuration, with its line."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self._depth == _MAX_DEPTH:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
 
 def compose(data: bytes) -> yaml.Node | None:
     """The node tree of one YAML document; None when it is empty. Raises one of SYNTAX_ERRORS."""
-    loader = yaml.SafeLoader(data)
+    loader = _Loader(data)
     try:
         return loader.get_single_node()
     finally:
@@ -74,6 +94,4 @@ def shown(node: yaml.Node) -> str:
 
 def one_line(error: BaseException) -> str:
     """A message without line ends."""
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
     return " ".join(str(error).split())
