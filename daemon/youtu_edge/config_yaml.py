@@ -25,7 +25,7 @@ _WORDS = {
 }
 
 _MAX_DEPTH = 20
-"""The schema needs 4 levels. The composer calls itself for each, so without a limit the text chooses how much stack it takes."""
+"""The schema needs 4 levels. The composer calls itself for each: without a limit text could use up the stack."""
 
 
 class _Loader(yaml.SafeLoader):

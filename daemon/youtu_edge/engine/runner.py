@@ -130,6 +130,19 @@ class Runner:
         for name, cache in zip(self.manifest.cache.input_names, self._pages.arrays, strict=True):
             self._bind(name, cache)
 
+    def trim_rope(self) -> int:
+        """Keep rotary rows only for the positions that the cache can hold; returns the bytes that the others took.
+
+        A model trained for 131,072 tokens comes with 32 MB of them, a cache on a small device holds a few thousand tokens.
+        """
+        positions, freed = len(self._pages.arrays[0]) * self.page_tokens if self._pages else 0, 0
+        for name in ("cos_cache", "sin_cache"):
+            table = self._values[name][0]
+            if unused := table[positions:].nbytes:
+                self._bind(name, table[:positions].copy())
+                freed += unused
+        return freed
+
     @property
     def caches(self) -> list[Array]:
         """The pool, in the order of the manifest's cache inputs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import logging
 import select
 import signal
@@ -148,8 +149,9 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
         longest = runner.context_length + limits.max_sequences
         limits = msgspec.structs.replace(limits, step_tokens=max(limits.step_tokens, longest))
     plan = _plan(config, limits, opened, TABLE_BYTES_PER_TOKEN * tokenizer.get_vocab_size())
-    log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     runner.allocate_cache(plan.num_pages)
+    plan = dataclasses.replace(plan, rest=plan.rest - runner.trim_rope())
+    log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
     runner.run([0], [1], [0], [[0]], [0])  # before a page has an owner: it writes into the first one
