@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,30 @@ settings.register_profile("youtu-edge", deadline=None)
 settings.load_profile("youtu-edge")
 
 
+class FailuresAtOnce:
+    """Tells a failure when it happens: a run that is killed at its time limit never gets to pytest's own report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called in the process that prints, for every phase of every test."""
+        if report.failed:
+            terminal = self._config.get_terminal_writer()
+            terminal.line()
+            terminal.line(f"FAILED {report.nodeid} ({report.when}, after {report.duration:.0f} s)", red=True)
+            terminal.line(report.longreprtext)
+            terminal.flush()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(config))
+
+
 @pytest.fixture(scope="session")
 def smollm2_q4(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2-135M with the integer codes of its GGUF; exported once for all tests."""
     from smollm2 import export_smollm2  # the exporter and its libraries are for those who need them
 
-    return export_smollm2("q4", tmp_path_factory.mktemp("smollm2"))
+    return export_smollm2("q4", tmp_path_factory)

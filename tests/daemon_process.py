@@ -76,7 +76,7 @@ class Daemon(Client):
         values = {
             "model.path": package,
             "service.port": 0,
-            "engine.threads": 2,
+            "engine.threads": 1,
             "memory.limit": "2G",
             "storage.directory": "''",
         }

@@ -20,7 +20,7 @@ def open_model(root: Path, max_tokens: int = 1024) -> tuple[Runner, Prompter, An
     """Runner with a cache for one sequence of `max_tokens`, prompter and tokenizer of a package."""
     package = open_package(root)
     context = min(max_tokens, package.manifest.context_length)
-    runner = Runner(package, page_tokens=PAGE_TOKENS, threads=2, spin_us=1000, context_length=context)
+    runner = Runner(package, page_tokens=PAGE_TOKENS, threads=1, spin_us=0, context_length=context)
     runner.allocate_cache(-(-context // PAGE_TOKENS))
     tokenizer, prompter = load_prompter(package)
     return runner, prompter, tokenizer

@@ -38,7 +38,7 @@ class NanoModel:
         package = open_package(root)
         self.recipe = recipe
         self.reference = reference
-        self.runner = Runner(package, page_tokens=_PAGE_TOKENS, threads=2, spin_us=1000, context_length=_CONTEXT)
+        self.runner = Runner(package, page_tokens=_PAGE_TOKENS, threads=1, spin_us=0, context_length=_CONTEXT)
         self.runner.allocate_cache(_PAGES)
         self.tokenizer: Tokenizer
         self.prompter: Prompter

@@ -36,7 +36,7 @@ def daemon(tiny_package: Path, tmp_path: Path) -> Iterator[Daemon]:
 @pytest.fixture(scope="session")
 def smollm2_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2-135M dequantised to float32."""
-    return export_smollm2("f32", tmp_path_factory.mktemp("smollm2"))
+    return export_smollm2("f32", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

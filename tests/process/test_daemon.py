@@ -97,7 +97,7 @@ def test_the_front_is_small_and_imports_no_model_library(daemon: Daemon) -> None
 def test_a_small_cache_serves_more_than_fits_at_once(tiny_package: Path, tmp_path: Path) -> None:
     """With a cache for about two requests, eight of them preempt each other and all finish as they would alone."""
     bodies = [chat(f"{index} " * 20, max_tokens=100) for index in range(8)]
-    with Daemon(tiny_package, tmp_path, model__kv_cache_max_page=24, model__page_tokens=16) as small:
+    with Daemon(tiny_package, tmp_path, model__kv_cache_max_page=24, model__page_tokens=16, engine__threads=2) as small:
         small.wait_ready()
         alone = [small.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"] for body in bodies]
         streams = [Stream(small, body) for body in bodies]

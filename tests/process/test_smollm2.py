@@ -58,7 +58,7 @@ def test_figures_are_those_of_the_reference(
 
 def test_it_answers_over_http(smollm2_q4: Path, tmp_path: Path) -> None:
     """A question gets an English answer, and the stream equals the whole."""
-    with Daemon(smollm2_q4, tmp_path) as daemon:
+    with Daemon(smollm2_q4, tmp_path, engine__threads=2) as daemon:
         daemon.wait_ready()
         body = chat("What is the capital of France?", max_tokens=24)
         # The first answer computes the prompt in one piece, later ones reuse all but its last token; int8 activations round

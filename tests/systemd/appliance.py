@@ -33,7 +33,7 @@ class Appliance(Client):
             "memory__limit": "400M",
             "service__port": self.port,
             "service__step_deadline_s": 5,
-            "engine__threads": 2,
+            "engine__threads": 1,
         }
         sections: dict[str, dict[str, object]] = {}
         for name, value in (values | settings).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,10 @@ def wheelhouse() -> Path:
     if reason := why_not():
         pytest.skip(reason)
     directory = ROOT / "build" / "wheelhouse"
-    made = subprocess.run([ROOT / "scripts/make_wheelhouse", directory], capture_output=True, text=True, check=False)
+    directory.parent.mkdir(exist_ok=True)
+    with (ROOT / "build" / "wheelhouse.lock").open("w") as lock:  # the processes of a test run share it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run([ROOT / "scripts/make_wheelhouse", directory], capture_output=True, text=True, check=False)
     if made.returncode and "no Python 3.11 or newer with the venv module" in made.stderr:
         pytest.skip(made.stderr.strip())
     assert made.returncode == 0, made.stdout + made.stderr

@@ -41,7 +41,9 @@ def test_the_store_survives_a_cut_at_any_moment(first: Path, second: Path, tmp_p
     chance, cuts = random.Random(5), 0
     for number in range(CUTS):
         package = (second, first)[number % 2]
-        cuts += killed_installation(package, settings, chance.uniform(0.1, 1.3) * usual_s)
+        cut = killed_installation(package, settings, chance.uniform(0.1, 1.3) * usual_s)
+        cuts += cut
+        usual_s *= 1.2 if cut else 0.7  # how long one takes changes with what else the machine does
         versions = store.versions()
         assert versions
         for version in versions:
@@ -52,7 +54,7 @@ def test_the_store_survives_a_cut_at_any_moment(first: Path, second: Path, tmp_p
         if number % 2:
             shutil.rmtree(store.root)
             assert command("install", str(first)).returncode == 0
-    assert cuts >= CUTS // 4, "the delays no longer fit the time that an installation takes"
+    assert cuts >= CUTS // 4, "hardly any installation was cut"
     assert command("prune").returncode == 0
     assert not list(store.versions_directory.glob(".*"))
     assert not list(store.root.glob(".*"))
