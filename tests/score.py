@@ -55,7 +55,9 @@ def mean_nll(runner: Runner, tokens: list[int], window: int = 512) -> float:
     total, scored = 0.0, 0
     for begin in range(0, len(tokens), window):
         part = tokens[begin : begin + window]
-        logits = log_softmax(run(runner, part, rows=list(range(len(part) - 1))))
-        total -= logits[np.arange(len(part) - 1), part[1:]].sum()
+        logits = run(runner, part, rows=list(range(len(part) - 1)))
+        for row in range(0, len(logits), 16):  # what fits into the processor's cache: half a minute less in SmolLM2's test
+            block = log_softmax(logits[row : row + 16])
+            total -= block[np.arange(len(block)), part[row + 1 : row + 1 + len(block)]].sum()
         scored += len(part) - 1
     return total / scored
