@@ -109,7 +109,7 @@ class SchedulerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_sequences: Positive = 16
     """Sequences that decode together."""
-    step_tokens: Positive = 512
+    step_tokens: Positive = 256
     """Tokens in one step: decode tokens first, the rest is prefill."""
     max_stall_ms: Positive = 250
     """A prefill chunk beside running streams is cut so that it delays them by no more than about this."""
