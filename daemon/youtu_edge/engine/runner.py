@@ -23,7 +23,7 @@ from youtu_edge.errors import PackageError
 from youtu_edge.ops import library_path
 from youtu_edge.package import MODEL, Package, Rope
 
-_TABLE_READS = 32
+_TABLE_READS = 8
 """Ids looked up before the pages of the token table are given back."""
 
 Array = npt.NDArray[Any]
