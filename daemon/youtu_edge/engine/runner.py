@@ -131,11 +131,12 @@ class Runner:
             self._bind(name, cache)
 
     def trim_rope(self) -> int:
-        """Keep rotary rows only for the positions that the cache can hold; returns the bytes that the others took.
+        """Keep rotary rows only for the positions that the allocated cache can hold; returns the bytes of the others.
 
         A model trained for 131,072 tokens comes with 32 MB of them, a cache on a small device holds a few thousand tokens.
         """
-        positions, freed = len(self._pages.arrays[0]) * self.page_tokens if self._pages else 0, 0
+        assert self._pages, "no cache is allocated"
+        positions, freed = len(self._pages.arrays[0]) * self.page_tokens, 0
         for name in ("cos_cache", "sin_cache"):
             table = self._values[name][0]
             if unused := table[positions:].nbytes:
