@@ -103,6 +103,14 @@ class Appliance(Client):
         """Send a signal; a process that is gone is fine."""
         self.machine.run("kill", f"-{signal}", str(pid), check=False)
 
+    def wait_until_stopped(self, pid: int) -> None:
+        """Until a process that was sent SIGSTOP, or sends it to itself, stands still: an earlier SIGCONT would be lost."""
+
+        def state() -> str:
+            return self.machine.run("cat", f"/proc/{pid}/stat", check=False).stdout.rpartition(")")[2].strip()[:1]
+
+        wait_until(lambda: state() == "T", 60, lambda: f"process {pid} is {state() or 'gone'}\n{self.journal()}")
+
     def wait_for(self, name: str, *values: str, timeout_s: float = 60) -> None:
         """Until a property of the unit has one of the values."""
         wait_until(lambda: self.show(name) in values, timeout_s, lambda: f"{name} is {self.show(name)}\n{self.journal()}")

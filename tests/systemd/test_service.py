@@ -61,6 +61,7 @@ def test_it_is_ready_when_a_token_was_produced_however_long_that_takes(installed
         installed.machine.run("systemctl", "daemon-reload")
         installed.systemctl("restart", "--no-block")
         engine = installed.engine_pid()
+        installed.wait_until_stopped(engine)
         begun = time.monotonic()
         wait_until(lambda: time.monotonic() - begun > 4, 10)
         assert installed.show("ActiveState") == "activating", installed.journal()
