@@ -97,7 +97,7 @@ class Daemon:
     def kill_engine(self) -> None:
         os.kill(self.engine_pid(), signal.SIGKILL)
 
-    def wait_exit(self, timeout: float = 10.0) -> int:
+    def wait_exit(self, timeout: float = 30.0) -> int:
         self.process.communicate(timeout=timeout)
         if not self._stderr.closed:
             self._log = self.log
@@ -131,7 +131,7 @@ def running(*settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | 
             daemon.wait_exit()
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "this did not happen in time"

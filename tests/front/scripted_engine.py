@@ -133,6 +133,11 @@ class ScriptedEngine:
         if self.options.exit is not None:
             raise SystemExit(self.options.exit)
         time.sleep(3600 if self.options.never_ready else self.options.load_seconds)
+        front = select.poll()
+        front.register(self.options.fd, 0)  # only the end of the connection is reported
+        while os.path.exists(self.options.load_while):
+            if front.poll(20):
+                raise SystemExit(0)
         limits = self.config.scheduler
         memory = {"weights": 1, "max_sequences": limits.max_sequences, "step_tokens": limits.step_tokens}
         pages = min(512, self.config.model.kv_cache_max_page)
@@ -257,6 +262,7 @@ if __name__ == "__main__":
     parser.add_argument("--fail-if", default="", metavar="FILE", help="fail to load when the file exists")
     parser.add_argument("--context", type=int, default=2**30)
     parser.add_argument("--load-seconds", type=float, default=0.0)
+    parser.add_argument("--load-while", default="", metavar="FILE", help="be ready when the file does not exist")
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--die-on-submit", action="store_true")
     parser.add_argument("--died", type=Path)

@@ -238,8 +238,10 @@ def test_starts_that_die_while_the_model_is_loaded_do_not_count(tmp_path: Path) 
         daemon.wait_ready()
         seen = stream(daemon, "/chat_stream", "kept", most=3)
         daemon.process.kill()
+    held = tmp_path / "held"
+    held.touch()
     for _ in range(MAX_FRUITLESS_STARTS + 1):
-        with running(settings, engine=("--load-seconds", "1")) as daemon:
+        with running(settings, engine=("--load-while", str(held))) as daemon:
             wait_until(lambda started=daemon: b"engine_started" in started.log)  # type: ignore[misc]
             daemon.process.kill()
     with running(settings) as daemon:

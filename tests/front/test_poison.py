@@ -98,7 +98,7 @@ def test_two_poisons_at_once_are_both_found() -> None:
 
 
 def test_a_request_in_whose_step_an_engine_loops_for_ever_is_poison_too() -> None:
-    with running("service.step_deadline_s=0.7", "service.max_restart_rate=1/300") as daemon:
+    with running("service.step_deadline_s=2", "service.max_restart_rate=1/300") as daemon:
         daemon.wait_ready()
         status, answer = daemon.chat("endless spin@4")
         assert (status, answer["error"]["code"]) == (500, "poison_request")

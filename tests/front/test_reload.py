@@ -69,17 +69,20 @@ def test_a_file_with_a_mistake_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_reload_while_the_model_loads_does_not_say_that_it_is_ready(tmp_path: Path) -> None:
     """READY=1 comes once, when the engine is; what was reloaded before counts all the same."""
-    file = tmp_path / "site.yaml"
+    file, held = tmp_path / "site.yaml", tmp_path / "held"
     file.write_text("")
+    held.touch()
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(path)
         notify.settimeout(20)
-        with running(f"--config={file}", engine=("--load-seconds", "1"), env={"NOTIFY_SOCKET": path}) as daemon:
+        with running(f"--config={file}", engine=("--load-while", str(held)), env={"NOTIFY_SOCKET": path}) as daemon:
             notifications = Notifications(notify)
             notifications.wait_for("EXTEND_TIMEOUT_USEC=")
             file.write_text("generation: {max_new_tokens: 3}\n")
             daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: b"reloaded applied=" in daemon.log)
+            held.unlink()
             wait_until(lambda: daemon.request("GET", "/readyz")[0] == 200)
             notifications.wait_for("STATUS=serving")
             assert daemon.stop() == 0

@@ -176,14 +176,17 @@ def test_a_stopped_engine_produces_at_most_the_step_under_way_after_a_cancel(dae
 
 def test_a_cancel_while_the_engine_restarts_ends_the_request_without_it(tmp_path: Path) -> None:
     settings = ("service.max_restart_rate=3/300", f"storage.directory={tmp_path}")
-    with running(*settings, engine=("--load-seconds", "1.5")) as daemon:
+    held = tmp_path / "held"
+    with running(*settings, engine=("--load-while", str(held))) as daemon:
         daemon.wait_ready()
-        stream, request_id, begun = begin_stream(daemon, "restart", "slow repeat:50")
+        stream, request_id, begun = begin_stream(daemon, "restart", "slow repeat:200")
+        held.touch()
         daemon.kill_engine()
         wait_until(lambda: daemon.status()["state"] == "restarting")
         assert call(daemon, "POST", f"/v1/requests/{request_id}/cancel")[0] == 200
         events = list(stream)
         assert events[-1]["finish_reason"] == "cancelled"
+        held.unlink()
         daemon.wait_ready()
         assert contents(daemon, "restart")[1].startswith(begun)
         assert daemon.status()["unfinished_requests"] == 0

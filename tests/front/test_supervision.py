@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from front.scripted_daemon import PATHS, Daemon, running, wait_until
@@ -39,28 +40,53 @@ def test_an_answer_in_one_piece_survives_a_frame_that_was_torn_by_the_death() ->
 
 
 def test_an_engine_that_hangs_in_a_step_is_killed_and_its_request_resumed() -> None:
-    with running("service.step_deadline_s=1") as daemon:
+    with running("service.step_deadline_s=2") as daemon:
         daemon.wait_ready()
         assert daemon.chat("abcdef hang@3 xyz")[1]["choices"][0]["message"]["content"] == "abcdef hang@3 xyz"
         assert daemon.stop() == 0
-        assert b"finished no step for 1." in daemon.log
+        assert b"finished no step for 2." in daemon.log
 
 
 def test_an_idle_engine_that_was_stopped_is_replaced_too() -> None:
-    with running("service.step_deadline_s=1") as daemon:
+    with running("service.step_deadline_s=2") as daemon:
         daemon.wait_ready()
         os.kill(daemon.engine_pid(), signal.SIGSTOP)
         wait_until(lambda: daemon.status()["restarts"] == 1)
         assert daemon.chat("again")[0] == 200
 
 
-def test_a_request_that_arrives_while_the_engine_restarts_waits_for_it() -> None:
-    with running(engine=("--load-seconds", "0.5")) as daemon:
+def test_an_engine_is_not_blamed_for_a_time_in_which_the_daemon_stood_still_too() -> None:
+    """A paused container or virtual machine: the same engine goes on, and the answer with it."""
+    with running("service.step_deadline_s=1.5") as daemon:
         daemon.wait_ready()
+        text = "slow but sure repeat:6"
+        stream = daemon.stream("/chat_stream", {"prompt": text, "max_new_tokens": 1000})
+        received = [next(stream)]
+        both = daemon.process.pid, daemon.engine_pid()
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+        received += stream
+        assert "".join(event.get("text", "") for event in received) == text * 6
+        assert daemon.engine_pid() == both[1]
+        assert daemon.status()["restarts"] == 0
+
+
+def test_a_request_that_arrives_while_the_engine_restarts_waits_for_it(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    with running(engine=("--load-while", str(held))) as daemon:
+        daemon.wait_ready()
+        held.touch()
         daemon.kill_engine()
         wait_until(lambda: daemon.status()["state"] == "restarting")
         assert daemon.request("GET", "/readyz")[0] == 503
-        assert daemon.chat("patience")[0] == 200
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(daemon.chat, "patience")
+            wait_until(lambda: daemon.status()["unfinished_requests"] == 1)
+            held.unlink()
+            assert asked.result()[0] == 200
 
 
 def test_when_the_budget_is_exhausted_requests_fail_by_name_and_the_daemon_exits_70() -> None:
@@ -104,20 +130,21 @@ def test_the_engine_leaves_when_the_front_is_killed() -> None:
         daemon.wait_ready()
         engine = daemon.engine_pid()
         daemon.process.kill()
-        wait_until(lambda: not os.path.exists(f"/proc/{engine}"), 3)
+        wait_until(lambda: not os.path.exists(f"/proc/{engine}"))
 
 
 def test_sigterm_lets_a_running_answer_finish() -> None:
-    with running() as daemon:
+    text = "slow but complete repeat:8"  # about four seconds
+    with running("service.drain_s=60") as daemon:
         daemon.wait_ready()
-        stream = daemon.stream("/chat_stream", {"prompt": "slow but complete"})
+        stream = daemon.stream("/chat_stream", {"prompt": text, "max_new_tokens": 4000})
         received = [next(stream)]
         daemon.process.send_signal(signal.SIGTERM)
         wait_until(lambda: daemon.request("GET", "/readyz")[0] == 503)
         status, _, body = daemon.request("POST", "/chat", {"prompt": "too late"})
         assert (status, json.loads(body)["error"]["code"]) == (503, "unavailable")
         received += stream
-        assert "".join(event.get("text", "") for event in received) == "slow but complete"
+        assert "".join(event.get("text", "") for event in received) == text * 8
         assert received[-1]["done"]
         assert daemon.wait_exit() == 0
 
@@ -129,7 +156,7 @@ def test_an_answer_longer_than_the_drain_ends_with_an_error_event() -> None:
         next(stream)
         daemon.process.send_signal(signal.SIGTERM)
         assert list(stream)[-1]["error"]["code"] == "unavailable"
-        assert daemon.wait_exit(3) == 0
+        assert daemon.wait_exit() == 0
 
 
 def test_a_second_sigterm_ends_the_drain() -> None:
@@ -140,7 +167,7 @@ def test_a_second_sigterm_ends_the_drain() -> None:
         daemon.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.wait_exit(3) == 0
+        assert daemon.wait_exit() == 0
 
 
 def test_a_busy_port_is_one_line_and_exit_code_69_before_an_engine_is_started() -> None:
@@ -170,14 +197,17 @@ def test_systemd_is_told_about_readiness_watchdog_and_stopping(tmp_path: Path) -
     assert told.index("READY=1") > loading
 
 
-def test_the_first_load_answers_503_with_a_reason() -> None:
-    with running(engine=("--load-seconds", "1")) as daemon:
+def test_the_first_load_answers_503_with_a_reason(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    with running(engine=("--load-while", str(held))) as daemon:
         status, _, body = daemon.request("GET", "/readyz")
         assert (status, body) == (503, b"the engine is not ready: loading\n")
         status, headers, body = daemon.request("POST", "/chat", {"prompt": "x"})
         assert (status, json.loads(body)["error"]["code"]) == (503, "unavailable")
         assert int(headers["retry-after"]) > 0
         assert daemon.request("GET", "/livez")[0] == 200
+        held.unlink()
         daemon.wait_ready()
 
 

@@ -226,7 +226,7 @@ class Supervisor:
                     was_stopped = is_stopped(link.pid)
                     link.kill()
                 self._recycle_if_due(link)
-                await asyncio.wait([closed], timeout=min(1.0, self._deadline_s / 4))
+                await self._wait(closed, min(1.0, self._deadline_s / 4))
             code = closed.result()
         finally:
             link.kill()
@@ -240,6 +240,16 @@ class Supervisor:
         if self._recycling and self._recycling.is_asked:
             return None
         return judge(code, overdue=overdue, was_stopped=was_stopped, oom_kills=oom_kills() - killed_before)
+
+    async def _wait(self, closed: asyncio.Future[int], seconds: float) -> None:
+        """Until the engine has ended, at most so long; what we oversleep is not counted against the engine.
+
+        When the whole container or virtual machine stood still, so did the engine, and what it said is not read yet.
+        """
+        begun = self._clock()
+        await asyncio.wait([closed], timeout=seconds)
+        now = self._clock()
+        self._progress_at = min(now, self._progress_at + max(0.0, now - begun - seconds))
 
     def _overdue(self) -> str:
         """What the engine failed to do in time; "" while it is within its deadline."""
