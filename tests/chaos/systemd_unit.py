@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from systemd.appliance import engine_pids
 from systemd.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,9 +71,8 @@ class SystemdUnit:
 
     def signal_engine(self, name: str) -> None:
         """Send SIG`name` to the engine, if it runs."""
-        front = self._front_pid()
-        children = self._machine.run("cat", f"/proc/{front}/task/{front}/children", check=False).stdout.split()
-        self._signal(children[0] if children and children[0].isdigit() else "0", name)
+        for pid in engine_pids(self._machine, self._front_pid()):
+            self._signal(pid, name)
 
     @contextlib.contextmanager
     def while_down(self) -> Iterator[None]:
@@ -95,12 +95,12 @@ class SystemdUnit:
         starts, watchdogs = log.count("Starting youtu-edge"), log.count("Watchdog timeout")
         return f"systemd started the service {starts} times, {watchdogs} of them after its watchdog was silent"
 
-    def _front_pid(self) -> str:
-        return self._show("MainPID")
+    def _front_pid(self) -> int:
+        return int(self._show("MainPID"))
 
-    def _signal(self, pid: str, name: str) -> None:
-        if pid != "0":
-            self._machine.run("kill", f"-{name}", pid, check=False)
+    def _signal(self, pid: int, name: str) -> None:
+        if pid:
+            self._machine.run("kill", f"-{name}", str(pid), check=False)
 
     def _show(self, name: str) -> str:
         return self._machine.run("systemctl", "show", "-P", name, SERVICE).stdout.strip()

@@ -17,6 +17,17 @@ PACKAGE = "/var/lib/youtu-edge/models/tiny"
 SERVICE = "youtu-edge.service"
 
 
+def engine_pids(machine: Machine, front_pid: int) -> list[int]:
+    """Process ids of the front's engines inside the machine: at most one, none while it starts.
+
+    A child by its name, because systemd forks another one (for PrivateUsers) before it executes the front.
+    """
+    if not front_pid:
+        return []
+    found = machine.run("pgrep", "-P", str(front_pid), "-f", "youtu_edge[.]engine", check=False).stdout.split()
+    return [int(pid) for pid in found]
+
+
 class Appliance(Client):
     """The service of a machine, seen by systemctl, its journal and HTTP."""
 
@@ -81,9 +92,7 @@ class Appliance(Client):
         found: list[int] = []
 
         def is_there() -> bool:
-            front = self.front_pid
-            children = self.machine.run("cat", f"/proc/{front}/task/{front}/children", check=False).stdout.split()
-            found[:] = [int(child) for child in children if child.isdigit() and int(child) != other_than]
+            found[:] = [pid for pid in engine_pids(self.machine, self.front_pid) if pid != other_than]
             return bool(found)
 
         wait_until(is_there, 60, self.journal)
