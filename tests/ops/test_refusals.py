@@ -8,7 +8,7 @@ import pytest
 
 import youtu_edge.ops
 from ops.attention_cases import Case, build
-from ops.operators import PAGED_ATTENTION_INPUTS, OneNode, run
+from ops.operators import PAGED_ATTENTION_INPUTS, OneNode
 from ops.reference import Attention
 
 
@@ -51,7 +51,7 @@ def replace(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (replace("value_cache", None), "value_cache is required"),
         (replace("value_cache", np.zeros((1, 16, 2, 64), np.float16)), "value_cache .* must have the type and shape"),
         (replace("key_cache", np.zeros((2, 16, 3, 64), np.float16)), "key_cache has shape .* expected"),
-        (replace("key_cache", np.zeros((2, 16, 2, 64), np.int8)), "key_cache is a tensor of int8, expected float or"),
+        (replace("key_cache", np.zeros((2, 16, 2, 64), np.uint8)), "key_cache is a tensor of uint8, expected float or"),
         (replace("key_cache", np.zeros((2, 16, 64), np.float16)), "key_cache has 3 dimensions, expected 4"),
         (replace("cos_cache", None), "cos_cache .* is required"),
         (replace("sin_cache", np.zeros((3, 32), np.float32)), "cos_cache .* and sin_cache .* differ"),
@@ -115,28 +115,84 @@ def test_latent_needs_an_explicit_scale_when_values_are_narrower() -> None:
         OneNode("PagedAttention", case.inputs, case.attributes()).run()
 
 
+def linear(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs and attributes of a small Linear, some of them changed; None takes an input away."""
+    inputs: dict[str, Any] = {
+        "x": np.zeros((1, 64), np.float32),
+        "codes": np.zeros((2, 8, 16, 4), np.uint8),
+        "scales": np.ones((2, 2, 16), np.float16),
+        "zero_points": None,
+        "minimums": None,
+    }
+    attributes = {"N": 20, "bits": 4, "block_size": 32}
+    for name, value in changes.items():
+        (inputs if name in inputs else attributes)[name] = value
+    return inputs, attributes
+
+
+def scales(*wrong: float) -> Any:
+    values = np.ones((2, 2, 16), np.float16)
+    values.reshape(-1)[5 : 5 + len(wrong)] = wrong
+    return values
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"codes": np.zeros((1, 8, 16, 4), np.uint8)}, r"codes has shape \[1, 8, 16, 4\], expected \[2, 8, 16, 4\]"),
+        ({"codes": np.zeros((2, 8, 8, 4), np.uint8)}, r"codes has shape \[2, 8, 8, 4\], expected \[2, 8, 16, 4\]"),
+        ({"codes": np.zeros((2, 8, 64), np.uint8)}, "codes has 3 dimensions, expected 4"),
+        ({"codes": np.zeros((2, 6, 16, 4), np.uint8)}, "rows of 48 values do not divide into blocks of 32"),
+        ({"codes": np.zeros((2, 0, 16, 4), np.uint8)}, "rows of 0 values"),
+        ({"scales": np.ones((2, 1, 16), np.float16)}, r"scales has shape \[2, 1, 16\], expected \[2, 2, 16\]"),
+        ({"scales": scales(np.nan)}, "scales: 1 scales are NaN or infinite; export the model again"),
+        ({"scales": scales(np.inf, -np.inf)}, "scales: 2 scales are NaN or infinite"),
+        ({"minimums": scales(np.nan)}, "minimums: 1 minimums are NaN or infinite"),
+        ({"zero_points": np.zeros((2, 2, 8), np.uint8)}, r"zero_points has shape \[2, 2, 8\]"),
+        ({"zero_points": np.zeros((2, 2, 16), np.uint8), "minimums": scales()}, "exclude each other"),
+        ({"N": 0}, "attribute N is 0"),
+        ({"bits": 5}, "bits is 5, expected 4 or 8"),
+        ({"block_size": 48}, "block_size is 48, expected 16, 32, 64, 128 or 256"),
+        ({"heads": 2}, r"codes has shape \[2, 8, 16, 4\], expected \[4, 8, 16, 4\]"),
+    ],
+)
+@pytest.mark.parametrize("operator", ["Linear", "Embedding"])
+def test_a_wrong_matrix_is_refused_by_name_when_the_session_is_made(
+    operator: str, changes: dict[str, Any], message: str
+) -> None:
+    """Shapes, attributes and numbers that cannot be right end the loading; nothing is computed."""
+    inputs, attributes = linear(**changes)
+    if operator == "Embedding":
+        inputs = {"ids": np.zeros(1, np.int64)} | {name: value for name, value in inputs.items() if name != "x"}
+    with pytest.raises(Exception, match=f"youtu_edge.{operator}: .*{message}"):
+        OneNode(operator, inputs, attributes)
+
+
+def test_weights_that_are_no_initializers_are_refused() -> None:
+    """What is checked once must not change afterwards."""
+    inputs, attributes = linear()
+    with pytest.raises(Exception, match="codes must be an initializer"):
+        OneNode("Linear", inputs, attributes, constants=())
+
+
 @pytest.mark.parametrize(
     ("operator", "inputs", "attributes", "message"),
     [
-        ("SwiGLU", [np.zeros((1, 3), np.float32)], {}, "expected an even width"),
-        ("BlockMinAdd", [np.zeros((1, 33), np.float32), np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float16)],
-         {}, "not a multiple of block_size 32"),
-        ("BlockMinAdd", [np.zeros((1, 64), np.float32), np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float16)],
-         {}, "do not fit"),
-        ("HeadwiseMatMul", [np.zeros((1, 30), np.float32), np.zeros((2, 4, 16), np.int8), np.ones((2, 4), np.float32)],
-         {}, r"x has shape \[1, 30\], expected \[T, 32\]"),
-        ("HeadwiseMatMul", [np.zeros((1, 32), np.float32), np.zeros((2, 4, 16), np.int8), np.ones((2, 3), np.float32)],
-         {}, "do not fit weight"),
-        ("HeadwiseMatMul", [np.zeros((1, 32), np.float32), np.zeros((2, 4, 16), np.int8), np.ones((2, 4), np.float32)],
-         {"block_size": 8}, "block_size must be 0 or a multiple of 16"),
+        ("SwiGLU", {"x": np.zeros((1, 3), np.float32)}, {}, "expected an even width"),
+        ("Linear", linear(x=np.zeros((1, 30), np.float32))[0], linear()[1], r"x has shape \[1, 30\], expected \[T, 64\]"),
+        ("RmsNorm", {"x": np.zeros((1, 30), np.float32), "gain": np.ones(31, np.float32)}, {}, r"expected \[T, 31\]"),
+        ("RmsNorm", {"x": np.zeros((1, 30), np.float32), "gain": np.ones(30, np.float32)}, {"epsilon": -1.0}, "epsilon"),
+        ("AddRmsNorm",
+         {"x": np.zeros((2, 3), np.float32), "residual": np.zeros((1, 3), np.float32), "gain": np.ones(3, np.float32)},
+         {}, "and residual .* differ"),
     ],
 )  # fmt: skip
-def test_small_operators_refuse_shapes_that_do_not_fit(
-    operator: str, inputs: list[Any], attributes: dict[str, Any], message: str
+def test_activations_that_do_not_fit_are_refused(
+    operator: str, inputs: dict[str, Any], attributes: dict[str, Any], message: str
 ) -> None:
     """Widths that do not belong together are refused by name and shape."""
     with pytest.raises(Exception, match=message):
-        run(operator, {f"input{i}": array for i, array in enumerate(inputs)}, attributes)
+        OneNode(operator, inputs, attributes, outputs=2 if operator == "AddRmsNorm" else 1).run()
 
 
 def test_missing_library_tells_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:

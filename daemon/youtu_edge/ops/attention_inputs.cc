@@ -21,7 +21,7 @@ int ranged(const char* name, int64_t value, int64_t low, int64_t high) {
   return int(value);
 }
 
-void check_plain_cache(const Attributes& a) {
+void check_plain_cache(const Node& a) {
   for (const char* name : {"k_quant_type", "v_quant_type"})
     if (a.text(name, "NONE") != "NONE") refuse(std::string(name) + " is not supported: use a float or float16 cache");
   for (const char* name : {"k_cache_dtype", "v_cache_dtype"}) {
@@ -177,7 +177,7 @@ void read_ragged(const Context& context, AttentionCall& call, Ragged& ragged, in
 
 }  // namespace
 
-AttentionAttributes::AttentionAttributes(const Attributes& a) {
+AttentionAttributes::AttentionAttributes(const Node& a) {
   heads = ranged("num_heads", a.required_integer("num_heads"), 1, 4096);
   kv_heads = ranged("kv_num_heads", a.required_integer("kv_num_heads"), 1, 4096);
   if (heads % kv_heads != 0)

@@ -7,7 +7,7 @@
 namespace youtu {
 
 struct AttentionAttributes {
-  explicit AttentionAttributes(const Attributes&);
+  explicit AttentionAttributes(const Node&);
   int heads, kv_heads;
   float scale;            // 0 = 1 / sqrt(width)
   bool latent;

@@ -1,15 +1,16 @@
-// PagedAttention for one task: flash attention over blocks of visible keys.
+// PagedAttention for one task: flash attention over blocks of keys.
 //
-//                 keys of a block (dropped pages are skipped, so they need not be neighbours)
+//                 keys of a block
 //               +---------------+
 //   query rows  | scores        |  -> probabilities, with a running maximum and sum per row
 //               +---------------+         . values -> sums [rows, value_width]
 //
-// Query rows are (token, head) pairs of one kv head, all of which share each key.  How a block is read:
+// Query rows are (token, head) pairs of one kv head, all of which share each key. Two ways to read a block give the same
+// numbers: few rows read the cache itself; for more rows it is widened to a float tile once.
 //
-//   few rows      straight from the cache, dot products along the width
-//   more          widened once to a float tile, dot products along the width
-//   many          widened and transposed to a float tile, gemm
+// Batch invariance. A row sees keys in pieces that begin at fixed absolute positions: blocks are joined inside a segment,
+// segments one after another (`fold`). Inside a block, key i of it always has place i: what a row does not see (later
+// tokens, keys before the window, dropped pages) has the probability 0 there, which changes no sum.
 #pragma once
 
 #include "attention_rows.h"
@@ -17,75 +18,85 @@
 
 namespace youtu::YOUTU_ISA {
 
-constexpr int kDirectRows = 7;      // up to here, widening again per row group beats a tile
-constexpr int kTransposeRows = 24;  // from here on, transposing pays
+constexpr int kDirectRows = 7;  // up to here, widening again per row group beats a tile
 constexpr float kMaximumSlack = 8.0f;
 
 struct Workspace {
-  float *query, *sums, *maximum, *total, *scores, *keys, *values;
+  float *query, *sums, *maximum, *total;        // of the segment
+  float *all_sums, *all_maximum, *all_total;    // of the segments before it
+  float *scores, *keys, *values;
   size_t query_stride, sums_stride;
+
+  Seen all(size_t row) const { return {all_sums + row * sums_stride, all_maximum + row, all_total + row}; }
 };
 
 // The layout whose size attend_scratch() gives.
 static Workspace lay_out(const AttentionCall& c, size_t rows, float* scratch) {
   Workspace w;
+  const size_t some = round_up(rows, 16);
   w.query_stride = round_up(c.width, 16);
   w.sums_stride = round_up(c.value_width, 16);
   w.query = scratch;
   w.sums = w.query + rows * w.query_stride;
-  w.maximum = w.sums + rows * w.sums_stride;
-  w.total = w.maximum + round_up(rows, 16);
-  w.scores = w.total + round_up(rows, 16);
-  w.keys = w.scores + round_up(rows, 16) * kKeyBlock;
+  w.all_sums = w.sums + rows * w.sums_stride;
+  w.maximum = w.all_sums + rows * w.sums_stride;
+  w.total = w.maximum + some;
+  w.all_maximum = w.total + some;
+  w.all_total = w.all_maximum + some;
+  w.scores = w.all_total + some;
+  w.keys = w.scores + some * kKeyBlock;
   w.values = w.keys + kKeyBlock * w.query_stride;
   return w;
 }
 
+// Keys `begin`..`end` of the block at absolute position `base`. Where one is missing (a dropped page) another one's row
+// stands in for it, so that it can be computed with and masked.
 template <class T>
 struct KeyBlock {
-  int count = 0;
-  int position[kKeyBlock];
+  int base, begin, end;
+  bool holes;
+  bool present[kKeyBlock];
   size_t slot[kKeyBlock];
-  const T* key[kKeyBlock + 16];
-  const T* value[kKeyBlock + 16];
+  const T* key[kKeyBlock];
+  const T* value[kKeyBlock];
 };
 
-// Collects up to `limit` visible keys from `position` on; returns where to go on.
+// The keys of [from, to) that are in the cache; false if there are none.
 template <class T>
-static int collect(const AttentionCall& c, const AttentionTask& t, int position, int limit, KeyBlock<T>& block) {
+static bool collect(const AttentionCall& c, const AttentionTask& t, int base, int from, int to, KeyBlock<T>& block) {
   const int32_t* table = c.block_table + size_t(t.sequence) * c.table_width;
-  block.count = 0;
-  while (position < t.key_end && block.count < limit) {
+  block.base = base;
+  block.begin = block.end = 0;
+  bool found = false;
+  int count = 0;
+  for (int position = from; position < to;) {
     const int page = position / c.page_tokens, offset = position - page * c.page_tokens;
     int run = c.page_tokens - offset;
-    if (run > t.key_end - position) run = t.key_end - position;
-    if (table[page] < 0) {
-      position += run;
-      continue;
+    if (run > to - position) run = to - position;
+    const bool present = table[page] >= 0;
+    const size_t slot = present ? size_t(table[page]) * c.page_tokens + offset : 0;
+    for (int i = 0; i < run; ++i, ++position) {
+      block.present[position - base] = present;
+      block.slot[position - base] = slot + i;
     }
-    if (run > limit - block.count) run = limit - block.count;
-    const size_t slot = size_t(table[page]) * c.page_tokens + offset;
-    for (int i = 0; i < run; ++i) {
-      block.position[block.count] = position++;
-      block.slot[block.count++] = slot + i;
-    }
+    if (!present) continue;
+    if (!found) block.begin = position - run - base;
+    found = true;
+    block.end = position - base;
+    count += run;
   }
-  return position;
+  block.holes = count != block.end - block.begin;
+  return found;
 }
 
-// Row pointers of one kv head; the last is repeated so that kernels may work in fours or in whole vectors.
 template <class T>
 static void point(const AttentionCall& c, int kv_head, KeyBlock<T>& block) {
   const T* keys = static_cast<const T*>(c.key_cache);
   const T* values = static_cast<const T*>(c.value_cache);
-  for (int i = 0; i < block.count; ++i) {
-    const size_t row = block.slot[i] * c.kv_heads + kv_head;
+  for (int i = block.begin; i < block.end; ++i) {
+    const size_t row = block.slot[block.present[i] ? i : block.begin] * c.kv_heads + kv_head;
     block.key[i] = keys + row * c.width;
     block.value[i] = values + row * (c.latent ? c.width : c.value_width);
-  }
-  for (int i = block.count; i < int(round_up(block.count, 16)); ++i) {
-    block.key[i] = block.key[block.count - 1];
-    block.value[i] = block.value[block.count - 1];
   }
 }
 
@@ -100,43 +111,36 @@ static void widen_rows(const T* const* rows, int count, int width, float* tile, 
   }
 }
 
-static void tile_pointers(const float* tile, int count, size_t stride, const float** pointers) {
-  for (int i = 0; i < int(round_up(count, 4)); ++i) pointers[i] = tile + (i < count ? i : count - 1) * stride;
+// cap * tanh(s / cap), tanh(x) = 1 - 2 / (exp(2x) + 1)
+static void cap_scores(const AttentionCall& c, float* scores, int begin, int end) {
+  for (int i = begin; i < end; i += kWidth) {
+    const V s = load(scores + i);
+    store(scores + i, splat(c.softcap) * (splat(1.0f) - splat(2.0f) / (exp(s * splat(2.0f / c.softcap)) + splat(1.0f))));
+  }
 }
 
-template <class T>
-static void dot_scores(const Workspace& w, const float* query, int rows, const T* const* keys, int count, size_t width) {
-  for (int i = 0; i < count; i += 4)
-    dot_rows(query, w.query_stride, rows, keys + i, width, w.scores + i, kKeyBlock);
-}
-
-// Scores -> exp(score - maximum) for keys [begin, end) of one row, exactly 0 for the others.
+// Scores -> exp(score - maximum) for the keys [begin, end) that this row sees, exactly 0 for the others of the block.
 //
 // The running maximum only moves when a score exceeds it by more than kMaximumSlack: exp() of the slack is
 // harmless in float, and rescaling the sums is what a block costs most beside the products.
-static void softmax_row(const AttentionCall& c, float* scores, int count, int begin, int end, float* sums,
+template <class T>
+static void softmax_row(const AttentionCall& c, const KeyBlock<T>& block, float* scores, int begin, int end, float* sums,
                         size_t sums_stride, float& maximum, float& total) {
-  const int padded = int(round_up(count, kWidth));
-  if (begin == end) {
-    for (int i = 0; i < padded; ++i) scores[i] = 0.0f;
+  const int first = block.begin / 16 * 16, padded = int(round_up(block.end, 16));
+  const float minus_infinity = -__builtin_inff();
+  if (c.softcap > 0.0f) cap_scores(c, scores, first, padded);
+  for (int i = first; i < begin; ++i) scores[i] = minus_infinity;
+  for (int i = end; i < padded; ++i) scores[i] = minus_infinity;
+  if (block.holes)
+    for (int i = begin; i < end; ++i)
+      if (!block.present[i]) scores[i] = minus_infinity;
+  V top = load(scores + first);
+  for (int i = first + kWidth; i < padded; i += kWidth) top = max(top, load(scores + i));
+  const float block_maximum = highest(top);
+  if (block_maximum == minus_infinity) {  // nothing of it is seen
+    for (int i = first; i < padded; ++i) scores[i] = 0.0f;
     return;
   }
-  const float minus_infinity = -__builtin_inff();
-  for (int i = 0; i < begin; ++i) scores[i] = minus_infinity;
-  for (int i = end; i < padded; ++i) scores[i] = minus_infinity;
-  if (c.softcap > 0.0f)  // cap * tanh(s / cap), tanh(x) = 1 - 2 / (exp(2x) + 1)
-    for (int i = begin / kWidth * kWidth; i < end; i += kWidth) {
-      const V s = load(scores + i);
-      const V capped = splat(c.softcap) * (splat(1.0f) - splat(2.0f) / (exp(s * splat(2.0f / c.softcap)) + splat(1.0f)));
-      store(scores + i, capped);
-    }
-  if (c.softcap > 0.0f) {  // capping moved the masked ones off minus infinity
-    for (int i = 0; i < begin; ++i) scores[i] = minus_infinity;
-    for (int i = end; i < padded; ++i) scores[i] = minus_infinity;
-  }
-  V top = load(scores);
-  for (int i = kWidth; i < padded; i += kWidth) top = max(top, load(scores + i));
-  const float block_maximum = highest(top);
   if (!(block_maximum <= maximum + kMaximumSlack)) {
     if (total != 0.0f) {
       float factor[kWidth];
@@ -146,12 +150,13 @@ static void softmax_row(const AttentionCall& c, float* scores, int count, int be
     }
     maximum = block_maximum;
   }
-  V added = splat(0.0f);
-  for (int i = 0; i < padded; i += kWidth) {
-    const V p = exp(load(scores + i) - splat(maximum));
-    store(scores + i, p);
-    added = added + p;
-  }
+  Sixteen added = sixteen_zeros();
+  for (int i = first; i < padded; i += 16)
+    for (int l = 0; l < kLaneVectors; ++l) {
+      const V p = exp(load(scores + i + l * kWidth) - splat(maximum));
+      store(scores + i + l * kWidth, p);
+      added.v[l] = added.v[l] + p;
+    }
   total += sum(added);
 }
 
@@ -159,78 +164,98 @@ static void softmax_row(const AttentionCall& c, float* scores, int count, int be
 template <class T>
 static void attend_block(const AttentionCall& c, const AttentionTask& t, const Workspace& w, KeyBlock<T>& block,
                          int head_index) {
-  const int per_head = (t.token_end - t.token_begin) * c.group, n = block.count;
+  const int per_head = int(rows_per_head(t)), n = block.end - block.begin;
   point(c, t.kv_begin + head_index, block);
 
   // Causal rows that come before the first key of the block see nothing of it: they are the first ones.
-  int first = 0;
-  if (t.causal && block.position[0] > t.position) first = (block.position[0] - t.position) * c.group;
+  const int first_key = block.base + block.begin;
+  const int first = t.causal && first_key > t.position ? (first_key - t.position) * t.group : 0;
   if (first >= per_head) return;
   const int rows = per_head - first, offset = head_index * per_head + first;
   const float* query = w.query + offset * w.query_stride;
   float* sums = w.sums + offset * w.sums_stride;
+  float* scores = w.scores + block.begin;
 
-  const bool direct = rows <= kDirectRows && c.width % kWidth == 0 && c.value_width % kWidth == 0;
-  const bool transpose = rows >= kTransposeRows;
+  const bool direct = rows <= kDirectRows && c.width % 16 == 0 && c.value_width % kWidth == 0;
   if (direct) {
-    dot_scores(w, query, rows, block.key, n, c.width);
-  } else if (transpose) {
-    const size_t columns = round_up(n, kWidth);
-    transpose_rows(block.key, columns, c.width, w.keys, columns);
-    gemm(query, w.query_stride, rows, Dense<float>{w.keys, columns}, 0, columns, c.width, nullptr, w.scores, kKeyBlock);
+    dot_rows(query, w.query_stride, rows, block.key + block.begin, n, c.width, scores, kKeyBlock);
   } else {
     const float* keys[kKeyBlock];
-    widen_rows(block.key, n, c.width, w.keys, w.query_stride);
-    tile_pointers(w.keys, n, w.query_stride, keys);
-    dot_scores(w, query, rows, keys, n, w.query_stride);
+    widen_rows(block.key + block.begin, n, c.width, w.keys, w.query_stride);
+    for (int i = 0; i < n; ++i) keys[i] = w.keys + i * w.query_stride;
+    dot_rows(query, w.query_stride, rows, keys, n, w.query_stride, scores, kKeyBlock);
   }
 
   for (int r = 0; r < rows; ++r) {
-    const int position = t.position + (first + r) / c.group;
+    const int position = t.position + (first + r) / t.group;
     const int last = t.causal ? position : t.last_position;
-    int begin = 0, end = n;
-    if (c.window > 0)
-      while (begin < n && block.position[begin] <= position - c.window) ++begin;
-    while (end > begin && block.position[end - 1] > last) --end;
-    softmax_row(c, w.scores + r * kKeyBlock, n, begin, end, sums + r * w.sums_stride, w.sums_stride,
+    int begin = block.begin, end = block.end;
+    if (c.window > 0 && position - c.window + 1 - block.base > begin) begin = position - c.window + 1 - block.base;
+    if (last + 1 - block.base < end) end = last + 1 - block.base;
+    if (begin > end) begin = end;
+    softmax_row(c, block, w.scores + r * kKeyBlock, begin, end, sums + r * w.sums_stride, w.sums_stride,
                 w.maximum[offset + r], w.total[offset + r]);
   }
 
   if (direct) {
-    gemm(w.scores, kKeyBlock, rows, Scattered<T>{block.value}, 0, c.value_width, n, sums, sums, w.sums_stride);
-  } else if (c.latent && !transpose) {
-    gemm(w.scores, kKeyBlock, rows, Dense<float>{w.keys, w.query_stride}, 0, round_up(c.value_width, kWidth), n, sums,
-         sums, w.sums_stride);
+    gemm(scores, kKeyBlock, rows, Scattered<T>{block.value + block.begin}, c.value_width, n, sums, w.sums_stride);
+  } else if (c.latent) {
+    gemm(scores, kKeyBlock, rows, Dense<float>{w.keys, w.query_stride}, round_up(c.value_width, kWidth), n, sums,
+         w.sums_stride);
   } else {
-    widen_rows(block.value, n, c.value_width, w.values, w.sums_stride);
-    gemm(w.scores, kKeyBlock, rows, Dense<float>{w.values, w.sums_stride}, 0, round_up(c.value_width, kWidth), n, sums,
-         sums, w.sums_stride);
+    widen_rows(block.value + block.begin, n, c.value_width, w.values, w.sums_stride);
+    gemm(scores, kKeyBlock, rows, Dense<float>{w.values, w.sums_stride}, round_up(c.value_width, kWidth), n, sums,
+         w.sums_stride);
   }
 }
 
+// All blocks of the keys [from, to), which lie in one segment.
 template <class T>
-static void attend_as(const AttentionCall& c, const AttentionTask& t, float* scratch) {
-  const int tokens = t.token_end - t.token_begin, heads = t.kv_end - t.kv_begin;
-  const size_t rows = size_t(tokens) * c.group * heads;
-  const Workspace w = lay_out(c, rows, scratch);
-  load_query_rows(c, t, w.query, w.query_stride);
+static void attend_segment(const AttentionCall& c, const AttentionTask& t, const Workspace& w, size_t rows, int from, int to) {
   for (size_t i = 0; i < rows * w.sums_stride; i += kWidth) store(w.sums + i, splat(0.0f));
   for (size_t r = 0; r < rows; ++r) {
     w.maximum[r] = -__builtin_inff();
     w.total[r] = 0.0f;
   }
-  // A wide row fills the cache sooner.
-  const int limit = c.width > 256 && kMaxTaskRows * c.width > 16384 ? kKeyBlock / 2 : kKeyBlock;
+  const int size = c.width > 256 ? kKeyBlock / 2 : kKeyBlock;  // a wide row fills the cache sooner
   KeyBlock<T> block;
-  for (int position = t.key_begin; position < t.key_end;) {
-    position = collect(c, t, position, limit, block);
-    if (block.count == 0) break;
-    for (int h = 0; h < heads; ++h) attend_block(c, t, w, block, h);
+  for (int base = from / size * size; base < to; base += size) {
+    const int begin = from > base ? from : base, end = to < base + size ? to : base + size;
+    if (!collect(c, t, base, begin, end, block)) continue;
+    for (int h = 0; h < t.kv_end - t.kv_begin; ++h) attend_block(c, t, w, block, h);
   }
-  if (t.partial != nullptr)
-    store_partial_rows(c, rows, w.sums, w.sums_stride, w.maximum, w.total, t.partial);
-  else
-    store_output_rows(c, t, w.sums, w.sums_stride, w.total);
+}
+
+template <class T>
+static void attend_as(const AttentionCall& c, const AttentionTask& t, float* scratch) {
+  const size_t rows = rows_of(t);
+  const Workspace w = lay_out(c, rows, scratch);
+  load_query_rows(c, t, w.query, w.query_stride);
+  for (size_t r = 0; r < rows; ++r) w.all_total[r] = 0.0f;
+  const int first = t.key_begin / kSegment;
+  const bool single = t.partial == nullptr && t.key_end <= (first + 1) * kSegment;
+  for (int segment = first; segment * kSegment < t.key_end; ++segment) {
+    const int begin = segment * kSegment, end = begin + kSegment;
+    attend_segment<T>(c, t, w, rows, t.key_begin > begin ? t.key_begin : begin, t.key_end < end ? t.key_end : end);
+    for (size_t r = 0; r < rows; ++r) {
+      const float* sums = w.sums + r * w.sums_stride;
+      if (t.partial != nullptr) {
+        float* row = t.partial + (segment - first) * t.partial_stride + r * (c.value_width + 2);
+        std::memcpy(row, sums, c.value_width * sizeof(float));
+        row[c.value_width] = w.maximum[r];
+        row[c.value_width + 1] = w.total[r];
+      } else if (single) {
+        store_output(c, t, r, sums, w.total[r]);
+      } else {
+        fold(w.all(r), sums, w.maximum[r], w.total[r], c.value_width);
+      }
+    }
+  }
+  if (t.partial != nullptr || single) return;
+  for (size_t r = 0; r < rows; ++r) {
+    if (w.all_total[r] == 0.0f) std::memset(w.all(r).sums, 0, c.value_width * sizeof(float));
+    store_output(c, t, r, w.all(r).sums, w.all_total[r]);
+  }
 }
 
 static void attend(const AttentionCall& c, const AttentionTask& t, float* scratch) {

@@ -1,9 +1,9 @@
 // Cuts a PagedAttention call into tasks.
 //
 //   sequence 0  |----------- tile -----------|--- tile ---|      query tokens: as many as make kMaxTaskRows rows
-//                 split | split | split                          keys: only when there are too few tiles for
-//                                                                the threads; the partial results are merged
-//   A small call is one task per tile, without splits, on the calling thread.
+//                 split | split | split                          keys: only when there are too few tiles for the threads,
+//                                                                at whole segments; the partial results are merged
+//   A small call is one task per tile, without splits, on the calling thread. How it is cut changes no result.
 #pragma once
 
 #include <vector>
@@ -15,8 +15,9 @@ namespace youtu {
 struct AttentionPlan {
   struct Tile {
     size_t first_task, splits;
-    size_t partial;          // offset in floats of the first split
-    size_t partial_stride;
+    size_t segments, segments_per_split;
+    size_t rows;
+    size_t partial;          // offset in floats of the first segment
   };
   std::vector<Tile> tiles;
   std::vector<AttentionTask> tasks;   // task.partial is still null

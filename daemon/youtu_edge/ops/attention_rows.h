@@ -14,11 +14,12 @@ static void rotate(const AttentionCall& c, float* row, int position) {
   const float* cos = c.cos + size_t(position) * c.rope_half;
   const float* sin = c.sin + size_t(position) * c.rope_half;
   float* x = row + c.rope_offset;
+  // (a, b) -> (a cos - b sin, b cos + a sin), the second product rounded, the first one not.
   if (c.interleaved) {
     for (int i = 0; i < c.rope_half; ++i) {
       const float a = x[2 * i], b = x[2 * i + 1];
-      x[2 * i] = a * cos[i] - b * sin[i];
-      x[2 * i + 1] = b * cos[i] + a * sin[i];
+      x[2 * i] = fused(a, cos[i], 0.0f - b * sin[i]);
+      x[2 * i + 1] = fused(b, cos[i], a * sin[i]);
     }
     return;
   }
@@ -26,13 +27,13 @@ static void rotate(const AttentionCall& c, float* row, int position) {
   int i = 0;
   for (; i + kWidth <= c.rope_half; i += kWidth) {
     const V a = load(x + i), b = load(y + i), cosine = load(cos + i), sine = load(sin + i);
-    store(x + i, a * cosine - b * sine);
-    store(y + i, b * cosine + a * sine);
+    store(x + i, fma(a, cosine, splat(0.0f) - b * sine));
+    store(y + i, fma(b, cosine, a * sine));
   }
   for (; i < c.rope_half; ++i) {
     const float a = x[i], b = y[i];
-    x[i] = a * cos[i] - b * sin[i];
-    y[i] = b * cos[i] + a * sin[i];
+    x[i] = fused(a, cos[i], 0.0f - b * sin[i]);
+    y[i] = fused(b, cos[i], a * sin[i]);
   }
 }
 
@@ -61,19 +62,22 @@ static void store_token(const AttentionCall& c, size_t token, int position, size
   c.half_cache ? store_token_as<half>(c, token, position, slot) : store_token_as<float>(c, token, position, slot);
 }
 
-// Row r of a task is kv head r / per_head, token r % per_head / group, head r % group of that kv head.
+// Row r of a task is kv head r / per_head, token r % per_head / group, head r % group of those of the task.
+static size_t rows_per_head(const AttentionTask& t) { return size_t(t.token_end - t.token_begin) * t.group; }
+static size_t rows_of(const AttentionTask& t) { return rows_per_head(t) * (t.kv_end - t.kv_begin); }
+
 struct RowOwner {
   size_t token, head;
 };
 static RowOwner owner(const AttentionCall& c, const AttentionTask& t, size_t row) {
-  const size_t per_head = size_t(t.token_end - t.token_begin) * c.group;
-  return {t.token_begin + row % per_head / c.group, (t.kv_begin + row / per_head) * c.group + row % c.group};
+  const size_t per_head = rows_per_head(t);
+  return {t.token_begin + row % per_head / t.group,
+          (t.kv_begin + row / per_head) * c.group + t.group_begin + row % t.group};
 }
 
 // Rotated, scaled, and padded with zeros to the stride.
 static void load_query_rows(const AttentionCall& c, const AttentionTask& t, float* rows, size_t stride) {
-  const size_t count = size_t(t.token_end - t.token_begin) * c.group * (t.kv_end - t.kv_begin);
-  for (size_t r = 0; r < count; ++r, rows += stride) {
+  for (size_t r = 0; r < rows_of(t); ++r, rows += stride) {
     const RowOwner o = owner(c, t, r);
     __builtin_memcpy(rows, c.query + o.token * c.query_stride + o.head * c.width, c.width * sizeof(float));
     for (size_t i = c.width; i < stride; ++i) rows[i] = 0.0f;
@@ -92,47 +96,51 @@ static float* output_row(const AttentionCall& c, const RowOwner& o) {
   return c.output + (o.token * c.heads + o.head) * c.value_width;
 }
 
-// A row that saw no key at all is zero.
-static void store_output_rows(const AttentionCall& c, const AttentionTask& t, const float* sums, size_t stride,
-                              const float* total) {
-  const size_t count = size_t(t.token_end - t.token_begin) * c.group * (t.kv_end - t.kv_begin);
-  for (size_t r = 0; r < count; ++r)
-    store_scaled(sums + r * stride, c.value_width, total[r] == 0.0f ? 0.0f : 1.0f / total[r],
-                 output_row(c, owner(c, t, r)));
-}
+// What a row has seen: the sums of its values, the largest score and the sum of exp(score - largest).
+struct Seen {
+  float* sums;
+  float *maximum, *total;
+};
 
-static void store_partial_rows(const AttentionCall& c, size_t rows, const float* sums, size_t stride,
-                               const float* maximum, const float* total, float* partial) {
-  for (size_t r = 0; r < rows; ++r, partial += c.value_width + 2) {
-    store_scaled(sums + r * stride, c.value_width, 1.0f, partial);
-    partial[c.value_width] = maximum[r];
-    partial[c.value_width + 1] = total[r];
+// Joins what a later segment has seen.
+static void fold(const Seen& row, const float* sums, float maximum, float total, int width) {
+  if (total == 0.0f) return;
+  if (*row.total == 0.0f) {
+    std::memcpy(row.sums, sums, width * sizeof(float));
+    *row.maximum = maximum;
+    *row.total = total;
+    return;
   }
+  const float highest = maximum > *row.maximum ? maximum : *row.maximum;
+  float factors[kWidth], others[kWidth];
+  store(factors, exp(splat(*row.maximum - highest)));
+  store(others, exp(splat(maximum - highest)));
+  const float keep = factors[0], take = others[0];
+  int i = 0;
+  for (; i + kWidth <= width; i += kWidth)
+    store(row.sums + i, fma(load(row.sums + i), splat(keep), load(sums + i) * splat(take)));
+  for (; i < width; ++i) row.sums[i] = fused(row.sums[i], keep, sums[i] * take);
+  *row.total = fused(*row.total, keep, total * take);
+  *row.maximum = highest;
 }
 
-static void merge(const AttentionCall& c, const AttentionTask& t, const float* partials, size_t count, size_t stride) {
-  const size_t rows = size_t(t.token_end - t.token_begin) * c.group * (t.kv_end - t.kv_begin);
+// A row that saw no key at all is zero.
+static void store_output(const AttentionCall& c, const AttentionTask& t, size_t row, const float* sums, float total) {
+  store_scaled(sums, c.value_width, total == 0.0f ? 0.0f : 1.0f / total, output_row(c, owner(c, t, row)));
+}
+
+static void merge(const AttentionCall& c, const AttentionTask& t, const float* partials, size_t count, size_t row_begin,
+                  size_t row_end) {
+  float sums[kMaxWidth];
   const int width = c.value_width;
-  for (size_t r = 0; r < rows; ++r, partials += width + 2) {
-    float maximum = -__builtin_inff(), total = 0.0f;
+  for (size_t r = row_begin; r < row_end; ++r) {
+    float maximum = 0.0f, total = 0.0f;
     for (size_t s = 0; s < count; ++s) {
-      const float* p = partials + s * stride;
-      if (p[width + 1] != 0.0f && p[width] > maximum) maximum = p[width];
+      const float* p = partials + s * t.partial_stride + r * (width + 2);
+      fold({sums, &maximum, &total}, p, p[width], p[width + 1], width);
     }
-    float* target = output_row(c, owner(c, t, r));
-    for (int i = 0; i < width; ++i) target[i] = 0.0f;
-    for (size_t s = 0; s < count; ++s) {
-      const float* p = partials + s * stride;
-      if (p[width + 1] == 0.0f) continue;
-      float factor[kWidth];
-      store(factor, exp(splat(p[width] - maximum)));
-      total += p[width + 1] * factor[0];
-      int i = 0;
-      for (; i + kWidth <= width; i += kWidth)
-        store(target + i, fma(load(p + i), splat(factor[0]), load(target + i)));
-      for (; i < width; ++i) target[i] += p[i] * factor[0];
-    }
-    store_scaled(target, width, total == 0.0f ? 0.0f : 1.0f / total, target);
+    if (total == 0.0f) std::memset(sums, 0, width * sizeof(float));
+    store_output(c, t, r, sums, total);
   }
 }
 

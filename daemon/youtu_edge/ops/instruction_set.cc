@@ -15,7 +15,8 @@
 namespace youtu {
 
 #if defined(__x86_64__)
-namespace x86_64_v4 { extern const Kernels table; }
+namespace avx512_vnni { extern const Kernels table; }
+namespace avx_vnni { extern const Kernels table; }
 namespace x86_64_v3 { extern const Kernels table; }
 #elif defined(__aarch64__)
 namespace armv8_2 { extern const Kernels table; }
@@ -30,9 +31,14 @@ struct Candidate {
 };
 
 #if defined(__x86_64__)
-bool has_f16c() {
+bool has_avx2() {
   unsigned a, b, c, d;
-  return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+  return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+bool has_avx_vnni() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 #endif
 
@@ -40,9 +46,10 @@ bool has_f16c() {
 const Candidate* candidates(size_t* count) {
   static const Candidate list[] = {
 #if defined(__x86_64__)
-      {&x86_64_v4::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && has_f16c()},
-      {&x86_64_v3::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()},
+      {&avx512_vnni::table, has_avx2() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")},
+      {&avx_vnni::table, has_avx2() && has_avx_vnni()},
+      {&x86_64_v3::table, has_avx2()},
 #elif defined(__aarch64__) && defined(__linux__)
       {&armv8_2::table, (getauxval(AT_HWCAP) & (HWCAP_ASIMDHP | HWCAP_ASIMDDP)) == (HWCAP_ASIMDHP | HWCAP_ASIMDDP)},
 #endif

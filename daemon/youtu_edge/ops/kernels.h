@@ -34,10 +34,11 @@ struct AttentionCall {
   float* output;           // [tokens, heads * value_width]
 };
 
-// Some query tokens of one sequence, some kv heads, some of the keys.
+// Some query tokens of one sequence, some heads, some of the keys.
 //
-//   keys      key_begin ........ key_end          (absolute positions)
+//   keys      key_begin ........ key_end          (absolute positions; cut between tasks at multiples of kSegment only)
 //   queries       token_begin .. token_end        (rows of the packed input; the first is at `position`)
+//   heads     for each kv head in kv_begin .. kv_end, those `group` of its heads from `group_begin` on
 struct AttentionTask {
   int sequence;
   int token_begin, token_end;
@@ -45,8 +46,31 @@ struct AttentionTask {
   int last_position;       // of the sequence after this call; what a bidirectional chunk sees
   bool causal;             // else bidirectional
   int kv_begin, kv_end;
+  int group_begin, group;
   int key_begin, key_end;
-  float* partial;          // null: write the output. Else rows x [value_width | maximum | sum]
+  float* partial;          // null: write the output. Else rows x [value_width | maximum | sum] for each segment
+  size_t partial_stride;   // floats from one segment to the next
+};
+
+// Rows of a quantised matrix that lie together in the file.
+constexpr size_t kTileRows = 16;
+
+// Everything that is the same for all tasks of one Linear call. The layout of a matrix: docs/package-format.md.
+struct LinearCall {
+  int bits;                    // 4 or 8
+  size_t block;                // values that share a scale
+  size_t k, columns;           // of one head: values of an input row, of an output row
+  size_t heads, tiles_per_head;
+  const uint8_t* codes;        // [heads * tiles_per_head, k * bits / 32, kTileRows, 4]
+  const uint16_t* scales;      // float16 [heads * tiles_per_head, k / block, kTileRows]
+  const uint8_t* zero_points;  // the same shape; null: half of the range of the codes
+  const uint16_t* minimums;    // float16, the same shape; null without
+  const int8_t* activations;   // [rows, heads * k], activation_stride bytes apart
+  size_t activation_stride;
+  const float* activation_scales;   // [rows, heads * k / block]
+  const int32_t* activation_sums;
+  float* y;                    // [rows, heads * columns]
+  size_t y_stride;
 };
 
 struct Kernels {
@@ -55,27 +79,26 @@ struct Kernels {
   // Rotates and stores the key (and value) of one token into the cache row `slot`.
   void (*store_token)(const AttentionCall&, size_t token, int position, size_t slot);
   void (*attend)(const AttentionCall&, const AttentionTask&, float* scratch);
-  // Joins `count` partial results that lie `stride` floats apart into the output.
-  void (*merge)(const AttentionCall&, const AttentionTask&, const float* partials, size_t count, size_t stride);
+  // Joins the `count` segments of some rows of a tile, whose first task this is, into the output.
+  void (*merge)(const AttentionCall&, const AttentionTask&, const float* partials, size_t count, size_t row_begin,
+                size_t row_end);
 
+  // Tiles [tile_begin, tile_end) times rows [row_begin, row_end).
+  void (*multiply)(const LinearCall&, size_t tile_begin, size_t tile_end, size_t row_begin, size_t row_end);
+  // x[0..count) -> codes, and a scale and the sum of the codes for each block
+  void (*quantise)(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums);
   // input [rows, 2 * width] = [gate | up] -> output [rows, width]
   void (*swiglu)(const float* input, float* output, size_t rows, size_t width);
-
-  // sums[row, b] = sum of x[row, b * block .. (b + 1) * block)
-  void (*block_sums)(const float* x, float* sums, size_t rows, size_t blocks, size_t block);
-  // output[row, begin..end) = y + sums @ mins; output may be y
-  void (*block_min_add)(const float* sums, const uint16_t* mins, const float* y, float* output, size_t rows,
-                        size_t blocks, size_t columns, size_t begin, size_t end);
-
-  // output[row, n] = sum_k x[row, k] * weight[n, k] * scales[n, k / block] for one head, n in [begin, end).
-  // scratch: k * 64 floats.
-  void (*headwise)(const float* x, size_t x_stride, const int8_t* weight, const float* scales, float* output,
-                   size_t output_stride, size_t rows, size_t k, size_t block, size_t begin, size_t end, float* scratch);
+  // y[row] = x[row] / rms * gain; with `residual` of x + residual, which goes to `total`. All [rows, width].
+  void (*rms_norm)(const float* x, const float* residual, const float* gain, float epsilon, float* total, float* output,
+                   size_t rows, size_t width);
 };
 
-// Query rows (tokens x heads of one task) and keys that are worked on together.
+// Query rows (tokens x heads of one task) and keys that are worked on together. Blocks and segments begin at multiples of
+// their size in absolute position, whatever the batch, so that a row is always summed in the same pieces.
 constexpr int kMaxTaskRows = 64;
 constexpr int kKeyBlock = 64;
+constexpr int kSegment = 256;
 constexpr int kMaxWidth = 4096;
 
 // Floats of scratch that `attend` needs for a task of that many rows.

@@ -1,10 +1,11 @@
 // Compiled once per instruction set: CMake gives YOUTU_ISA (a namespace) and YOUTU_ISA_NAME.
 #include "attention_kernel.h"
-#include "small_kernels.h"
+#include "linear_kernel.h"
+#include "row_kernels.h"
 
 namespace youtu::YOUTU_ISA {
 
 extern const Kernels table;
-const Kernels table = {YOUTU_ISA_NAME, store_token, attend, merge, swiglu, block_sums, block_min_add, headwise};
+const Kernels table = {YOUTU_ISA_NAME, store_token, attend, merge, multiply, quantise, swiglu, rms_norm};
 
 }  // namespace youtu::YOUTU_ISA

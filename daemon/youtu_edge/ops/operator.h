@@ -3,8 +3,8 @@
 //   struct Kernel {
 //     static constexpr const char* kName;
 //     static constexpr InputSpec kInputs[];      // in order; type kUndefined = the kernel checks it itself
-//     static constexpr int kInplaceInput;        // -1, or the input whose memory output 0 may take
-//     explicit Kernel(const Attributes&);        // may refuse()
+//     static constexpr size_t kOutputs;          // all of them float
+//     explicit Kernel(const Node&);              // may refuse(); what never changes is checked here
 //     void compute(const Context&);              // may refuse()
 //   };
 #pragma once
@@ -32,7 +32,7 @@ class Operator : public OrtCustomOp {
 
   static OrtStatus* create(const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info, void** kernel) {
     try {
-      *kernel = new Instance{api, Kernel(Attributes(api, info))};
+      *kernel = new Instance{api, Kernel(Node(api, info))};
       return nullptr;
     } catch (const InvalidInput& error) {
       return make_status(api, kInvalidArgument, named(error.what()));
@@ -53,13 +53,6 @@ class Operator : public OrtCustomOp {
     }
   }
 
-  static size_t may_take_input(int** inputs, int** outputs) {
-    if (Kernel::kInplaceInput < 0) return 0;
-    *inputs = new int[1]{Kernel::kInplaceInput};
-    *outputs = new int[1]{0};
-    return 1;
-  }
-
  public:
   Operator() : OrtCustomOp{} {
     version = kApiVersion;
@@ -68,7 +61,7 @@ class Operator : public OrtCustomOp {
     input_type = [](const OrtCustomOp*, size_t i) -> int { return Kernel::kInputs[i].type; };
     input_count = [](const OrtCustomOp*) { return std::size(Kernel::kInputs); };
     output_type = [](const OrtCustomOp*, size_t) -> int { return kFloat; };
-    output_count = [](const OrtCustomOp*) -> size_t { return 1; };
+    output_count = [](const OrtCustomOp*) { return Kernel::kOutputs; };
     destroy = [](void* opaque) { delete static_cast<Instance*>(opaque); };
     input_characteristic = [](const OrtCustomOp*, size_t i) -> int { return Kernel::kInputs[i].characteristic; };
     output_characteristic = [](const OrtCustomOp*, size_t) -> int { return kRequired; };
@@ -81,11 +74,8 @@ class Operator : public OrtCustomOp {
     compute_v2 = &run;
     start_version = [](const OrtCustomOp*) { return 1; };
     end_version = [](const OrtCustomOp*) { return INT32_MAX; };
-    may_inplace = &may_take_input;
-    release_may_inplace = [](int* inputs, int* outputs) {
-      delete[] inputs;
-      delete[] outputs;
-    };
+    may_inplace = [](int**, int**) -> size_t { return 0; };
+    release_may_inplace = [](int*, int*) {};
     alias_map = [](int**, int**) -> size_t { return 0; };
     release_alias_map = [](int*, int*) {};
   }

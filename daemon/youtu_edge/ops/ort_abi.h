@@ -51,12 +51,15 @@ enum Slot : size_t {
   kKernelContextGetOutput = 91,
   kReleaseStatus = 93,
   kReleaseTensorTypeAndShapeInfo = 99,
+  kKernelInfoGetInputCount = 230,
+  kKernelInfoGetInputName = 232,
+  kKernelInfoGetConstantInput = 249,
   kKernelContextParallelFor = 274,
 };
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
 
-enum ElementType : int { kUndefined = 0, kFloat = 1, kInt8 = 3, kInt32 = 6, kFloat16 = 10 };
+enum ElementType : int { kUndefined = 0, kFloat = 1, kUint8 = 2, kInt32 = 6, kInt64 = 7, kFloat16 = 10 };
 
 enum Characteristic : int { kRequired = 0, kOptional = 1 };
 

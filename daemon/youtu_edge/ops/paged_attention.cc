@@ -1,6 +1,8 @@
 #include "paged_attention.h"
 
+#include <algorithm>
 #include <thread>
+#include <vector>
 
 #include "attention_plan.h"
 #include "scratch.h"
@@ -10,13 +12,20 @@ namespace youtu {
 size_t attend_scratch(const AttentionCall& call, int rows) {
   const auto padded = [](size_t n) { return (n + 15) / 16 * 16; };
   const size_t width = padded(call.width), value_width = padded(call.value_width), some = padded(rows);
-  return rows * (width + value_width) + some * (2 + kKeyBlock) + kKeyBlock * (width + value_width);
+  return rows * (width + 2 * value_width) + some * (4 + kKeyBlock) + kKeyBlock * (width + value_width);
 }
 
 namespace {
 
 constexpr size_t kStoreSerial = 1 << 17;  // values written to the cache below which one thread does it
 constexpr size_t kStoreChunk = 16;        // tokens
+constexpr size_t kMergeRows = 8;          // rows that one task merges
+
+// Some rows of a tile whose partial results are to be merged.
+struct Rows {
+  const AttentionTask* task;  // the first of the tile
+  size_t segments, begin, end;
+};
 
 ScratchPool& scratch() {
   static ScratchPool pool;
@@ -72,16 +81,23 @@ void PagedAttention::compute(const Context& context) {
   }
 
   ScratchPool::Lease partials(scratch(), plan.partial_floats);
-  for (const AttentionPlan::Tile& tile : plan.tiles)
-    for (size_t s = 0; tile.splits > 1 && s < tile.splits; ++s)
-      plan.tasks[tile.first_task + s].partial = partials.data() + tile.partial + s * tile.partial_stride;
+  std::vector<Rows> merges;
+  for (const AttentionPlan::Tile& tile : plan.tiles) {
+    if (tile.splits == 1) continue;
+    AttentionTask* task = &plan.tasks[tile.first_task];
+    for (size_t s = 0; s < tile.splits; ++s)
+      task[s].partial = partials.data() + tile.partial + s * tile.segments_per_split * task[s].partial_stride;
+    for (size_t row = 0; row < tile.rows; row += kMergeRows)
+      merges.push_back({task, tile.segments, row, std::min(tile.rows, row + kMergeRows)});
+  }
   context.parallel_for(plan.tasks.size(), [&](size_t i) {
     ScratchPool::Lease lease(scratch(), floats);
     kernel.attend(call, plan.tasks[i], lease.data());
   });
-  for (const AttentionPlan::Tile& tile : plan.tiles)
-    if (tile.splits > 1)
-      kernel.merge(call, plan.tasks[tile.first_task], partials.data() + tile.partial, tile.splits, tile.partial_stride);
+  context.parallel_for(merges.size(), [&](size_t i) {
+    const Rows& rows = merges[i];
+    kernel.merge(call, *rows.task, rows.task->partial, rows.segments, rows.begin, rows.end);
+  });
 }
 
 }  // namespace youtu

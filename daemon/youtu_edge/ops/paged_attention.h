@@ -27,9 +27,9 @@ struct PagedAttention {
       {kUndefined, kOptional},  // v_scale
       {kInt32, kOptional},      // attention_metadata: bounds that a GPU needs; the CPU reads the lengths
   };
-  static constexpr int kInplaceInput = -1;
+  static constexpr size_t kOutputs = 1;
 
-  explicit PagedAttention(const Attributes& attributes) : attributes_(attributes) {}
+  explicit PagedAttention(const Node& node) : attributes_(node) {}
   void compute(const Context& context);
 
  private:

@@ -1,6 +1,8 @@
 // The entry point that SessionOptions.register_custom_ops_library() calls.
+#include "embedding.h"
+#include "linear.h"
 #include "paged_attention.h"
-#include "small_operators.h"
+#include "row_operators.h"
 
 namespace youtu {
 namespace {
@@ -11,14 +13,16 @@ OrtStatus* register_operators(OrtSessionOptions* options, const OrtApiBase* base
   // Both must outlive every session, so they live as long as the library.
   static OrtCustomOpDomain* domain = nullptr;
   static Operator<PagedAttention> paged_attention;
-  static Operator<BlockMinAdd> block_min_add;
+  static Operator<Linear> linear;
+  static Operator<Embedding> embedding;
+  static Operator<RmsNorm> rms_norm;
+  static Operator<AddRmsNorm> add_rms_norm;
   static Operator<SwiGLU> swiglu;
-  static Operator<HeadwiseMatMul> headwise_matmul;
   static OrtStatus* created = [&]() -> OrtStatus* {
     auto create = reinterpret_cast<OrtStatus* (*)(const char*, OrtCustomOpDomain**)>(api->slot[kCreateCustomOpDomain]);
     auto add = reinterpret_cast<OrtStatus* (*)(OrtCustomOpDomain*, const OrtCustomOp*)>(api->slot[kCustomOpDomainAdd]);
     if (OrtStatus* status = create("youtu_edge", &domain)) return status;
-    const OrtCustomOp* operators[] = {&paged_attention, &block_min_add, &swiglu, &headwise_matmul};
+    const OrtCustomOp* operators[] = {&paged_attention, &linear, &embedding, &rms_norm, &add_rms_norm, &swiglu};
     for (const OrtCustomOp* op : operators)
       if (OrtStatus* status = add(domain, op)) return status;
     return nullptr;

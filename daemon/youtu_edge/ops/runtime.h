@@ -1,4 +1,4 @@
-// What an operator sees of ONNX Runtime: attributes, tensors, errors as exceptions, a parallel loop.
+// What an operator sees of ONNX Runtime: its node, tensors, errors as exceptions, a parallel loop.
 #pragma once
 
 #include <array>
@@ -17,8 +17,11 @@ struct InvalidInput : std::runtime_error {
 
 [[noreturn]] void refuse(const std::string& message);
 
+inline size_t divide_up(size_t n, size_t step) { return (n + step - 1) / step; }
+
 // A view of one input; `data` is null when the input is absent.
 struct Tensor {
+  std::string name;   // in the graph; of initializers only
   void* data = nullptr;
   ElementType type = kUndefined;
   size_t rank = 0;
@@ -34,18 +37,26 @@ struct Tensor {
 // "[3, 64]", for error messages.
 std::string describe_shape(const Tensor& tensor);
 
-class Attributes {
+// One node while the session is made: its attributes, and those inputs that are initializers.
+class Node {
  public:
-  Attributes(const OrtApi* api, const OrtKernelInfo* info) : api_(api), info_(info) {}
+  Node(const OrtApi* api, const OrtKernelInfo* info);
   int64_t integer(const char* name, int64_t fallback) const;
   int64_t required_integer(const char* name) const;
   float number(const char* name, float fallback) const;
   std::string text(const char* name, const char* fallback) const;
 
+  bool has_input(size_t index) const;
+  // Refuses an input that is absent, not an initializer, or of another element type or rank. Its memory stays valid as long
+  // as the session does. `role` names the input where the graph gives it no name.
+  Tensor constant(size_t index, const char* role, ElementType type, size_t rank) const;
+
  private:
   bool found(OrtStatus* status) const;
+  std::string input_name(size_t index) const;
   const OrtApi* api_;
   const OrtKernelInfo* info_;
+  size_t input_count_ = 0;
 };
 
 // One call of one kernel.
@@ -68,7 +79,6 @@ class Context {
  private:
   void parallel_for(size_t count, void (*body)(const void*, size_t), const void* state) const;
   const OrtValue* value(size_t index) const;
-  void check(OrtStatus* status) const;
 
   const OrtApi* api_;
   OrtKernelContext* context_;

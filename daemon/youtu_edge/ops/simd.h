@@ -3,10 +3,13 @@
 // here can be shared between two of them.
 //
 //                     width   registers
-//   x86-64-v4          16        32
-//   x86-64-v3           8        16
+//   AVX-512            16        32
+//   AVX2                8        16
 //   NEON                4        32
-//   portable            4        16   compiler vectors, float16 by integer arithmetic
+//   portable            4        16   compiler vectors, float16 and fma by integer arithmetic
+//
+// All of them give the same bits: fma() rounds once everywhere, nothing is contracted (-ffp-contract=off), and what is
+// summed across lanes is summed in sixteen of them.
 #pragma once
 
 #include <cstddef>
@@ -31,6 +34,9 @@ struct half {
 
 using V = __m512;
 constexpr int kWidth = 16, kRegisters = 32;
+struct Sixteen {
+  V v[16 / kWidth];
+};
 YOUTU_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
 YOUTU_INLINE V load(const half* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
 YOUTU_INLINE V load(const int8_t* p) {
@@ -42,49 +48,32 @@ YOUTU_INLINE V splat(float x) { return _mm512_set1_ps(x); }
 YOUTU_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 YOUTU_INLINE V max(V a, V b) { return _mm512_max_ps(a, b); }
 YOUTU_INLINE V min(V a, V b) { return _mm512_min_ps(a, b); }
-YOUTU_INLINE float sum(V v) { return _mm512_reduce_add_ps(v); }
 YOUTU_INLINE float highest(V v) { return _mm512_reduce_max_ps(v); }
 YOUTU_INLINE V nearest(V v) { return _mm512_roundscale_ps(v, 0); }
 YOUTU_INLINE V power_of_two(V n) { return _mm512_scalef_ps(splat(1.0f), n); }
 YOUTU_INLINE V zero_below(V x, float limit, V v) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, splat(limit), _CMP_NLT_UQ), v);
 }
-// {sum(a), sum(b), sum(c), sum(d)} -> p[0..4)
-YOUTU_INLINE void store_sums(float* p, V a, V b, V c, V d) {
-  const V ab = _mm512_unpacklo_ps(a, b) + _mm512_unpackhi_ps(a, b);
-  const V cd = _mm512_unpacklo_ps(c, d) + _mm512_unpackhi_ps(c, d);
-  const V s = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xee);
-  const __m256 t = _mm512_castps512_ps256(s) + _mm512_extractf32x8_ps(s, 1);
-  _mm_storeu_ps(p, _mm256_castps256_ps128(t) + _mm256_extractf128_ps(t, 1));
+YOUTU_INLINE __m256 fold_half(const Sixteen& a) {
+  return _mm512_castps512_ps256(a.v[0]) + _mm512_extractf32x8_ps(a.v[0], 1);
 }
-YOUTU_INLINE void transpose(V (&r)[16]) {
-  V t[16];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
-    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
-    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
-  }
-  for (int i = 0; i < 8; ++i) {
-    r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
-    r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
-  }
+using Int = __m512i;
+YOUTU_INLINE Int splat_int(int32_t x) { return _mm512_set1_epi32(x); }
+YOUTU_INLINE Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
+YOUTU_INLINE Int subtract(Int a, Int b) { return _mm512_sub_epi32(a, b); }
+YOUTU_INLINE V to_float(Int v) { return _mm512_cvtepi32_ps(v); }
+// codes * x for x in 16 bits
+YOUTU_INLINE Int scaled_codes(const uint8_t* codes, int32_t x) {
+  return _mm512_madd_epi16(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)codes)), _mm512_set1_epi32(x));
 }
 
 #elif defined(__AVX2__)
 
 using V = __m256;
 constexpr int kWidth = 8, kRegisters = 16;
+struct Sixteen {
+  V v[16 / kWidth];
+};
 YOUTU_INLINE V load(const float* p) { return _mm256_loadu_ps(p); }
 YOUTU_INLINE V load(const half* p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
 YOUTU_INLINE V load(const int8_t* p) {
@@ -103,43 +92,29 @@ YOUTU_INLINE V power_of_two(V n) {
 YOUTU_INLINE V zero_below(V x, float limit, V v) {
   return _mm256_and_ps(_mm256_cmp_ps(x, splat(limit), _CMP_NLT_UQ), v);
 }
-YOUTU_INLINE void store_sums(float* p, V a, V b, V c, V d) {
-  const V s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-  _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
-}
-YOUTU_INLINE float sum(V v) {
-  float s[4];
-  store_sums(s, v, v, v, v);
-  return s[0];
-}
+YOUTU_INLINE __m256 fold_half(const Sixteen& a) { return a.v[0] + a.v[1]; }
 YOUTU_INLINE float highest(V v) {
   __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
-YOUTU_INLINE void transpose(V (&r)[8]) {
-  V t[8];
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-    r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-    r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    const V low = r[i], high = r[i + 4];
-    r[i] = _mm256_permute2f128_ps(low, high, 0x20);
-    r[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
-  }
+using Int = __m256i;
+YOUTU_INLINE Int splat_int(int32_t x) { return _mm256_set1_epi32(x); }
+YOUTU_INLINE Int add(Int a, Int b) { return _mm256_add_epi32(a, b); }
+YOUTU_INLINE Int subtract(Int a, Int b) { return _mm256_sub_epi32(a, b); }
+YOUTU_INLINE V to_float(Int v) { return _mm256_cvtepi32_ps(v); }
+// codes * x for x in 16 bits
+YOUTU_INLINE Int scaled_codes(const uint8_t* codes, int32_t x) {
+  return _mm256_madd_epi16(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)codes)), _mm256_set1_epi32(x));
 }
 
 #elif defined(__ARM_NEON)
 
 using V = float32x4_t;
 constexpr int kWidth = 4, kRegisters = 32;
+struct Sixteen {
+  V v[16 / kWidth];
+};
 YOUTU_INLINE V load(const float* p) { return vld1q_f32(p); }
 YOUTU_INLINE V load(const half* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits))); }
 YOUTU_INLINE V load(const int8_t* p) {
@@ -154,7 +129,6 @@ YOUTU_INLINE V splat(float x) { return vdupq_n_f32(x); }
 YOUTU_INLINE V fma(V a, V b, V c) { return vfmaq_f32(c, a, b); }
 YOUTU_INLINE V max(V a, V b) { return vmaxq_f32(a, b); }
 YOUTU_INLINE V min(V a, V b) { return vminq_f32(a, b); }
-YOUTU_INLINE float sum(V v) { return vaddvq_f32(v); }
 YOUTU_INLINE float highest(V v) { return vmaxvq_f32(v); }
 YOUTU_INLINE V nearest(V v) { return vrndnq_f32(v); }
 YOUTU_INLINE V power_of_two(V n) {
@@ -163,20 +137,56 @@ YOUTU_INLINE V power_of_two(V n) {
 YOUTU_INLINE V zero_below(V x, float limit, V v) {
   return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(v), vcltq_f32(x, splat(limit))));
 }
-YOUTU_INLINE void store_sums(float* p, V a, V b, V c, V d) {
-  vst1q_f32(p, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+YOUTU_INLINE void store_sums(float* p, const Sixteen& a, const Sixteen& b, const Sixteen& c, const Sixteen& d) {
+  const V low = vpaddq_f32(vpaddq_f32(a.v[0] + a.v[2], b.v[0] + b.v[2]), vpaddq_f32(c.v[0] + c.v[2], d.v[0] + d.v[2]));
+  const V high = vpaddq_f32(vpaddq_f32(a.v[1] + a.v[3], b.v[1] + b.v[3]), vpaddq_f32(c.v[1] + c.v[3], d.v[1] + d.v[3]));
+  vst1q_f32(p, low + high);
 }
-YOUTU_INLINE void transpose(V (&r)[4]) {
-  const float32x4x2_t ab = vtrnq_f32(r[0], r[1]), cd = vtrnq_f32(r[2], r[3]);
-  r[0] = vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0]));
-  r[1] = vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1]));
-  r[2] = vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0]));
-  r[3] = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
+using Int = int32x4_t;
+YOUTU_INLINE Int splat_int(int32_t x) { return vdupq_n_s32(x); }
+YOUTU_INLINE Int load_int(const int32_t* p) { return vld1q_s32(p); }
+YOUTU_INLINE Int add(Int a, Int b) { return vaddq_s32(a, b); }
+YOUTU_INLINE Int subtract(Int a, Int b) { return vsubq_s32(a, b); }
+YOUTU_INLINE V to_float(Int v) { return vcvtq_f32_s32(v); }
+YOUTU_INLINE Int scaled_codes(const uint8_t* codes, int32_t x) {
+  uint32_t bytes;
+  std::memcpy(&bytes, codes, 4);
+  const uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(bytes)));
+  return vmulq_n_s32(vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(wide))), x);
 }
 
 #else
 #include "simd_portable.inc"
 #endif
+
+// Sixteen: the sums of every sixteenth value, the same on every processor whatever its registers hold. Their total is
+// taken in one fixed order:
+//
+//   y[j] = v[j] + v[j + 8]        ((y0 + y1) + (y2 + y3)) + ((y4 + y5) + (y6 + y7))
+#if defined(__AVX2__)
+// The totals of a, b, c and d -> p[0..4)
+YOUTU_INLINE void store_sums(float* p, const Sixteen& a, const Sixteen& b, const Sixteen& c, const Sixteen& d) {
+  const __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(fold_half(a), fold_half(b)), _mm256_hadd_ps(fold_half(c), fold_half(d)));
+  _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+#endif
+YOUTU_INLINE Sixteen sixteen_zeros() {
+  Sixteen s;
+  for (V& v : s.v) v = splat(0.0f);
+  return s;
+}
+YOUTU_INLINE float sum(const Sixteen& s) {
+  float total[4];
+  store_sums(total, s, s, s, s);
+  return total[0];
+}
+YOUTU_INLINE float fused(float a, float b, float c) {
+#if defined(__FMA__) || defined(__ARM_NEON)
+  return __builtin_fmaf(a, b, c);
+#else
+  return fma(splat(a), splat(b), splat(c))[0];
+#endif
+}
 
 // exp(x), about 1e-7 relative; exactly 0 below -87.3 and bounded above, so that neither a masked score
 // nor an overflow needs a branch.

@@ -1,0 +1,54 @@
+// SwiGLU and RmsNorm: operators that know one row at a time.
+#pragma once
+
+#include "simd.h"
+
+namespace youtu::YOUTU_ISA {
+
+static void swiglu(const float* input, float* output, size_t rows, size_t width) {
+  const auto silu_times = [](V gate, V up) { return gate / (splat(1.0f) + exp(splat(0.0f) - gate)) * up; };
+  for (size_t row = 0; row < rows; ++row, input += 2 * width, output += width) {
+    size_t i = 0;
+    for (; i + kWidth <= width; i += kWidth) store(output + i, silu_times(load(input + i), load(input + width + i)));
+    if (i == width) continue;
+    float gates[kWidth] = {}, ups[kWidth] = {}, last[kWidth];
+    std::memcpy(gates, input + i, (width - i) * sizeof(float));
+    std::memcpy(ups, input + width + i, (width - i) * sizeof(float));
+    store(last, silu_times(load(gates), load(ups)));
+    std::memcpy(output + i, last, (width - i) * sizeof(float));
+  }
+}
+
+// The squares are summed in sixteen lanes, value i in lane i % 16.
+static float sum_of_squares(const float* x, size_t width) {
+  Sixteen sums = sixteen_zeros();
+  const auto add_squares = [&](const float* some) {
+    for (int j = 0; j < 16 / kWidth; ++j) sums.v[j] = fma(load(some + j * kWidth), load(some + j * kWidth), sums.v[j]);
+  };
+  size_t i = 0;
+  for (; i + 16 <= width; i += 16) add_squares(x + i);
+  if (i < width) {
+    float last[16] = {};
+    std::memcpy(last, x + i, (width - i) * sizeof(float));
+    add_squares(last);
+  }
+  return sum(sums);
+}
+
+// x (+ residual, where there is one: the sum goes to `total`) / root mean square * gain; Zhang and Sennrich 2019.
+static void rms_norm(const float* x, const float* residual, const float* gain, float epsilon, float* total, float* output,
+                     size_t rows, size_t width) {
+  for (size_t row = 0; row < rows; ++row, x += width, output += width) {
+    const float* values = x;
+    if (residual != nullptr) {
+      for (size_t i = 0; i < width; ++i) total[i] = x[i] + residual[i];
+      values = total;
+      residual += width;
+      total += width;
+    }
+    const float factor = 1.0f / __builtin_sqrtf(sum_of_squares(values, width) / float(width) + epsilon);
+    for (size_t i = 0; i < width; ++i) output[i] = values[i] * factor * gain[i];
+  }
+}
+
+}  // namespace youtu::YOUTU_ISA

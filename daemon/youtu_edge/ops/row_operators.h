@@ -1,0 +1,44 @@
+// SwiGLU, RmsNorm and AddRmsNorm: each row by itself.
+#pragma once
+
+#include "operator.h"
+
+namespace youtu {
+
+// [gate | up] -> silu(gate) * up
+struct SwiGLU {
+  static constexpr const char* kName = "SwiGLU";
+  static constexpr InputSpec kInputs[] = {{kFloat, kRequired}};
+  static constexpr size_t kOutputs = 1;
+  explicit SwiGLU(const Node&) {}
+  void compute(const Context& context);
+};
+
+struct NormWeights {
+  explicit NormWeights(const Node& node, size_t gain_input);
+  float epsilon;
+  size_t width;
+  const float* gain;
+};
+
+// x / sqrt(mean(x^2) + epsilon) * gain
+struct RmsNorm {
+  static constexpr const char* kName = "RmsNorm";
+  static constexpr InputSpec kInputs[] = {{kFloat, kRequired}, {kFloat, kRequired}};
+  static constexpr size_t kOutputs = 1;
+  explicit RmsNorm(const Node& node) : weights(node, 1) {}
+  void compute(const Context& context);
+  NormWeights weights;
+};
+
+// RmsNorm of x + residual, and the sum itself
+struct AddRmsNorm {
+  static constexpr const char* kName = "AddRmsNorm";
+  static constexpr InputSpec kInputs[] = {{kFloat, kRequired}, {kFloat, kRequired}, {kFloat, kRequired}};
+  static constexpr size_t kOutputs = 2;
+  explicit AddRmsNorm(const Node& node) : weights(node, 2) {}
+  void compute(const Context& context);
+  NormWeights weights;
+};
+
+}  // namespace youtu
