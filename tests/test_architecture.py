@@ -47,6 +47,7 @@ def name_of(path: Path) -> str:
         ("config_file", {"config", "config_yaml", "errors"}),
         ("package", {"config", "errors"}),
         ("golden", {"errors"}),
+        ("rotary", {"elementary", "package"}),
         ("protocol", {"config", "errors"}),
     ],
 )
@@ -92,7 +93,7 @@ def test_the_device_imports_nothing_of_the_exporter() -> None:
 @pytest.mark.parametrize("path", modules(EXPORT), ids=name_of)
 def test_the_exporter_imports_only_the_package_format_of_the_device(path: Path) -> None:
     runs_graphs = path.name == "graph_session.py"
-    assert ours(path) <= {"package", "golden", "errors"} | ({"ops"} if runs_graphs else set())
+    assert ours(path) <= {"package", "golden", "errors"} | ({"ops", "rotary"} if runs_graphs else set())
     assert runs_graphs or "onnxruntime" not in {name.split(".")[0] for name in imports(path)}
 
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from youtu_edge.config import Config, parse_bytes, parse_restart_rate
+from youtu_edge.config import REMOVED_KEYS, Config, parse_bytes, parse_restart_rate
 from youtu_edge.config_file import dotted_keys, load_config
 from youtu_edge.errors import ConfigError
 
@@ -110,6 +110,12 @@ def test_overrides_win_over_the_file_and_are_checked_alike() -> None:
         load_config(None, ["service.port=x"])
     with pytest.raises(ConfigError, match=r"did you mean \"service\.port\""):
         load_config(None, ["port=1"])
+
+
+def test_a_key_of_an_earlier_version_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ConfigError, match=r'key "updates\.prepare": .* delete the line'):
+        load_config(None, ["updates.prepare=true"])
+    assert not REMOVED_KEYS.keys() & dotted_keys().keys()
 
 
 def test_a_word_that_yaml_takes_for_a_truth_value_is_a_word_where_one_is_expected() -> None:

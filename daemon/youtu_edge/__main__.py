@@ -69,13 +69,12 @@ def _add_model_parser(commands: argparse._SubParsersAction[argparse.ArgumentPars
     for name, text in (
         ("show", "what a package holds"),
         ("verify", "check every byte of a package"),
-        ("prepare", "pack the weights for this CPU: faster start, less memory, more disk"),
     ):
         actions.add_parser(name, help=text).add_argument("directory", metavar="DIR")
     parsers = {
         name: actions.add_parser(name, help=text)
         for name, text in (
-            ("install", "verify, prepare and try a package, then serve it"),
+            ("install", "verify and try a package, then serve it"),
             ("activate", "serve an installed version"),
             ("rollback", "serve the last version that answered requests before this one"),
             ("list", "what is installed, and which version is served"),
@@ -124,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.action in model_versions.ACTIONS:
         return model_versions.run(options, options.config or _default_config())
-    actions = {"show": model.show, "verify": model.verify, "prepare": model.prepare}
+    actions = {"show": model.show, "verify": model.verify}
     return actions[options.action](options.directory)
 
 

@@ -178,10 +178,8 @@ class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Directory of the public keys (*.pub, PEM, Ed25519) whose signatures count."""
     require_signature: bool | None = None
     """Refuse packages without a signature; null: as soon as trust_dir holds a key. A wrong signature is always refused."""
-    prepare: bool = True
-    """Pack the weights for this CPU while installing: faster start, less memory, more disk."""
     trial_deadline_s: Seconds = 900.0
-    """A new version must be prepared, loaded and tried within this time."""
+    """A new version must be loaded and tried within this time."""
     drain_s: Annotated[float, Meta(ge=0)] = 60.0
     """When another version is activated, running answers may be finished by the old one for this long."""
 
@@ -210,6 +208,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thermal: ThermalConfig = ThermalConfig()
     updates: UpdatesConfig = UpdatesConfig()
 
+
+REMOVED_KEYS = {"updates.prepare": "there is nothing to prepare any more; delete the line"}
+"""Keys of earlier versions, and what to do about them."""
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:iB)?", re.ASCII)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 import yaml
 
-from youtu_edge.config import Config, check_origin, parse_bytes, parse_growth, parse_restart_rate
+from youtu_edge.config import REMOVED_KEYS, Config, check_origin, parse_bytes, parse_growth, parse_restart_rate
 from youtu_edge.config_yaml import EMPTY_TAG, SYNTAX_ERRORS, compose, in_words, one_line, plain_value, problem_line, shown
 from youtu_edge.errors import ConfigError
 
@@ -176,6 +176,9 @@ class _Reader:
             self.problems.append(f'{where}: key "{name}": {one_line(error)}')
 
     def _unknown(self, where: str, name: str) -> None:
+        if name in REMOVED_KEYS:
+            self.problems.append(f'{where}: key "{name}": {REMOVED_KEYS[name]}')
+            return
         last = name.rpartition(".")[2]
         moved = [full for full in self._types if full.endswith(f".{last}")]  # a right key in the wrong section, or in none
         guesses = moved or difflib.get_close_matches(name, [*self._types, *self._sections, EXTENDS], 1)

@@ -4,17 +4,22 @@ The exporter lets the finished graph answer a few prompts greedily and notes, at
 were likely and how much. The device lets its engine choose one token at each of these positions, always after the noted
 beginning, so that one different choice does not change the questions behind it.
 
+A reproducible package (`reproducible` in its manifest) gives the same logits on every processor, so the device has to choose
+the noted tokens and to find their log-probabilities, as far as these have digits: `first_difference`. For any other package
+rounding depends on the CPU, because instruction sets add in another order, and `mean_regret` is compared with a limit:
+
     regret of one choice  =  log p(most likely token)  -  log p(chosen token),   p as the exporter found it
 
-Rounding depends on the CPU: activations are int8, and instruction sets add in another order. If that moves no logit by more
-than e, then no regret is above 2e, and it is 0 wherever the best token leads by more. A model that is not the one that was
-exported (wrong, permuted or damaged weights, another tokenizer, a broken kernel) chooses tokens that were never likely.
+If rounding moves no logit by more than e, then no regret is above 2e, and it is 0 wherever the best token leads by more. A
+model that is not the one that was exported (wrong, permuted or damaged weights, another tokenizer, a broken kernel) chooses
+tokens that were never likely.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +29,17 @@ GOLDEN = "golden.json"
 VERSION = 1
 LARGEST_MEAN_REGRET = 0.2
 """In nats, over all positions. docs/LOG.md has what honest and damaged packages were measured at."""
+
+_LOGPROB_ROUNDING = 6e-5
+"""Log-probabilities are noted with four digits; equal ones differ by half a unit of the last one."""
+
+
+class Choice(NamedTuple):
+    """What the device chose for one position."""
+
+    token: int
+    logprobs: list[float]
+    """Of as many of the likeliest tokens as are noted, the most likely first; only for `first_difference`."""
 
 
 class GoldenPrompt(msgspec.Struct, frozen=True):
@@ -68,11 +84,28 @@ def read_golden(path: Path) -> Golden:
     return golden
 
 
-def mean_regret(prompts: Sequence[GoldenPrompt], choices: Sequence[Sequence[int]]) -> float:
-    """Mean over all positions; `choices[i][j]` is the token chosen for position j of prompt i."""
+def first_difference(prompts: Sequence[GoldenPrompt], choices: Sequence[Sequence[Choice]]) -> str:
+    """In words, where the device first chose or found something else than the exporter; empty if nowhere.
+
+    `choices[i][j]` is for position j of prompt i.
+    """
+    for prompt, chosen in zip(prompts, choices, strict=True):
+        for position, (likely, choice) in enumerate(zip(prompt.likely, chosen, strict=True)):
+            where = f"token {position + 1} behind {prompt.text!r}"
+            if choice.token != likely[0][0]:
+                return f"{where} is {choice.token} instead of {likely[0][0]}"
+            found = [abs(a - b) for (_, a), b in zip(likely, choice.logprobs, strict=False)]
+            if len(found) != len(likely) or not all(gap <= _LOGPROB_ROUNDING for gap in found):
+                return f"{where}: log-probabilities differ by up to {max(found, default=0):.4f}"
+    return ""
+
+
+def mean_regret(prompts: Sequence[GoldenPrompt], choices: Sequence[Sequence[Choice]]) -> tuple[float, str]:
+    """Mean over all positions of `choices` as above, and in words, where the largest regret is."""
     regrets = [
-        prompt.regret(position, token)
-        for prompt, tokens in zip(prompts, choices, strict=True)
-        for position, token in enumerate(tokens)
+        (prompt.regret(position, choice.token), f"token {position + 1} behind {prompt.text!r}")
+        for prompt, chosen in zip(prompts, choices, strict=True)
+        for position, choice in enumerate(chosen)
     ]
-    return sum(regrets) / len(regrets)
+    worst, where = max(regrets)
+    return sum(regret for regret, _ in regrets) / len(regrets), f"{worst:.3f} for {where}"

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ import msgspec
 
 from youtu_edge.errors import PackageError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 WEIGHTS = "weights.bin"
@@ -30,19 +31,24 @@ REQUIRED_FILES = (MODEL, WEIGHTS, TOKENIZER, GENERATION)
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """What a file of a package may be called."""
 
+PIECE_BYTES = 64 * 1024 * 1024
+"""Files larger than this have a checksum for each piece of this size, so that all cores can check them."""
+
 _ZERO_SUM = "0" * 64
 _CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{64})"')
-_CHUNK = 4 * 1024 * 1024
+_CHUNK = 1024 * 1024
 
 CacheType = Literal["float16", "float32"]
 CACHE_ITEM_BYTES: dict[CacheType, int] = {"float16": 2, "float32": 4}
 
 
-class FileEntry(msgspec.Struct, frozen=True):
+class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the manifest knows about one file."""
 
     size: int
     sha256: str
+    pieces: list[str] = []
+    """sha256 of each PIECE_BYTES of a file that is larger than that, in order."""
 
 
 class CacheGeometry(msgspec.Struct, frozen=True):
@@ -97,6 +103,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     one piece and see each other; the graph has the input position_ids. Empty for causal models."""
     template_variables: dict[str, str] = {}
     """Strings that the chat template may use, such as bos_token and eos_token."""
+    reproducible: bool = False
+    """Every node of the graph gives the same bits on every processor and in every batch."""
     parameters: int = 0
     release: int = 0
     """Counts the editions of a model of this name; the device refuses to go back to a lower one unless told to."""
@@ -144,21 +152,18 @@ def read_manifest(root: Path) -> Manifest:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PackageError(f"{path}: not valid JSON ({error}); copy or export the package again") from None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise PackageError(
-            f"{path}: format version {version} is newer than {FORMAT_VERSION}, the newest known here; update youtu-edge"
-        )
+    _check_version(path, version)
     if _manifest_checksum(data) is None:
         raise PackageError(f"{path}: checksum does not match: the file is damaged; copy or export the package again")
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.ValidationError as error:
         raise PackageError(f"{path}: {error}") from None
-    if manifest.format_version != FORMAT_VERSION:
-        raise PackageError(f"{path}: format version {manifest.format_version} is unknown")
-    for name in manifest.files:
+    for name, entry in manifest.files.items():
         if not PLAIN_NAME.fullmatch(name):
             raise PackageError(f"{path}: {name!r} is not a plain file name")
+        if entry.pieces and len(entry.pieces) != -(-entry.size // PIECE_BYTES):
+            raise PackageError(f"{path}: {name}: {len(entry.pieces)} pieces do not fit its size; export the model again")
     for name in REQUIRED_FILES:
         if name not in manifest.files:
             raise PackageError(f"{path}: lists no {name}; export the model again")
@@ -171,8 +176,8 @@ def open_package(
     progress: Callable[[int, int], None] | None = None,
     unread: Collection[str] = (),
 ) -> Package:
-    """Read the manifest and check every byte of every file against it, except those in `unread`, which the caller does not
-    use: only their size is checked.
+    """Read the manifest and check every byte of every file against it, except those in `unread`, which the caller leaves to
+    `check_file`: only their size is checked.
 
     `progress(done, total)` is called in bytes. Raises PackageError naming the first bad file.
     """
@@ -184,7 +189,6 @@ def open_package(
     done = 0
     for name, entry in manifest.files.items():
         path = directory / name
-        digest = hashlib.sha256()
         try:
             if path.is_symlink():
                 raise PackageError(f"{path}: is a symbolic link; a package holds plain files only")
@@ -193,26 +197,36 @@ def open_package(
                 raise PackageError(f"{path}: has {size} bytes instead of {entry.size}: truncated or damaged; copy it again")
             if name in unread:
                 continue
-            for chunk in _chunks(path):
-                digest.update(chunk)
-                done += len(chunk)
+            for count in _checked(path, entry):
+                done += count
                 if progress:
                     progress(done, total)
         except FileNotFoundError:
             raise PackageError(f"{path}: is missing; copy the package again") from None
         except OSError as error:
             raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
-        if digest.hexdigest() != entry.sha256:
-            raise PackageError(f"{path}: sha256 does not match the manifest: the file is damaged; copy it again")
     return Package(directory, manifest)
 
 
+def check_file(package: Package, name: str) -> None:
+    """Check every byte of a file that `open_package` left unread. Raises PackageError naming it."""
+    path = package.path(name)
+    try:
+        for _ in _checked(path, package.manifest.files[name]):
+            pass
+    except OSError as error:
+        raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
 def file_entry(path: Path) -> FileEntry:
-    """Size and sha256 of a file, for a manifest."""
-    digest = hashlib.sha256()
-    for chunk in _chunks(path):
-        digest.update(chunk)
-    return FileEntry(size=path.stat().st_size, sha256=digest.hexdigest())
+    """Size and checksums of a file, for a manifest."""
+    size = path.stat().st_size
+    return FileEntry(size, file_sha256(path), list(_pieces(path, size)) if size > PIECE_BYTES else [])
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a whole file."""
+    return _sha256(path, 0, None)
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
@@ -232,10 +246,50 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _check_version(path: Path, version: object) -> None:
+    if not isinstance(version, int) or version < 1:
+        raise PackageError(f"{path}: format version {version!r} is unknown; copy or export the package again")
+    if version > FORMAT_VERSION:
+        raise PackageError(
+            f"{path}: format version {version} is newer than {FORMAT_VERSION}, the newest known here; update youtu-edge"
+        )
+    if version < FORMAT_VERSION:
+        raise PackageError(
+            f"{path}: format version {version} was made by an older youtu-export; this youtu-edge reads version "
+            f"{FORMAT_VERSION}: export the model again (youtu-export gguf|hf SOURCE OUT)"
+        )
+
+
+def _checked(path: Path, entry: FileEntry) -> Iterator[int]:
+    """Compare a file with its checksums, yielding how many bytes were right since the last time."""
+    if not entry.pieces:
+        if file_sha256(path) != entry.sha256:
+            raise PackageError(f"{path}: sha256 does not match the manifest: the file is damaged; copy it again")
+        yield entry.size
+        return
+    for number, digest in enumerate(_pieces(path, entry.size)):
+        begin = number * PIECE_BYTES
+        if digest != entry.pieces[number]:
+            raise PackageError(f"{path}: sha256 does not match at {begin >> 20} MiB: the file is damaged; copy it again")
+        yield min(PIECE_BYTES, entry.size - begin)
+
+
+def _pieces(path: Path, size: int) -> Iterator[str]:
+    """sha256 of each piece of a file, in order, computed on all cores."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from pool.map(lambda begin: _sha256(path, begin, PIECE_BYTES), range(0, size, PIECE_BYTES))
+
+
+def _sha256(path: Path, begin: int, length: int | None) -> str:
+    """sha256 of `length` bytes from `begin`, or of all that follow. hashlib lets other threads run meanwhile."""
+    digest, buffer = hashlib.sha256(), bytearray(_CHUNK)
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+        file.seek(begin)
+        while (length is None or length > 0) and (count := file.readinto(buffer)):
+            count = count if length is None else min(count, length)
+            digest.update(memoryview(buffer)[:count])
+            length = None if length is None else length - count
+    return digest.hexdigest()
 
 
 def _manifest_checksum(data: bytes) -> str | None:

@@ -50,7 +50,7 @@ def rounded(values: Float32, block: int) -> Float32:
     """Values [N, K] after rounding to four bits."""
     blocks = values.reshape(values.shape[0], -1, block)
     codes, scales, zeros = int4_codes(blocks)
-    back: Float32 = ((codes - zeros[..., None]) * scales[..., None]).reshape(values.shape)
+    back: Float32 = ((codes - zeros[..., None]) * scales[..., None].astype(np.float32)).reshape(values.shape)
     return back
 
 

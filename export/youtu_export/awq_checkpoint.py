@@ -18,7 +18,7 @@ from youtu_export.errors import ExportError
 from youtu_export.packed_matrix import fitting_block
 from youtu_export.recipes import RECIPES, Recipe
 from youtu_export.scaled_tensor import scaled
-from youtu_export.stored_tensor import Float32, StoredTensor
+from youtu_export.stored_tensor import Float32, StoredTensor, naming
 
 Progress = Callable[[int, int], None]
 _NO_PAIRS = FamilyPairs("", ())
@@ -82,7 +82,8 @@ class _LayerSearch:
         matrices = [self._tensors[name].values() for name in rounded]
         if not rounded:
             return
-        found = search_scales(matrices, [self._block(matrix) for matrix in matrices], activations[value])
+        with naming(self._tensors[rounded[0]]):
+            found = search_scales(matrices, [self._block(matrix) for matrix in matrices], activations[value])
         if found is None:
             return
         for name in consumers:
@@ -95,7 +96,8 @@ class _LayerSearch:
 
     def _clip(self, name: str, activations: Activations) -> None:
         matrix = self._tensors[name].values()
-        shrink = search_shrink(matrix, self._block(matrix), activations)
+        with naming(self._tensors[name]):
+            shrink = search_shrink(matrix, self._block(matrix), activations)
         self._tensors[name] = scaled(self._tensors[name], shrink=shrink)
 
     def _block(self, matrix: Float32) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 
 from youtu_edge.package import CacheGeometry
 from youtu_export.checkpoint import Checkpoint
-from youtu_export.graph import MICROSOFT, YOUTU_EDGE, Graph
-from youtu_export.matrix_nodes import MatrixNodes, StoredTable
+from youtu_export.graph import YOUTU_EDGE, Graph
+from youtu_export.matrix_nodes import MatrixNodes, StoredMatrix
 from youtu_export.model_spec import LatentAttention, ModelSpec
 from youtu_export.recipes import Recipe
 
@@ -27,7 +27,7 @@ class Decoder:
         self.spec = spec
         self.matrices = MatrixNodes(graph, recipe)
         self._recipe = recipe
-        self._table: StoredTable | None = None
+        self._table: StoredMatrix | None = None
 
     def inputs(self, cache: CacheGeometry) -> None:
         """Declare the inputs of every package, in the order of the contract."""
@@ -60,19 +60,18 @@ class Decoder:
         """RMS norm of x [T, width], by default the hidden size and the model's epsilon."""
         gain = self._vector(path, f"{name}.weight", width or self.spec.hidden)
         return self.graph.node(
-            "SimplifiedLayerNormalization", [x, gain], f"{path}/RMSNorm",
-            axis=-1, epsilon=epsilon or self.spec.norm_epsilon, stash_type=1,
-        )  # fmt: skip
+            "RmsNorm", [x, gain], f"{path}/RmsNorm", domain=YOUTU_EDGE, epsilon=epsilon or self.spec.norm_epsilon
+        )
 
     def add_rms_norm(self, path: str, x: str, residual: str, name: str) -> tuple[str, str]:
         """RMS norm of x + residual, and the sum itself, both [T, hidden]."""
-        total = f"{path}/Sum"
+        outputs = (f"{path}/AddRmsNorm", f"{path}/Sum")
         gain = self._vector(path, f"{name}.weight", self.spec.hidden)
-        normed = self.graph.node(
-            "SkipSimplifiedLayerNormalization", [x, residual, gain], f"{path}/AddRMSNorm",
-            domain=MICROSOFT, outputs=[f"{path}/AddRMSNorm", "", "", total], epsilon=self.spec.norm_epsilon,
+        self.graph.node(
+            "AddRmsNorm", [x, residual, gain], outputs[0], domain=YOUTU_EDGE,
+            outputs=outputs, epsilon=self.spec.norm_epsilon,
         )  # fmt: skip
-        return normed, total
+        return outputs
 
     def layer_norm(self, path: str, x: str, name: str) -> str:
         """Layer norm with bias of x [T, hidden]."""

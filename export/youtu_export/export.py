@@ -24,6 +24,7 @@ from youtu_edge.package import (
     FileEntry,
     Manifest,
     file_entry,
+    file_sha256,
     write_manifest,
 )
 from youtu_export.checkpoint import Checkpoint, TextAssets
@@ -75,7 +76,7 @@ def export(
         (directory / MODEL).write_bytes(graph.model(_producer(), logits, "logits", ["R", spec.vocab]))
         _write_assets(directory, checkpoint.assets)
         manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
-        manifest = msgspec.structs.replace(manifest, release=release)
+        manifest = msgspec.structs.replace(manifest, release=release, reproducible=graph.reproducible)
         if assess:
             quality = assess(directory, manifest, list(decoder.matrices.inputs))
             manifest = msgspec.structs.replace(manifest, quality=quality, files=_files(directory))
@@ -151,7 +152,7 @@ def _fingerprint(checkpoint: Checkpoint) -> str:
     """sha256 over the names and digests of the files that hold the tensors."""
     digest = hashlib.sha256()
     for path in sorted({tensor.path for tensor in checkpoint.tensors.values()}):
-        digest.update(f"{path.name} {file_entry(path).sha256}\n".encode())
+        digest.update(f"{path.name} {file_sha256(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -15,12 +15,18 @@ import onnx.numpy_helper
 from onnx import TensorProto, helper
 
 from youtu_edge.package import WEIGHTS
-from youtu_export.weights_file import Extent, WeightsFile
+from youtu_export.weights_file import WeightsFile
 
 MICROSOFT = "com.microsoft"
 YOUTU_EDGE = "youtu_edge"
 _OPSETS = {"": 21, MICROSOFT: 1, YOUTU_EDGE: 1}
 _IR_VERSION = 10  # the one that came with opset 21
+_REPRODUCIBLE = {
+    "": {"Add", "Concat", "Gather", "Mul", "Reshape", "Split", "Transpose"},
+    YOUTU_EDGE: {"AddRmsNorm", "Embedding", "Linear", "PagedAttention", "RmsNorm", "SwiGLU"},
+}
+"""Operators that give the same bits on every processor and in every batch: ours by their definition, the others because
+they move values or round each of them once."""
 
 
 class Graph:
@@ -40,24 +46,17 @@ class Graph:
 
     def weight(self, name: str, array: npt.NDArray[Any]) -> str:
         """Write an array to weights.bin and name it."""
-        return self.shared_weight(name, self._weights.append(array), array.dtype, array.shape)
-
-    def store(self, array: npt.NDArray[Any]) -> Extent:
-        """Write an array to weights.bin without a name, for `shared_weight`."""
-        return self._weights.append(array)
-
-    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
-        """A small array inside model.onnx: shapes and sizes, which ONNX Runtime wants to see before it runs."""
-        self._initializers.append(onnx.numpy_helper.from_array(array, name))
-        return name
-
-    def shared_weight(self, name: str, extent: Extent, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
-        """Name bytes that lie in weights.bin already. The same bytes may have several names and shapes."""
-        tensor = TensorProto(name=name, dims=shape, data_type=helper.np_dtype_to_tensor_dtype(dtype))
+        extent = self._weights.append(array)
+        tensor = TensorProto(name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(array.dtype))
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", WEIGHTS), ("offset", extent.offset), ("length", extent.length)):
             tensor.external_data.add(key=key, value=str(value))
         self._initializers.append(tensor)
+        return name
+
+    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        """A small array inside model.onnx: shapes and sizes, which ONNX Runtime wants to see before it runs."""
+        self._initializers.append(onnx.numpy_helper.from_array(array, name))
         return name
 
     def node(
@@ -79,6 +78,11 @@ class Graph:
         outputs = [f"{name}/{index}" for index in range(len(widths))]
         self.node("Split", [x, sizes], name, outputs=outputs, axis=1)
         return outputs
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether all nodes give the same bits on every processor and in every batch."""
+        return all(node.op_type in _REPRODUCIBLE.get(node.domain, ()) for node in self._nodes)
 
     def model(self, producer: str, value: str, output: str, shape: list[int | str]) -> bytes:
         """The finished model, serialised, with `value` renamed to `output` as its one float output."""

@@ -14,6 +14,7 @@ import onnxruntime
 
 from youtu_edge.ops import library_path
 from youtu_edge.package import MODEL, CacheGeometry, Package, Rope
+from youtu_edge.rotary import rotary_tables
 from youtu_export.errors import ExportError
 from youtu_export.stored_tensor import Float32
 
@@ -25,12 +26,10 @@ _PAGE_TOKENS = 32
 class GraphSession:
     """One graph file with weights beside it; its outputs are asked for by name."""
 
-    def __init__(self, path: Path, *, prepack: bool = True) -> None:
-        """`prepack=False` leaves float weights mapped from the file instead of copying them into a faster layout."""
+    def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.enable_mem_pattern = False
         options.log_severity_level = 3
-        options.add_session_config_entry("session.disable_prepacking", "0" if prepack else "1")
         try:
             options.register_custom_ops_library(str(library_path()))
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -63,8 +62,7 @@ class PackageScorer:
 def sequence_inputs(token_ids: list[int], rope: Rope) -> dict[str, Array]:
     """All inputs but the caches, for a new sequence whose tokens all need logits."""
     count = len(token_ids)
-    frequencies = np.asarray(rope.inverse_frequencies, dtype=np.float32)
-    angles = np.arange(count, dtype=np.float32)[:, None] * frequencies
+    cos, sin = rotary_tables(rope, count)
     return {
         "token_ids": np.array(token_ids, dtype=np.int64),
         "cumulative_sequence_length": np.array([0, count], dtype=np.int32),
@@ -73,8 +71,8 @@ def sequence_inputs(token_ids: list[int], rope: Rope) -> dict[str, Array]:
         "slot_mapping": np.arange(count, dtype=np.int32),
         "attention_metadata": np.full(3, count, dtype=np.int32),
         "logit_rows": np.arange(count, dtype=np.int64),
-        "cos_cache": np.cos(angles) * np.float32(rope.scale),
-        "sin_cache": np.sin(angles) * np.float32(rope.scale),
+        "cos_cache": cos,
+        "sin_cache": sin,
     }
 
 

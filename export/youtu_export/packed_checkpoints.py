@@ -1,8 +1,8 @@
 """Checkpoints that somebody else quantised to four bits: AutoAWQ, GPTQ and compressed-tensors (llm-compressor).
 
 All of them say W[n, k] = scales[n, k // group] * (codes[n, k] - zeros[n, k // group]) with codes and zeros in 0..15, which
-is what MatMulNBits computes, so that their integers are repacked and never rounded again. They differ in how eight codes
-lie in an int32, the first in the lowest bits:
+is what the operators compute, so that their integers are never rounded again; scales become float16. They differ in how
+eight codes lie in an int32, the first in the lowest bits:
 
     awq                qweight [K, N/8], qzeros [K/group, N/8]; along N in the order 0 2 4 6 1 3 5 7; scales [K/group, N]
     gptq               qweight [K/8, N], qzeros [K/group, N/8] (minus one, except "gptq_v2"), scales [K/group, N], g_idx [K]
@@ -22,11 +22,13 @@ import numpy.typing as npt
 
 from youtu_export.errors import ExportError
 from youtu_export.model_config import ModelConfig
-from youtu_export.packed_matrix import PackedMatrix, PackedSource, pair_nibbles
-from youtu_export.stored_tensor import Bytes, Float32, StoredTensor
+from youtu_export.packed_matrix import PackedMatrix, PackedSource
+from youtu_export.scales import finite, kept_scales
+from youtu_export.stored_tensor import Bytes, Float32, StoredTensor, naming
 
 KIND = "INT4"
 _GROUPS = (16, 32, 64, 128, 256)
+_SYMMETRIC_ZERO = 8
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 """Nibble that holds value j: the inverse of AutoAWQ's order 0 2 4 6 1 3 5 7."""
 
@@ -36,7 +38,9 @@ class _Form:
     """Names of the parts of one matrix and how to read them; `read` gives codes [N, K], zeros [N, K/group] and scales."""
 
     codes: str
+    scales: str
     parts: tuple[str, ...]
+    """The others."""
     read: Callable[[dict[str, StoredTensor], int], tuple[Bytes, Bytes, Float32]]
     shape: Callable[[StoredTensor], tuple[int, int]]
 
@@ -50,10 +54,11 @@ class PackedTensor(PackedSource):
     group: int
 
     def packed(self) -> PackedMatrix:
-        """The same integers in the layout of MatMulNBits."""
+        """The same integers, and the nearest float16 of each scale."""
         codes, zeros, scales = self._integers()
-        blocks = pair_nibbles(codes.reshape(codes.shape[0], -1, self.group))
-        return PackedMatrix(4, self.group, blocks, scales, zero_points=pair_nibbles(zeros))
+        with naming(self.parts[self.form.scales]):
+            half = kept_scales(scales)
+        return PackedMatrix(4, self.group, codes, half, None if (zeros == _SYMMETRIC_ZERO).all() else zeros)
 
     def rows(self, begin: int, end: int) -> Float32:
         """(code - zero) * scale in float32, [end - begin, K]."""
@@ -76,7 +81,7 @@ class PackedTensor(PackedSource):
 def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     """`tensors` with every quantised matrix under the name `….weight` instead of its parts.
 
-    Raises ExportError for a quantisation that is unknown or that MatMulNBits cannot represent exactly.
+    Raises ExportError for a quantisation that is unknown or that the operators cannot compute with.
     """
     settings = config.get("quantization_config")
     if settings is None:
@@ -92,7 +97,9 @@ def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor]) -> dic
         if not name.endswith(f".{form.codes}"):
             continue
         prefix = name.removesuffix(form.codes)
-        parts = {part: found.pop(prefix + part) for part in (form.codes, *form.parts) if prefix + part in found}
+        parts = {
+            part: found.pop(prefix + part) for part in (form.codes, form.scales, *form.parts) if prefix + part in found
+        }
         shape = form.shape(codes)
         if shape[1] % group:
             raise ExportError(f"{codes.path}: {name}: {shape[1]} columns do not divide into groups of {group}")
@@ -177,7 +184,7 @@ def _read_gptq_v2(parts: dict[str, StoredTensor], group: int) -> tuple[Bytes, By
 def _read_compressed(parts: dict[str, StoredTensor], _group: int) -> tuple[Bytes, Bytes, Float32]:
     codes = _nibbles(_integers(parts, "weight_packed"))
     scales = _scales(parts, "weight_scale", transposed=False)
-    zeros = np.full(scales.shape, 8, np.uint8)
+    zeros = np.full(scales.shape, _SYMMETRIC_ZERO, np.uint8)
     if "weight_zero_point" in parts:
         packed = _nibbles(np.ascontiguousarray(_integers(parts, "weight_zero_point").T))
         zeros = np.ascontiguousarray(packed.T[: scales.shape[0]])
@@ -192,7 +199,10 @@ def _integers(parts: dict[str, StoredTensor], part: str) -> npt.NDArray[np.int32
 
 
 def _scales(parts: dict[str, StoredTensor], part: str, *, transposed: bool) -> Float32:
-    values = _part(parts, part).values()
+    tensor = _part(parts, part)
+    values = tensor.values()
+    with naming(tensor):
+        finite(values, "scale")
     return np.ascontiguousarray(values.T if transposed else values)
 
 
@@ -214,13 +224,14 @@ def _error(tensor: StoredTensor, message: str) -> ExportError:
     return ExportError(f"{tensor.path}: {tensor.name}: {message}")
 
 
-_GPTQ_PARTS = ("qzeros", "scales", "g_idx")
-_AWQ = _Form("qweight", ("qzeros", "scales"), _read_awq, lambda codes: (codes.shape[1] * 8, codes.shape[0]))
-_GPTQ = _Form("qweight", _GPTQ_PARTS, _read_gptq, lambda codes: (codes.shape[1], codes.shape[0] * 8))
-_GPTQ_V2 = _Form("qweight", _GPTQ_PARTS, _read_gptq_v2, lambda codes: (codes.shape[1], codes.shape[0] * 8))
+_GPTQ_PARTS = ("qzeros", "g_idx")
+_AWQ = _Form("qweight", "scales", ("qzeros",), _read_awq, lambda codes: (codes.shape[1] * 8, codes.shape[0]))
+_GPTQ = _Form("qweight", "scales", _GPTQ_PARTS, _read_gptq, lambda codes: (codes.shape[1], codes.shape[0] * 8))
+_GPTQ_V2 = _Form("qweight", "scales", _GPTQ_PARTS, _read_gptq_v2, lambda codes: (codes.shape[1], codes.shape[0] * 8))
 _COMPRESSED = _Form(
     "weight_packed",
-    ("weight_scale", "weight_zero_point", "weight_shape"),
+    "weight_scale",
+    ("weight_zero_point", "weight_shape"),
     _read_compressed,
     lambda codes: (codes.shape[0], codes.shape[1] * 8),
 )

@@ -1,11 +1,12 @@
-"""Matrices of small integers in the layout of MatMulNBits, from float rows or from ggml blocks.
+"""Matrices of small integers, from float rows or from ggml blocks.
 
-A matrix W [N, K] is cut along K into blocks that share a scale:
+A matrix W [N, K] is cut along K into blocks that share a scale; b = k // block:
 
-    W[n, k] = scales[n, b] * (codes[n, k] - zero[n, b])  (+ mins[b, n])      b = k // block
+    W[n, k] = scales[n, b] * (codes[n, k] - zero_points[n, b])      2^(bits-1) where there are no zero points
+    W[n, k] = scales[n, b] * codes[n, k] + minimums[n, b]           where there are minimums
 
-zero is 2^(bits-1) where `zero_points` is None. 4-bit codes lie two to a byte, the even one in the low nibble.
-Scheme: round to nearest, https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
+Scheme: round to nearest, https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html. The scale is
+rounded to float16 first and the codes to that scale, so that the values are what the operators compute with.
 """
 
 from __future__ import annotations
@@ -14,47 +15,44 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from youtu_export.stored_tensor import CHUNK_VALUES, Float32, StoredTensor
-
-Bytes = npt.NDArray[np.uint8]
-Float16 = npt.NDArray[np.float16]
+from youtu_export.scales import Float16, chosen_scales, finite
+from youtu_export.stored_tensor import CHUNK_VALUES, Bytes, Float32, StoredTensor
 
 GGML_BLOCK = 32
 
 
 @dataclass(frozen=True)
 class PackedMatrix:
-    """codes uint8 [N, K/block, block*bits/8], scales float32 [N, K/block],
-    zero_points uint8 [N, ceil(K/block*bits/8)] or None, mins float16 [K/block, N] or None.
+    """codes uint8 [N, K], one to a byte, scales float16 [N, K/block],
+    zero_points uint8 [N, K/block] or None, minimums float16 [N, K/block] or None; never both.
     """
 
     bits: int
     block: int
     codes: Bytes
-    scales: Float32
+    scales: Float16
     zero_points: Bytes | None = None
-    mins: Float16 | None = None
+    minimums: Float16 | None = None
 
     @property
     def scheme(self) -> tuple[Any, ...]:
         """Matrices of equal scheme and K can be stacked."""
-        return (self.bits, self.block, self.zero_points is None, self.mins is None)
+        return (self.bits, self.block, self.minimums is None)
 
 
 class PackedSource(StoredTensor):
     """A tensor of a checkpoint that is quantised already."""
 
     def packed(self) -> PackedMatrix:
-        """Its own integers in the layout of MatMulNBits."""
+        """Its own integers and scales. Raises ExportError for scales that float16 cannot hold."""
         raise NotImplementedError
 
 
 def pack(tensor: StoredTensor, bits: int, block: int, kept_kinds: frozenset[str]) -> PackedMatrix:
     """Store a matrix in `bits` bits, or with its own integer codes if it is of one of `kept_kinds`.
 
-    Raises ValueError when its rows do not divide into blocks.
+    Raises ValueError when its rows do not divide into blocks, and for values that float16 scales cannot hold.
     """
     if isinstance(tensor, PackedSource) and tensor.kind in kept_kinds:
         return tensor.packed()
@@ -74,15 +72,15 @@ def pack(tensor: StoredTensor, bits: int, block: int, kept_kinds: frozenset[str]
 
 
 def unpack(matrix: PackedMatrix) -> Float32:
-    """The values that MatMulNBits computes with, without `mins`: float32 [N, K]."""
-    codes, zeros = matrix.codes, matrix.zero_points
-    if matrix.bits == 4:
-        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(*codes.shape[:2], -1)
-        if zeros is not None:
-            zeros = np.stack([zeros & 15, zeros >> 4], axis=-1).reshape(len(zeros), -1)[:, : codes.shape[1]]
-    zero = np.float32(2 ** (matrix.bits - 1)) if zeros is None else zeros[..., None].astype(np.float32)
-    values: Float32 = (codes.astype(np.float32) - zero) * matrix.scales[..., None]
-    return values.reshape(codes.shape[0], -1)
+    """The values of a matrix, each rounded once: float32 [N, K]."""
+    codes = matrix.codes.reshape(*matrix.scales.shape, matrix.block).astype(np.float32)
+    scales = matrix.scales[..., None].astype(np.float32)
+    if matrix.minimums is not None:  # scale * code has at most 19 bits and is exact, so this is a fused multiply-add
+        values = scales * codes + matrix.minimums[..., None].astype(np.float32)
+    else:
+        values = scales * (codes - _zeros(matrix)[..., None].astype(np.float32))
+    found: Float32 = values.reshape(matrix.codes.shape)
+    return found
 
 
 def stack(parts: list[PackedMatrix]) -> PackedMatrix:
@@ -90,13 +88,14 @@ def stack(parts: list[PackedMatrix]) -> PackedMatrix:
     first = parts[0]
     if len(parts) == 1:
         return first
+    minimums = [part.minimums for part in parts if part.minimums is not None]
     return PackedMatrix(
         first.bits,
         first.block,
         np.concatenate([part.codes for part in parts]),
         np.concatenate([part.scales for part in parts]),
-        None if first.zero_points is None else np.concatenate([p.zero_points for p in parts if p.zero_points is not None]),
-        None if first.mins is None else np.concatenate([p.mins for p in parts if p.mins is not None], axis=1),
+        np.concatenate([_zeros(part) for part in parts]) if any(p.zero_points is not None for p in parts) else None,
+        np.concatenate(minimums) if minimums else None,
     )
 
 
@@ -111,70 +110,69 @@ def fitting_block(columns: int, wanted: int) -> int:
 def round_int8(values: Float32, block: int) -> PackedMatrix:
     """Symmetric: the largest magnitude of a block becomes 127."""
     blocks = values.reshape(values.shape[0], -1, block)
-    scales = np.abs(blocks).max(axis=2) / np.float32(127)
-    codes = np.rint(blocks * _reciprocal(scales)[..., None]) + np.float32(128)
-    return PackedMatrix(8, block, codes.astype(np.uint8), scales)
+    scales = chosen_scales(np.abs(blocks).max(axis=2), 127)
+    codes = np.clip(np.rint(blocks * _reciprocal(scales)[..., None]), -127, 127) + np.float32(128)
+    return PackedMatrix(8, block, codes.astype(np.uint8).reshape(values.shape), scales)
 
 
 def round_int4(values: Float32, block: int) -> PackedMatrix:
     """Asymmetric: the range of a block, which always includes zero, is spread over 0..15."""
     codes, scales, zeros = int4_codes(values.reshape(values.shape[0], -1, block))
-    return PackedMatrix(
-        4, block, pair_nibbles(codes.astype(np.uint8)), scales, zero_points=pair_nibbles(zeros.astype(np.uint8))
-    )
+    return PackedMatrix(4, block, codes.astype(np.uint8).reshape(values.shape), scales, zeros.astype(np.uint8))
 
 
-def int4_codes(blocks: Float32) -> tuple[Float32, Float32, Float32]:
+def int4_codes(blocks: Float32) -> tuple[Float32, Float16, Float32]:
     """Codes [N, K/block, block] of `blocks`, scales and zero points [N, K/block]; codes and zeros are whole numbers."""
     low = np.minimum(blocks.min(axis=2), 0)
     high = np.maximum(blocks.max(axis=2), 0)
-    scales = ((high - low) / np.float32(15)).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # chosen_scales refuses what is not finite
+        scales = chosen_scales(high - low, 15)
     inverse = _reciprocal(scales)
-    zeros = np.rint(-low * inverse)
+    zeros = np.clip(np.rint(-low * inverse), 0, 15)
     codes = np.clip(np.rint(blocks * inverse[..., None]) + zeros[..., None], 0, 15)
     return codes, scales, zeros
 
 
+def _zeros(matrix: PackedMatrix) -> Bytes:
+    """Zero points, also where they are only implied."""
+    if matrix.zero_points is not None:
+        return matrix.zero_points
+    return np.full(matrix.scales.shape, 2 ** (matrix.bits - 1), np.uint8)
+
+
 def _keep_q4_0(blocks: Bytes) -> PackedMatrix:
     """float16 d, 16 bytes of nibbles: w = d * (q - 8)."""
-    return PackedMatrix(4, GGML_BLOCK, _ggml_nibbles(blocks[..., 2:]), _half(blocks, 0))
+    return PackedMatrix(4, GGML_BLOCK, _ggml_nibbles(blocks[..., 2:]), _half(blocks, 0, "scale"))
 
 
 def _keep_q4_1(blocks: Bytes) -> PackedMatrix:
-    """float16 d, float16 m, 16 bytes of nibbles: w = d * q + m = d * (q - 8) + (m + 8 d).
-
-    A float zero point would say the same, but makes MatMulNBits a hundred times slower.
-    """
-    scales = _half(blocks, 0)
-    mins = (_half(blocks, 2) + 8 * scales).astype(np.float16).T
-    return PackedMatrix(4, GGML_BLOCK, _ggml_nibbles(blocks[..., 4:]), scales, mins=np.ascontiguousarray(mins))
+    """float16 d, float16 m, 16 bytes of nibbles: w = d * q + m."""
+    scales, minimums = _half(blocks, 0, "scale"), _half(blocks, 2, "minimum")
+    return PackedMatrix(4, GGML_BLOCK, _ggml_nibbles(blocks[..., 4:]), scales, minimums=minimums)
 
 
 def _keep_q8_0(blocks: Bytes) -> PackedMatrix:
     """float16 d, 32 signed bytes: w = d * q."""
-    return PackedMatrix(8, GGML_BLOCK, blocks[..., 2:] ^ np.uint8(128), _half(blocks, 0))
+    codes = blocks[..., 2:] ^ np.uint8(128)
+    return PackedMatrix(8, GGML_BLOCK, codes.reshape(len(codes), -1), _half(blocks, 0, "scale"))
 
 
 _KEEP = {"Q4_0": _keep_q4_0, "Q4_1": _keep_q4_1, "Q8_0": _keep_q8_0}
 
 
-def _half(blocks: Bytes, at: int) -> Float32:
-    """The float16 at byte `at` of every block, as float32 [N, K/block]."""
-    return np.ascontiguousarray(blocks[..., at : at + 2]).view(np.float16)[..., 0].astype(np.float32)
+def _half(blocks: Bytes, at: int, what: str) -> Float16:
+    """The float16 at byte `at` of every block, [N, K/block]."""
+    values: Float16 = np.ascontiguousarray(blocks[..., at : at + 2]).view(np.float16)[..., 0]
+    finite(values, what)
+    return values
 
 
 def _ggml_nibbles(packed: Bytes) -> Bytes:
-    """Reorder [..., 16] bytes: ggml puts value j low and value j + 16 high, MatMulNBits neighbours."""
-    return pair_nibbles(np.concatenate([packed & 15, packed >> 4], axis=-1))
+    """Codes of [N, K/block, 16] bytes, whose byte j holds value j low and value j + 16 high: [N, K]."""
+    return np.concatenate([packed & 15, packed >> 4], axis=-1).reshape(len(packed), -1)
 
 
-def pair_nibbles(codes: Bytes) -> Bytes:
-    """Two 4-bit codes to a byte along the last axis, which is filled up with a zero if it is odd."""
-    if codes.shape[-1] % 2:
-        codes = np.concatenate([codes, np.zeros_like(codes[..., :1])], axis=-1)
-    return codes[..., 0::2] | (codes[..., 1::2] << np.uint8(4))
-
-
-def _reciprocal(scales: Float32) -> Float32:
+def _reciprocal(scales: Float16) -> Float32:
     """1 / scale, and 0 for blocks of zeros."""
-    return np.divide(np.float32(1), scales, out=np.zeros_like(scales), where=scales > 0)
+    wide = scales.astype(np.float32)
+    return np.divide(np.float32(1), wide, out=np.zeros_like(wide), where=wide > 0)

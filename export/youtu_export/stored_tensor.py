@@ -7,6 +7,8 @@ while it is mapped kills the process.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,15 @@ class StoredTensor:
         if data.size != size:
             raise ExportError(f"{self.path}: {self.name}: the file ends inside this tensor: truncated")
         return data.reshape(end - begin, self.row_bytes)
+
+
+@contextmanager
+def naming(tensor: StoredTensor) -> Iterator[None]:
+    """Raises an ExportError that names file and tensor for every ValueError inside."""
+    try:
+        yield
+    except ValueError as error:
+        raise ExportError(f"{tensor.path}: {tensor.name}: {error}") from None
 
 
 def stored_bytes(kind: str, shape: tuple[int, ...]) -> int:

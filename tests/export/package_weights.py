@@ -1,4 +1,4 @@
-"""Reads initializers back out of a package."""
+"""Reads nodes and initializers back out of a package."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper
+
+from ops.reference import embedding
 
 
 def initializers(package: Path) -> dict[str, onnx.TensorProto]:
@@ -34,6 +36,15 @@ def read(package: Path, name: str) -> npt.NDArray[Any]:
     return np.frombuffer(data, helper.tensor_dtype_to_np_dtype(tensor.data_type)).reshape(tuple(tensor.dims))
 
 
-def nibbles(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """4-bit codes [N, K/block, block/2] as one byte each: [N, K]."""
-    return np.stack([codes & 15, codes >> 4], axis=-1).reshape(codes.shape[0], -1)
+def nodes(package: Path) -> dict[str, onnx.NodeProto]:
+    """Nodes of model.onnx by name."""
+    model = onnx.load(str(package / "model.onnx"), load_external_data=False)
+    return {node.name: node for node in model.graph.node}
+
+
+def matrix(package: Path, name: str) -> npt.NDArray[np.float32]:
+    """The values that a Linear without heads, or an Embedding, computes with: float32 [N, K]."""
+    node = nodes(package)[name]
+    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+    weights = [read(package, weight) if weight else None for weight in node.input[1:]]
+    return embedding(np.arange(attributes["N"]), *weights, bits=attributes["bits"])

@@ -39,6 +39,7 @@ def _with_outliers() -> tuple[np.ndarray, Activations]:
 
 
 def test_the_search_rounds_as_the_package_does() -> None:
+    """To float16 scales, whose error the search sees, too."""
     values = np.random.default_rng(0).standard_normal((6, 128), dtype=np.float32)
     np.testing.assert_array_equal(rounded(values, 32), unpack(round_int4(values, 32)))
 

@@ -161,6 +161,18 @@ def test_youtu_caches_one_latent_row_per_token(tmp_path: Path) -> None:
     assert len(manifest.rope.inverse_frequencies) == ROPE // 2
 
 
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("recipe", ["f32", "q8"])
+def test_a_package_is_reproducible_when_its_graph_has_only_exact_operators(
+    family: str, recipe: str, tmp_path: Path
+) -> None:
+    """Float products and layer norms are added up in an order that depends on the processor."""
+    config = CONFIGS[family]
+    checkpoint = write_checkpoint(tmp_path / "hf", config, random_tensors(config))
+    manifest = open_package(_export(checkpoint, tmp_path / "p", "--recipe", recipe)).manifest
+    assert manifest.reproducible == (recipe == "q8" and family != "phi")
+
+
 def test_chatglm_answers_end_where_the_next_turn_begins(tmp_path: Path) -> None:
     """Its configuration names only eos; <|user|> and <|observation|> end an answer too, if the tokenizer has them."""
     config = CONFIGS["chatglm"]

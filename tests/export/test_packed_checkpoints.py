@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from export.package_runner import PackageRunner
-from export.package_weights import nibbles, read
+from export.package_weights import initializers, matrix, read
+from export.refusal import refusal
 from tiny_model import make_tiny_checkpoint
 from youtu_export.__main__ import main
 
@@ -74,9 +76,9 @@ def _compressed(codes: Array, zeros: Array, scales: Array) -> dict[str, Array]:
 
 
 def _quantised(
-    tmp_path: Path, settings: dict[str, Any], writer: Writer
+    tmp_path: Path, settings: dict[str, Any], writer: Writer, scale_type: type = np.float16, zero: int | None = None
 ) -> tuple[Path, dict[str, tuple[Array, Array, Array]]]:
-    """A tiny checkpoint with every projection in 4 bits, and codes [N, K], zeros, scales [N, K/32] of each."""
+    """A tiny checkpoint with every projection in 4 bits, and codes [N, K], zeros (all `zero`), scales [N, K/32] of each."""
     source = tmp_path / "checkpoint"
     source.mkdir()
     make_tiny_checkpoint(source)
@@ -88,7 +90,8 @@ def _quantised(
         rows, columns = tensors.pop(name).shape
         codes = random.integers(0, 16, (rows, columns), np.uint8)
         zeros = random.integers(1, 16, (rows, columns // 32), np.uint8)
-        scales = (random.random((rows, columns // 32)) * 0.1).astype(np.float16)
+        zeros = zeros if zero is None else np.full_like(zeros, zero)
+        scales = (0.001 + random.random((rows, columns // 32)) * 0.1).astype(scale_type)
         integers[name] = codes, zeros, scales
         prefix = name.removesuffix("weight")
         tensors |= {prefix + part: values for part, values in writer(codes, zeros, scales).items()}
@@ -106,19 +109,15 @@ def test_values_are_those_of_the_formula_to_the_last_bit(settings: dict[str, Any
     for layer in range(2):
         path = f"/model/layers.{layer}"
         groups = {
-            f"{path}/attn/qkv": [f"self_attn.{part}_proj" for part in "qkv"],
-            f"{path}/attn/o": ["self_attn.o_proj"],
-            f"{path}/mlp/gate_up": ["mlp.gate_proj", "mlp.up_proj"],
-            f"{path}/mlp/down": ["mlp.down_proj"],
+            f"{path}/attn/qkv/Linear": [f"self_attn.{part}_proj" for part in "qkv"],
+            f"{path}/attn/o/Linear": ["self_attn.o_proj"],
+            f"{path}/mlp/gate_up/Linear": ["mlp.gate_proj", "mlp.up_proj"],
+            f"{path}/mlp/down/Linear": ["mlp.down_proj"],
         }
         for node, names in groups.items():
             parts = [integers[f"model.layers.{layer}.{name}.weight"] for name in names]
             expected = np.concatenate([_formula(*part) for part in parts])
-            weight, scales, zeros = (
-                read(tmp_path / "package", f"{node}/{part}") for part in ("weight", "scales", "zero_points")
-            )
-            codes, zeros = nibbles(weight), nibbles(zeros)[:, : scales.shape[1]]
-            np.testing.assert_array_equal(_formula(codes, zeros, scales), expected)
+            np.testing.assert_array_equal(matrix(tmp_path / "package", node), expected)
 
 
 def _formula(codes: Array, zeros: Array, scales: Array) -> Array:
@@ -127,6 +126,57 @@ def _formula(codes: Array, zeros: Array, scales: Array) -> Array:
     zero, scale = widened
     values: Array = (codes.astype(np.float32) - zero) * scale
     return values
+
+
+@pytest.mark.parametrize("scale_type", [np.float32, ml_dtypes.bfloat16])
+def test_scales_of_other_types_become_the_nearest_float16(scale_type: type, tmp_path: Path) -> None:
+    """Codes stay; a scale moves by at most 2^-11 of itself."""
+    source, integers = _quantised(tmp_path, COMPRESSED, _compressed, scale_type)
+    assert main(["hf", str(source), str(tmp_path / "package")]) == 0
+    codes, zeros, scales = integers["model.layers.0.mlp.down_proj.weight"]
+    nearest = scales.astype(np.float16)
+    assert np.abs(nearest.astype(np.float64) / scales.astype(np.float64) - 1).max() <= 2.0**-11
+    assert (nearest.astype(np.float32) != scales.astype(np.float32)).any() == (scale_type is np.float32)
+    values = matrix(tmp_path / "package", "/model/layers.0/mlp/down/Linear")
+    np.testing.assert_array_equal(values, _formula(codes, zeros, nearest))
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf, -1e6, 3e-5 / 7, 1e-30])
+def test_a_scale_that_float16_cannot_hold_is_refused(
+    scale: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By file and tensor: NaN, infinite, too large, or so small that digits would be lost."""
+
+    def damaged(codes: Array, zeros: Array, scales: Array) -> dict[str, Array]:
+        scales[-1, -1] = scale
+        return _compressed(codes, zeros, scales)
+
+    source, _ = _quantised(tmp_path, COMPRESSED, damaged, np.float32)
+    message = refusal(capsys, tmp_path, "hf", str(source))
+    assert f"{source / 'model.safetensors'}: model.layers.0.self_attn.q_proj.weight_scale: " in message
+    assert f"{np.float32(scale):g}" in message
+
+
+def test_small_scales_that_float16_holds_are_kept(tmp_path: Path) -> None:
+    """A subnormal float16 is as exact as any other where the source has the same number."""
+
+    def small(codes: Array, zeros: Array, scales: Array) -> dict[str, Array]:
+        scales[:] = np.float16(3e-5)
+        return _compressed(codes, zeros, scales)
+
+    source, integers = _quantised(tmp_path, COMPRESSED, small, np.float32)
+    assert main(["hf", str(source), str(tmp_path / "package")]) == 0
+    values = matrix(tmp_path / "package", "/model/layers.0/mlp/down/Linear")
+    np.testing.assert_array_equal(values, _formula(*integers["model.layers.0.mlp.down_proj.weight"]))
+
+
+def test_zero_points_of_eight_are_not_stored(tmp_path: Path) -> None:
+    """Symmetric checkpoints of GPTQ write them down; the operators know them."""
+    source, integers = _quantised(tmp_path, GPTQ, _gptq, zero=8)
+    assert main(["hf", str(source), str(tmp_path / "package")]) == 0
+    assert not [name for name in initializers(tmp_path / "package") if name.endswith("zero_points")]
+    values = matrix(tmp_path / "package", "/model/layers.0/mlp/down/Linear")
+    np.testing.assert_array_equal(values, _formula(*integers["model.layers.0.mlp.down_proj.weight"]))
 
 
 def test_rows_in_another_order_stay_with_their_scales(shared: Path, tmp_path: Path, runner_of: type[PackageRunner]) -> None:
@@ -159,15 +209,14 @@ def test_rows_in_another_order_stay_with_their_scales(shared: Path, tmp_path: Pa
     np.testing.assert_array_equal(found, expected)
     assert main(["hf", str(sources[0]), str(sources[0] / "q4")]) == 0
     query = "/model/layers.0/attn/q_b"
-    weight, scales, zeros = (read(sources[0] / "q4", f"{query}/{part}") for part in ("weight", "scales", "zero_points"))
-    kept = _formula(nibbles(weight), nibbles(zeros)[:, : scales.shape[1]], scales)
+    kept = matrix(sources[0] / "q4", f"{query}/Linear")
     np.testing.assert_array_equal(kept, read(sources[1] / "f32", f"{query}/weight").T)
 
 
 def test_a_float_package_of_a_quantised_checkpoint_computes_nearly_the_same(
     tmp_path: Path, runner_of: type[PackageRunner]
 ) -> None:
-    """Only the rounding of activations in MatMulNBits and of the 8-bit head lies between recipes q4 and f32."""
+    """Only the rounding of activations and of the 8-bit head lies between recipes q4 and f32."""
     source, _ = _quantised(tmp_path, AWQ, _awq)
     for recipe in ("q4", "f32"):
         assert main(["hf", str(source), str(tmp_path / recipe), "--recipe", recipe]) == 0

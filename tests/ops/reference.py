@@ -1,6 +1,7 @@
 """The operators of `youtu_edge` in plain numpy: this file defines what they mean.
 
-Loops over tokens, heads and keys, in float64 except where an operator stores float16. Speed is no concern here.
+Attention and SwiGLU are loops in float64, which operators come near. Everything behind them is computed to the last bit: in
+float32 where it says so, in integers, and with a fused multiply-add that rounds once.
 """
 
 from dataclasses import dataclass
@@ -120,25 +121,10 @@ def paged_attention(
     return output.reshape(tokens, heads * value_width).astype(np.float32)
 
 
-def block_min_add(x: Array, y: Array, mins: NDArray[np.float16], block_size: int) -> Array:
-    """y + (sum of each block of x) @ mins: the part `m` of weights w = d * q + m."""
-    sums = x.astype(np.float64).reshape(len(x), len(mins), block_size).sum(axis=2)
-    return (y + sums @ mins.astype(np.float64)).astype(np.float32)
-
-
 def swiglu(gate_up: Array) -> Array:
     """silu(gate) * up of [gate | up]."""
     gate, up = np.split(gate_up.astype(np.float64), 2, axis=1)
     return (gate / (1.0 + np.exp(-gate)) * up).astype(np.float32)
-
-
-def headwise_matmul(x: Array, weight: NDArray[np.int8], scales: Array) -> Array:
-    """y_h = x_h @ W_h^T per head; weight [heads, n, k], scales [heads, n] or [heads, n, k / block]."""
-    heads, n, k = weight.shape
-    per_block = scales.reshape(heads, n, scales.shape[2] if scales.ndim == 3 else 1).astype(np.float64)
-    dense = weight * np.repeat(per_block, k // per_block.shape[2], axis=2)
-    y = np.einsum("thk,hnk->thn", x.astype(np.float64).reshape(len(x), heads, k), dense)
-    return y.reshape(len(x), heads * n).astype(np.float32)
 
 
 def fma(a: Array, b: Array, c: Array) -> Array:
@@ -213,6 +199,22 @@ def quantise_activations(x: Array, block: int) -> tuple[NDArray[np.int32], Array
     return a.reshape(x.shape), scales, a.sum(axis=2, dtype=np.int32)
 
 
+def total_of_lanes(lanes: Array) -> Array:
+    """Sixteen lanes [..., 16] added in the operators' one order: [...]."""
+    y = lanes[..., :8] + lanes[..., 8:]
+    low, high = ((y[..., j] + y[..., j + 1]) + (y[..., j + 2] + y[..., j + 3]) for j in (0, 4))
+    return low + high
+
+
+def sums_in_lanes(values: Array) -> Array:
+    """Sums of values [..., 16 i + lane] in float32, lane by lane: [...]."""
+    lanes = np.zeros((*values.shape[:-1], 16), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for begin in range(0, values.shape[-1], 16):
+            lanes = lanes + values[..., begin : begin + 16]
+        return total_of_lanes(lanes)
+
+
 def linear(
     x: Array,  # [tokens, heads * K]
     codes: NDArray[np.uint8],  # tiled, as all that follow
@@ -227,6 +229,8 @@ def linear(
 ) -> Array:
     """y [tokens, heads * n]: head h multiplies columns h of x with matrix h. To the last bit what the operator computes."""
     a, x_scales, x_sums = quantise_activations(x, block_size)
+    x_totals = sums_in_lanes(x.reshape(len(x), -1, block_size))
+    middle = 2 ** (bits - 1)
     y = np.empty((len(x), heads * n), np.float32)
     tiles, blocks = -(-n // 16), scales.shape[1]
     width = blocks * block_size
@@ -234,7 +238,7 @@ def linear(
         part = slice(head * tiles, (head + 1) * tiles)
         w = untile_codes(codes[part], bits)[:n].astype(np.float64)  # of integers: products and sums are exact
         w_scales = untile_blocks(scales[part])[:n].astype(np.float32)
-        zeros = np.full(w_scales.shape, 2 ** (bits - 1)) if zero_points is None else untile_blocks(zero_points[part])[:n]
+        zeros = np.full(w_scales.shape, middle) if zero_points is None else untile_blocks(zero_points[part])[:n]
         total = np.zeros((len(x), n), np.float32)
         for b in range(blocks):
             columns, at = slice(b * block_size, (b + 1) * block_size), head * blocks + b
@@ -242,12 +246,11 @@ def linear(
             x_scale, x_sum = x_scales[:, at, None], x_sums[:, at, None]
             with np.errstate(over="ignore", invalid="ignore"):
                 scale = w_scales[None, :, b] * x_scale
-                if minimums is None:
-                    total = fma(np.float32(dot - zeros[None, :, b].astype(np.float64) * x_sum), scale, total)
-                else:
-                    total = fma(np.float32(dot), scale, total)
-                    minimum = untile_blocks(minimums[part])[None, :n, b].astype(np.float32)
-                    total = fma(minimum, x_scale * x_sum.astype(np.float32), total)
+                total = fma(np.float32(dot - zeros[None, :, b].astype(np.float64) * x_sum), scale, total)
+                if minimums is not None:
+                    minimum = untile_blocks(minimums[part])[:n, b].astype(np.float32)
+                    offset = fma(w_scales[:, b], np.float32(middle), minimum)  # the weight of the middle code
+                    total = fma(offset[None], x_totals[:, at, None], total)
         y[:, head * n : (head + 1) * n] = total
     return y
 
@@ -279,8 +282,7 @@ def rms_norm(x: Array, gain: Array, epsilon: float) -> Array:
         s = np.zeros((len(x), 16), np.float32)
         for row in lanes.swapaxes(0, 1):
             s = fma(row, row, s)
-        y = s[:, :8] + s[:, 8:]
-        squares = ((y[:, 0] + y[:, 1]) + (y[:, 2] + y[:, 3])) + ((y[:, 4] + y[:, 5]) + (y[:, 6] + y[:, 7]))
+        squares = total_of_lanes(s)
         r = np.float32(1) / np.sqrt(squares / np.float32(width) + np.float32(epsilon))
         return (x * r[:, None]) * gain
 

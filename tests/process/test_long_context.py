@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from daemon_process import Daemon, chat
-from youtu_edge.__main__ import main as youtu_edge
 
 LONG = "0123456789" * 80
 
@@ -30,14 +28,3 @@ def test_more_context_without_a_kind_stops_the_start_and_says_what_to_set(tiny_p
     with Daemon(tiny_package, tmp_path, model__context_length=1024) as daemon:
         assert daemon.process.wait(60) == 78
         assert "set model.rope_scaling" in daemon.log
-
-
-def test_packed_weights_are_used_by_a_stretched_model_too(tiny_package: Path, tmp_path: Path) -> None:
-    """They are probed with the model's own rotation, whose answers were noted when they were packed."""
-    package = tmp_path / "package"
-    shutil.copytree(tiny_package, package)
-    assert youtu_edge(["model", "prepare", str(package)]) == 0
-    with Daemon(package, tmp_path, model__context_length=1024, model__rope_scaling="dynamic") as daemon:
-        daemon.wait_ready()
-        assert daemon.post("/v1/chat/completions", chat(LONG, max_tokens=5))[0] == 200
-        assert "prepared_weights used=yes" in daemon.log

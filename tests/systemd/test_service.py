@@ -195,17 +195,6 @@ def test_a_reload_applies_what_it_can_and_refuses_a_bad_file(service: Appliance)
     assert service.front_pid == front
 
 
-def test_what_root_prepared_is_used(installed: Appliance) -> None:
-    """`youtu-edge model prepare` as root writes what the service may read."""
-    installed.machine.run("youtu-edge", "model", "prepare", PACKAGE)
-    installed.configure()
-    cursor = installed.cursor()
-    installed.start()
-    assert "prepared_weights used=yes" in installed.journal(cursor)
-    installed.systemctl("stop")
-    installed.machine.run("rm", "-r", f"{PACKAGE}/prepared")
-
-
 def test_log_lines_have_priorities(service: Appliance) -> None:
     """`journalctl -p warning` shows a death of the engine and not every request."""
     service.kill("KILL", service.engine_pid())

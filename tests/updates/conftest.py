@@ -26,7 +26,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
     """`youtu-edge model …` with the configuration of the `config` fixture."""
-    settings = (f"model.path={tmp_path}/store/current", "memory.limit=1G", "updates.prepare=false")
+    settings = (f"model.path={tmp_path}/store/current", "memory.limit=1G")
     settings += (f"updates.trust_dir={make_trust(tmp_path)}",)
 
     def run(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:

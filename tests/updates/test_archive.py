@@ -72,7 +72,7 @@ def test_what_the_program_tar_makes_is_unpacked(first: Path, tmp_path: Path, tar
         ("../manifest.json", "no such path"),
         ("a/../../b", "no such path"),
         ("/etc/cron.d/x", "no such path"),
-        ("model/prepared/model.onnx", "no such path"),
+        ("model/deeper/model.onnx", "no such path"),
         (".hidden", "plain files only"),
         ("a\nb", "plain files only"),
         (typed("link", tarfile.SYMTYPE, "/etc/passwd"), "plain files only"),

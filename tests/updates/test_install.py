@@ -58,12 +58,6 @@ def test_an_archive_is_installed_like_a_directory_and_once(first: Path, store: M
     assert served(store) == checksum(first)
 
 
-def test_the_prepared_weights_belong_to_the_installed_version(first: Path, store: ModelStore, command: Command) -> None:
-    done = command("install", str(first), "--set", "updates.prepare=true")
-    assert "prepared for this CPU" in done.stdout, done.stdout + done.stderr
-    assert (store.versions_directory / installed(store)[0] / "prepared" / "prepared.json").exists()
-
-
 def refused(command: Command, store: ModelStore, package: Path, reason: str, code: int = EXIT_CONFIG) -> None:
     """The command fails in one line with the reason, and neither the link nor the disk has changed."""
     before = (store.target(), installed(store))
@@ -80,7 +74,39 @@ def test_a_package_that_speaks_nonsense_is_refused(
 ) -> None:
     """Its checksums are right; it just is not the model that was exported."""
     assert command("install", str(first)).returncode == 0
-    refused(command, store, edited(second, tmp_path / "nonsense", permute_weights), "does not answer its golden prompts")
+    refused(command, store, edited(second, tmp_path / "nonsense", permute_weights), "at most 0.2 is allowed; the largest is")
+
+
+def test_a_reproducible_package_has_to_answer_exactly(store: ModelStore, command: Command, tmp_path: Path) -> None:
+    """A probability that moved in its third digit is enough, and where it did is told."""
+    package = export_tiny(tmp_path, "exact", 5, "--recipe", "q4")
+
+    def move_a_probability(directory: Path) -> None:
+        golden = json.loads((directory / "golden.json").read_text())
+        golden["prompts"][1]["likely"][2][3][1] += 0.002
+        (directory / "golden.json").write_text(json.dumps(golden))
+
+    def exchange_two_tokens(directory: Path) -> None:
+        golden = json.loads((directory / "golden.json").read_text())
+        likely = golden["prompts"][0]["likely"][0]
+        likely[0], likely[1] = likely[1], likely[0]
+        (directory / "golden.json").write_text(json.dumps(golden))
+
+    place = "token 3 behind 'Water boils at a temperature of': log-probabilities differ by up to 0.0020"
+    refused(command, store, edited(package, tmp_path / "moved", move_a_probability), place)
+    place = "token 1 behind 'The capital of France is' is "
+    refused(command, store, edited(package, tmp_path / "exchanged", exchange_two_tokens), place)
+    done = command("install", str(package))
+    assert "48 of 48 golden tokens and their log-probabilities are equal" in done.stdout, done.stderr
+
+
+def test_a_stretched_context_is_compared_by_regret(store: ModelStore, command: Command, tmp_path: Path) -> None:
+    """Its positions are rotated by other angles, so that nothing can be equal to the last bit."""
+    package = export_tiny(tmp_path, "stretched", 6, "--recipe", "q4")
+    done = command(
+        "install", str(package), "--set", "model.context_length=8200", "--set", "model.rope_scaling=linear"
+    )
+    assert "mean regret" in done.stdout, done.stderr
 
 
 def test_a_package_that_crashes_the_runtime_is_refused(

@@ -1,4 +1,4 @@
-"""`youtu-edge model show|verify|prepare DIR`."""
+"""`youtu-edge model show|verify DIR`."""
 
 from __future__ import annotations
 
@@ -43,15 +43,6 @@ def verify(directory: str) -> int:
         if report:
             print(file=sys.stderr)
     print(f"{directory}: ok, {len(package.manifest.files)} files")
-    return 0
-
-
-def prepare(directory: str) -> int:
-    """Pack the weights for this CPU so that the next start maps them. Raises PackageError."""
-    from youtu_edge.engine import prepared  # the only subcommand that needs ONNX Runtime
-
-    target = prepared.prepare(open_package(directory))
-    print(f"{target}: {_size(sum(file.stat().st_size for file in target.iterdir()))}, used from the next start on")
     return 0
 
 

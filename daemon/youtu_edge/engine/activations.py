@@ -1,16 +1,25 @@
-"""How much memory the largest step takes beside weights and cache. Measured, because only ONNX Runtime knows."""
+"""How much memory the largest step takes beside weights and cache. Measured, because only ONNX Runtime knows.
+
+All layers use the same memory one after the other, so a step that is stopped in its third layer has taken what the whole
+step would take, but for the logits, whose size is known. A whole step of a large model takes seconds.
+"""
 
 from __future__ import annotations
 
-from youtu_edge.engine.process_memory import holding
+from pathlib import Path
+
+from youtu_edge.engine.process_memory import holding, untouched_bytes
 from youtu_edge.engine.runner import Runner
 
+_ENOUGH_LAYERS = 3
 
-def measure_rest(runner: Runner) -> int:
-    """Resident bytes of this process after one token: the runtime, and the weights that every token reads."""
+
+def measure_rest(runner: Runner, weights: Path) -> int:
+    """Resident bytes of this process after one token: the runtime, and the weights that every token reads; and the rest of
+    the weights, rows of a token table for example, which other tokens will read."""
     runner.allocate_cache(1)
     runner.run([0], [1], [0], [[0]], [0])
-    return holding().resident
+    return holding().resident + untouched_bytes(weights)
 
 
 def measure_activations(runner: Runner, step_tokens: int, rows: int) -> int:
@@ -18,13 +27,13 @@ def measure_activations(runner: Runner, step_tokens: int, rows: int) -> int:
 
     Replaces the runner's cache by a small one.
     """
-    page_tokens = runner.page_tokens
     step = min(step_tokens, runner.context_length)
-    pages = -(-step // page_tokens)
-    runner.allocate_cache(pages)
+    pages = list(range(-(-step // runner.page_tokens)))
+    runner.allocate_cache(len(pages))
+    for cache in runner.caches:
+        cache.fill(0)  # resident from now on
+    geometry = runner.manifest.cache
+    first_layers = runner.caches[: len(runner.caches) // geometry.layers * _ENOUGH_LAYERS]
     rest = holding().resident
-    runner.run([0] * step, [step], [0], [list(range(pages))], list(range(min(rows, step))))
-    cache = pages * page_tokens * runner.manifest.cache.bytes_per_token
-    grown = holding().resident - rest - cache
-    runner.give_back((), 0)
-    return max(0, grown)
+    runner.run_until(lambda: bool(first_layers[-1][0, 0].any()), [0] * step, pages)
+    return max(0, holding().resident - rest) + min(rows, step) * runner.manifest.vocab_size * 4

@@ -1,6 +1,6 @@
 """Gives memory back when the engine has nothing to do. Never on the way of a step, except where the front asks for it.
 
-    quiet for memory.return_after_s      free cache pages, activations, the heap's free parts, rows of the token table
+    quiet for memory.return_after_s      free cache pages, activations, the heap's free parts
     quiet for memory.keep_prefixes_s     cached prefixes as well
     Shed from the front                  both at once, but for what running sequences use
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from youtu_edge.elementary import exp_negative
 from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.sampler import largest
 from youtu_edge.protocol import Alternative, TokenLogprob
@@ -23,9 +25,10 @@ class LogprobReporter:
 
     def report(self, logits: Floats, token: int, count: int) -> TokenLogprob:
         """The token that was drawn from `logits` [vocab] and the `count` most likely ones."""
-        top = float(logits.max())
-        # log softmax(x)_i = x_i - max - log sum_j exp(x_j - max)
-        offset = top + float(np.log(np.exp(logits - top).sum()))
+        top = logits.max()
+        # log softmax(x)_i = x_i - max - log sum_j exp(x_j - max); a Decimal's logarithm is the same on every processor
+        total = float(exp_negative(logits - top).sum(dtype=np.float64))
+        offset = float(top) + float(Decimal(total).ln())
         best: list[int] = largest(logits, count)[:count].tolist() if count else []
         return TokenLogprob(
             self._alternative(token, float(logits[token]) - offset),

@@ -30,6 +30,18 @@ def holding(proc: Path = Path("/proc")) -> Holding:
     return Holding(kib["VmRSS"] * 1024, kib["RssAnon"] * 1024, kib["VmData"] * 1024)
 
 
+def untouched_bytes(path: Path, proc: Path = Path("/proc")) -> int:
+    """Of a file that is mapped into this process, what no access has made resident yet."""
+    total, is_ours = 0, False
+    for text in (proc / "self/smaps").read_text().splitlines():
+        name, *values = text.split()
+        if not name.endswith(":"):
+            is_ours = text.endswith(f" {path.resolve()}")
+        elif is_ours and name in ("Size:", "Rss:"):
+            total += int(values[0]) * (1024 if name == "Size:" else -1024)
+    return total
+
+
 def limit_data(limit_bytes: int) -> bool:
     """Let allocations that would take private memory beyond the limit fail, instead of the kernel killing somebody later.
 

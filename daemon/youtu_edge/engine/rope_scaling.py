@@ -5,6 +5,8 @@
               transformers' "dynamic" NTK scaling arrives at in a sequence of the wanted length
     yarn      slow frequencies divided, fast ones kept, attention sharpened (Peng et al. 2023, arXiv 2309.00071, eq. 17-22)
 
+Powers and logarithms are Decimals', which are the same on every processor.
+
 The rows of the cache keep the rotation that they were written with, and all sequences share one table, so the frequencies
 are those of the wanted length for short sequences too: an extension costs a little quality below the trained length.
 """
@@ -12,6 +14,7 @@ are those of the wanted length for short sequences too: an extension costs a lit
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +51,7 @@ def served_rope(manifest: Manifest, model: ModelConfig) -> tuple[Rope, int]:
         _refuse(model, "yarn changes the softmax scale, which lies inside the graph of a model with latent attention")
     if 2 * len(frequencies) != manifest.cache.width:
         _refuse(model, "yarn sharpens attention through the rotation, and this model rotates only a part of each head")
-    return _rope(_yarn(frequencies, factor, trained), scale=0.1 * math.log(factor) + 1), wanted
+    return _rope(_yarn(frequencies, factor, trained), scale=0.1 * _log(factor) + 1), wanted
 
 
 def _refuse(model: ModelConfig, reason: str) -> None:
@@ -59,6 +62,10 @@ def _refuse(model: ModelConfig, reason: str) -> None:
 
 def _rope(frequencies: Float32, scale: float = 1.0) -> Rope:
     return Rope(inverse_frequencies=[float(value) for value in frequencies], scale=scale)
+
+
+def _log(x: float) -> float:
+    return float(Decimal(x).ln())
 
 
 def _is_plain(frequencies: Float32) -> bool:
@@ -72,18 +79,18 @@ def _is_plain(frequencies: Float32) -> bool:
 def _ntk(frequencies: Float32, factor: float) -> Float32:
     """theta * factor^(width / (width - 2)) instead of theta: frequency j is divided by factor^(2j / (width - 2))."""
     count = len(frequencies)
-    exponents = np.arange(count, dtype=np.float32) / np.float32(count - 1)
-    stretched: Float32 = frequencies / np.power(np.float32(factor), exponents)
+    powers = [float(Decimal(factor) ** (Decimal(index) / (count - 1))) for index in range(count)]
+    stretched: Float32 = frequencies / np.array(powers, dtype=np.float32)
     return stretched
 
 
 def _yarn(frequencies: Float32, factor: float, trained: int) -> Float32:
     count = len(frequencies)
-    log_theta = -math.log(float(frequencies[1])) * count
+    log_theta = -_log(float(frequencies[1])) * count
 
     def index(turns: int) -> float:
         """Of the frequency that turns so many times within the trained context."""
-        return count * math.log(trained / (turns * 2 * math.pi)) / log_theta
+        return count * _log(trained / (turns * 2 * math.pi)) / log_theta
 
     low, high = max(math.floor(index(_BETA_FAST)), 0), min(math.ceil(index(_BETA_SLOW)), 2 * count - 1)
     divided = np.clip((np.arange(count, dtype=np.float32) - low) / np.float32(max(high - low, 0.001)), 0, 1)

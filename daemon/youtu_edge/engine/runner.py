@@ -1,41 +1,34 @@
 """ONNX Runtime: one session, one paged cache, one ragged call per step. The only module that imports onnxruntime.
 
-The caches are numpy arrays of this process bound once as graph inputs; the attention operator writes into them in place.
+The weights stay mapped from the package's file. The caches are numpy arrays of this process bound once as graph inputs; the
+attention operator writes into them in place.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Seq
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from youtu_edge.engine.mapped_weights import MappedWeights
 from youtu_edge.engine.page_memory import PageMemory
 from youtu_edge.errors import PackageError
 from youtu_edge.ops import library_path
 from youtu_edge.package import MODEL, Package, Rope
+from youtu_edge.rotary import rotary_tables
 
-_TABLE_READS = 8
-"""Ids looked up before the pages of the token table are given back."""
+_POLL_S = 0.002
 
 Array = npt.NDArray[Any]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
-
-
-def rope_tables(rope: Rope, positions: int) -> tuple[Array, Array]:
-    """cos and sin of position * inverse_frequency, float32 [positions, rope_dim/2] (Su et al. 2021, eq. 34)."""
-    frequencies = np.asarray(rope.inverse_frequencies, dtype=np.float32)
-    angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies[None, :]
-    return (np.cos(angles) * np.float32(rope.scale), np.sin(angles) * np.float32(rope.scale))
 
 
 def _prefix_positions(lengths: Seq[int], past: Seq[int], prefixes: Seq[int]) -> Int64:
@@ -45,11 +38,6 @@ def _prefix_positions(lengths: Seq[int], past: Seq[int], prefixes: Seq[int]) -> 
         positions = np.arange(first, first + length, dtype=np.int64)
         pieces.append(np.stack([np.minimum(positions, prefix - 1), np.maximum(positions - (prefix - 1), 0)]))
     return np.concatenate(pieces, axis=1)
-
-
-def runtime_version() -> str:
-    """Version of ONNX Runtime; packed weights belong to one."""
-    return str(onnxruntime.__version__)
 
 
 def _options(threads: int, spin_us: int) -> onnxruntime.SessionOptions:
@@ -65,23 +53,12 @@ def _options(threads: int, spin_us: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def build_session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """Load a graph with its weights mapped from disk. Raises PackageError when ONNX Runtime refuses it."""
+def _session(package: Package, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    path = package.path(MODEL)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library raises many kinds
         raise PackageError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-
-
-def pack_weights(package: Package, graph: Path, weights_name: str) -> None:
-    """Write the optimised graph to `graph` and its weights, those packed for this CPU included, beside it."""
-    options = _options(1, 0)
-    options.optimized_model_filepath = str(graph)
-    options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights_name)
-    # Shapes and widths are a few bytes, and shape inference wants them inside the graph.
-    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "512")
-    build_session(package.path(MODEL), options)
 
 
 class StepMemoryError(Exception):
@@ -91,7 +68,8 @@ class StepMemoryError(Exception):
 class Runner:
     """The model with its cache pool.
 
-    Memory of the pool is taken when a page is first written. `graph` is the package's own or one with packed weights.
+    Memory of the pool is taken when a page is first written. Sequences have up to `context_length` tokens, rotated by
+    `rope`, by default as the model was trained. Raises PackageError when ONNX Runtime refuses the graph.
     """
 
     def __init__(
@@ -102,47 +80,36 @@ class Runner:
         threads: int,
         spin_us: int,
         context_length: int,
-        graph: Path | None = None,
+        rope: Rope | None = None,
     ) -> None:
         self.manifest = package.manifest
         self.page_tokens = page_tokens
+        self.context_length = context_length
         self.run_seconds = 0.0
-        self._session = build_session(graph or package.path(MODEL), _options(threads, spin_us))
+        self._rope = rope or self.manifest.rope
+        self._session = _session(package, _options(threads, spin_us))
         self._binding = self._session.io_binding()
         self._values: dict[str, Any] = {}
-        self.set_rope(self.manifest.rope, context_length)
         self._pages: PageMemory | None = None
         self._run_options = onnxruntime.RunOptions()
-        self.mapped_weights: MappedWeights | None = None
-        """Set by who wants rows of the token table given back."""
-        self._table_reads = 0
 
-    def set_rope(self, rope: Rope, context_length: int) -> None:
-        """Rotate by these frequencies, for sequences of up to `context_length` tokens; cached rows are not turned."""
-        self.context_length = context_length
-        cos, sin = rope_tables(rope, context_length)
-        self._bind("cos_cache", cos)
-        self._bind("sin_cache", sin)
+    @property
+    def page_bytes(self) -> int:
+        """Memory of one page: its rows in every cache, and the rotary rows of the positions that it makes possible."""
+        rotary_row = 2 * 4 * len(self._rope.inverse_frequencies)
+        return (self.manifest.cache.bytes_per_token + rotary_row) * self.page_tokens
 
     def allocate_cache(self, num_pages: int) -> None:
-        """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped."""
+        """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped.
+
+        Rotary rows are for the positions that the pool can hold: all of a long context would take tens of megabytes.
+        """
         self._pages = PageMemory(self.manifest.cache, num_pages, self.page_tokens)
         for name, cache in zip(self.manifest.cache.input_names, self._pages.arrays, strict=True):
             self._bind(name, cache)
-
-    def trim_rope(self) -> int:
-        """Keep rotary rows only for the positions that the allocated cache can hold; returns the bytes of the others.
-
-        A model trained for 131,072 tokens comes with 32 MB of them, a cache on a small device holds a few thousand tokens.
-        """
-        assert self._pages, "no cache is allocated"
-        positions, freed = len(self._pages.arrays[0]) * self.page_tokens, 0
-        for name in ("cos_cache", "sin_cache"):
-            table = self._values[name][0]
-            if unused := table[positions:].nbytes:
-                self._bind(name, table[:positions].copy())
-                freed += unused
-        return freed
+        positions = min(self.context_length, num_pages * self.page_tokens)
+        for name, table in zip(("cos_cache", "sin_cache"), rotary_tables(self._rope, positions), strict=True):
+            self._bind(name, table)
 
     @property
     def caches(self) -> list[Array]:
@@ -150,7 +117,7 @@ class Runner:
         return self._pages.arrays if self._pages else []
 
     def give_back(self, free_pages: Iterable[int], scratch_page: int | None) -> None:
-        """Return memory to the system: that of cache pages, rows of the token table, and the activations of former steps.
+        """Return memory to the system: that of cache pages, and the activations of former steps.
 
         scratch_page: a page whose rows may be lost, for the one token that ONNX Runtime wants to compute before it
         returns anything; without one the activations stay.
@@ -162,8 +129,6 @@ class Runner:
             self._run_options = onnxruntime.RunOptions()
         if self._pages:
             self._pages.give_back(free_pages)
-        if self.mapped_weights:
-            self.mapped_weights.give_back_table()
 
     def copy_rows(self, source: int, target: int, rows: int) -> None:
         """Copy the first `rows` rows of one page to another, in every cache."""
@@ -209,13 +174,10 @@ class Runner:
         self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
         if self.manifest.prompt_end:
             self._bind("position_ids", _prefix_positions(lengths, past, prefixes or [self.context_length] * len(lengths)))
-        self._binding.bind_output("logits", "cpu")
-        self._table_reads += len(token_ids)
-        if self._table_reads > _TABLE_READS and self.mapped_weights:
-            self.mapped_weights.give_back_table()
-            self._table_reads = 0
         begun = time.perf_counter()
         try:
+            logits = np.empty((len(logit_rows), self.manifest.vocab_size), dtype=np.float32)
+            self._binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
             self._session.run_with_iobinding(self._binding, self._run_options)
         except (RuntimeError, MemoryError) as error:
             # ONNX Runtime has no kind of its own for this; "bad allocation" is std::bad_alloc from a kernel's scratch.
@@ -223,8 +185,29 @@ class Runner:
                 raise StepMemoryError(str(error)) from error
             raise
         self.run_seconds += time.perf_counter() - begun
-        logits: npt.NDArray[np.float32] = self._binding.get_outputs()[0].numpy()
         return logits
+
+    def run_until(self, is_enough: Callable[[], bool], token_ids: Seq[int], pages: Seq[int]) -> None:
+        """Begin to compute one new sequence, and stop when `is_enough` says so, which is asked again and again meanwhile."""
+        options, ended = self._run_options, threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(_POLL_S):
+                if is_enough():
+                    options.terminate = True
+                    return
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            self.run(token_ids, [len(token_ids)], [0], [pages], [0])
+        except RuntimeError:
+            if not options.terminate:
+                raise
+        finally:
+            ended.set()
+            watcher.join()
+            self._run_options = onnxruntime.RunOptions()
 
     def _bind(self, name: str, array: Array) -> None:
         value = onnxruntime.OrtValue.ortvalue_from_numpy(array)

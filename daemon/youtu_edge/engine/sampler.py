@@ -1,7 +1,7 @@
 """Drawing the next token from one row of logits. Knows no sequence and no scheduler.
 
 Draws use a counter-based generator keyed by (seed, position): a request that is resumed after a crash, preempted or batched
-differently draws what it would have drawn.
+differently draws what it would have drawn. From the same logits every processor draws the same token.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from youtu_edge.elementary import exp_negative
 from youtu_edge.protocol import SamplingParams
 
 Floats = npt.NDArray[np.float32]
@@ -149,13 +150,12 @@ def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArr
 
 
 def _rough_weights(logits: Floats, temperature: float) -> Floats:
-    """Unnormalised probabilities of all tokens with 24 bits, which takes a fifth of the time of 53."""
-    weights: Floats = (logits - logits.max()) / np.float32(temperature)
-    return np.exp(weights, out=weights)
+    """Unnormalised probabilities of all tokens with 24 bits, which takes a third of the time of 53."""
+    return exp_negative((logits - logits.max()) / np.float32(temperature))
 
 
 def _weights(logits: Floats, top: np.float32, temperature: float) -> npt.NDArray[np.float64]:
-    return np.exp((logits.astype(np.float64) - float(top)) / temperature)
+    return exp_negative((logits.astype(np.float64) - float(top)) / temperature)
 
 
 def _nucleus(ids: Ints, weights: npt.NDArray[np.float64], mass: float) -> tuple[Ints, npt.NDArray[np.float64]]:

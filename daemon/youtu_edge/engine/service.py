@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 import logging
 import select
 import signal
@@ -150,11 +149,9 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
         limits = msgspec.structs.replace(limits, step_tokens=max(limits.step_tokens, longest))
     plan = _plan(config, limits, opened, TABLE_BYTES_PER_TOKEN * tokenizer.get_vocab_size())
     runner.allocate_cache(plan.num_pages)
-    plan = dataclasses.replace(plan, rest=plan.rest - runner.trim_rope())
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
-    runner.run([0], [1], [0], [[0]], [0])  # before a page has an owner: it writes into the first one
     prompts = (config.model.system_prompt, *config.model.warm_prompts) if config.model.keep_warm else ()
     kept = [text for text in prompts if text]
     if not manifest.prompt_end:
@@ -172,7 +169,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
         "memory": plan.as_dict(),
     }
     memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
-    memory.give_back()
+    memory.give_back()  # runs a token, the first with this cache
     if not limit_data(holding().data + plan.growth):
         log.warning(line("memory_limit_not_set", reason="RLIMIT_DATA cannot be changed; only the plan bounds the engine"))
     return loop, Answerer(tokenizer, prompter), memory, ready
@@ -224,12 +221,11 @@ def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[t
 
 
 def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel, grammar: int) -> MemoryPlan:
-    """Split the budget; the activations are measured now unless the record of the packed weights tells them."""
-    runner, record = opened.runner, opened.record
-    rest = measure_rest(runner)
-    activations = record.activations_for(limits) if record else None
-    if activations is None:
-        activations = measure_activations(runner, limits.step_tokens, limits.max_sequences)
-    page_bytes = runner.manifest.cache.bytes_per_token * config.model.page_tokens
-    weights = opened.package.path(WEIGHTS).stat().st_size
-    return plan_memory(config, rest=rest, weights=weights, activations=activations, page_bytes=page_bytes, grammar=grammar)
+    """Split the budget by what this process takes here."""
+    runner, path = opened.runner, opened.package.path(WEIGHTS)
+    rest = measure_rest(runner, path)
+    activations = measure_activations(runner, limits.step_tokens, limits.max_sequences)
+    weights = path.stat().st_size
+    return plan_memory(
+        config, rest=rest, weights=weights, activations=activations, page_bytes=runner.page_bytes, grammar=grammar
+    )

@@ -68,7 +68,8 @@ struct LinearCall {
   const int8_t* activations;   // [rows, heads * k], activation_stride bytes apart
   size_t activation_stride;
   const float* activation_scales;   // [rows, heads * k / block]
-  const int32_t* activation_sums;
+  const int32_t* activation_sums;   // of the codes
+  const float* activation_totals;   // of the values
   float* y;                    // [rows, heads * columns]
   size_t y_stride;
 };
@@ -85,8 +86,8 @@ struct Kernels {
 
   // Tiles [tile_begin, tile_end) times rows [row_begin, row_end).
   void (*multiply)(const LinearCall&, size_t tile_begin, size_t tile_end, size_t row_begin, size_t row_end);
-  // x[0..count) -> codes, and a scale and the sum of the codes for each block
-  void (*quantise)(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums);
+  // x[0..count) -> codes, and for each block their scale, their sum and the sum of its values
+  void (*quantise)(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums, float* totals);
   // input [rows, 2 * width] = [gate | up] -> output [rows, width]
   void (*swiglu)(const float* input, float* output, size_t rows, size_t width);
   // y[row] = x[row] / rms * gain; with `residual` of x + residual, which goes to `total`. All [rows, width].

@@ -22,21 +22,23 @@ ScratchPool& scratch() {
 
 size_t padded(size_t bytes) { return divide_up(bytes, kLine) * kLine; }
 
-// Activations of eight bits: | codes of all rows | scales | sums |
+// Activations of eight bits: | codes of all rows | scales | sums of the codes | sums of the values |
 class Quantised {
  public:
   Quantised(const Context& context, const float* x, size_t rows, size_t width, size_t block)
       : blocks_(width / block),
         // An odd number of cache lines, so that the rows of one block do not share a set of the cache.
         stride_((padded(width) / kLine | 1) * kLine),
-        lease_(scratch(), (rows * stride_ + 2 * padded(rows * blocks_ * 4)) / sizeof(float)) {
+        lease_(scratch(), (rows * stride_ + 3 * padded(rows * blocks_ * 4)) / sizeof(float)) {
     codes = reinterpret_cast<int8_t*>(lease_.data());
     scales = reinterpret_cast<float*>(codes + rows * stride_);
     sums = reinterpret_cast<int32_t*>(codes + rows * stride_ + padded(rows * blocks_ * 4));
+    totals = reinterpret_cast<float*>(codes + rows * stride_ + 2 * padded(rows * blocks_ * 4));
     const size_t step = std::max<size_t>(1, kQuantiseValues / width);
     context.parallel_for(divide_up(rows, step), [&](size_t task) {
       for (size_t row = task * step; row < std::min(rows, (task + 1) * step); ++row)
-        kernels().quantise(x + row * width, width, block, codes + row * stride_, scales + row * blocks_, sums + row * blocks_);
+        kernels().quantise(x + row * width, width, block, codes + row * stride_, scales + row * blocks_, sums + row * blocks_,
+                           totals + row * blocks_);
     });
   }
   size_t stride() const { return stride_; }
@@ -44,6 +46,7 @@ class Quantised {
   int8_t* codes;
   float* scales;
   int32_t* sums;
+  float* totals;
 
  private:
   size_t blocks_, stride_;
@@ -76,6 +79,7 @@ void Linear::compute(const Context& context) {
   call.activation_stride = activations.stride();
   call.activation_scales = activations.scales;
   call.activation_sums = activations.sums;
+  call.activation_totals = activations.totals;
   call.y = y;
   call.y_stride = matrix.heads * matrix.rows;
 

@@ -1,9 +1,12 @@
 // Linear for some tiles of a matrix and some rows of activations; activations to eight bits.
 //
 //   y[t, n] = fold over blocks b, ascending:  y = fma(float(sum_k (code - zero) * a[t, k]), scale[n, b] * sa[t, b], y)
-//             with minimums instead of zeros: y = fma(minimum[n, b], sa[t, b] * float(sum_k a[t, k]), y) follows each
 //
-// The sums are integers, so neither threads nor instruction sets change a bit of y, nor do the other rows.
+// With minimums, zero is the middle of the codes, and what a weight of that code is worth times the sum of the block's
+// values follows: y = fma(fma(scale[n, b], middle, minimum[n, b]), sum_k x[t, k], y). That part is not rounded to eight bits.
+//
+// The sums of products are integers and x is summed in a fixed order, so neither threads nor instruction sets change a bit
+// of y, nor do the other rows.
 #pragma once
 
 #include "integer_dot.h"
@@ -16,12 +19,13 @@ constexpr size_t kPrefetchBytes = 2048;
 
 enum class Offset { kMiddle, kZeros, kMinimums };
 
-// Rows of activations for one head. The scale and the sum of row t, block b, lie at t * blocks + b.
+// Rows of activations for one head. What belongs to row t, block b, lies at t * blocks + b.
 struct Rows {
   const int8_t* codes;
   size_t stride;
   const float* scales;
   const int32_t* sums;
+  const float* totals;
   size_t blocks;
   bool first;  // the first to read these weights, which come from memory then
 };
@@ -41,7 +45,7 @@ YOUTU_INLINE void start_sums(const LinearCall& c, size_t at, const int32_t* row_
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) {
     const int32_t sum = row_sums[t * blocks];
-    const Int start = splat_int(kOffset == Offset::kMiddle ? (kShift - kMiddle) * sum : kShift * sum);
+    const Int start = splat_int(kOffset == Offset::kZeros ? kShift * sum : (kShift - kMiddle) * sum);
 #pragma GCC unroll 4
     for (int p = 0; p < Parts; ++p)
       sums[t][p] = kOffset != Offset::kZeros ? start
@@ -91,12 +95,11 @@ static void multiply_part(const LinearCall& c, size_t tile, size_t lane, const R
     if constexpr (kOffset == Offset::kMinimums) {
 #pragma GCC unroll 4
       for (int p = 0; p < Parts; ++p) {
+        const V scale = load(scales + b * kTileRows + p * kWidth);
         const V minimum = load(reinterpret_cast<const half*>(c.minimums) + first + b * kTileRows + p * kWidth);
+        const V middle = fma(scale, splat(Bits == 8 ? 128.0f : 8.0f), minimum);
 #pragma GCC unroll 8
-        for (int t = 0; t < T; ++t) {
-          const size_t at = t * rows.blocks + b;
-          total[t][p] = fma(minimum, splat(rows.scales[at] * float(rows.sums[at])), total[t][p]);
-        }
+        for (int t = 0; t < T; ++t) total[t][p] = fma(middle, splat(rows.totals[t * rows.blocks + b]), total[t][p]);
       }
     }
   }
@@ -119,7 +122,7 @@ static void multiply_tile(const LinearCall& c, size_t tile, size_t row, bool fir
   const size_t blocks = c.k / c.block, head = tile / c.tiles_per_head;
   const size_t at = (row * c.heads + head) * blocks, column = tile % c.tiles_per_head * kTileRows;
   const Rows rows{c.activations + row * c.activation_stride + head * c.k, c.activation_stride, c.activation_scales + at,
-                  c.activation_sums + at, c.heads * blocks, first};
+                  c.activation_sums + at, c.activation_totals + at, c.heads * blocks, first};
   float* y = c.y + row * c.y_stride + head * c.columns + column;
   const size_t left = c.columns - column;
   for (size_t lane = 0; lane < kTileRows && lane < left; lane += kParts * kWidth)
@@ -159,7 +162,8 @@ static void multiply(const LinearCall& c, size_t tile_begin, size_t tile_end, si
 
 // One row in blocks of `block` values: x = codes * scale, rounded to nearest even by adding what leaves no room for a
 // fraction. The largest magnitude is found among the bits, which order NaN and infinity above every number.
-static void quantise(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums) {
+static void quantise(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums,
+                     float* totals) {
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
   for (size_t b = 0; b < count / block; ++b, x += block, codes += block) {
     int32_t highest = 0;
@@ -172,16 +176,20 @@ static void quantise(const float* x, size_t count, size_t block, int8_t* codes, 
     float magnitude;
     std::memcpy(&magnitude, &highest, 4);
     const float inverse = highest == 0 ? 0.0f : 127.0f / magnitude;
-    int32_t sum = 0;
+    int32_t code_sum = 0;
     for (size_t i = 0; i < block; ++i) {
       const float shifted = x[i] * inverse + kMagic;
       int32_t bits;
       std::memcpy(&bits, &shifted, 4);
       codes[i] = int8_t(bits);
-      sum += codes[i];
+      code_sum += codes[i];
     }
+    Sixteen added = sixteen_zeros();
+    for (size_t i = 0; i < block; i += 16)
+      for (int l = 0; l < 16 / kWidth; ++l) added.v[l] = added.v[l] + load(x + i + l * kWidth);
+    totals[b] = sum(added);
     scales[b] = magnitude / 127.0f;
-    sums[b] = sum;
+    sums[b] = code_sum;
   }
 }
 

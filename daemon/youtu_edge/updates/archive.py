@@ -54,7 +54,7 @@ def unpack(source: Path, target: Path, limit: int) -> None:
 
 
 def _copy_directory(source: Path, target: Path, limit: int) -> None:
-    """Only what the manifest lists, and the signature: prepared weights and notes beside them stay where they are."""
+    """Only what the manifest lists, and the signature: whatever else lies beside them stays where it is."""
     manifest = read_manifest(source)
     names = [MANIFEST, *manifest.files]
     _refuse_too_large(source.name, sum(entry.size for entry in manifest.files.values()), limit)

@@ -12,11 +12,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from youtu_edge.config import Config
 from youtu_edge.errors import PackageError, UpdateError
-from youtu_edge.package import MANIFEST, WEIGHTS, Manifest, Package, open_package
+from youtu_edge.package import MANIFEST, Manifest, Package, open_package
 from youtu_edge.updates.archive import SIGNATURE, unpack
 from youtu_edge.updates.signature import check_signature
 from youtu_edge.updates.store import ModelStore
@@ -24,8 +22,6 @@ from youtu_edge.updates.trial import try_package
 
 _RESERVE_BYTES = 64 * 1024 * 1024
 """Stays free on the disk, for the daemon's own files."""
-_PREPARING = 3
-"""Preparing writes the weights twice, and packed ones are up to half as large again."""
 
 Report = Callable[[str], None]
 
@@ -59,7 +55,7 @@ def install(source: Path, config: Config, report: Report, *, activate_it: bool =
             if version_id is not None:
                 report(f"{version_id} is installed already")
             else:
-                try_package(package, _with_space(config, package, report), report)
+                try_package(package, config, report)
                 version_id = store.add(directory, package.manifest)
                 report(f"installed {version_id}")
         if activate_it:
@@ -135,14 +131,6 @@ def _installed(store: ModelStore, manifest: Manifest) -> str | None:
                 continue
             return version.id
     return None
-
-
-def _with_space(config: Config, package: Package, report: Report) -> Config:
-    """`config`, without preparing when the disk has no room for it."""
-    if config.updates.prepare and _free(package.root) < _PREPARING * package.manifest.files[WEIGHTS].size:
-        report("not prepared for this CPU, it will start slower: too little space on the disk")
-        return msgspec.structs.replace(config, updates=msgspec.structs.replace(config.updates, prepare=False))
-    return config
 
 
 def _activate(store: ModelStore, version_id: str, report: Report) -> None:

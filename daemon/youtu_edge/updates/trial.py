@@ -1,17 +1,14 @@
-"""Whether a package is fit for use: it is prepared and loaded as the daemon would, and asked what it is known to answer.
+"""Whether a package is fit for use: it is loaded as the daemon would, and asked what it is known to answer.
 
-What touches the package's graph runs in other processes with bounded memory and time: a package can crash nothing but its
+What touches the package's graph runs in another process with bounded memory and time: a package can crash nothing but its
 own trial.
 """
 
 from __future__ import annotations
 
-import itertools
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,12 +16,10 @@ import msgspec
 from youtu_edge.config import Config
 from youtu_edge.engine.memory import budget_bytes
 from youtu_edge.errors import PackageError
-from youtu_edge.front.supervision.engine_death import describe_exit
-from youtu_edge.golden import GOLDEN, LARGEST_MEAN_REGRET, Golden, mean_regret, read_golden
+from youtu_edge.golden import GOLDEN, LARGEST_MEAN_REGRET, Choice, Golden, first_difference, mean_regret, read_golden
 from youtu_edge.package import Package
 from youtu_edge.protocol import ChatMessage, SamplingParams, Submit
-from youtu_edge.updates.limited_process import limited_process
-from youtu_edge.updates.trial_engine import TrialEngine, trial_engine
+from youtu_edge.updates.trial_engine import TrialAnswer, TrialEngine, trial_engine
 
 _SPARE_BYTES = 256 * 1024 * 1024
 """Beyond the daemon's budget: thread stacks and heap that are reserved but never touched count for the limit."""
@@ -34,14 +29,12 @@ _GREEDY = SamplingParams()
 
 
 def try_package(package: Package, config: Config, report: Callable[[str], None]) -> None:
-    """Prepare (if configured) and try a verified package; `report` gets one line a result.
+    """Try a verified package; `report` gets one line a result.
 
     Raises PackageError when it is not fit for use.
     """
     deadline = time.monotonic() + config.updates.trial_deadline_s
     memory = budget_bytes(config) + _SPARE_BYTES
-    if config.updates.prepare:
-        report(_prepare(package.root, memory, deadline))
     golden = read_golden(package.root / GOLDEN) if GOLDEN in package.manifest.files else None
     with tempfile.TemporaryFile() as log, trial_engine(memory, deadline, log) as engine:
         ready = engine.start(_trial_config(config, package.root))
@@ -50,24 +43,9 @@ def try_package(package: Package, config: Config, report: Callable[[str], None])
         if golden is None:
             report(f"no {GOLDEN}: tested only that it answers at all")
         else:
-            report(_compare(engine, golden))
-
-
-def _prepare(root: Path, memory: int, deadline: float) -> str:
-    """Packed weights only make the start faster; a package is refused here only if it brings the packing down."""
-    command = [sys.executable, "-m", "youtu_edge", "model", "prepare", str(root)]
-    with limited_process(command, memory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        try:
-            _, errors = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            raise PackageError("the package was still being prepared at the deadline (updates.trial_deadline_s)") from None
-    if process.returncode < 0:
-        how = describe_exit(process.returncode)
-        raise PackageError(f"the package brings ONNX Runtime down while it is prepared: {how}")
-    if process.returncode > 0:
-        lines = errors.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        return f"not prepared for this CPU, it will start slower: {lines[-1]}"
-    return "prepared for this CPU"
+            # A stretched model gives other logits than the exporter's.
+            is_stretched = config.model.context_length > package.manifest.context_length
+            report(_compare(engine, golden, is_exact=package.manifest.reproducible and not is_stretched))
 
 
 def _trial_config(config: Config, root: Path) -> Config:
@@ -84,45 +62,55 @@ def _answer_simple_prompts(engine: TrialEngine, package: Package) -> None:
     if package.has_chat_template:
         messages = [ChatMessage("user", "Hello")]
         requests.append(Submit("chat", _GREEDY, _SIMPLE_TOKENS, messages=messages, ignore_eos=True))
-    for tokens in engine.answers(requests):
-        if len(tokens) != _SIMPLE_TOKENS:
-            raise PackageError(f"the package answered {len(tokens)} tokens instead of {_SIMPLE_TOKENS}")
+    for answer in engine.answers(requests):
+        if len(answer.tokens) != _SIMPLE_TOKENS:
+            raise PackageError(f"the package answered {len(answer.tokens)} tokens instead of {_SIMPLE_TOKENS}")
 
 
-def _compare(engine: TrialEngine, golden: Golden) -> str:
+def _compare(engine: TrialEngine, golden: Golden, *, is_exact: bool) -> str:
     requests = [
         Submit(
             f"{number}-{position}",
-            _GREEDY,
+            msgspec.structs.replace(_GREEDY, logprobs=len(likely) if is_exact else None),
             position + 1,
             prompt=prompt.text,
             ignore_eos=True,
             sent_tokens=prompt.answer[:position],
         )
         for number, prompt in enumerate(golden.prompts)
-        for position in range(len(prompt.answer))
+        for position, likely in enumerate(prompt.likely)
     ]
-    tokens = iter(engine.answers(requests))
+    answers = iter(engine.answers(requests))
     for number, prompt in enumerate(golden.prompts):
         if (found := engine.prompt_tokens[f"{number}-0"]) != prompt.prompt_tokens:
             raise PackageError(
                 f"the package's tokenizer cuts {prompt.text!r} into {found} tokens instead of {prompt.prompt_tokens}; "
                 "export the model again"
             )
-    choices = [[_only(next(tokens)) for _ in prompt.answer] for prompt in golden.prompts]
-    regret = mean_regret(golden.prompts, choices)
-    expected, chosen = [t for prompt in golden.prompts for t in prompt.answer], list(itertools.chain(*choices))
-    positions, equal = len(chosen), sum(a == b for a, b in zip(expected, chosen, strict=True))
+    choices = [[_only(next(answers)) for _ in prompt.answer] for prompt in golden.prompts]
+    positions = sum(map(len, choices))
+    if is_exact:
+        if difference := first_difference(golden.prompts, choices):
+            raise _not_answered(f"{difference}, which has to be equal on every processor")
+        return f"{positions} of {positions} golden tokens and their log-probabilities are equal"
+    regret, worst = mean_regret(golden.prompts, choices)
+    expected = [token for prompt in golden.prompts for token in prompt.answer]
+    chosen = [choice.token for row in choices for choice in row]
+    equal = sum(a == b for a, b in zip(expected, chosen, strict=True))
     figures = f"{equal} of {positions} golden tokens are equal, mean regret {regret:.3f} nats"
     if not regret <= LARGEST_MEAN_REGRET:
-        raise PackageError(
-            f"the package does not answer its golden prompts: {figures} (at most {LARGEST_MEAN_REGRET}); "
-            "it is not the model that was exported, or this CPU computes it wrongly"
-        )
+        raise _not_answered(f"{figures}, at most {LARGEST_MEAN_REGRET} is allowed; the largest is {worst}")
     return figures
 
 
-def _only(tokens: Sequence[int]) -> int:
-    if len(tokens) != 1:
-        raise PackageError(f"the engine answered {len(tokens)} tokens where one was asked for")
-    return tokens[0]
+def _not_answered(how: str) -> PackageError:
+    return PackageError(
+        f"the package does not answer its golden prompts: {how}; "
+        "it is not the model that was exported, or this CPU computes it wrongly"
+    )
+
+
+def _only(answer: TrialAnswer) -> Choice:
+    if len(answer.tokens) != 1:
+        raise PackageError(f"the engine answered {len(answer.tokens)} tokens where one was asked for")
+    return Choice(answer.tokens[0], [other.logprob for reported in answer.logprobs for other in reported.top])

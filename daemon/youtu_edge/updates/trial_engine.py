@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import IO
 
 import msgspec
@@ -29,11 +30,20 @@ from youtu_edge.protocol import (
     StepFrame,
     Submit,
     ToEngine,
+    TokenLogprob,
     encode_frame,
 )
 from youtu_edge.updates.limited_process import limited_process
 
 ENGINE_ARGV = (sys.executable, "-m", "youtu_edge.engine")
+
+
+@dataclass
+class TrialAnswer:
+    """What came for one request; log-probabilities where they were asked for, one a token."""
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
 
 
 class TrialEngine:
@@ -58,10 +68,10 @@ class TrialEngine:
             self._raise_if_fatal(message)
         return message
 
-    def answers(self, requests: Sequence[Submit]) -> list[list[int]]:
-        """The tokens that it produces for each request, in order. They run together, as far as the scheduler lets them."""
-        tokens: dict[str, list[int]] = {request.id: [] for request in requests}
-        unfinished = set(tokens)
+    def answers(self, requests: Sequence[Submit]) -> list[TrialAnswer]:
+        """What it answers to each request, in order. They run together, as far as the scheduler lets them."""
+        answers = {request.id: TrialAnswer() for request in requests}
+        unfinished = set(answers)
         for request in requests:
             self._send(request)
         while unfinished:
@@ -73,9 +83,10 @@ class TrialEngine:
                 self.prompt_tokens[message.id] = message.prompt_tokens
             elif isinstance(message, StepFrame):
                 for delta in message.deltas:
-                    tokens[delta.id] += delta.tokens
+                    answers[delta.id].tokens += delta.tokens
+                    answers[delta.id].logprobs += delta.logprobs
                 unfinished -= {finished.id for finished in message.finished}
-        return list(tokens.values())
+        return list(answers.values())
 
     def _send(self, message: ToEngine) -> None:
         with contextlib.suppress(OSError):  # it is gone; _next says so with the reason
