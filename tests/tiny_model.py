@@ -30,7 +30,6 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
-_HIDDEN, _FEED_FORWARD = 64, 128
 _MERGED = ("th", "the", "in", "an", "and", "er", "on", "re", "st", "en", "ing", "Ġt", "Ġthe", "Ġa", "Ġin", "Ġs", "Ġan")
 
 Float32 = npt.NDArray[np.float32]
@@ -78,16 +77,17 @@ def make_tiny_checkpoint(
     seed: int = 0,
     tied: bool = False,
     biases: bool = False,
+    hidden: int = 64,
 ) -> Path:
     """Write a checkpoint in Hugging Face's format into an existing directory and return it."""
     tokenizer = make_tokenizer()
-    vocab, head_width = tokenizer.get_vocab_size(), _HIDDEN // heads
+    vocab, head_width = tokenizer.get_vocab_size(), hidden // heads
     config = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_act": "silu",
-        "hidden_size": _HIDDEN,
-        "intermediate_size": _FEED_FORWARD,
+        "hidden_size": hidden,
+        "intermediate_size": 2 * hidden,
         "max_position_embeddings": context_length,
         "num_attention_heads": heads,
         "num_hidden_layers": layers,
@@ -102,7 +102,8 @@ def make_tiny_checkpoint(
         "mlp_bias": biases,
     }
     settings = {"bos_token": None, "eos_token": END_TOKEN, "chat_template": CHAT_TEMPLATE}
-    tensors = _tensors(np.random.default_rng(seed), tokenizer, layers, kv_heads * head_width, tied=tied, biases=biases)
+    random = np.random.default_rng(seed)
+    tensors = _tensors(random, tokenizer, layers, hidden, kv_heads * head_width, tied=tied, biases=biases)
     save_file(tensors, directory / "model.safetensors")
     (directory / "config.json").write_text(json.dumps(config, indent=1))
     (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
@@ -128,17 +129,24 @@ def _halves(text: str, vocab: dict[str, int]) -> tuple[str, str]:
 
 
 def _tensors(
-    random: np.random.Generator, tokenizer: Tokenizer, layers: int, kv_width: int, *, tied: bool, biases: bool
+    random: np.random.Generator,
+    tokenizer: Tokenizer,
+    layers: int,
+    hidden: int,
+    kv_width: int,
+    *,
+    tied: bool,
+    biases: bool,
 ) -> dict[str, Float32]:
     """Random weights whose attention and feed-forward outweigh the token itself, so that the text does not settle."""
     shapes = {
-        "self_attn.q_proj": (_HIDDEN, _HIDDEN),
-        "self_attn.k_proj": (kv_width, _HIDDEN),
-        "self_attn.v_proj": (kv_width, _HIDDEN),
-        "self_attn.o_proj": (_HIDDEN, _HIDDEN),
-        "mlp.gate_proj": (_FEED_FORWARD, _HIDDEN),
-        "mlp.up_proj": (_FEED_FORWARD, _HIDDEN),
-        "mlp.down_proj": (_HIDDEN, _FEED_FORWARD),
+        "self_attn.q_proj": (hidden, hidden),
+        "self_attn.k_proj": (kv_width, hidden),
+        "self_attn.v_proj": (kv_width, hidden),
+        "self_attn.o_proj": (hidden, hidden),
+        "mlp.gate_proj": (2 * hidden, hidden),
+        "mlp.up_proj": (2 * hidden, hidden),
+        "mlp.down_proj": (hidden, 2 * hidden),
     }
 
     def normal(*shape: int, scale: float) -> Float32:
@@ -146,12 +154,12 @@ def _tensors(
 
     vocab = tokenizer.get_vocab_size()
     tensors = {
-        "model.embed_tokens.weight": normal(vocab, _HIDDEN, scale=1.0),
-        "model.norm.weight": 1 + normal(_HIDDEN, scale=0.1),
+        "model.embed_tokens.weight": normal(vocab, hidden, scale=1.0),
+        "model.norm.weight": 1 + normal(hidden, scale=0.1),
     }
     for layer in range(layers):
         for norm in ("input_layernorm", "post_attention_layernorm"):
-            tensors[f"model.layers.{layer}.{norm}.weight"] = 1 + normal(_HIDDEN, scale=0.1)
+            tensors[f"model.layers.{layer}.{norm}.weight"] = 1 + normal(hidden, scale=0.1)
         for part, shape in shapes.items():
             tensors[f"model.layers.{layer}.{part}.weight"] = normal(*shape, scale=2.0 * shape[1] ** -0.5)
             if biases:
@@ -159,7 +167,7 @@ def _tensors(
     if not tied:
         # Rows of zeros give control tokens and unprintable bytes the logit 0, far below the best of the others.
         is_printable = np.array([_is_printable(tokenizer, token_id) for token_id in range(vocab)], dtype=np.float32)
-        tensors["lm_head.weight"] = normal(vocab, _HIDDEN, scale=4.0 * _HIDDEN**-0.5) * is_printable[:, None]
+        tensors["lm_head.weight"] = normal(vocab, hidden, scale=4.0 * hidden**-0.5) * is_printable[:, None]
     return tensors
 
 
