@@ -43,12 +43,14 @@ class Client:
         finally:
             connection.close()
 
-    def stream(self, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[dict[str, Any]]:
+    def stream(
+        self, body: dict[str, Any], path: str = "/v1/chat/completions", headers: dict[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Events of a streamed answer as they arrive."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             asked = {**body, "stream": True} if path.startswith("/v1/") else body
-            connection.request("POST", path, json.dumps(asked), {"Content-Type": "application/json"})
+            connection.request("POST", path, json.dumps(asked), {"Content-Type": "application/json", **(headers or {})})
             response = connection.getresponse()
             assert response.status == 200, response.read()
             for line in response:
@@ -152,9 +154,10 @@ def chat(content: str, **more: Any) -> dict[str, Any]:
 class Stream(threading.Thread):
     """One streamed chat in the background; `text`, `reason` and `usage` when it has ended."""
 
-    def __init__(self, daemon: Client, body: dict[str, Any]) -> None:
+    def __init__(self, daemon: Client, body: dict[str, Any], **headers: str) -> None:
         super().__init__(daemon=True)
         self._daemon_process, self._body = daemon, {**body, "stream_options": {"include_usage": True}}
+        self._headers = headers
         self.text, self.reason, self.usage, self.error = "", "", dict[str, Any](), ""
         self.first_text_s = 0.0
         self.start()
@@ -163,7 +166,7 @@ class Stream(threading.Thread):
         """Collect until the stream ends."""
         begun = time.perf_counter()
         try:
-            for event in self._daemon_process.stream(self._body):
+            for event in self._daemon_process.stream(self._body, headers=self._headers):
                 if event.get("usage"):
                     self.usage = event["usage"]
                 for choice in event.get("choices", ()):

@@ -47,6 +47,7 @@ def name_of(path: Path) -> str:
         ("config_file", {"config", "config_yaml", "errors"}),
         ("package", {"config", "errors"}),
         ("golden", {"errors"}),
+        ("elementary", set()),
         ("rotary", {"elementary", "package"}),
         ("protocol", {"config", "errors"}),
     ],

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from youtu_edge.elementary import LEAST_EXPONENT, cos_sin, exp_negative
 
 
-def sha256(*arrays: npt.NDArray[Any]) -> str:
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+def digest(*arrays: npt.NDArray[Any]) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
 
 
 @given(st.floats(-(2.0**20), 2.0**20, width=32))
@@ -27,7 +27,7 @@ def test_cosine_and_sine_of_float32_angles_round_to_the_nearest_float32(angle: f
 
 def test_cosine_and_sine_have_the_same_bits_on_every_processor() -> None:
     cos, sin = cos_sin(np.arange(-100_000, 1_000_000, 7) / 8)
-    assert sha256(cos, sin) == "a101787bad8eef5c644cafa36af036bb5e321ae8240e2be89ac02278e1282722"
+    assert digest(cos, sin) == "a101787bad8eef5c"
 
 
 @given(st.floats(LEAST_EXPONENT, 0), st.sampled_from([np.float32, np.float64]))
@@ -44,4 +44,4 @@ def test_what_is_far_below_zero_has_no_weight() -> None:
 
 def test_exponentials_have_the_same_bits_on_every_processor() -> None:
     x = np.arange(-900_000, 1, 7) / 10_000
-    assert sha256(exp_negative(x), exp_negative(x.astype(np.float32))) == "743f4bfb04dab624dbf1be0ecca60efce7ee94b1a6d38a0f55cba7a98f4fe0d1"
+    assert digest(exp_negative(x), exp_negative(x.astype(np.float32))) == "743f4bfb04dab624"

@@ -29,7 +29,7 @@ def test_rows_are_the_cosines_and_sines_of_the_float32_angles() -> None:
 
 def test_they_have_the_same_bits_on_every_processor() -> None:
     cos, sin = rotary_tables(ROPE, 20_000)
-    assert hashlib.sha256(cos.tobytes() + sin.tobytes()).hexdigest() == "0b5935c4cd14386adc0140feec128f29811742e3cc9fdd74b8cfb18773e3caca"
+    assert hashlib.sha256(cos.tobytes() + sin.tobytes()).hexdigest().startswith("0b5935c4cd14386a")
 
 
 def test_long_tables_need_little_more_memory_than_they_take() -> None:

@@ -84,7 +84,7 @@ def crash_the_runtime(package: Path, *, only_when_decoding: bool = False) -> Non
         helper.make_node("Mul", ["has_past" if only_when_decoding else "one", "two"], ["twice"], name="/twice")
     )
     graph.node.append(helper.make_node("Sub", ["one", "twice"], ["divisors"], name="/divisors"))
-    graph.node.append(helper.make_node("Mod", ["least", "divisors"], ["quotients"], name="/crash"))
+    graph.node.append(helper.make_node("Div", ["least", "divisors"], ["quotients"], name="/crash"))
     graph.node.append(helper.make_node("Cast", ["quotients"], ["floats"], name="/floats", to=TensorProto.FLOAT))
     graph.node.append(helper.make_node("ReduceMax", ["floats"], ["largest"], name="/largest", keepdims=0))
     graph.node.append(helper.make_node("Add", ["true_logits", "largest"], [output], name="/sum"))

@@ -1,8 +1,8 @@
-"""Cosine, sine and exponential with the same bits on every processor, for arrays. Knows numpy's arithmetic and nothing else.
+"""Cosine, sine and exponential of arrays, with the same bits on every processor. Knows numpy's arithmetic alone.
 
-Libraries' versions differ in the last bit from one instruction set to the next, and a token drawn from them may be another
-one. Here only +, -, *, and rounding to an integer are used, in which IEEE 754 leaves no choice, each as a numpy operation of
-its own, so that no compiler can fuse two of them.
+Libraries' versions differ in the last bit from one instruction set to the next, and a token that is drawn from them may be
+another one. Here only +, -, * and rounding to an integer are used, in which IEEE 754 leaves no choice, each as a numpy
+operation of its own, so that no compiler can fuse two of them.
 """
 
 from __future__ import annotations

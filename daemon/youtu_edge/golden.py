@@ -4,9 +4,9 @@ The exporter lets the finished graph answer a few prompts greedily and notes, at
 were likely and how much. The device lets its engine choose one token at each of these positions, always after the noted
 beginning, so that one different choice does not change the questions behind it.
 
-A reproducible package (`reproducible` in its manifest) gives the same logits on every processor, so the device has to choose
-the noted tokens and to find their log-probabilities, as far as these have digits: `first_difference`. For any other package
-rounding depends on the CPU, because instruction sets add in another order, and `mean_regret` is compared with a limit:
+A package whose manifest says `reproducible` gives the same logits on every processor, so the device has to choose the noted
+tokens and to find their log-probabilities, as far as these have digits: `first_difference`. For any other package rounding
+depends on the CPU, because instruction sets add in another order, and `mean_regret` is compared with a limit:
 
     regret of one choice  =  log p(most likely token)  -  log p(chosen token),   p as the exporter found it
 

@@ -89,7 +89,7 @@ def test_yarn_is_the_one_that_the_exporter_writes_into_packages(factor: float) -
 def test_every_processor_stretches_alike() -> None:
     plain = Rope(list(itertools.accumulate([1.0] + [0.75] * (WIDTH // 2 - 1), operator.mul)))
     found = [served(kind, context, rope=plain) for kind in ("linear", "dynamic", "yarn") for context in (2500, 4096, 30000)]
-    assert hashlib.sha256(repr(found).encode()).hexdigest() == "b1252de64d97cff3d4c94205052251f2294680667d1756f1cc3e3bd26973b3f3"
+    assert hashlib.sha256(repr(found).encode()).hexdigest().startswith("b1252de64d97cff3")
 
 
 LATENT = CacheGeometry("LATENT", layers=1, kv_heads=1, width=576, dtype="float16")

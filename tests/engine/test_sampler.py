@@ -42,7 +42,7 @@ def test_every_processor_draws_the_same_tokens() -> None:
         for t, k, p, m in itertools.product((0.4, 1.0, 1.9), (0, 50), (1.0, 0.95, 0.3), (0.0, 0.02))
         for position in range(20)
     ]
-    assert hashlib.sha256(repr(draws).encode()).hexdigest() == "18ed0280f258ec51357c401753c9b3e733be6db029d10a42da29f2a65f08c0b0"
+    assert hashlib.sha256(repr(draws).encode()).hexdigest().startswith("18ed0280f258ec51")
 
 
 def test_draws_are_uniform() -> None:

@@ -19,10 +19,10 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture(scope="session")
 def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A llama of random weights with a byte-level tokenizer and a context of 512 tokens."""
+    """A llama of random weights in 4 bits, with a byte-level tokenizer and a context of 512 tokens."""
     from tiny_model import make_tiny_package
 
-    return make_tiny_package(tmp_path_factory.mktemp("tiny") / "package", context_length=512)
+    return make_tiny_package(tmp_path_factory.mktemp("tiny") / "package", recipe="q4", context_length=512)
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def smollm2_reference() -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def youtu_nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small trained model of the Youtu family: it thinks, and its template knows tools."""
+    """A small trained model of the Youtu family, in 4 bits: it thinks, and its template knows tools."""
     checkpoint = SHARED / "models" / "youtu-nano"
     if not checkpoint.exists():
         pytest.skip("../shared/models/youtu-nano is not there")
     out = tmp_path_factory.mktemp("nano") / "package"
-    assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "f32"]) == 0
+    assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "q4"]) == 0
     return out
 
 

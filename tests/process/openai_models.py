@@ -49,7 +49,6 @@ class Model:
     def __init__(self, name: str, package: Path, daemon: Daemon) -> None:
         self.name = name
         self.package = package
-        self._seen: set[str] = set()
         self.daemon = daemon
         self.client = openai.OpenAI(
             base_url=f"http://127.0.0.1:{daemon.port}/v1", api_key="none", max_retries=0, timeout=300
@@ -82,18 +81,8 @@ class Model:
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         extra = more.pop("extra", {})
-        # int8 activations round differently when a prompt is computed whole and when all but its end is cached, so every
-        # prompt is computed before it counts.
-        prompt = {"messages": messages, "tools": more.get("tools", openai.omit), "extra_body": _of_template(extra)}
-        if (key := repr(prompt)) not in self._seen:
-            self._seen.add(key)
-            self.client.chat.completions.create(model="default", max_tokens=1, **prompt)  # type: ignore[call-overload]
         known = {"model": "default", "messages": messages, "temperature": 0, "max_tokens": 24}
         return {**known, **more, "extra_body": extra}
-
-
-def _of_template(extra: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extra.items() if name == "chat_template_kwargs"}
 
 
 class Streamed:

@@ -49,11 +49,13 @@ def test_the_raw_stream_can_be_read(model: Model) -> None:
 
 
 def test_a_seed_repeats_an_answer_and_n_answers_have_seeds_of_their_own(model: Model) -> None:
-    """Streamed and not, in one request and in several."""
+    """Streamed and not, in one request and in several: answer i of n is that of the seed + i alone, the last seed too."""
     hot: dict[str, Any] = {"temperature": 1.5, "max_tokens": 12}
     three = [choice.message for choice in model.ask(STORY, seed=7, n=3, **hot).choices]
     assert [streamed.content for streamed in model.stream(STORY, seed=7, n=3, **hot)] == [m.content for m in three]
-    assert model.ask(STORY, seed=8, **hot).choices[0].message.content == three[1].content
+    assert [model.ask(STORY, seed=7 + i, **hot).choices[0].message for i in range(3)] == three
+    around_zero = [choice.message for choice in model.ask(STORY, seed=-1, n=2, **hot).choices]
+    assert [model.ask(STORY, seed=seed, **hot).choices[0].message for seed in (-1, 0)] == around_zero
     texts = [(message.content, getattr(message, "reasoning_content", "")) for message in three]
     assert len(set(texts)) > 1
 

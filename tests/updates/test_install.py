@@ -74,7 +74,7 @@ def test_a_package_that_speaks_nonsense_is_refused(
 ) -> None:
     """Its checksums are right; it just is not the model that was exported."""
     assert command("install", str(first)).returncode == 0
-    refused(command, store, edited(second, tmp_path / "nonsense", permute_weights), "at most 0.2 is allowed; the largest is")
+    refused(command, store, edited(second, tmp_path / "nonsense", permute_weights), "0.2 is allowed; the largest is")
 
 
 def test_a_reproducible_package_has_to_answer_exactly(store: ModelStore, command: Command, tmp_path: Path) -> None:
@@ -103,9 +103,7 @@ def test_a_reproducible_package_has_to_answer_exactly(store: ModelStore, command
 def test_a_stretched_context_is_compared_by_regret(store: ModelStore, command: Command, tmp_path: Path) -> None:
     """Its positions are rotated by other angles, so that nothing can be equal to the last bit."""
     package = export_tiny(tmp_path, "stretched", 6, "--recipe", "q4")
-    done = command(
-        "install", str(package), "--set", "model.context_length=8200", "--set", "model.rope_scaling=linear"
-    )
+    done = command("install", str(package), "--set", "model.context_length=8200", "--set", "model.rope_scaling=linear")
     assert "mean regret" in done.stdout, done.stderr
 
 

@@ -79,8 +79,9 @@ def _is_plain(frequencies: Float32) -> bool:
 def _ntk(frequencies: Float32, factor: float) -> Float32:
     """theta * factor^(width / (width - 2)) instead of theta: frequency j is divided by factor^(2j / (width - 2))."""
     count = len(frequencies)
-    powers = [float(Decimal(factor) ** (Decimal(index) / (count - 1))) for index in range(count)]
-    stretched: Float32 = frequencies / np.array(powers, dtype=np.float32)
+    exponents = [Decimal(index) / (count - 1) for index in range(count)]
+    powers: Float32 = np.array([Decimal(factor) ** exponent for exponent in exponents]).astype(np.float32)
+    stretched: Float32 = frequencies / powers
     return stretched
 
 

@@ -24,7 +24,7 @@ from youtu_edge.ops import library_path
 from youtu_edge.package import MODEL, Package, Rope
 from youtu_edge.rotary import rotary_tables
 
-_POLL_S = 0.002
+_POLL_S = 0.002  # seconds
 
 Array = npt.NDArray[Any]
 Int32 = npt.NDArray[np.int32]
@@ -188,7 +188,7 @@ class Runner:
         return logits
 
     def run_until(self, is_enough: Callable[[], bool], token_ids: Seq[int], pages: Seq[int]) -> None:
-        """Begin to compute one new sequence, and stop when `is_enough` says so, which is asked again and again meanwhile."""
+        """Begin to compute one new sequence, and stop when `is_enough` says so, which is asked every _POLL_S."""
         options, ended = self._run_options, threading.Event()
 
         def watch() -> None:

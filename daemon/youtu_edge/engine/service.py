@@ -14,7 +14,7 @@ import tokenizers
 
 from youtu_edge import protocol
 from youtu_edge.config import Config, ModelConfig, SchedulerConfig
-from youtu_edge.engine.activations import measure_activations, measure_rest
+from youtu_edge.engine.activations import measure_memory
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.grammar import TABLE_BYTES_PER_TOKEN, GrammarCompiler, TokenTable
@@ -169,7 +169,7 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
         "memory": plan.as_dict(),
     }
     memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
-    memory.give_back()  # runs a token, the first with this cache
+    memory.give_back()  # runs a token, the first that is computed to the end
     if not limit_data(holding().data + plan.growth):
         log.warning(line("memory_limit_not_set", reason="RLIMIT_DATA cannot be changed; only the plan bounds the engine"))
     return loop, Answerer(tokenizer, prompter), memory, ready
@@ -223,8 +223,7 @@ def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[t
 def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel, grammar: int) -> MemoryPlan:
     """Split the budget by what this process takes here."""
     runner, path = opened.runner, opened.package.path(WEIGHTS)
-    rest = measure_rest(runner, path)
-    activations = measure_activations(runner, limits.step_tokens, limits.max_sequences)
+    rest, activations = measure_memory(runner, path, limits.step_tokens, limits.max_sequences)
     weights = path.stat().st_size
     return plan_memory(
         config, rest=rest, weights=weights, activations=activations, page_bytes=runner.page_bytes, grammar=grammar

@@ -116,7 +116,7 @@ class ResponseCache:
     def keep(self, session: Session) -> None:
         """Keep the answer of a session that has just ended, if it was looked up before, is complete, and of one engine.
 
-        The next engine may have loaded another package, and with int8 activations it rounds a resumed answer differently.
+        The next engine may have loaded another package; one that is not reproducible rounds a resumed answer differently.
         """
         if session.cache_key is None or session.outcome not in ("stop", "length") or session.resumes:
             return
