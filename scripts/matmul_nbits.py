@@ -1,4 +1,6 @@
-"""What ONNX Runtime's MatMulNBits makes of our Linear: the same codes, scales and zero points in its layout, for comparisons.
+"""What ONNX Runtime's MatMulNBits makes of our Linear: the same codes, scales and zero points in its layout, to compare.
+
+    matmul_nbits.py PACKAGE OUT     writes such a package (run it with .venv/bin/python)
 
 MatMulNBits is what ONNX Runtime's users have. It computes with float32 scales and takes one kernel for one row and another
 one for many, so its answers depend on the batch.
@@ -6,10 +8,12 @@ one for many, so its answers depend on the batch.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -18,7 +22,7 @@ import onnx.numpy_helper
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / part) for part in ("daemon", "tests")]
 
 from ops.reference import untile_blocks, untile_codes
-from youtu_edge.package import MODEL, WEIGHTS, Package
+from youtu_edge.package import MODEL, WEIGHTS, Package, file_entry, open_package, write_manifest
 
 Array = npt.NDArray[Any]
 _INT8_ACTIVATIONS = 4  # accuracy_level: integers inside a block, as ours
@@ -53,9 +57,8 @@ def matmul_nbits(
 def converted(package: Package, out: Path) -> Package:
     """A copy of the package in the new directory `out` whose matrices go through MatMulNBits; per-head ones stay ours."""
     out.mkdir()
-    for name in package.manifest.files:
-        if name not in (MODEL, WEIGHTS):
-            (out / name).symlink_to(package.path(name))
+    for name in package.manifest.files.keys() - {MODEL, WEIGHTS}:
+        shutil.copyfile(package.path(name), out / name)
     model = onnx.load(package.path(MODEL))
     arrays = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -73,9 +76,17 @@ def converted(package: Package, out: Path) -> Package:
         model.graph.initializer.remove(tensor)
     model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
     onnx.save_model(model, str(out / MODEL), save_as_external_data=True, location=WEIGHTS, size_threshold=1024)
-    return Package(out, package.manifest)
+    files = {name: file_entry(out / name) for name in package.manifest.files}
+    write_manifest(out, msgspec.structs.replace(package.manifest, files=files, reproducible=False))
+    return open_package(out)
 
 
 def _paired(codes: Array) -> Array:
     paired: Array = codes[..., 0::2] | codes[..., 1::2] << np.uint8(4)
     return paired
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: matmul_nbits.py PACKAGE OUT")
+    converted(open_package(sys.argv[1]), Path(sys.argv[2]))

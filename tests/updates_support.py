@@ -24,7 +24,7 @@ def export_tiny(directory: Path, name: str, seed: int, *options: str) -> Path:
     checkpoint.mkdir()
     make_tiny_checkpoint(checkpoint, seed=seed, context_length=8192)
     out = directory / f"{name}-{seed}"
-    assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "f32", "--name", name, *options]) == 0
+    assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "q4", "--name", name, *options]) == 0
     return out
 
 

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,12 @@ Answer = Callable[[str], str]
 FOR_NOW = ("unavailable", "engine_gave_up", "storage_failed")
 """Errors that may end an answer while everything fails: none of them is about the request."""
 WORDS = ("river", "mountain", "machine", "light", "stone", "garden", "night", "window")
+
+
+def asked(prompt: str) -> dict[str, Any]:
+    """A request with this prompt: one in two is answered greedily, the others are drawn with a seed of their own."""
+    seed = zlib.crc32(prompt.encode())
+    return {"prompt": prompt, "temperature": seed % 2, "seed": seed}
 
 
 class WrongAnswerError(AssertionError):
@@ -100,8 +107,7 @@ class Streaming(Client):
 
     def turn(self, prompt: str) -> None:
         """One answer."""
-        body = {"prompt": prompt}
-        answer = self.open("/chat_stream", body)
+        answer = self.open("/chat_stream", asked(prompt))
         if answer is None:
             return
         text, is_complete, error = story(read_events(answer, self.pause_s, self.most))
@@ -148,7 +154,7 @@ class Durable(Client):
         )
         while True:
             headers = {"Idempotency-Key": key} | ({"Last-Event-ID": str(seen[-1][0])} if seen else {})
-            answer = self.open("/chat_stream", {"prompt": prompt}, **headers)
+            answer = self.open("/chat_stream", asked(prompt), **headers)
             most = self.chance.choice((5, 50, 10**9))
             events = read_events(answer, 0.0, most) if answer else []
             if (error := story(events)[2]) not in ("", *FOR_NOW):
@@ -179,7 +185,7 @@ class Talking(Client):
         """A turn in one of few conversations."""
         name = f"{self.name}-{self.chance.randint(0, 5)}"
         said = f"{prompt} {uuid.UUID(int=self.chance.getrandbits(128)).hex}"
-        answer = self.open("/chat", {"prompt": said, "session_id": name, "max_new_tokens": 20})
+        answer = self.open("/chat", {**asked(said), "session_id": name, "max_new_tokens": 20})
         if answer is None:
             return
         try:

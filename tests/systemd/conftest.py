@@ -41,4 +41,4 @@ def machine(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model whose longest answer takes a few seconds."""
-    return make_tiny_package(tmp_path_factory.mktemp("tiny") / "package", context_length=8192)
+    return make_tiny_package(tmp_path_factory.mktemp("tiny") / "package", recipe="q4", context_length=8192)

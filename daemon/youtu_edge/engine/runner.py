@@ -21,7 +21,7 @@ import onnxruntime
 from youtu_edge.engine.page_memory import PageMemory
 from youtu_edge.errors import PackageError
 from youtu_edge.ops import library_path
-from youtu_edge.package import MODEL, Package, Rope
+from youtu_edge.package import MODEL, WEIGHTS, Package, Rope
 from youtu_edge.rotary import rotary_tables
 
 _POLL_S = 0.002  # seconds
@@ -58,7 +58,7 @@ def _session(package: Package, options: onnxruntime.SessionOptions) -> onnxrunti
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library raises many kinds
-        raise PackageError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        raise PackageError(f"{path} with {WEIGHTS}: ONNX Runtime cannot load it: {error}") from error
 
 
 class StepMemoryError(Exception):
