@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What ONNX Runtime's MatMulNBits makes of our Linear: the same codes, scales and zero points in its layout, to compare.
 
     matmul_nbits.py PACKAGE OUT     writes such a package (run it with .venv/bin/python)

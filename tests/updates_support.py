@@ -19,7 +19,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def export_tiny(directory: Path, name: str, seed: int, *options: str) -> Path:
-    """A tiny package through the whole command, golden prompts included."""
+    """A tiny package of 4 bits through the whole command, golden prompts included; `options` may name another recipe."""
     checkpoint = directory / f"checkpoint-{name}-{seed}"
     checkpoint.mkdir()
     make_tiny_checkpoint(checkpoint, seed=seed, context_length=8192)
@@ -53,7 +53,7 @@ def edited(package: Path, target: Path, edit: Callable[[Path], None]) -> Path:
 
 
 def permute_weights(package: Path) -> None:
-    """Every weight is still there, in another place: a model that speaks nonsense."""
+    """Every weight of a float package is still there, in another place: a model that speaks nonsense."""
     import numpy as np
 
     path = package / "weights.bin"

@@ -41,6 +41,8 @@ NormWeights::NormWeights(const Node& node, size_t gain_input) : epsilon(node.num
   const Tensor tensor = node.constant(gain_input, "gain", kFloat, 1);
   width = tensor.shape[0];
   gain = tensor.as<float>();
+  for (size_t i = 0; i < width; ++i)
+    if (!std::isfinite(gain[i])) refuse(tensor.name + " has a NaN or an infinity at " + std::to_string(i));
 }
 
 void RmsNorm::compute(const Context& context) {
