@@ -182,7 +182,7 @@ def test_weights_that_are_no_initializers_are_refused() -> None:
         ("Linear", linear(x=np.zeros((1, 30), np.float32))[0], linear()[1], r"x has shape \[1, 30\], expected \[T, 64\]"),
         ("RmsNorm", {"x": np.zeros((1, 30), np.float32), "gain": np.ones(31, np.float32)}, {}, r"expected \[T, 31\]"),
         ("RmsNorm", {"x": np.zeros((1, 30), np.float32), "gain": np.ones(30, np.float32)}, {"epsilon": -1.0}, "epsilon"),
-        ("RmsNorm", {"x": np.zeros((1, 2), np.float32), "gain": np.float32([1, np.nan])}, {}, "gain has a NaN or an infinity at 1"),
+        ("RmsNorm", {"x": np.zeros((1, 2), np.float32), "gain": np.float32([1, np.nan])}, {}, "gain has a NaN"),
         ("AddRmsNorm",
          {"x": np.zeros((2, 3), np.float32), "residual": np.zeros((1, 3), np.float32), "gain": np.ones(3, np.float32)},
          {}, "and residual .* differ"),

@@ -6,7 +6,7 @@ namespace youtu {
 namespace {
 
 // Multiply-adds. Below kSerial a second thread costs more than it brings; a task should last tens of microseconds.
-constexpr double kSerial = 4e5, kSmallestTask = 2e5;
+constexpr double kSerial = 2e5, kSmallestTask = 2e5;
 constexpr int kTasksPerThread = 3;
 
 int rows_of(const AttentionTask& task) {

@@ -10,7 +10,7 @@ namespace {
 
 // A thread that has lost its core delays the others by the task that it holds, so tasks last a few microseconds: about as
 // long as one row takes for this many products. Weights come from memory once for all rows: seven rows cost as much as that.
-constexpr size_t kTaskProducts = 256 * 1024, kReadingAsRows = 7;
+constexpr size_t kTaskProducts = 128 * 1024, kReadingAsRows = 7;
 constexpr size_t kRowBytes = 256 * 1024;      // activations that stay in a second-level cache
 constexpr size_t kQuantiseValues = 32 * 1024; // quantised by one task
 constexpr size_t kLine = 64;
