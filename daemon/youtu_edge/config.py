@@ -120,8 +120,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     threads: NotNegative = 0
     """0: one per core."""
-    spin_us: NotNegative = 1000
-    """How long worker threads spin for work before they sleep; an idle board must not burn power."""
+    spin_us: NotNegative = 50
+    """How long worker threads spin for work before they sleep. A spinning worker keeps its core from a thread that another
+    process has pushed off its own, and an idle board must not burn power."""
 
 
 class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

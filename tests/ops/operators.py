@@ -31,11 +31,12 @@ CONSTANTS = ("codes", "scales", "zero_points", "minimums", "gain")
 
 @cache
 def library() -> ctypes.CDLL:
-    """The loaded library, for its two functions about instruction sets."""
+    """The loaded library, for its functions about instruction sets and threads."""
     loaded = ctypes.CDLL(str(library_path()))
     loaded.youtu_edge_ops_isa.restype = ctypes.c_char_p
     loaded.youtu_edge_ops_available_isas.restype = ctypes.c_char_p
     loaded.youtu_edge_ops_select_isa.argtypes = [ctypes.c_char_p]
+    loaded.youtu_edge_ops_set_threads.argtypes = [ctypes.c_int, ctypes.c_int]
     return loaded
 
 
@@ -64,6 +65,7 @@ class OneNode:
     ) -> None:
         given = {name: array for name, array in inputs.items() if array is not None}
         self.feeds = {name: array for name, array in given.items() if name not in constants}
+        library().youtu_edge_ops_set_threads(threads, 200)
         names = [name if array is not None else "" for name, array in inputs.items()]
         while names and not names[-1]:
             names.pop()

@@ -20,7 +20,7 @@ import onnxruntime
 
 from youtu_edge.engine.page_memory import PageMemory
 from youtu_edge.errors import PackageError
-from youtu_edge.ops import library_path
+from youtu_edge.ops import library_path, set_threads
 from youtu_edge.package import MODEL, WEIGHTS, Package, Rope
 from youtu_edge.rotary import rotary_tables
 
@@ -87,6 +87,7 @@ class Runner:
         self.context_length = context_length
         self.run_seconds = 0.0
         self._rope = rope or self.manifest.rope
+        set_threads(threads, spin_us)
         self._session = _session(package, _options(threads, spin_us))
         self._binding = self._session.io_binding()
         self._values: dict[str, Any] = {}

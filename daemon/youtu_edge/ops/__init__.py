@@ -1,11 +1,12 @@
-"""The C++ operators of the CPU path: where their library is, and nothing else.
+"""The C++ operators of the CPU path: where their library is, and how many threads they use.
 
 Knows no onnxruntime; the engine's runner registers the path that `library_path()` returns.
 """
 
+import ctypes
 from pathlib import Path
 
-__all__ = ["library_path"]
+__all__ = ["library_path", "set_threads"]
 
 LIBRARY_NAME = "libyoutu_edge_ops.so"
 
@@ -22,3 +23,13 @@ def library_path() -> Path:
             "cmake -S . -B build/ops && cmake --build build/ops -j2 && cmake --install build/ops --prefix daemon"
         )
     return path
+
+
+def set_threads(threads: int, spin_us: int) -> None:
+    """Compute with so many threads of this process from the next call on, the calling one included.
+
+    spin_us: how long the others spin for work before they sleep. Without this call they are as many as the process may use.
+    """
+    set_in_library = ctypes.CDLL(str(library_path())).youtu_edge_ops_set_threads
+    set_in_library.argtypes = [ctypes.c_int, ctypes.c_int]
+    set_in_library(threads, spin_us)

@@ -59,7 +59,7 @@ constexpr size_t kTileRows = 16;
 struct LinearCall {
   int bits;                    // 4 or 8
   size_t block;                // values that share a scale
-  size_t k, columns;           // of one head: values of an input row, of an output row
+  size_t k;                    // values of an input row of one head
   size_t heads, tiles_per_head;
   const uint8_t* codes;        // [heads * tiles_per_head, k * bits / 32, kTileRows, 4]
   const uint16_t* scales;      // float16 [heads * tiles_per_head, k / block, kTileRows]
@@ -70,8 +70,11 @@ struct LinearCall {
   const float* activation_scales;   // [rows, heads * k / block]
   const int32_t* activation_sums;   // of the codes
   const float* activation_totals;   // of the values
-  float* y;                    // [rows, heads * columns]
-  size_t y_stride;
+};
+
+// A part of the work: tiles of all heads, counted through, and rows of activations.
+struct TileRange {
+  size_t tile_begin, tile_end, row_begin, row_end;
 };
 
 struct Kernels {
@@ -84,8 +87,8 @@ struct Kernels {
   void (*merge)(const AttentionCall&, const AttentionTask&, const float* partials, size_t count, size_t row_begin,
                 size_t row_end);
 
-  // Tiles [tile_begin, tile_end) times rows [row_begin, row_end).
-  void (*multiply)(const LinearCall&, size_t tile_begin, size_t tile_end, size_t row_begin, size_t row_end);
+  // output [rows of the range, tiles of the range * kTileRows], whatever rows the last tile of a head has
+  void (*multiply)(const LinearCall&, const TileRange&, float* output);
   // x[0..count) -> codes, and for each block their scale, their sum and the sum of its values
   void (*quantise)(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums, float* totals);
   // input [rows, 2 * width] = [gate | up] -> output [rows, width]

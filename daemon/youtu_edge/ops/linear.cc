@@ -1,15 +1,19 @@
 #include "linear.h"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
+#include <vector>
 
 #include "kernels.h"
 #include "scratch.h"
+#include "worker_pool.h"
 
 namespace youtu {
 namespace {
 
-// A thread that has lost its core delays the others by the task that it holds, so tasks last a few microseconds: about as
-// long as one row takes for this many products. Weights come from memory once for all rows: seven rows cost as much as that.
+// A task lasts a few microseconds, about as long as one row takes for this many products: what a thread that has lost its
+// core leaves to do again is not more. Weights come from memory once for all rows: seven rows cost as much as that.
 constexpr size_t kTaskProducts = 128 * 1024, kReadingAsRows = 7;
 constexpr size_t kRowBytes = 256 * 1024;      // activations that stay in a second-level cache
 constexpr size_t kQuantiseValues = 32 * 1024; // quantised by one task
@@ -30,15 +34,16 @@ class Quantised {
         // An odd number of cache lines, so that the rows of one block do not share a set of the cache.
         stride_((padded(width) / kLine | 1) * kLine),
         lease_(scratch(), (rows * stride_ + 3 * padded(rows * blocks_ * 4)) / sizeof(float)) {
+    const size_t part = padded(rows * blocks_ * 4);
     codes = reinterpret_cast<int8_t*>(lease_.data());
     scales = reinterpret_cast<float*>(codes + rows * stride_);
-    sums = reinterpret_cast<int32_t*>(codes + rows * stride_ + padded(rows * blocks_ * 4));
-    totals = reinterpret_cast<float*>(codes + rows * stride_ + 2 * padded(rows * blocks_ * 4));
+    sums = reinterpret_cast<int32_t*>(codes + rows * stride_ + part);
+    totals = reinterpret_cast<float*>(codes + rows * stride_ + 2 * part);
     const size_t step = std::max<size_t>(1, kQuantiseValues / width);
     context.parallel_for(divide_up(rows, step), [&](size_t task) {
       for (size_t row = task * step; row < std::min(rows, (task + 1) * step); ++row)
-        kernels().quantise(x + row * width, width, block, codes + row * stride_, scales + row * blocks_, sums + row * blocks_,
-                           totals + row * blocks_);
+        kernels().quantise(x + row * width, width, block, codes + row * stride_, scales + row * blocks_,
+                           sums + row * blocks_, totals + row * blocks_);
     });
   }
   size_t stride() const { return stride_; }
@@ -53,45 +58,98 @@ class Quantised {
   ScratchPool::Lease lease_;
 };
 
+// One call, with everything that a worker reads who comes too late; y is only written with the right to.
+class LinearWork : public RepeatableWork {
+ public:
+  LinearWork(const Context& context, const QuantisedMatrix& matrix, const float* x, size_t rows, float* y)
+      : activations_(context, x, rows, matrix.heads * matrix.k, matrix.block),
+        kernels_(kernels()),
+        rows_(rows),
+        tiles_(matrix.heads * matrix.tiles_per_head),
+        row_step_(std::min(rows, std::max<size_t>(8, kRowBytes / (matrix.heads * matrix.k) / 8 * 8))),
+        tile_step_(tile_step(matrix.k, row_step_)),
+        columns_(matrix.rows),
+        y_(y),
+        y_stride_(matrix.heads * matrix.rows) {
+    call_.bits = matrix.bits;
+    call_.block = matrix.block;
+    call_.k = matrix.k;
+    call_.heads = matrix.heads;
+    call_.tiles_per_head = matrix.tiles_per_head;
+    call_.codes = matrix.codes;
+    call_.scales = matrix.scales;
+    call_.zero_points = matrix.zero_points;
+    call_.minimums = matrix.minimums;
+    call_.activations = activations_.codes;
+    call_.activation_stride = activations_.stride();
+    call_.activation_scales = activations_.scales;
+    call_.activation_sums = activations_.sums;
+    call_.activation_totals = activations_.totals;
+  }
+
+  size_t tasks() const override { return divide_up(tiles_, tile_step_) * divide_up(rows_, row_step_); }
+
+  const float* compute(size_t task) const override {
+    thread_local std::vector<float> results;
+    const TileRange range = range_of(task);
+    const size_t count = (range.row_end - range.row_begin) * (range.tile_end - range.tile_begin) * kTileRows;
+    if (results.size() < count) results.resize(count);
+    kernels_.multiply(call_, range, results.data());
+    return results.data();
+  }
+
+  void commit(size_t task, const float* computed) const override {
+    const TileRange range = range_of(task);
+    const size_t stride = (range.tile_end - range.tile_begin) * kTileRows;
+    for (size_t tile = range.tile_begin; tile < range.tile_end; ++tile, computed += kTileRows) {
+      const size_t column = tile % call_.tiles_per_head * kTileRows, head = tile / call_.tiles_per_head;
+      const size_t count = std::min(kTileRows, columns_ - column);
+      float* target = y_ + range.row_begin * y_stride_ + head * columns_ + column;
+      const float* source = computed;
+      for (size_t row = range.row_begin; row < range.row_end; ++row, target += y_stride_, source += stride) {
+        if (count == kTileRows)
+          std::memcpy(target, source, kTileRows * sizeof(float));  // of a size that the compiler knows
+        else
+          std::memcpy(target, source, count * sizeof(float));
+      }
+    }
+  }
+
+ private:
+  static size_t tile_step(size_t k, size_t rows) {
+    const size_t products = kTileRows * k * (rows + kReadingAsRows) / (1 + kReadingAsRows);
+    return std::max<size_t>(1, kTaskProducts / products);
+  }
+
+  // Tasks that share weights are neighbours.
+  TileRange range_of(size_t task) const {
+    const size_t row_tasks = divide_up(rows_, row_step_);
+    const size_t tile = task / row_tasks * tile_step_, row = task % row_tasks * row_step_;
+    return {tile, std::min(tiles_, tile + tile_step_), row, std::min(rows_, row + row_step_)};
+  }
+
+  const Quantised activations_;
+  const Kernels& kernels_;
+  const size_t rows_, tiles_, row_step_, tile_step_, columns_;
+  float* const y_;
+  const size_t y_stride_;
+  LinearCall call_{};
+};
+
 }  // namespace
 
 void Linear::compute(const Context& context) {
   const Tensor x = context.input(0, "x", {kFloat}, 2);
-  const size_t rows = x.shape[0], width = matrix.heads * matrix.k;
+  const size_t width = matrix.heads * matrix.k;
   if (x.shape[1] != int64_t(width))
     refuse("x has shape " + describe_shape(x) + ", expected [T, " + std::to_string(width) + "]");
   float* y = context.output(0, {x.shape[0], int64_t(matrix.heads * matrix.rows)});
-  if (rows == 0) return;
-
-  const Quantised activations(context, x.as<float>(), rows, width, matrix.block);
-  LinearCall call{};
-  call.bits = matrix.bits;
-  call.block = matrix.block;
-  call.k = matrix.k;
-  call.columns = matrix.rows;
-  call.heads = matrix.heads;
-  call.tiles_per_head = matrix.tiles_per_head;
-  call.codes = matrix.codes;
-  call.scales = matrix.scales;
-  call.zero_points = matrix.zero_points;
-  call.minimums = matrix.minimums;
-  call.activations = activations.codes;
-  call.activation_stride = activations.stride();
-  call.activation_scales = activations.scales;
-  call.activation_sums = activations.sums;
-  call.activation_totals = activations.totals;
-  call.y = y;
-  call.y_stride = matrix.heads * matrix.rows;
-
-  const size_t row_step = std::min(rows, std::max<size_t>(8, kRowBytes / width / 8 * 8));
-  const size_t tiles = matrix.heads * matrix.tiles_per_head, row_tasks = divide_up(rows, row_step);
-  const size_t tile_products = kTileRows * matrix.k * (std::min(rows, row_step) + kReadingAsRows) / (1 + kReadingAsRows);
-  const size_t tile_step = std::max<size_t>(1, kTaskProducts / tile_products);
-  // Tasks that share weights are neighbours.
-  context.parallel_for(divide_up(tiles, tile_step) * row_tasks, [&](size_t task) {
-    const size_t tile = task / row_tasks * tile_step, row = task % row_tasks * row_step;
-    kernels().multiply(call, tile, std::min(tiles, tile + tile_step), row, std::min(rows, row + row_step));
-  });
+  if (x.shape[0] == 0) return;
+  if (!run_repeatable(std::make_shared<LinearWork>(context, matrix, x.as<float>(), x.shape[0], y)))
+    throw std::runtime_error(kOutOfScratch);
 }
+
+// The weights go with the session.
+Linear::~Linear() { wait_for_late_workers(); }
 
 }  // namespace youtu

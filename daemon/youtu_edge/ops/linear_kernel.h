@@ -53,9 +53,9 @@ YOUTU_INLINE void start_sums(const LinearCall& c, size_t at, const int32_t* row_
   }
 }
 
-// T rows times `Parts` registers of rows of one tile, from `lane` on; `count` of the results are stored.
+// T rows times `Parts` registers of rows of one tile, from `lane` on.
 template <int Bits, Offset kOffset, int T, int Parts>
-static void multiply_part(const LinearCall& c, size_t tile, size_t lane, const Rows& rows, float* y, size_t count) {
+static void multiply_part(const LinearCall& c, size_t tile, size_t lane, const Rows& rows, float* y, size_t y_stride) {
   const size_t blocks = c.k / c.block, group_bytes = c.block * kTileRows * Bits / 8;
   const size_t first = tile * blocks * kTileRows + lane;
   const uint8_t* codes = c.codes + tile * blocks * group_bytes + lane * 4;
@@ -104,60 +104,56 @@ static void multiply_part(const LinearCall& c, size_t tile, size_t lane, const R
     }
   }
 
-  constexpr size_t kLanes = Parts * kWidth;
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t, y += c.y_stride) {
-    float results[kLanes];
+  for (int t = 0; t < T; ++t)
 #pragma GCC unroll 4
-    for (int p = 0; p < Parts; ++p) store((count >= kLanes ? y : results) + p * kWidth, total[t][p]);
-    for (size_t i = 0; count < kLanes && i < count; ++i) y[i] = results[i];
-  }
+    for (int p = 0; p < Parts; ++p) store(y + t * y_stride + p * kWidth, total[t][p]);
 }
 
 // T rows times one whole tile, in as many parts as the registers ask for.
 template <int Bits, Offset kOffset, int T>
-static void multiply_tile(const LinearCall& c, size_t tile, size_t row, bool first) {
-  constexpr int kFitting = 8 / T;  // sums and totals take half of the registers each, at most
+static void multiply_tile(const LinearCall& c, size_t tile, size_t row, bool first, float* y, size_t y_stride) {
+  constexpr int kFitting = 8 / T;  // sums and totals take half of 16 registers each, at most
   constexpr int kParts = kFitting < 1 ? 1 : kFitting < kWhole ? kFitting : kWhole;
   const size_t blocks = c.k / c.block, head = tile / c.tiles_per_head;
-  const size_t at = (row * c.heads + head) * blocks, column = tile % c.tiles_per_head * kTileRows;
+  const size_t at = (row * c.heads + head) * blocks;
   const Rows rows{c.activations + row * c.activation_stride + head * c.k, c.activation_stride, c.activation_scales + at,
                   c.activation_sums + at, c.activation_totals + at, c.heads * blocks, first};
-  float* y = c.y + row * c.y_stride + head * c.columns + column;
-  const size_t left = c.columns - column;
-  for (size_t lane = 0; lane < kTileRows && lane < left; lane += kParts * kWidth)
-    multiply_part<Bits, kOffset, T, kParts>(c, tile, lane, rows, y + lane, left - lane);
+  for (size_t lane = 0; lane < kTileRows; lane += kParts * kWidth)
+    multiply_part<Bits, kOffset, T, kParts>(c, tile, lane, rows, y + lane, y_stride);
 }
 
 // The last `rows` rows, at most T.
 template <int Bits, Offset kOffset, int T>
-static void multiply_rest(const LinearCall& c, size_t tile, size_t row, size_t rows, bool first) {
+static void multiply_rest(const LinearCall& c, size_t tile, size_t row, size_t rows, bool first, float* y, size_t y_stride) {
   if constexpr (T > 0) {
-    if (rows == T) return multiply_tile<Bits, kOffset, T>(c, tile, row, first);
-    multiply_rest<Bits, kOffset, T - 1>(c, tile, row, rows, first);
+    if (rows == T) return multiply_tile<Bits, kOffset, T>(c, tile, row, first, y, y_stride);
+    multiply_rest<Bits, kOffset, T - 1>(c, tile, row, rows, first, y, y_stride);
   }
 }
 
 template <int Bits, Offset kOffset>
-static void multiply_as(const LinearCall& c, size_t tile_begin, size_t tile_end, size_t row_begin, size_t row_end) {
+static void multiply_as(const LinearCall& c, const TileRange& r, float* y) {
   constexpr int kMost = kRegisters == 32 && kWhole == 1 ? 8 : 4;  // rows that share one unpacking of the weights
-  for (size_t tile = tile_begin; tile < tile_end; ++tile) {
-    size_t row = row_begin;
-    for (; row + kMost <= row_end; row += kMost) multiply_tile<Bits, kOffset, kMost>(c, tile, row, row == row_begin);
-    multiply_rest<Bits, kOffset, kMost - 1>(c, tile, row, row_end - row, row == row_begin);
+  const size_t stride = (r.tile_end - r.tile_begin) * kTileRows;
+  for (size_t tile = r.tile_begin; tile < r.tile_end; ++tile, y += kTileRows) {
+    size_t row = r.row_begin;
+    float* target = y;
+    for (; row + kMost <= r.row_end; row += kMost, target += kMost * stride)
+      multiply_tile<Bits, kOffset, kMost>(c, tile, row, row == r.row_begin, target, stride);
+    multiply_rest<Bits, kOffset, kMost - 1>(c, tile, row, r.row_end - row, row == r.row_begin, target, stride);
   }
 }
 
 template <int Bits>
-static void multiply_bits(const LinearCall& c, size_t tile_begin, size_t tile_end, size_t row_begin, size_t row_end) {
-  if (c.minimums != nullptr) return multiply_as<Bits, Offset::kMinimums>(c, tile_begin, tile_end, row_begin, row_end);
-  if (c.zero_points != nullptr) return multiply_as<Bits, Offset::kZeros>(c, tile_begin, tile_end, row_begin, row_end);
-  multiply_as<Bits, Offset::kMiddle>(c, tile_begin, tile_end, row_begin, row_end);
+static void multiply_bits(const LinearCall& c, const TileRange& r, float* y) {
+  if (c.minimums != nullptr) return multiply_as<Bits, Offset::kMinimums>(c, r, y);
+  if (c.zero_points != nullptr) return multiply_as<Bits, Offset::kZeros>(c, r, y);
+  multiply_as<Bits, Offset::kMiddle>(c, r, y);
 }
 
-static void multiply(const LinearCall& c, size_t tile_begin, size_t tile_end, size_t row_begin, size_t row_end) {
-  c.bits == 4 ? multiply_bits<4>(c, tile_begin, tile_end, row_begin, row_end)
-              : multiply_bits<8>(c, tile_begin, tile_end, row_begin, row_end);
+static void multiply(const LinearCall& c, const TileRange& r, float* y) {
+  c.bits == 4 ? multiply_bits<4>(c, r, y) : multiply_bits<8>(c, r, y);
 }
 
 // One row in blocks of `block` values: x = codes * scale, rounded to nearest even by adding what leaves no room for a

@@ -54,7 +54,6 @@ enum Slot : size_t {
   kKernelInfoGetInputCount = 230,
   kKernelInfoGetInputName = 232,
   kKernelInfoGetConstantInput = 249,
-  kKernelContextParallelFor = 274,
 };
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };

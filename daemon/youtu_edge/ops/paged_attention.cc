@@ -1,11 +1,11 @@
 #include "paged_attention.h"
 
 #include <algorithm>
-#include <thread>
 #include <vector>
 
 #include "attention_plan.h"
 #include "scratch.h"
+#include "worker_pool.h"
 
 namespace youtu {
 
@@ -30,11 +30,6 @@ struct Rows {
 ScratchPool& scratch() {
   static ScratchPool pool;
   return pool;
-}
-
-int hardware_threads() {
-  static const int threads = std::max(1, int(std::thread::hardware_concurrency()));
-  return threads;
 }
 
 // The slot of a token without slot_mapping: where the block table puts its position.
@@ -71,7 +66,7 @@ void PagedAttention::compute(const Context& context) {
   store_keys(context, call, ragged);
 
   AttentionPlan plan;
-  plan.build(call, ragged, hardware_threads());
+  plan.build(call, ragged, threads_in_use());
   const Kernels& kernel = kernels();
   const size_t floats = attend_scratch(call, plan.task_rows);
   if (!plan.parallel) {

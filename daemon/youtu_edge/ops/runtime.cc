@@ -1,6 +1,6 @@
 #include "runtime.h"
 
-#include <atomic>
+#include "worker_pool.h"
 
 namespace youtu {
 namespace {
@@ -174,28 +174,7 @@ float* Context::output(size_t index, std::initializer_list<int64_t> shape) const
 }
 
 void Context::parallel_for(size_t count, void (*body)(const void*, size_t), const void* state) const {
-  if (count <= 1) {
-    if (count == 1) body(state, 0);
-    return;
-  }
-  // No exception may cross the C interface or leave a pool thread.
-  struct Shared {
-    void (*body)(const void*, size_t);
-    const void* state;
-    std::atomic<bool> failed{false};
-  } shared{body, state};
-  auto run = [](void* opaque, size_t index) {
-    auto* s = static_cast<Shared*>(opaque);
-    try {
-      s->body(s->state, index);
-    } catch (...) {
-      s->failed = true;
-    }
-  };
-  auto loop = function<OrtStatus*(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(
-      api_, kKernelContextParallelFor);
-  check(api_, loop(context_, run, count, 0, &shared));
-  if (shared.failed) throw std::runtime_error("out of memory for scratch space");
+  if (!run_tasks(count, body, state)) throw std::runtime_error(kOutOfScratch);
 }
 
 }  // namespace youtu

@@ -19,6 +19,9 @@ struct InvalidInput : std::runtime_error {
 
 inline size_t divide_up(size_t n, size_t step) { return (n + step - 1) / step; }
 
+// What run_tasks() and run_repeatable() fail with: no kernel throws anything else.
+constexpr const char* kOutOfScratch = "bad_alloc: no memory for scratch space";
+
 // A view of one input; `data` is null when the input is absent.
 struct Tensor {
   std::string name;   // in the graph; of initializers only
@@ -69,7 +72,7 @@ class Context {
   bool has_input(size_t index) const;
   float* output(size_t index, std::initializer_list<int64_t> shape) const;
 
-  // Runs body(i) for i in [0, count) on the session's own threads; a count of 1 stays on this one.
+  // Runs body(i) for i in [0, count) on this thread and the workers; a count of 1 stays on this one.
   // An exception in a body ends the call with that error.
   template <class Body>
   void parallel_for(size_t count, const Body& body) const {
