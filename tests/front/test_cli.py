@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 from front.scripted_daemon import PATHS, Daemon, wait_until
@@ -25,6 +27,11 @@ class Terminal:
         self.seen, self._read = "", 0
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
+            # On Ctrl-C a terminal sends the signal and then drops what waits to be shown: now and then what the command
+            # has answered to the signal. With NOFLSH it drops nothing.
+            attributes = termios.tcgetattr(0)
+            attributes[3] |= termios.NOFLSH
+            termios.tcsetattr(0, termios.TCSANOW, attributes)
             os.execve(sys.executable, [sys.executable, "-m", "youtu_edge", *arguments], {**ENVIRONMENT, "TERM": term})
 
     def write(self, text: str) -> None:
@@ -33,6 +40,7 @@ class Terminal:
     def read_until(self, wanted: str) -> None:
         """Read until `wanted` stands behind what earlier calls waited for."""
         while (found := self.seen.find(wanted, self._read)) < 0:
+            assert select.select([self._terminal], [], [], 60)[0], f"no {wanted!r} in {self.seen[self._read :]!r}"
             self.seen += os.read(self._terminal, 4096).decode()
         self._read = found + len(wanted)
 
