@@ -116,7 +116,7 @@ class SchedulerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """ONNX Runtime."""
+    """The threads that compute."""
 
     threads: NotNegative = 0
     """0: one per core."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from youtu_edge.ops import library_path
+from youtu_edge.ops import library_path, wait_for_late_workers
 from youtu_edge.package import MODEL, CacheGeometry, Package, Rope
 from youtu_edge.rotary import rotary_tables
 from youtu_export.errors import ExportError
@@ -38,6 +38,10 @@ class GraphSession:
         except Exception as error:  # the library raises its own exceptions, which share no base
             raise ExportError(f"{path}: ONNX Runtime cannot load it: {error}") from error
         self._names = {value.name for value in self._session.get_inputs()}
+
+    def __del__(self) -> None:
+        """Weights are freed with the session."""
+        wait_for_late_workers()
 
     def run(self, outputs: list[str], values: dict[str, Array]) -> list[Array]:
         """The named outputs; inputs that the graph does not have are left out."""

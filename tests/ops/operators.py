@@ -88,6 +88,9 @@ class OneNode:
         for name in results:
             self.binding.bind_output(name, "cpu")
 
+    def __del__(self) -> None:
+        library().youtu_edge_ops_wait_for_late_workers()
+
     def run(self) -> NDArray[np.float32]:
         """The first output."""
         return self.run_all()[0]

@@ -91,3 +91,12 @@ def test_sessions_of_several_threads_share_the_workers() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert np.all(list(pool.map(repeat, range(4))))
+
+
+def test_a_session_may_go_while_a_worker_is_late() -> None:
+    """Sessions made, run and dropped at once, with more threads than cores: nobody reads weights that are gone."""
+    weights, x = matrix(6, 9000, 1024, 4, 128, "zero_points"), activations(7, 1, 1024)
+    sizes = SIZES | {"N": 9000}
+    with busy(min(os.sched_getaffinity(0))):
+        for _ in range(40):
+            OneNode("Linear", in_order("x", x, weights), sizes, threads=6).run()

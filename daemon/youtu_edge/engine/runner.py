@@ -20,7 +20,7 @@ import onnxruntime
 
 from youtu_edge.engine.page_memory import PageMemory
 from youtu_edge.errors import PackageError
-from youtu_edge.ops import library_path, set_threads
+from youtu_edge.ops import library_path, set_threads, wait_for_late_workers
 from youtu_edge.package import MODEL, WEIGHTS, Package, Rope
 from youtu_edge.rotary import rotary_tables
 
@@ -93,6 +93,10 @@ class Runner:
         self._values: dict[str, Any] = {}
         self._pages: PageMemory | None = None
         self._run_options = onnxruntime.RunOptions()
+
+    def __del__(self) -> None:
+        """Weights are freed with the session."""
+        wait_for_late_workers()
 
     @property
     def page_bytes(self) -> int:

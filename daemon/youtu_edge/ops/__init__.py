@@ -6,7 +6,7 @@ Knows no onnxruntime; the engine's runner registers the path that `library_path(
 import ctypes
 from pathlib import Path
 
-__all__ = ["library_path", "set_threads"]
+__all__ = ["library_path", "set_threads", "wait_for_late_workers"]
 
 LIBRARY_NAME = "libyoutu_edge_ops.so"
 
@@ -33,3 +33,10 @@ def set_threads(threads: int, spin_us: int) -> None:
     set_in_library = ctypes.CDLL(str(library_path())).youtu_edge_ops_set_threads
     set_in_library.argtypes = [ctypes.c_int, ctypes.c_int]
     set_in_library(threads, spin_us)
+
+
+def wait_for_late_workers() -> None:
+    """Return when no worker reads weights any more. Call it before a session is dropped: a worker that lost its core in the
+    last call may still be at it.
+    """
+    ctypes.CDLL(str(library_path())).youtu_edge_ops_wait_for_late_workers()

@@ -149,7 +149,4 @@ void Linear::compute(const Context& context) {
     throw std::runtime_error(kOutOfScratch);
 }
 
-// The weights go with the session.
-Linear::~Linear() { wait_for_late_workers(); }
-
 }  // namespace youtu

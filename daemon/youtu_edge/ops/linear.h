@@ -18,7 +18,6 @@ struct Linear {
   };
   static constexpr size_t kOutputs = 1;
   explicit Linear(const Node& node) : matrix(node, 1) {}
-  ~Linear();
   void compute(const Context& context);
   QuantisedMatrix matrix;
 };

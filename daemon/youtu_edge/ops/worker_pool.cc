@@ -68,8 +68,10 @@ struct Job {
   void for_tasks(size_t thread, const Claim& claim) {
     for (size_t i = 0; i < threads; ++i) {
       Share& share = shares[(thread + i) % threads];
-      for (size_t task; share.next.load(std::memory_order_relaxed) < share.end && (task = share.next.fetch_add(1)) < share.end;)
-        claim(task);
+      while (share.next.load(std::memory_order_relaxed) < share.end) {
+        const size_t task = share.next.fetch_add(1);
+        if (task < share.end) claim(task);
+      }
     }
   }
 
@@ -299,4 +301,9 @@ void wait_for_late_workers() { Pool::instance().wait_for_late_workers(); }
 // The engine's setting; without it, as many threads as the process may use.
 extern "C" __attribute__((visibility("default"))) void youtu_edge_ops_set_threads(int threads, int spin_us) {
   youtu::set_threads(threads, spin_us);
+}
+
+// Before a session goes: ONNX Runtime frees the weights first and the kernels afterwards.
+extern "C" __attribute__((visibility("default"))) void youtu_edge_ops_wait_for_late_workers() {
+  youtu::wait_for_late_workers();
 }
