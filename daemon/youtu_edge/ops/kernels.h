@@ -52,8 +52,8 @@ struct AttentionTask {
   size_t partial_stride;   // floats from one segment to the next
 };
 
-// Rows of a quantised matrix that lie together in the file.
-constexpr size_t kTileRows = 16;
+// Rows of a quantised matrix that lie together in the file, and rows of activations that do in memory.
+constexpr size_t kTileRows = 16, kRowGroup = 8;
 
 // Everything that is the same for all tasks of one Linear call. The layout of a matrix: docs/package-format.md.
 struct LinearCall {
@@ -65,14 +65,14 @@ struct LinearCall {
   const uint16_t* scales;      // float16 [heads * tiles_per_head, k / block, kTileRows]
   const uint8_t* zero_points;  // the same shape; null: half of the range of the codes
   const uint16_t* minimums;    // float16, the same shape; null without
-  const int8_t* activations;   // [rows, heads * k], activation_stride bytes apart
-  size_t activation_stride;
-  const float* activation_scales;   // [rows, heads * k / block]
-  const int32_t* activation_sums;   // of the codes
-  const float* activation_totals;   // of the values
+  // Groups of kRowGroup rows, the last one with what is left; the R rows of a group lie together:
+  const int8_t* activations;              // [heads * k / 4, R, 4]
+  const float* activation_scales;         // [heads * k / block, R]
+  const float* activation_negative_sums;  // minus the sum of the codes
+  const float* activation_totals;         // of the values
 };
 
-// A part of the work: tiles of all heads, counted through, and rows of activations.
+// A part of the work: tiles of all heads, counted through, and whole groups of rows.
 struct TileRange {
   size_t tile_begin, tile_end, row_begin, row_end;
 };
@@ -89,8 +89,9 @@ struct Kernels {
 
   // output [rows of the range, tiles of the range * kTileRows], whatever rows the last tile of a head has
   void (*multiply)(const LinearCall&, const TileRange&, float* output);
-  // x[0..count) -> codes, and for each block their scale, their sum and the sum of its values
-  void (*quantise)(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums, float* totals);
+  // x [rows, width] of one group -> its codes, and for each block their scale, minus their sum and the sum of the values
+  void (*quantise)(const float* x, size_t rows, size_t width, size_t block, int8_t* codes, float* scales,
+                   float* negative_sums, float* totals);
   // input [rows, 2 * width] = [gate | up] -> output [rows, width]
   void (*swiglu)(const float* input, float* output, size_t rows, size_t width);
   // y[row] = x[row] / rms * gain; with `residual` of x + residual, which goes to `total`. All [rows, width].

@@ -26,35 +26,30 @@ ScratchPool& scratch() {
 
 size_t padded(size_t bytes) { return divide_up(bytes, kLine) * kLine; }
 
-// Activations of eight bits: | codes of all rows | scales | sums of the codes | sums of the values |
+// Activations of eight bits: | codes of all rows | scales | minus the sums of the codes | sums of the values |
 class Quantised {
  public:
-  Quantised(const Context& context, const float* x, size_t rows, size_t width, size_t block)
+  Quantised(const Context& context, const Kernels& kernels, const float* x, size_t rows, size_t width, size_t block)
       : blocks_(width / block),
-        // An odd number of cache lines, so that the rows of one block do not share a set of the cache.
-        stride_((padded(width) / kLine | 1) * kLine),
-        lease_(scratch(), (rows * stride_ + 3 * padded(rows * blocks_ * 4)) / sizeof(float)) {
+        lease_(scratch(), (padded(rows * width) + 3 * padded(rows * blocks_ * 4)) / sizeof(float)) {
     const size_t part = padded(rows * blocks_ * 4);
     codes = reinterpret_cast<int8_t*>(lease_.data());
-    scales = reinterpret_cast<float*>(codes + rows * stride_);
-    sums = reinterpret_cast<int32_t*>(codes + rows * stride_ + part);
-    totals = reinterpret_cast<float*>(codes + rows * stride_ + 2 * part);
-    const size_t step = std::max<size_t>(1, kQuantiseValues / width);
+    scales = reinterpret_cast<float*>(codes + padded(rows * width));
+    negative_sums = scales + part / 4;
+    totals = negative_sums + part / 4;
+    const size_t step = std::max<size_t>(1, kQuantiseValues / width / kRowGroup) * kRowGroup;
     context.parallel_for(divide_up(rows, step), [&](size_t task) {
-      for (size_t row = task * step; row < std::min(rows, (task + 1) * step); ++row)
-        kernels().quantise(x + row * width, width, block, codes + row * stride_, scales + row * blocks_,
-                           sums + row * blocks_, totals + row * blocks_);
+      for (size_t row = task * step; row < std::min(rows, (task + 1) * step); row += kRowGroup)
+        kernels.quantise(x + row * width, std::min(kRowGroup, rows - row), width, block, codes + row * width,
+                         scales + row * blocks_, negative_sums + row * blocks_, totals + row * blocks_);
     });
   }
-  size_t stride() const { return stride_; }
 
   int8_t* codes;
-  float* scales;
-  int32_t* sums;
-  float* totals;
+  float *scales, *negative_sums, *totals;
 
  private:
-  size_t blocks_, stride_;
+  size_t blocks_;
   ScratchPool::Lease lease_;
 };
 
@@ -62,11 +57,11 @@ class Quantised {
 class LinearWork : public RepeatableWork {
  public:
   LinearWork(const Context& context, const QuantisedMatrix& matrix, const float* x, size_t rows, float* y)
-      : activations_(context, x, rows, matrix.heads * matrix.k, matrix.block),
-        kernels_(kernels()),
+      : kernels_(kernels()),
+        activations_(context, kernels_, x, rows, matrix.heads * matrix.k, matrix.block),
         rows_(rows),
         tiles_(matrix.heads * matrix.tiles_per_head),
-        row_step_(std::min(rows, std::max<size_t>(8, kRowBytes / (matrix.heads * matrix.k) / 8 * 8))),
+        row_step_(std::min(rows, std::max(kRowGroup, kRowBytes / (matrix.heads * matrix.k) / kRowGroup * kRowGroup))),
         tile_step_(tile_step(matrix.k, row_step_)),
         columns_(matrix.rows),
         y_(y),
@@ -81,9 +76,8 @@ class LinearWork : public RepeatableWork {
     call_.zero_points = matrix.zero_points;
     call_.minimums = matrix.minimums;
     call_.activations = activations_.codes;
-    call_.activation_stride = activations_.stride();
     call_.activation_scales = activations_.scales;
-    call_.activation_sums = activations_.sums;
+    call_.activation_negative_sums = activations_.negative_sums;
     call_.activation_totals = activations_.totals;
   }
 
@@ -128,8 +122,8 @@ class LinearWork : public RepeatableWork {
     return {tile, std::min(tiles_, tile + tile_step_), row, std::min(rows_, row + row_step_)};
   }
 
-  const Quantised activations_;
   const Kernels& kernels_;
+  const Quantised activations_;
   const size_t rows_, tiles_, row_step_, tile_step_, columns_;
   float* const y_;
   const size_t y_stride_;

@@ -14,134 +14,98 @@
 
 namespace youtu::YOUTU_ISA {
 
-constexpr int kWhole = kTileRows / kWidth;  // registers that one value of every row of a tile takes
+constexpr int kMostRows = kWidth == 16 ? 8 : 4;  // that share one unpacking of the weights: their sums fit into half of the registers
 constexpr size_t kPrefetchBytes = 2048;
 
 enum class Offset { kMiddle, kZeros, kMinimums };
 
-// Rows of activations for one head. What belongs to row t, block b, lies at t * blocks + b.
-struct Rows {
-  const int8_t* codes;
-  size_t stride;
-  const float* scales;
-  const int32_t* sums;
-  const float* totals;
-  size_t blocks;
-  bool first;  // the first to read these weights, which come from memory then
+// One tile of the matrix, and a group of R rows of activations for one head.
+struct TileTimesGroup {
+  size_t block, blocks;
+  const uint8_t* codes;             // [blocks, block * bits / 32, kTileRows, 4]
+  const half* scales;               // [blocks, kTileRows], as the next two
+  const uint8_t* zero_points;
+  const half* minimums;
+  const int8_t* activations;        // [blocks, block / 4, R, 4]
+  const float* activation_scales;   // [blocks, R], as the next two
+  const float* negative_sums;
+  const float* activation_totals;
 };
 
-template <int T, int Parts>
-YOUTU_INLINE void clear(Int (&sums)[T][Parts]) {
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t)
-#pragma GCC unroll 4
-    for (int p = 0; p < Parts; ++p) sums[t][p] = splat_int(0);
-}
-
-// What the codes' zero, and the shift of dot_block(), add to the sums of a block.
-template <int Bits, Offset kOffset, int T, int Parts>
-YOUTU_INLINE void start_sums(const LinearCall& c, size_t at, const int32_t* row_sums, size_t blocks, Int (&sums)[T][Parts]) {
-  constexpr int32_t kShift = Bits == 8 ? kEightBitShift : 0, kMiddle = Bits == 8 ? 128 : 8;
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) {
-    const int32_t sum = row_sums[t * blocks];
-    const Int start = splat_int(kOffset == Offset::kZeros ? kShift * sum : (kShift - kMiddle) * sum);
-#pragma GCC unroll 4
-    for (int p = 0; p < Parts; ++p)
-      sums[t][p] = kOffset != Offset::kZeros ? start
-                                             : subtract(start, scaled_codes(c.zero_points + at + p * kWidth, sum));
-  }
-}
-
-// T rows times `Parts` registers of rows of one tile, from `lane` on.
-template <int Bits, Offset kOffset, int T, int Parts>
-static void multiply_part(const LinearCall& c, size_t tile, size_t lane, const Rows& rows, float* y, size_t y_stride) {
-  const size_t blocks = c.k / c.block, group_bytes = c.block * kTileRows * Bits / 8;
-  const size_t first = tile * blocks * kTileRows + lane;
-  const uint8_t* codes = c.codes + tile * blocks * group_bytes + lane * 4;
-  const half* scales = reinterpret_cast<const half*>(c.scales) + first;
-
-  V total[T][Parts];
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t)
-#pragma GCC unroll 4
-    for (int p = 0; p < Parts; ++p) total[t][p] = splat(0.0f);
-
-  for (size_t b = 0; b < blocks; ++b, codes += group_bytes) {
-    Int sums[T][Parts];
-    const int32_t* row_sums = rows.sums + b;
-    if constexpr (kZerosFirst)
-      start_sums<Bits, kOffset>(c, first + b * kTileRows, row_sums, rows.blocks, sums);
-    else
-      clear(sums);
-    if (rows.first)
-      for (size_t line = 0; line < group_bytes; line += 64) __builtin_prefetch(codes + line + kPrefetchBytes);
-    dot_block<Bits, T, Parts>(codes, rows.codes + b * c.block, rows.stride, c.block, sums);
-    if constexpr (!kZerosFirst) {
-      Int zeros[T][Parts];
-      start_sums<Bits, kOffset>(c, first + b * kTileRows, row_sums, rows.blocks, zeros);
-#pragma GCC unroll 8
-      for (int t = 0; t < T; ++t)
-#pragma GCC unroll 4
-        for (int p = 0; p < Parts; ++p) sums[t][p] = add(sums[t][p], zeros[t][p]);
-    }
-#pragma GCC unroll 4
-    for (int p = 0; p < Parts; ++p) {
-      const V scale = load(scales + b * kTileRows + p * kWidth);
-#pragma GCC unroll 8
-      for (int t = 0; t < T; ++t)
-        total[t][p] = fma(to_float(sums[t][p]), scale * splat(rows.scales[t * rows.blocks + b]), total[t][p]);
-    }
-    if constexpr (kOffset == Offset::kMinimums) {
-#pragma GCC unroll 4
-      for (int p = 0; p < Parts; ++p) {
-        const V scale = load(scales + b * kTileRows + p * kWidth);
-        const V minimum = load(reinterpret_cast<const half*>(c.minimums) + first + b * kTileRows + p * kWidth);
-        const V middle = fma(scale, splat(Bits == 8 ? 128.0f : 8.0f), minimum);
-#pragma GCC unroll 8
-        for (int t = 0; t < T; ++t) total[t][p] = fma(middle, splat(rows.totals[t * rows.blocks + b]), total[t][p]);
-      }
+// Adds block b to the totals of T of R rows, from row Begin on.
+template <int Bits, Offset kOffset, int R, int Begin, int T>
+YOUTU_INLINE void add_block(const TileTimesGroup& c, size_t b, V (&total)[R][kWhole]) {
+  constexpr float kMiddle = Bits == 8 ? 128.0f : 8.0f, kShift = Bits == 8 ? kEightBitShift : 0;
+  Int sums[T][kWhole];
+  dot_block<Bits, R, T>(c.codes + b * c.block * (kTileRows * Bits / 8), c.activations + b * c.block * R + Begin * 4, c.block, sums);
+YOUTU_UNROLL
+  for (int p = 0; p < kWhole; ++p) {
+    const size_t at = b * kTileRows + p * kWidth;
+    const V scale = load(c.scales + at);
+    const V zero = kOffset == Offset::kZeros ? load(c.zero_points + at) - splat(kShift) : splat(kMiddle - kShift);
+    const V middle = kOffset == Offset::kMinimums ? fma(scale, splat(kMiddle), load(c.minimums + at)) : scale;
+YOUTU_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const size_t row = b * R + Begin + t;
+      V& sum = total[Begin + t][p];
+      // Integers below 2^24: nothing is rounded before the scale.
+      const V dot = fma(zero, splat(c.negative_sums[row]), to_float(sums[t][p]));
+      sum = fma(dot, scale * splat(c.activation_scales[row]), sum);
+      if constexpr (kOffset == Offset::kMinimums) sum = fma(middle, splat(c.activation_totals[row]), sum);
     }
   }
-
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t)
-#pragma GCC unroll 4
-    for (int p = 0; p < Parts; ++p) store(y + t * y_stride + p * kWidth, total[t][p]);
 }
 
-// T rows times one whole tile, in as many parts as the registers ask for.
-template <int Bits, Offset kOffset, int T>
-static void multiply_tile(const LinearCall& c, size_t tile, size_t row, bool first, float* y, size_t y_stride) {
-  constexpr int kFitting = 8 / T;  // sums and totals take half of 16 registers each, at most
-  constexpr int kParts = kFitting < 1 ? 1 : kFitting < kWhole ? kFitting : kWhole;
-  const size_t blocks = c.k / c.block, head = tile / c.tiles_per_head;
-  const size_t at = (row * c.heads + head) * blocks;
-  const Rows rows{c.activations + row * c.activation_stride + head * c.k, c.activation_stride, c.activation_scales + at,
-                  c.activation_sums + at, c.activation_totals + at, c.heads * blocks, first};
-  for (size_t lane = 0; lane < kTileRows; lane += kParts * kWidth)
-    multiply_part<Bits, kOffset, T, kParts>(c, tile, lane, rows, y + lane, y_stride);
-}
-
-// The last `rows` rows, at most T.
-template <int Bits, Offset kOffset, int T>
-static void multiply_rest(const LinearCall& c, size_t tile, size_t row, size_t rows, bool first, float* y, size_t y_stride) {
-  if constexpr (T > 0) {
-    if (rows == T) return multiply_tile<Bits, kOffset, T>(c, tile, row, first, y, y_stride);
-    multiply_rest<Bits, kOffset, T - 1>(c, tile, row, rows, first, y, y_stride);
+// y[t] = tile . row t. Weights that nobody has read yet come from memory: `prefetch`.
+template <int Bits, Offset kOffset, int R>
+static void multiply_tile(const TileTimesGroup& c, bool prefetch, float* y, size_t y_stride) {
+  constexpr int kFirst = R <= kMostRows ? R : (R + 1) / 2;
+  V total[R][kWhole];
+YOUTU_UNROLL
+  for (int t = 0; t < R; ++t)
+YOUTU_UNROLL
+    for (int p = 0; p < kWhole; ++p) total[t][p] = splat(0.0f);
+  const size_t bytes = c.block * (kTileRows * Bits / 8);
+  for (size_t b = 0; b < c.blocks; ++b) {
+    if (prefetch)
+      for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(c.codes + b * bytes + line + kPrefetchBytes);
+    add_block<Bits, kOffset, R, 0, kFirst>(c, b, total);
+    if constexpr (R > kFirst) add_block<Bits, kOffset, R, kFirst, R - kFirst>(c, b, total);
   }
+YOUTU_UNROLL
+  for (int t = 0; t < R; ++t)
+YOUTU_UNROLL
+    for (int p = 0; p < kWhole; ++p) store(y + t * y_stride + p * kWidth, total[t][p]);
+}
+
+// For `rows` rows, at most R.
+template <int Bits, Offset kOffset, int R>
+static void multiply_rows(const TileTimesGroup& c, size_t rows, bool prefetch, float* y, size_t y_stride) {
+  if constexpr (R > 1)
+    if (rows < R) return multiply_rows<Bits, kOffset, R - 1>(c, rows, prefetch, y, y_stride);
+  multiply_tile<Bits, kOffset, R>(c, prefetch, y, y_stride);
 }
 
 template <int Bits, Offset kOffset>
 static void multiply_as(const LinearCall& c, const TileRange& r, float* y) {
-  constexpr int kMost = kRegisters == 32 && kWhole == 1 ? 8 : 4;  // rows that share one unpacking of the weights
-  const size_t stride = (r.tile_end - r.tile_begin) * kTileRows;
+  const size_t blocks = c.k / c.block, stride = (r.tile_end - r.tile_begin) * kTileRows;
   for (size_t tile = r.tile_begin; tile < r.tile_end; ++tile, y += kTileRows) {
-    size_t row = r.row_begin;
-    float* target = y;
-    for (; row + kMost <= r.row_end; row += kMost, target += kMost * stride)
-      multiply_tile<Bits, kOffset, kMost>(c, tile, row, row == r.row_begin, target, stride);
-    multiply_rest<Bits, kOffset, kMost - 1>(c, tile, row, r.row_end - row, row == r.row_begin, target, stride);
+    const size_t head = tile / c.tiles_per_head, first = tile * blocks * kTileRows;
+    for (size_t row = r.row_begin; row < r.row_end; row += kRowGroup) {
+      const size_t rows = r.row_end - row < kRowGroup ? r.row_end - row : kRowGroup;
+      const size_t at = row * c.heads * blocks + head * blocks * rows;
+      const TileTimesGroup part{c.block,
+                                blocks,
+                                c.codes + first * c.block * Bits / 8,
+                                reinterpret_cast<const half*>(c.scales) + first,
+                                c.zero_points + first,
+                                reinterpret_cast<const half*>(c.minimums) + first,
+                                c.activations + at * c.block,
+                                c.activation_scales + at,
+                                c.activation_negative_sums + at,
+                                c.activation_totals + at};
+      multiply_rows<Bits, kOffset, kRowGroup>(part, rows, row == r.row_begin, y + (row - r.row_begin) * stride, stride);
+    }
   }
 }
 
@@ -156,37 +120,40 @@ static void multiply(const LinearCall& c, const TileRange& r, float* y) {
   c.bits == 4 ? multiply_bits<4>(c, r, y) : multiply_bits<8>(c, r, y);
 }
 
-// One row in blocks of `block` values: x = codes * scale, rounded to nearest even by adding what leaves no room for a
-// fraction. The largest magnitude is found among the bits, which order NaN and infinity above every number.
-static void quantise(const float* x, size_t count, size_t block, int8_t* codes, float* scales, int32_t* sums,
-                     float* totals) {
+// A group of rows in blocks of `block` values: x = codes * scale, rounded to nearest even by adding what leaves no room for
+// a fraction. The largest magnitude is found among the bits, which order NaN and infinity above every number.
+static void quantise(const float* x, size_t rows, size_t width, size_t block, int8_t* codes, float* scales,
+                     float* negative_sums, float* totals) {
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
-  for (size_t b = 0; b < count / block; ++b, x += block, codes += block) {
-    int32_t highest = 0;
-    for (size_t i = 0; i < block; ++i) {
-      int32_t bits;
-      std::memcpy(&bits, x + i, 4);
-      bits &= 0x7fffffff;
-      highest = bits > highest ? bits : highest;
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t b = 0; b < width / block; ++b, x += block) {
+      int32_t highest = 0;
+      for (size_t i = 0; i < block; ++i) {
+        int32_t bits;
+        std::memcpy(&bits, x + i, 4);
+        bits &= 0x7fffffff;
+        highest = bits > highest ? bits : highest;
+      }
+      float magnitude;
+      std::memcpy(&magnitude, &highest, 4);
+      const float inverse = highest == 0 ? 0.0f : 127.0f / magnitude;
+      int8_t rounded[256];
+      int32_t code_sum = 0;
+      for (size_t i = 0; i < block; ++i) {
+        const float shifted = x[i] * inverse + kMagic;
+        int32_t bits;
+        std::memcpy(&bits, &shifted, 4);
+        rounded[i] = int8_t(bits);
+        code_sum += rounded[i];
+      }
+      for (size_t i = 0; i < block; i += 4) std::memcpy(codes + (b * block + i) * rows + row * 4, rounded + i, 4);
+      Sixteen added = sixteen_zeros();
+      for (size_t i = 0; i < block; i += 16)
+        for (int l = 0; l < 16 / kWidth; ++l) added.v[l] = added.v[l] + load(x + i + l * kWidth);
+      totals[b * rows + row] = sum(added);
+      scales[b * rows + row] = magnitude / 127.0f;
+      negative_sums[b * rows + row] = float(-code_sum);
     }
-    float magnitude;
-    std::memcpy(&magnitude, &highest, 4);
-    const float inverse = highest == 0 ? 0.0f : 127.0f / magnitude;
-    int32_t code_sum = 0;
-    for (size_t i = 0; i < block; ++i) {
-      const float shifted = x[i] * inverse + kMagic;
-      int32_t bits;
-      std::memcpy(&bits, &shifted, 4);
-      codes[i] = int8_t(bits);
-      code_sum += codes[i];
-    }
-    Sixteen added = sixteen_zeros();
-    for (size_t i = 0; i < block; i += 16)
-      for (int l = 0; l < 16 / kWidth; ++l) added.v[l] = added.v[l] + load(x + i + l * kWidth);
-    totals[b] = sum(added);
-    scales[b] = magnitude / 127.0f;
-    sums[b] = code_sum;
-  }
 }
 
 }  // namespace youtu::YOUTU_ISA

@@ -24,6 +24,13 @@
 
 #define YOUTU_INLINE static inline __attribute__((always_inline))
 
+// Before a loop of at most 8 turns whose variables shall be registers. The fallback has none to spare, and would only grow.
+#if defined(__AVX2__) || defined(__ARM_NEON)
+#define YOUTU_UNROLL _Pragma("GCC unroll 8")
+#else
+#define YOUTU_UNROLL
+#endif
+
 namespace youtu::YOUTU_ISA {
 
 struct half {
@@ -41,6 +48,9 @@ YOUTU_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
 YOUTU_INLINE V load(const half* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
 YOUTU_INLINE V load(const int8_t* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p)));
+}
+YOUTU_INLINE V load(const uint8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)));
 }
 YOUTU_INLINE void store(float* p, V v) { _mm512_storeu_ps(p, v); }
 YOUTU_INLINE void store(half* p, V v) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(v, 0)); }
@@ -60,12 +70,7 @@ YOUTU_INLINE __m256 fold_half(const Sixteen& a) {
 using Int = __m512i;
 YOUTU_INLINE Int splat_int(int32_t x) { return _mm512_set1_epi32(x); }
 YOUTU_INLINE Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
-YOUTU_INLINE Int subtract(Int a, Int b) { return _mm512_sub_epi32(a, b); }
 YOUTU_INLINE V to_float(Int v) { return _mm512_cvtepi32_ps(v); }
-// codes * x for x in 16 bits
-YOUTU_INLINE Int scaled_codes(const uint8_t* codes, int32_t x) {
-  return _mm512_madd_epi16(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)codes)), _mm512_set1_epi32(x));
-}
 
 #elif defined(__AVX2__)
 
@@ -78,6 +83,9 @@ YOUTU_INLINE V load(const float* p) { return _mm256_loadu_ps(p); }
 YOUTU_INLINE V load(const half* p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
 YOUTU_INLINE V load(const int8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+}
+YOUTU_INLINE V load(const uint8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p)));
 }
 YOUTU_INLINE void store(float* p, V v) { _mm256_storeu_ps(p, v); }
 YOUTU_INLINE void store(half* p, V v) { _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v, 0)); }
@@ -101,12 +109,7 @@ YOUTU_INLINE float highest(V v) {
 using Int = __m256i;
 YOUTU_INLINE Int splat_int(int32_t x) { return _mm256_set1_epi32(x); }
 YOUTU_INLINE Int add(Int a, Int b) { return _mm256_add_epi32(a, b); }
-YOUTU_INLINE Int subtract(Int a, Int b) { return _mm256_sub_epi32(a, b); }
 YOUTU_INLINE V to_float(Int v) { return _mm256_cvtepi32_ps(v); }
-// codes * x for x in 16 bits
-YOUTU_INLINE Int scaled_codes(const uint8_t* codes, int32_t x) {
-  return _mm256_madd_epi16(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)codes)), _mm256_set1_epi32(x));
-}
 
 #elif defined(__ARM_NEON)
 
@@ -122,6 +125,12 @@ YOUTU_INLINE V load(const int8_t* p) {
   std::memcpy(&four, p, 4);
   const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
   return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
+YOUTU_INLINE V load(const uint8_t* p) {
+  uint32_t four;
+  std::memcpy(&four, p, 4);
+  const uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide)));
 }
 YOUTU_INLINE void store(float* p, V v) { vst1q_f32(p, v); }
 YOUTU_INLINE void store(half* p, V v) { vst1_u16(&p->bits, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
@@ -146,14 +155,7 @@ using Int = int32x4_t;
 YOUTU_INLINE Int splat_int(int32_t x) { return vdupq_n_s32(x); }
 YOUTU_INLINE Int load_int(const int32_t* p) { return vld1q_s32(p); }
 YOUTU_INLINE Int add(Int a, Int b) { return vaddq_s32(a, b); }
-YOUTU_INLINE Int subtract(Int a, Int b) { return vsubq_s32(a, b); }
 YOUTU_INLINE V to_float(Int v) { return vcvtq_f32_s32(v); }
-YOUTU_INLINE Int scaled_codes(const uint8_t* codes, int32_t x) {
-  uint32_t bytes;
-  std::memcpy(&bytes, codes, 4);
-  const uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(bytes)));
-  return vmulq_n_s32(vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(wide))), x);
-}
 
 #else
 #include "simd_portable.inc"
