@@ -19,6 +19,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from youtu_edge.engine.page_memory import PageMemory
+from youtu_edge.engine.placement import Placement
 from youtu_edge.errors import PackageError
 from youtu_edge.ops import library_path, set_threads, wait_for_late_workers
 from youtu_edge.package import MODEL, WEIGHTS, Package, Rope
@@ -93,6 +94,7 @@ class Runner:
         self._values: dict[str, Any] = {}
         self._pages: PageMemory | None = None
         self._run_options = onnxruntime.RunOptions()
+        self._placement = Placement()
 
     def __del__(self) -> None:
         """Weights are freed with the session."""
@@ -109,6 +111,7 @@ class Runner:
 
         Rotary rows are for the positions that the pool can hold: all of a long context would take tens of megabytes.
         """
+        wait_for_late_workers()
         self._pages = PageMemory(self.manifest.cache, num_pages, self.page_tokens)
         for name, cache in zip(self.manifest.cache.input_names, self._pages.arrays, strict=True):
             self._bind(name, cache)
@@ -190,6 +193,7 @@ class Runner:
                 raise StepMemoryError(str(error)) from error
             raise
         self.run_seconds += time.perf_counter() - begun
+        self._placement.adjust()
         return logits
 
     def run_until(self, is_enough: Callable[[], bool], token_ids: Seq[int], pages: Seq[int]) -> None:

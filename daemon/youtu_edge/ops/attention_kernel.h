@@ -227,39 +227,39 @@ static void attend_segment(const AttentionCall& c, const AttentionTask& t, const
 }
 
 template <class T>
-static void attend_as(const AttentionCall& c, const AttentionTask& t, float* scratch) {
+static void attend_as(const AttentionCall& c, const AttentionTask& t, float* scratch, float* result) {
   const size_t rows = rows_of(t);
   const Workspace w = lay_out(c, rows, scratch);
   load_query_rows(c, t, w.query, w.query_stride);
   for (size_t r = 0; r < rows; ++r) w.all_total[r] = 0.0f;
   const int first = t.key_begin / kSegment;
-  const bool single = t.partial == nullptr && t.key_end <= (first + 1) * kSegment;
+  const bool single = !t.partial && t.key_end <= (first + 1) * kSegment;
   for (int segment = first; segment * kSegment < t.key_end; ++segment) {
     const int begin = segment * kSegment, end = begin + kSegment;
     attend_segment<T>(c, t, w, rows, t.key_begin > begin ? t.key_begin : begin, t.key_end < end ? t.key_end : end);
     for (size_t r = 0; r < rows; ++r) {
       const float* sums = w.sums + r * w.sums_stride;
-      if (t.partial != nullptr) {
-        float* row = t.partial + (segment - first) * t.partial_stride + r * (c.value_width + 2);
+      if (t.partial) {
+        float* row = result + (segment - first) * t.partial_stride + r * (c.value_width + 2);
         std::memcpy(row, sums, c.value_width * sizeof(float));
         row[c.value_width] = w.maximum[r];
         row[c.value_width + 1] = w.total[r];
       } else if (single) {
-        store_output(c, t, r, sums, w.total[r]);
+        store_mean(sums, w.total[r], c.value_width, result + r * c.value_width);
       } else {
         fold(w.all(r), sums, w.maximum[r], w.total[r], c.value_width);
       }
     }
   }
-  if (t.partial != nullptr || single) return;
+  if (t.partial || single) return;
   for (size_t r = 0; r < rows; ++r) {
     if (w.all_total[r] == 0.0f) std::memset(w.all(r).sums, 0, c.value_width * sizeof(float));
-    store_output(c, t, r, w.all(r).sums, w.all_total[r]);
+    store_mean(w.all(r).sums, w.all_total[r], c.value_width, result + r * c.value_width);
   }
 }
 
-static void attend(const AttentionCall& c, const AttentionTask& t, float* scratch) {
-  c.half_cache ? attend_as<half>(c, t, scratch) : attend_as<float>(c, t, scratch);
+static void attend(const AttentionCall& c, const AttentionTask& t, float* scratch, float* result) {
+  c.half_cache ? attend_as<half>(c, t, scratch, result) : attend_as<float>(c, t, scratch, result);
 }
 
 }  // namespace youtu::YOUTU_ISA

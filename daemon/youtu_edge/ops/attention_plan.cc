@@ -9,16 +9,8 @@ namespace {
 constexpr double kSerial = 2e5, kSmallestTask = 2e5;
 constexpr int kTasksPerThread = 3;
 
-int rows_of(const AttentionTask& task) {
-  return (task.token_end - task.token_begin) * task.group * (task.kv_end - task.kv_begin);
-}
-
 double work_of(const AttentionCall& call, const AttentionTask& task) {
   return double(rows_of(task)) * (task.key_end - task.key_begin) * (call.width + call.value_width);
-}
-
-int segments_of(const AttentionTask& task) {
-  return std::max(1, (task.key_end + kSegment - 1) / kSegment - task.key_begin / kSegment);
 }
 
 // One task for each tile, with all of its keys; each takes at most `most` kv heads and `group` heads of each.
@@ -52,6 +44,14 @@ std::vector<AttentionTask> cut_queries(const AttentionCall& call, const Ragged& 
 
 }  // namespace
 
+int rows_of(const AttentionTask& task) {
+  return (task.token_end - task.token_begin) * task.group * (task.kv_end - task.kv_begin);
+}
+
+int segments_of(const AttentionTask& task) {
+  return std::max(1, (task.key_end + kSegment - 1) / kSegment - task.key_begin / kSegment);
+}
+
 void AttentionPlan::build(const AttentionCall& call, const Ragged& ragged, int threads) {
   std::vector<AttentionTask> whole = cut_queries(call, ragged, call.kv_heads, call.group);
   double total = 0.0;
@@ -75,14 +75,16 @@ void AttentionPlan::build(const AttentionCall& call, const Ragged& ragged, int t
     const int wanted = parallel ? std::clamp(int(work_of(call, task) / target + 0.999), 1, count) : 1;
     const int step = (count + wanted - 1) / wanted, splits = (count + step - 1) / step;
     task.partial_stride = size_t(rows_of(task)) * (call.value_width + 2);
-    tiles.push_back({tasks.size(), size_t(splits), size_t(count), size_t(step), size_t(rows_of(task)), partial_floats});
-    if (splits > 1) partial_floats += task.partial_stride * count;
+    tiles.push_back({tasks.size(), size_t(splits), size_t(count), size_t(rows_of(task))});
+    task.partial = splits > 1;
     for (int s = 0; s < splits; ++s) {
       AttentionTask part = task;
       part.key_begin = std::max(task.key_begin, (first + s * step) * kSegment);
       part.key_end = std::min(task.key_end, (first + (s + 1) * step) * kSegment);
+      part.partial_begin = partial_floats + s * step * task.partial_stride;
       tasks.push_back(part);
     }
+    if (splits > 1) partial_floats += task.partial_stride * count;
   }
 }
 

@@ -12,15 +12,16 @@
 
 namespace youtu {
 
+int rows_of(const AttentionTask&);
+int segments_of(const AttentionTask&);
+
 struct AttentionPlan {
   struct Tile {
     size_t first_task, splits;
-    size_t segments, segments_per_split;
-    size_t rows;
-    size_t partial;          // offset in floats of the first segment
+    size_t segments, rows;
   };
   std::vector<Tile> tiles;
-  std::vector<AttentionTask> tasks;   // task.partial is still null
+  std::vector<AttentionTask> tasks;
   size_t partial_floats = 0;
   int task_rows = 0;                  // the most rows of any task
   bool parallel = false;

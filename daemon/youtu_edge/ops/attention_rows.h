@@ -62,7 +62,6 @@ static void store_token(const AttentionCall& c, size_t token, int position, size
   c.half_cache ? store_token_as<half>(c, token, position, slot) : store_token_as<float>(c, token, position, slot);
 }
 
-// Row r of a task is kv head r / per_head, token r % per_head / group, head r % group of those of the task.
 static size_t rows_per_head(const AttentionTask& t) { return size_t(t.token_end - t.token_begin) * t.group; }
 static size_t rows_of(const AttentionTask& t) { return rows_per_head(t) * (t.kv_end - t.kv_begin); }
 
@@ -125,8 +124,8 @@ static void fold(const Seen& row, const float* sums, float maximum, float total,
 }
 
 // A row that saw no key at all is zero.
-static void store_output(const AttentionCall& c, const AttentionTask& t, size_t row, const float* sums, float total) {
-  store_scaled(sums, c.value_width, total == 0.0f ? 0.0f : 1.0f / total, output_row(c, owner(c, t, row)));
+static void store_mean(const float* sums, float total, int width, float* target) {
+  store_scaled(sums, width, total == 0.0f ? 0.0f : 1.0f / total, target);
 }
 
 static void merge(const AttentionCall& c, const AttentionTask& t, const float* partials, size_t count, size_t row_begin,
@@ -140,7 +139,7 @@ static void merge(const AttentionCall& c, const AttentionTask& t, const float* p
       fold({sums, &maximum, &total}, p, p[width], p[width + 1], width);
     }
     if (total == 0.0f) std::memset(sums, 0, width * sizeof(float));
-    store_output(c, t, r, sums, total);
+    store_mean(sums, total, width, output_row(c, owner(c, t, r)));
   }
 }
 

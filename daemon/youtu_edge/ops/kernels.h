@@ -48,7 +48,8 @@ struct AttentionTask {
   int kv_begin, kv_end;
   int group_begin, group;
   int key_begin, key_end;
-  float* partial;          // null: write the output. Else rows x [value_width | maximum | sum] for each segment
+  bool partial;            // its result is rows x [value_width | maximum | sum] for each segment, else rows x [value_width]
+  size_t partial_begin;    // where that lies among all partial results, in floats
   size_t partial_stride;   // floats from one segment to the next
 };
 
@@ -82,7 +83,8 @@ struct Kernels {
 
   // Rotates and stores the key (and value) of one token into the cache row `slot`.
   void (*store_token)(const AttentionCall&, size_t token, int position, size_t slot);
-  void (*attend)(const AttentionCall&, const AttentionTask&, float* scratch);
+  // Row r of the result is kv head r / per_head, token r % per_head / group, head r % group of those of the task.
+  void (*attend)(const AttentionCall&, const AttentionTask&, float* scratch, float* result);
   // Joins the `count` segments of some rows of a tile, whose first task this is, into the output.
   void (*merge)(const AttentionCall&, const AttentionTask&, const float* partials, size_t count, size_t row_begin,
                 size_t row_end);

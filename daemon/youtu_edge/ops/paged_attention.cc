@@ -1,36 +1,16 @@
 #include "paged_attention.h"
 
 #include <algorithm>
-#include <vector>
+#include <memory>
 
-#include "attention_plan.h"
-#include "scratch.h"
-#include "worker_pool.h"
+#include "attention_work.h"
 
 namespace youtu {
-
-size_t attend_scratch(const AttentionCall& call, int rows) {
-  const auto padded = [](size_t n) { return (n + 15) / 16 * 16; };
-  const size_t width = padded(call.width), value_width = padded(call.value_width), some = padded(rows);
-  return rows * (width + 2 * value_width) + some * (4 + kKeyBlock) + kKeyBlock * (width + value_width);
-}
 
 namespace {
 
 constexpr size_t kStoreSerial = 1 << 17;  // values written to the cache below which one thread does it
 constexpr size_t kStoreChunk = 16;        // tokens
-constexpr size_t kMergeRows = 8;          // rows that one task merges
-
-// Some rows of a tile whose partial results are to be merged.
-struct Rows {
-  const AttentionTask* task;  // the first of the tile
-  size_t segments, begin, end;
-};
-
-ScratchPool& scratch() {
-  static ScratchPool pool;
-  return pool;
-}
 
 // The slot of a token without slot_mapping: where the block table puts its position.
 int64_t derived_slot(const AttentionCall& call, size_t sequence, int position) {
@@ -67,32 +47,15 @@ void PagedAttention::compute(const Context& context) {
 
   AttentionPlan plan;
   plan.build(call, ragged, threads_in_use());
-  const Kernels& kernel = kernels();
-  const size_t floats = attend_scratch(call, plan.task_rows);
   if (!plan.parallel) {
-    ScratchPool::Lease lease(scratch(), floats);
-    for (const AttentionTask& task : plan.tasks) kernel.attend(call, task, lease.data());
+    const AttentionWork work(call, std::move(plan));
+    for (size_t task = 0; task < work.tasks(); ++task) work.commit(task, work.compute(task));
     return;
   }
-
-  ScratchPool::Lease partials(scratch(), plan.partial_floats);
-  std::vector<Rows> merges;
-  for (const AttentionPlan::Tile& tile : plan.tiles) {
-    if (tile.splits == 1) continue;
-    AttentionTask* task = &plan.tasks[tile.first_task];
-    for (size_t s = 0; s < tile.splits; ++s)
-      task[s].partial = partials.data() + tile.partial + s * tile.segments_per_split * task[s].partial_stride;
-    for (size_t row = 0; row < tile.rows; row += kMergeRows)
-      merges.push_back({task, tile.segments, row, std::min(tile.rows, row + kMergeRows)});
-  }
-  context.parallel_for(plan.tasks.size(), [&](size_t i) {
-    ScratchPool::Lease lease(scratch(), floats);
-    kernel.attend(call, plan.tasks[i], lease.data());
-  });
-  context.parallel_for(merges.size(), [&](size_t i) {
-    const Rows& rows = merges[i];
-    kernel.merge(call, *rows.task, rows.task->partial, rows.segments, rows.begin, rows.end);
-  });
+  const auto work = std::make_shared<AttentionWork>(call, std::move(plan));
+  work->keep_inputs(ragged);
+  if (!run_repeatable(work)) throw std::runtime_error(kOutOfScratch);
+  work->merge(context);
 }
 
 }  // namespace youtu
