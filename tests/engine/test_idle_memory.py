@@ -15,8 +15,10 @@ from youtu_edge.engine.idle_memory import IdleMemory
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.loop import Loop
 from youtu_edge.engine.process_memory import Allocator, holding, limit_data
+from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.service import make_loop
+from youtu_edge.package import open_package
 from youtu_edge.protocol import FromEngine, SamplingParams, StepFrame, Submit
 
 CONFIG = MemoryConfig(return_after_s=5.0, keep_prefixes_s=60.0)
@@ -114,3 +116,19 @@ def test_answers_never_depend_on_what_was_given_back(package: Path, turns: list[
 def test_a_limit_below_what_is_held_is_not_set() -> None:
     """It would make every allocation fail at once."""
     assert not limit_data(holding().data // 2)
+
+
+def test_the_activations_of_a_prompt_are_given_back_with_the_first_token_of_the_answer(smollm2_q4: Path) -> None:
+    Allocator()  # sets up the heap as the engine does
+    runner = Runner(open_package(smollm2_q4), page_tokens=16, threads=2, spin_us=0, context_length=512)
+    runner.allocate_cache(32)
+    for cache in runner.caches:
+        cache.fill(0)
+    pages = [list(range(32))]
+    runner.run([1], [1], [0], pages, [0])
+    before = holding().anonymous
+    runner.run([1] * 400, [400], [0], pages, [0])
+    grown = holding().anonymous - before
+    assert grown > 4 << 20
+    runner.run([1], [1], [400], pages, [0])
+    assert holding().anonymous - before < grown / 2

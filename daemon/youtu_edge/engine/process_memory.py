@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import re
 import resource
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _M_ARENA_MAX = -8
+_M_MMAP_THRESHOLD, _KEPT_BYTES = -3, 1 << 20
 _ARENAS = 2
 
 
@@ -42,6 +46,29 @@ def untouched_bytes(path: Path, proc: Path = Path("/proc")) -> int:
     return total
 
 
+def free_data(proc: Path = Path("/proc")) -> int:
+    """Bytes of private memory that this process may still take before an allocation fails; takes microseconds."""
+    limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    pages = int((proc / "self/statm").read_text().split()[5])
+    return max(0, limit - pages * resource.getpagesize())
+
+
+@contextlib.contextmanager
+def less_data(size: int) -> Iterator[None]:
+    """At most `size` bytes more of private memory for the length of the block."""
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    more = holding().data + size
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (more if limits[0] == resource.RLIM_INFINITY else min(more, limits[0]), limits[1])
+    )
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limits)
+
+
 def limit_data(limit_bytes: int) -> bool:
     """Let allocations that would take private memory beyond the limit fail, instead of the kernel killing somebody later.
 
@@ -66,6 +93,8 @@ class Allocator:
         if mallopt := getattr(library, "mallopt", None):
             # By default there are eight heaps a core, and each keeps what its threads freed.
             mallopt(_M_ARENA_MAX, _ARENAS)
+            # Larger pieces go back to the system when they are freed. By default glibc keeps them once they have come and gone.
+            mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
 
     def give_back(self) -> None:
         """Return free memory of all heaps to the system."""

@@ -21,11 +21,12 @@ import onnxruntime
 from youtu_edge.engine.page_memory import PageMemory
 from youtu_edge.engine.placement import Placement
 from youtu_edge.errors import PackageError
-from youtu_edge.ops import library_path, set_threads, wait_for_late_workers
+from youtu_edge.ops import free_scratch, library_path, set_threads, wait_for_late_workers
 from youtu_edge.package import MODEL, WEIGHTS, Package, Rope
 from youtu_edge.rotary import rotary_tables
 
 _POLL_S = 0.002  # seconds
+_FEW_TOKENS = 32  # in a step whose activations are small
 
 Array = npt.NDArray[Any]
 Int32 = npt.NDArray[np.int32]
@@ -95,6 +96,7 @@ class Runner:
         self._pages: PageMemory | None = None
         self._run_options = onnxruntime.RunOptions()
         self._placement = Placement()
+        self._large_step = False  # the last one was
 
     def __del__(self) -> None:
         """Weights are freed with the session."""
@@ -131,10 +133,9 @@ class Runner:
         returns anything; without one the activations stay.
         """
         if scratch_page is not None:
-            self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            self._large_step = True
             with contextlib.suppress(StepMemoryError):  # with so little left there is nothing to return either
                 self.run([0], [1], [0], [[scratch_page]], [0])
-            self._run_options = onnxruntime.RunOptions()
         if self._pages:
             self._pages.give_back(free_pages)
 
@@ -182,11 +183,17 @@ class Runner:
         self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
         if self.manifest.prompt_end:
             self._bind("position_ids", _prefix_positions(lengths, past, prefixes or [self.context_length] * len(lengths)))
+        options = self._run_options
+        if self._large_step and len(token_ids) <= _FEW_TOKENS:  # the end of a prompt: its activations are given back
+            options = onnxruntime.RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            free_scratch()
+        self._large_step = len(token_ids) > _FEW_TOKENS
         begun = time.perf_counter()
         try:
             logits = np.empty((len(logit_rows), self.manifest.vocab_size), dtype=np.float32)
             self._binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
-            self._session.run_with_iobinding(self._binding, self._run_options)
+            self._session.run_with_iobinding(self._binding, options)
         except (RuntimeError, MemoryError) as error:
             # ONNX Runtime has no kind of its own for this; "bad allocation" is std::bad_alloc from a kernel's scratch.
             if isinstance(error, MemoryError) or re.search("allocate memory|bad_?alloc", str(error)):

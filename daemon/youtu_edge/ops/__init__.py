@@ -6,7 +6,7 @@ Knows no onnxruntime; the engine's runner registers the path that `library_path(
 import ctypes
 from pathlib import Path
 
-__all__ = ["library_path", "set_threads", "wait_for_late_workers"]
+__all__ = ["free_scratch", "library_path", "set_threads", "wait_for_late_workers"]
 
 LIBRARY_NAME = "libyoutu_edge_ops.so"
 
@@ -33,6 +33,11 @@ def set_threads(threads: int, spin_us: int) -> None:
     set_in_library = ctypes.CDLL(str(library_path())).youtu_edge_ops_set_threads
     set_in_library.argtypes = [ctypes.c_int, ctypes.c_int]
     set_in_library(threads, spin_us)
+
+
+def free_scratch() -> None:
+    """Free what the operators keep from call to call. The next call takes what it needs."""
+    ctypes.CDLL(str(library_path())).youtu_edge_ops_free_scratch()
 
 
 def wait_for_late_workers() -> None:

@@ -34,14 +34,16 @@ size_t result_floats(const AttentionCall& call, const AttentionTask& task) {
 }  // namespace
 
 AttentionWork::AttentionWork(const AttentionCall& call, AttentionPlan plan)
-    : call_(call), plan_(std::move(plan)), kernels_(kernels()), partials_(scratch(), plan_.partial_floats) {}
+    : call_(call), plan_(std::move(plan)), kernels_(kernels()) {
+  if (plan_.partial_floats > 0) partials_.emplace(scratch(), plan_.partial_floats);
+}
 
 void AttentionWork::keep_inputs(const Ragged& ragged) {
   const size_t width = size_t(call_.heads) * call_.width;
-  query_.resize(ragged.tokens * width);
+  query_.emplace(scratch(), ragged.tokens * width);
   for (size_t t = 0; t < ragged.tokens; ++t)
-    std::memcpy(&query_[t * width], call_.query + t * call_.query_stride, width * sizeof(float));
-  call_.query = query_.data();
+    std::memcpy(query_->data() + t * width, call_.query + t * call_.query_stride, width * sizeof(float));
+  call_.query = query_->data();
   call_.query_stride = width;
 
   size_t pages = 0;
@@ -65,7 +67,7 @@ const float* AttentionWork::compute(size_t index) const {
 void AttentionWork::commit(size_t index, const float* computed) const {
   const AttentionTask& task = plan_.tasks[index];
   if (task.partial) {
-    std::memcpy(partials_.data() + task.partial_begin, computed, result_floats(call_, task) * sizeof(float));
+    std::memcpy(partials_->data() + task.partial_begin, computed, result_floats(call_, task) * sizeof(float));
     return;
   }
   const size_t count = size_t(task.group) * call_.value_width;  // heads that are neighbours
@@ -84,7 +86,7 @@ void AttentionWork::merge(const Context& context) const {
         merges.push_back({&plan_.tasks[tile.first_task], tile.segments, row, std::min(tile.rows, row + kMergeRows)});
   const auto merge_rows = [&](size_t i) {
     const Rows& rows = merges[i];
-    kernels_.merge(call_, *rows.task, partials_.data() + rows.task->partial_begin, rows.segments, rows.begin, rows.end);
+    kernels_.merge(call_, *rows.task, partials_->data() + rows.task->partial_begin, rows.segments, rows.begin, rows.end);
   };
   if (plan_.partial_floats >= kMergeSerial) return context.parallel_for(merges.size(), merge_rows);
   for (size_t i = 0; i < merges.size(); ++i) merge_rows(i);

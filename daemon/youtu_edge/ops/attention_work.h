@@ -1,6 +1,8 @@
 // The tasks of one PagedAttention call.
 #pragma once
 
+#include <optional>
+
 #include "attention_plan.h"
 #include "scratch.h"
 #include "worker_pool.h"
@@ -26,9 +28,8 @@ class AttentionWork : public RepeatableWork {
   AttentionCall call_;
   const AttentionPlan plan_;
   const Kernels& kernels_;
-  std::vector<float> query_;
+  std::optional<ScratchPool::Lease> query_, partials_;
   std::vector<int32_t> block_table_;
-  ScratchPool::Lease partials_;
 };
 
 }  // namespace youtu

@@ -1,7 +1,7 @@
 // Scratch memory that outlives a call, so that a decode step allocates nothing.
 //
 // Shared by every node of one operator: as many buffers exist as threads have ever worked at once,
-// not one per layer.
+// not one per layer. A pool is a static object.
 #pragma once
 
 #include <cstdlib>
@@ -26,6 +26,7 @@ class ScratchPool {
     Lease(ScratchPool& pool, size_t floats) : pool_(pool), buffer_(pool.take()) {
       if (buffer_->floats < floats) {
         std::free(buffer_->data);
+        buffer_->data = nullptr;
         buffer_->floats = 0;
         const size_t bytes = (floats * sizeof(float) + 63) / 64 * 64;
         buffer_->data = static_cast<float*>(std::aligned_alloc(64, bytes));
@@ -43,7 +44,30 @@ class ScratchPool {
     std::unique_ptr<Buffer> buffer_;
   };
 
+  ScratchPool() {
+    std::lock_guard<std::mutex> lock(all_mutex());
+    all().push_back(this);
+  }
+
+  // Frees what is not on loan, in every pool.
+  static void free_all() {
+    std::lock_guard<std::mutex> lock(all_mutex());
+    for (ScratchPool* pool : all()) {
+      std::lock_guard<std::mutex> own(pool->mutex_);
+      pool->free_.clear();
+    }
+  }
+
  private:
+  static std::vector<ScratchPool*>& all() {
+    static std::vector<ScratchPool*> pools;
+    return pools;
+  }
+  static std::mutex& all_mutex() {
+    static std::mutex mutex;
+    return mutex;
+  }
+
   std::unique_ptr<Buffer> take() {
     std::lock_guard<std::mutex> lock(mutex_);
     if (free_.empty()) return std::make_unique<Buffer>();

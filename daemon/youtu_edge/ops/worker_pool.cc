@@ -1,5 +1,7 @@
 #include "worker_pool.h"
 
+#include "scratch.h"
+
 #include <pthread.h>
 #include <signal.h>
 
@@ -172,6 +174,13 @@ class Pool {
     return true;
   }
 
+  // Calls that are over keep their work until the next one.
+  void forget_work() {
+    std::lock_guard<std::mutex> lock(calling_);
+    for (const auto& job : jobs_)
+      if (job->inside.load() == 0) job->work.reset();
+  }
+
   void wait_for_late_workers() {
     for (const auto& job : jobs_)
       while (job->inside.load() > 0) std::this_thread::yield();
@@ -301,6 +310,12 @@ void wait_for_late_workers() { Pool::instance().wait_for_late_workers(); }
 // The engine's setting; without it, as many threads as the process may use.
 extern "C" __attribute__((visibility("default"))) void youtu_edge_ops_set_threads(int threads, int spin_us) {
   youtu::set_threads(threads, spin_us);
+}
+
+// After a long prompt: what the operators keep from call to call would be as large for answers of one token a step.
+extern "C" __attribute__((visibility("default"))) void youtu_edge_ops_free_scratch() {
+  youtu::Pool::instance().forget_work();
+  youtu::ScratchPool::free_all();
 }
 
 // Before a session goes: ONNX Runtime frees the weights first and the kernels afterwards.
