@@ -32,12 +32,13 @@ struct TileTimesGroup {
   const float* activation_totals;
 };
 
-// Adds block b to the totals of T of R rows, from row Begin on.
+// Adds block b, whose codes are here, to the totals of T of R rows, from row Begin on.
 template <int Bits, Offset kOffset, int R, int Begin, int T>
-YOUTU_INLINE void add_block(const TileTimesGroup& c, size_t b, V (&total)[R][kWhole]) {
+YOUTU_INLINE void add_block(const TileTimesGroup& c, size_t b, const uint8_t* codes, const int8_t* activations,
+                            V (&total)[R][kWhole]) {
   constexpr float kMiddle = Bits == 8 ? 128.0f : 8.0f, kShift = Bits == 8 ? kEightBitShift : 0;
   Int sums[T][kWhole];
-  dot_block<Bits, R, T>(c.codes + b * c.block * (kTileRows * Bits / 8), c.activations + b * c.block * R + Begin * 4, c.block, sums);
+  dot_block<Bits, R, T>(codes, activations + Begin * 4, c.block, sums);
 YOUTU_UNROLL
   for (int p = 0; p < kWhole; ++p) {
     const size_t at = b * kTileRows + p * kWidth;
@@ -58,7 +59,7 @@ YOUTU_UNROLL
 
 // y[t] = tile . row t. Weights that nobody has read yet come from memory: `prefetch`.
 template <int Bits, Offset kOffset, int R>
-static void multiply_tile(const TileTimesGroup& c, bool prefetch, float* y, size_t y_stride) {
+static __attribute__((noinline)) void multiply_tile(const TileTimesGroup c, bool prefetch, float* y, size_t y_stride) {
   constexpr int kFirst = R <= kMostRows ? R : (R + 1) / 2;
   V total[R][kWhole];
 YOUTU_UNROLL
@@ -66,11 +67,13 @@ YOUTU_UNROLL
 YOUTU_UNROLL
     for (int p = 0; p < kWhole; ++p) total[t][p] = splat(0.0f);
   const size_t bytes = c.block * (kTileRows * Bits / 8);
-  for (size_t b = 0; b < c.blocks; ++b) {
+  const uint8_t* codes = c.codes;
+  const int8_t* activations = c.activations;
+  for (size_t b = 0; b < c.blocks; ++b, codes += bytes, activations += c.block * R) {
     if (prefetch)
-      for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(c.codes + b * bytes + line + kPrefetchBytes);
-    add_block<Bits, kOffset, R, 0, kFirst>(c, b, total);
-    if constexpr (R > kFirst) add_block<Bits, kOffset, R, kFirst, R - kFirst>(c, b, total);
+      for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(codes + line + kPrefetchBytes);
+    add_block<Bits, kOffset, R, 0, kFirst>(c, b, codes, activations, total);
+    if constexpr (R > kFirst) add_block<Bits, kOffset, R, kFirst, R - kFirst>(c, b, codes, activations, total);
   }
 YOUTU_UNROLL
   for (int t = 0; t < R; ++t)
