@@ -11,6 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DAEMON = ROOT / "daemon" / "youtu_edge"
 EXPORT = ROOT / "export" / "youtu_export"
+_FOR_EXPORT = {
+    "package", "golden", "errors", "chat_template", "vocabulary_size", "json_file", "regular_file", "recommendation",
+}  # fmt: skip
 HEAVY = {"numpy", "onnxruntime", "tokenizers", "llguidance", "jinja2"}
 
 
@@ -44,12 +47,20 @@ def name_of(path: Path) -> str:
         ("config", set()),
         ("log", set()),
         ("config_yaml", set()),
-        ("config_file", {"config", "config_yaml", "errors"}),
-        ("package", {"config", "errors"}),
-        ("golden", {"errors"}),
+        ("regular_file", set()),
+        ("foreign_model", {"regular_file"}),
+        ("process_limits", {"errors"}),
+        ("config_file", {"config", "config_yaml", "errors", "regular_file"}),
+        ("json_file", {"regular_file"}),
+        ("recommendation", set()),
+        ("chat_template", set()),
+        ("vocabulary_size", set()),
+        ("package", {"config", "errors", "foreign_model", "json_file", "regular_file"}),
+        ("golden", {"errors", "json_file"}),
         ("elementary", set()),
         ("rotary", {"elementary", "package"}),
-        ("protocol", {"config", "errors"}),
+        ("framing", set()),
+        ("protocol", {"config", "errors", "framing"}),
     ],
 )
 def test_shared_modules_know_only_those_below_them(name: str, allowed: set[str]) -> None:
@@ -94,7 +105,7 @@ def test_the_device_imports_nothing_of_the_exporter() -> None:
 @pytest.mark.parametrize("path", modules(EXPORT), ids=name_of)
 def test_the_exporter_imports_only_the_package_format_of_the_device(path: Path) -> None:
     runs_graphs = path.name == "graph_session.py"
-    assert ours(path) <= {"package", "golden", "errors"} | ({"ops", "rotary"} if runs_graphs else set())
+    assert ours(path) <= _FOR_EXPORT | ({"ops", "rotary"} if runs_graphs else set())
     assert runs_graphs or "onnxruntime" not in {name.split(".")[0] for name in imports(path)}
 
 

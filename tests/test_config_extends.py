@@ -107,7 +107,7 @@ def test_a_problem_is_reported_where_it_is_even_if_another_file_wins(tmp_path: P
     assert [problem.partition(": ")[0] for problem in problems(site)] == ["worse.yaml:1", "base.yaml:3", "site.yaml:4"]
 
 
-@pytest.mark.parametrize("value", ["5", "{a: 1}", "[[x]]", "[1, 2]", '"\\0"', "!!set {a}"])
+@pytest.mark.parametrize("value", ["5", "{a: 1}", "[[x]]", "[1, [2]]", '"\\0"', "!!set {a}"])
 def test_what_names_no_file_is_refused_with_its_line(tmp_path: Path, value: str) -> None:
     (problem,) = problems(write(tmp_path, site=f"service: {{}}\nextends: {value}\n"))
     assert problem.startswith('site.yaml:2: key "extends": ')

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from youtu_edge import protocol
 from youtu_edge.config import Config
-from youtu_edge.protocol import FROM_ENGINE, TO_ENGINE, FrameReader, FramingError, encode_frame
+from youtu_edge.framing import FrameReader, FramingError
+from youtu_edge.protocol import FROM_ENGINE, TO_ENGINE, encode_frame
 
 TO: list[protocol.ToEngine] = [
     protocol.Start(Config()),

@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,9 +79,15 @@ def make_tiny_checkpoint(
     tied: bool = False,
     biases: bool = False,
     hidden: int = 64,
+    tokenizer: Tokenizer | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a checkpoint in Hugging Face's format into an existing directory and return it."""
-    tokenizer = make_tokenizer()
+    """Write a checkpoint in Hugging Face's format into an existing directory and return it.
+
+    tokenizer, settings: instead of the byte-level one and its tokenizer_config.json.
+    """
+    tokenizer = tokenizer or make_tokenizer()
+    settings = settings or {"bos_token": None, "eos_token": END_TOKEN, "chat_template": CHAT_TEMPLATE}
     vocab, head_width = tokenizer.get_vocab_size(), hidden // heads
     config = {
         "architectures": ["LlamaForCausalLM"],
@@ -97,11 +104,10 @@ def make_tiny_checkpoint(
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
         "tie_word_embeddings": tied,
         "vocab_size": vocab,
-        "eos_token_id": tokenizer.token_to_id(END_TOKEN),
+        "eos_token_id": tokenizer.token_to_id(settings["eos_token"]),
         "attention_bias": biases,
         "mlp_bias": biases,
     }
-    settings = {"bos_token": None, "eos_token": END_TOKEN, "chat_template": CHAT_TEMPLATE}
     random = np.random.default_rng(seed)
     tensors = _tensors(random, tokenizer, layers, hidden, kv_heads * head_width, tied=tied, biases=biases)
     save_file(tensors, directory / "model.safetensors")
@@ -166,11 +172,11 @@ def _tensors(
                 tensors[f"model.layers.{layer}.{part}.bias"] = normal(shape[0], scale=0.2)
     if not tied:
         # Rows of zeros give control tokens and unprintable bytes the logit 0, far below the best of the others.
-        is_printable = np.array([_is_printable(tokenizer, token_id) for token_id in range(vocab)], dtype=np.float32)
-        tensors["lm_head.weight"] = normal(vocab, hidden, scale=4.0 * hidden**-0.5) * is_printable[:, None]
+        tensors["lm_head.weight"] = normal(vocab, hidden, scale=4.0 * hidden**-0.5) * printable(tokenizer)[:, None]
     return tensors
 
 
-def _is_printable(tokenizer: Tokenizer, token_id: int) -> bool:
-    text = tokenizer.decode([token_id])
-    return text.isascii() and text.isprintable() and text != ""
+def printable(tokenizer: Tokenizer) -> Float32:
+    """[vocab]: one for every token that is printable ASCII, zero for the others."""
+    texts = [tokenizer.decode([token]) for token in range(tokenizer.get_vocab_size())]
+    return np.array([text.isascii() and text.isprintable() and text != "" for text in texts], dtype=np.float32)

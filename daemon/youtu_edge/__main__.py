@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from youtu_edge import __version__
-from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.errors import ConfigError, YoutuEdgeError, one_line
+from youtu_edge.process_limits import FRONT, check_room, shortage
 
 DEFAULT_CONFIG = "/etc/youtu-edge/youtu-edge.yaml"
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -100,6 +101,7 @@ def _default_config() -> str | None:
 def run(options: argparse.Namespace) -> int:
     """Run the chosen subcommand; returns its exit code or raises a YoutuEdgeError."""
     if options.command == "serve":
+        check_room(FRONT, "the front")
         from youtu_edge.cli import serve
 
         return serve.run(options.config or _default_config(), options.set)
@@ -132,14 +134,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(make_parser().parse_args(argv))
     except YoutuEdgeError as error:
-        for problem in error.message.splitlines():
-            print(f"youtu-edge: {problem}", file=sys.stderr)
-        return error.exit_code
+        return _report(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `youtu-edge model show | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if found := shortage(error, "raise them, or remove them"):
+            return _report(found)
+        raise
+
+
+def _report(error: YoutuEdgeError) -> int:
+    # A configuration may have several problems, each a line; other messages quote files that somebody else wrote.
+    for problem in error.message.splitlines() if isinstance(error, ConfigError) else [error.message]:
+        print(f"youtu-edge: {one_line(problem)}", file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ keeps the two equal.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -89,6 +90,14 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_restart_rate: str = "3/300"
     """Engine restarts allowed per seconds; one more and the daemon reports it and exits with code 70."""
     max_body_bytes: Positive = 2 * 1024 * 1024
+    max_connections: NotNegative = 0
+    """Open at once; 0: what the limit on open files leaves, at most 2048. At the cap those that owe a request make room."""
+    header_timeout_s: Seconds = 10.0
+    """A client that began a request sends its whole header within this time; one that connects, its first one."""
+    body_timeout_s: Seconds = 60.0
+    """A body that is not complete by then is given up."""
+    idle_timeout_s: Seconds = 75.0
+    """A connection without a request is closed; an answer may take as long as it likes."""
     max_queue: Positive = 64
     """Requests accepted and unfinished at once; the next one is answered 429."""
     request_timeout_s: Annotated[float, Meta(ge=0)] = 0.0
@@ -118,7 +127,7 @@ class SchedulerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The threads that compute."""
 
-    threads: NotNegative = 0
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """0: one per core."""
     spin_us: NotNegative = 50
     """How long worker threads spin for work before they sleep. A spinning worker keeps its core from a thread that another
@@ -226,6 +235,31 @@ def parse_bytes(text: str) -> int:
     if not 0 < size < 2**63:
         raise ValueError(f"{text!r} is out of range for a size in bytes")
     return size
+
+
+def check_host(text: str) -> None:
+    """Whether a daemon can listen on this: an IP address, or localhost. Raises ValueError."""
+    if text.lower() == "localhost":
+        return
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not an address; write an IP address of this machine, 127.0.0.1 for itself alone, 0.0.0.0 or :: "
+            "for all interfaces (the port is service.port)"
+        ) from None
+    if address.is_multicast or text == "255.255.255.255":
+        raise ValueError(f"{text!r} is an address of many machines; write one of this machine")
+    if isinstance(address, ipaddress.IPv6Address) and address.is_link_local and not address.scope_id:
+        raise ValueError(f"{text!r} needs its interface, such as {text}%eth0")
+
+
+def check_site_name(text: str) -> None:
+    """Whether a browser would send this as the name in Host. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+", text):
+        raise ValueError(
+            f"{text!r} is not a name; write it without scheme and port, such as panel.example (or xn--… for others)"
+        )
 
 
 def check_origin(text: str) -> None:

@@ -16,12 +16,35 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 import yaml
 
-from youtu_edge.config import REMOVED_KEYS, Config, check_origin, parse_bytes, parse_growth, parse_restart_rate
-from youtu_edge.config_yaml import EMPTY_TAG, SYNTAX_ERRORS, compose, in_words, one_line, plain_value, problem_line, shown
+from youtu_edge.config import (
+    REMOVED_KEYS,
+    Config,
+    check_host,
+    check_origin,
+    check_site_name,
+    parse_bytes,
+    parse_growth,
+    parse_restart_rate,
+)
+from youtu_edge.config_yaml import (
+    EMPTY_TAG,
+    SYNTAX_ERRORS,
+    compose,
+    in_words,
+    one_line,
+    plain_value,
+    problem_line,
+    problem_words,
+    shown,
+)
 from youtu_edge.errors import ConfigError
+from youtu_edge.regular_file import read_regular
 
 EXTENDS = "extends"
 """The one key outside every section: a file, or a list of files, that this one builds on."""
+MERGE_KEY = "<<"
+_LARGEST_BYTES = 256 * 1024
+"""Of one file; the shipped one, comments and all, has some ten thousand."""
 
 
 class LoadedConfig(NamedTuple):
@@ -75,14 +98,17 @@ class _Reader:
     def read_file(self, path: Path, named_by: str = "") -> None:
         """`named_by`: FILE:LINE of the `extends` that names the file, for a message when it cannot be read."""
         try:
-            data = path.read_bytes()
+            data = read_regular(path, _LARGEST_BYTES)
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
             self.problems.append(f"{named_by}{path}: cannot be read: {getattr(error, 'strerror', error)}")
+            return
+        if len(data) > _LARGEST_BYTES:
+            self.problems.append(f"{path}:1: has more than {_LARGEST_BYTES >> 10} KiB: not a configuration")
             return
         try:
             root = compose(data)
         except yaml.MarkedYAMLError as error:
-            self.problems.append(f"{path}:{problem_line(error)}: not valid YAML: {error.problem or error.context}")
+            self.problems.append(f"{path}:{problem_line(error)}: not valid YAML: {problem_words(error)}")
             return
         except SYNTAX_ERRORS as error:
             self.problems.append(f"{path}:1: not valid YAML: {one_line(error)}")
@@ -115,7 +141,7 @@ class _Reader:
     def _extend(self, where: str, path: Path, node: yaml.Node) -> None:
         """Read what `extends` of `path` names, in that order; a cycle is a problem."""
         try:
-            value = plain_value(node)
+            value = plain_value(node, tuple[str, ...] | None)
             names = msgspec.convert([] if value is None else [value] if isinstance(value, str) else value, type=list[str])
         except (msgspec.ValidationError, *SYNTAX_ERRORS):
             self.problems.append(f'{where}: key "{EXTENDS}": must be a file name or a list of file names')
@@ -151,6 +177,9 @@ class _Reader:
                 self.problems.append(f"{where}: a key must be a word")
                 continue
             key = str(key_node.value)
+            if key == MERGE_KEY:
+                self.problems.append(f'{where}: key "{key}": YAML\'s merge keys are not used here; see "{EXTENDS}"')
+                continue
             if key in seen:
                 name = f"{section}.{key}" if section else key
                 self.problems.append(f'{where}: key "{name}": given twice, first in line {seen[key]}')
@@ -164,9 +193,7 @@ class _Reader:
             return
         section, _, key = name.partition(".")
         try:
-            value = plain_value(node)
-            if isinstance(value, bool) and self._types[name] not in (bool, bool | None):
-                value = node.value  # YAML 1.1 takes the words off, on, yes and no for truth values
+            value = plain_value(node, self._types[name])
             self.values.setdefault(section, {})[key] = msgspec.convert(value, type=self._types[name])
             self.origins[name] = where
             _check_syntax(name, value)
@@ -198,6 +225,11 @@ def _check_syntax(name: str, value: Any) -> None:
     """Texts that have a grammar of their own. Raises ValueError."""
     if (name == "memory.limit" and value) or name.endswith("max_size"):
         parse_bytes(value)
+    elif name == "service.host":
+        check_host(value)
+    elif name == "service.allowed_hosts":
+        for site_name in value:
+            check_site_name(site_name)
     elif name == "service.cors_origins":
         for origin in value:
             check_origin(origin)

@@ -1,15 +1,21 @@
 """YAML nodes as plain values, and complaints about them in words. Knows no key of the configuration.
 
 The node tree of the composer is used by hand because plain loading loses lines and lets the second of two equal keys win.
+A scalar is read as what its key wants, not as what YAML 1.1 takes it for: 010000 is ten thousand and not octal, 5e-1 is a
+number, 12:30 is none, and off, 7 or 2024-01-01 are texts where a text is wanted.
 """
 
 from __future__ import annotations
 
+import codecs
 import math
-from typing import Any, Literal, get_args, get_origin
+import re
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import yaml
+from yaml.reader import Reader
 
 EMPTY_TAG = "tag:yaml.org,2002:null"
 SYNTAX_ERRORS = (yaml.YAMLError, ValueError)
@@ -24,6 +30,26 @@ _WORDS = {
     "null": "nothing",
 }
 
+_PLAIN_TAGS = {
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
+}
+"""What YAML may take a scalar for that has no tag written before it."""
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_DIGITS = r"[0-9]+(?:_[0-9]+)*"
+_WHOLE = re.compile(rf"[-+]?{_DIGITS}")
+_HEXADECIMAL = re.compile(r"[-+]?0x[0-9a-fA-F]+")
+_NUMBER = re.compile(rf"[-+]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.?(?:inf(?:inity)?|nan)", re.IGNORECASE)
+_MOST_DIGITS = 300
+"""More belong to no number of the schema, and Python refuses to read very many."""
+_LARGEST = 2**63 - 1
+
+_HINTS = {
+    "mapping values are not allowed": 'a text that holds ": " or ends in ":" needs quotes, such as "::"',
+    "found character '\\t'": "indent with spaces, not tabs",
+    "found character": "a text that begins with it needs quotes",
+    "expected alphabetic or numeric character": "a text that begins with * or & needs quotes",
+}
 _MAX_DEPTH = 20
 """The schema needs 4 levels. The composer calls itself for each: without a limit text could use up the stack."""
 
@@ -31,8 +57,8 @@ _MAX_DEPTH = 20
 class _Loader(yaml.SafeLoader):
     """Refuses text that is nested deeper than any configuration, with its line."""
 
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -47,29 +73,33 @@ class _Loader(yaml.SafeLoader):
 
 def compose(data: bytes) -> yaml.Node | None:
     """The node tree of one YAML document; None when it is empty. Raises one of SYNTAX_ERRORS."""
-    loader = _Loader(data)
+    loader = _Loader(_text(data))
     try:
         return loader.get_single_node()
     finally:
         loader.dispose()
 
 
-def plain_value(node: yaml.Node) -> Any:
-    """Plain Python value of a node; only scalars and lists of scalars occur in the schema. Raises one of SYNTAX_ERRORS."""
+def plain_value(node: yaml.Node, kind: Any) -> Any:
+    """Plain Python value of a node whose key wants `kind`; only scalars and lists of scalars occur in the schema.
+
+    What cannot be read as `kind` stays text, for the schema to refuse. Raises one of SYNTAX_ERRORS.
+    """
+    kinds = _kinds(kind)
     if isinstance(node, yaml.SequenceNode):
         if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
             raise ValueError("must be a list of plain values")
-        return [plain_value(item) for item in node.value]
+        return [_scalar(item, {str}) for item in node.value]
     if not isinstance(node, yaml.ScalarNode):
-        raise ValueError("must be a plain value, not a group of keys")
-    loader = yaml.SafeLoader("")
-    try:
-        value = loader.construct_object(node)
-    finally:
-        loader.dispose()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
+        raise ValueError('must be a plain value, not a group of keys; a text that holds ": " needs quotes')
+    return _scalar(node, kinds)
+
+
+def problem_words(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong with the YAML, and what to do about what technicians run into."""
+    problem = one_line(error.problem or error.context or "")
+    hint = next((hint for beginning, hint in _HINTS.items() if problem.startswith(beginning)), "")
+    return f"{problem}; {hint}" if hint else problem
 
 
 def problem_line(error: yaml.MarkedYAMLError) -> int:
@@ -92,6 +122,69 @@ def shown(node: yaml.Node) -> str:
     return repr(node.value) if isinstance(node, yaml.ScalarNode) and node.value else "what is written here"
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: object) -> str:
     """A message without line ends."""
     return " ".join(str(error).split())
+
+
+def _text(data: bytes) -> str:
+    """The characters of a file in UTF-8, or UTF-16 with its mark. Raises YAMLError with the line of a bad one."""
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        problem = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise _problem(data[: error.start].count(b"\n"), problem) from None
+    if found := Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, found.start())
+        raise _problem(line, f"the character U+{ord(found.group()):04X} is not allowed; save the file as UTF-8 text")
+    return text
+
+
+def _problem(line: int, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=yaml.Mark("", 0, line, 0, None, 0))
+
+
+def _kinds(kind: Any) -> set[Any]:
+    """Which of int, float, bool, str, tuple and NoneType a type of the schema allows."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _kinds(get_args(kind)[0])
+    if origin in (Union, UnionType):
+        return set().union(*map(_kinds, get_args(kind)))
+    return {str} if origin is Literal else {origin or kind}
+
+
+def _scalar(node: yaml.ScalarNode, kinds: set[Any]) -> Any:
+    text, is_quoted = str(node.value), node.style is not None
+    if node.tag not in _PLAIN_TAGS:
+        raise ValueError(
+            f"tags such as {node.tag.replace('tag:yaml.org,2002:', '!!')} are not used here; write the plain value"
+        )
+    if node.tag == EMPTY_TAG and not is_quoted:
+        if NoneType in kinds:
+            return None
+        wanted = 'a text, "" for none' if str in kinds else "one"
+        raise ValueError(f"has no value; write {wanted}, or delete the line")
+    if str in kinds or tuple in kinds:
+        return text
+    value = _truth_or_number(text, kinds)
+    if is_quoted and not isinstance(value, str):
+        raise ValueError(f"write {text} without quotes")
+    return value
+
+
+def _truth_or_number(text: str, kinds: set[Any]) -> bool | int | float | str:
+    if bool in kinds:
+        return _TRUTH.get(text.lower(), text)
+    if _WHOLE.fullmatch(text) or _HEXADECIMAL.fullmatch(text):
+        whole = int(text[:_MOST_DIGITS].rstrip("_"), 16 if "x" in text else 10)
+        if abs(whole) > _LARGEST and float not in kinds:
+            raise ValueError(f"must be a whole number of at most {_LARGEST}")
+        return whole
+    if float not in kinds:
+        return text
+    value = float(text) if _NUMBER.fullmatch(text) else None
+    if _NOT_FINITE.fullmatch(text) or (value is not None and not math.isfinite(value)):
+        raise ValueError("must be a finite number")
+    return text if value is None else value

@@ -5,11 +5,14 @@
     ├── PackageError                  package_invalid          -     78    no
     ├── UpdateError                   update_failed            -      1    no
     ├── PortInUseError                port_in_use              -     69    yes
+    ├── AddressMissingError           address_missing          -     69    yes
+    ├── DataInUseError                data_in_use              -     69    yes
     ├── RequestError                                                  400 family: the client must change the request
     │   ├── InvalidRequestError       invalid_request          400          no
     │   ├── UnsupportedParameterError unsupported_parameter    400          no
     │   ├── ContextLengthError        context_length_exceeded  400          no
     │   ├── ModelNotFoundError        model_not_found          404          no
+    │   ├── RequestTimeoutError       request_timeout          408          yes
     │   ├── BodyTooLargeError         body_too_large           413          no
     │   ├── NotFoundError             not_found                404          no
     │   ├── MethodNotAllowedError     method_not_allowed       405          no
@@ -26,6 +29,7 @@
     ├── StorageError                  storage_failed           503          yes
     ├── DeadlineError                 deadline_exceeded        504          yes
     ├── MemoryPressureError           memory_pressure          503          yes, after `retry_after_s`
+    ├── ConnectionLimitError          connection_limit         503          yes, after `retry_after_s`
     ├── EngineGaveUpError             engine_gave_up           503   70     no
     ├── PoisonRequestError            poison_request           500          no
     └── InternalError                 internal_error           500          no
@@ -39,9 +43,21 @@ from typing import ClassVar
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
-EXIT_PORT_IN_USE = 69
+EXIT_NOT_AVAILABLE = 69
 EXIT_ENGINE_GAVE_UP = 70
 EXIT_CONFIG = 78
+
+
+_LONGEST_LINE = 1000  # characters
+
+
+def one_line(message: str) -> str:
+    """`message` as one line that a terminal only shows: names come from files that somebody else wrote."""
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in message[:_LONGEST_LINE]
+    )
+    return shown if len(message) <= _LONGEST_LINE else f"{shown} … ({len(message)} characters)"
 
 
 class YoutuEdgeError(Exception):
@@ -82,7 +98,23 @@ class PortInUseError(YoutuEdgeError):
     """Another process listens on the configured address."""
 
     code = "port_in_use"
-    exit_code = EXIT_PORT_IN_USE
+    exit_code = EXIT_NOT_AVAILABLE
+    retryable = True
+
+
+class AddressMissingError(YoutuEdgeError):
+    """This machine does not have the address of `service.host`, at least not yet."""
+
+    code = "address_missing"
+    exit_code = EXIT_NOT_AVAILABLE
+    retryable = True
+
+
+class DataInUseError(YoutuEdgeError):
+    """Another daemon keeps its data in `storage.directory`."""
+
+    code = "data_in_use"
+    exit_code = EXIT_NOT_AVAILABLE
     retryable = True
 
 
@@ -114,6 +146,14 @@ class ModelNotFoundError(RequestError):
 
     code = "model_not_found"
     http_status = 404
+
+
+class RequestTimeoutError(RequestError):
+    """The client did not send the whole header or body in time."""
+
+    code = "request_timeout"
+    http_status = 408
+    retryable = True
 
 
 class BodyTooLargeError(RequestError):
@@ -238,6 +278,12 @@ class MemoryPressureError(UnavailableError):
     """The machine is short of memory; nothing was started."""
 
     code = "memory_pressure"
+
+
+class ConnectionLimitError(UnavailableError):
+    """As many connections as there may be wait for their answers; nothing was read."""
+
+    code = "connection_limit"
 
 
 class EngineGaveUpError(YoutuEdgeError):

@@ -17,6 +17,7 @@ tokens that were never likely.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import msgspec
 
 from youtu_edge.errors import PackageError
+from youtu_edge.json_file import JsonError, checked, decode_json, read_bounded
 
 GOLDEN = "golden.json"
 VERSION = 1
@@ -56,6 +58,8 @@ class GoldenPrompt(msgspec.Struct, frozen=True):
         """Refuse what no exporter writes."""
         if not self.text or not self.answer or len(self.likely) != len(self.answer) or not all(self.likely):
             raise ValueError("a golden prompt needs a text, an answer and the likely tokens at each of its positions")
+        if not all(math.isfinite(value) for row in self.likely for _, value in row):
+            raise ValueError(f"the model has no finite score behind {self.text!r}")
 
     def regret(self, position: int, token: int) -> float:
         """Regret of choosing `token`; one that was not even noted counts as the least likely of the noted ones."""
@@ -74,10 +78,10 @@ class Golden(msgspec.Struct, frozen=True):
 def read_golden(path: Path) -> Golden:
     """Raises PackageError naming the file."""
     try:
-        golden = msgspec.json.decode(path.read_bytes(), type=Golden)
+        golden = checked(decode_json(read_bounded(path)), Golden)
     except OSError as error:
         raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JsonError as error:
         raise PackageError(f"{path}: {error}; export the model again") from None
     if golden.version != VERSION or not golden.prompts:
         raise PackageError(f"{path}: version {golden.version}, or no prompts: not known here; export the model again")

@@ -7,12 +7,45 @@ import logging
 import os
 import re
 import sys
+import time
+from collections.abc import Callable
 
 _PLAIN = re.compile(r"[\w.,:/+@%()\[\]-]+", re.ASCII)
 
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Of syslog, so that `journalctl -p warning` finds what matters."""
+
+
+class RateLimit(logging.Filter):
+    """At most `most` warnings and errors of one kind within `period_s`; the next one after tells how many were left out.
+
+    A kind is the first word of a message, which is its event. Whatever goes wrong, and however often a client can make it
+    go wrong, the log stays readable and the disk free.
+    """
+
+    def __init__(self, most: int = 20, period_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._most = most
+        self._period_s = period_s
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
+        """By logger and first word: when its period began, and how many came since."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this one is written."""
+        if record.levelno < logging.WARNING:
+            return True
+        kind = (record.name, str(record.msg).partition(" ")[0][:60])
+        now = self._clock()
+        begun, count = self._kinds.get(kind, (now, 0))
+        if now - begun < self._period_s:
+            self._kinds[kind] = (begun, count + 1)
+            return count < self._most
+        self._kinds[kind] = (now, 1)
+        if count > self._most:
+            record.msg, record.args = f"{record.getMessage()} left_out={count - self._most}", ()
+        return True
 
 
 class _JournalFormatter(logging.Formatter):
@@ -36,6 +69,7 @@ def configure(level: str) -> None:
         handler.setFormatter(_JournalFormatter("%(levelname)-7s %(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.addFilter(RateLimit())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level != "debug":
         # A traceback for every client that sends nonsense or leaves; what handlers raise is logged by front.error_body.

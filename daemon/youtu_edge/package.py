@@ -13,11 +13,15 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from youtu_edge.errors import PackageError
+from youtu_edge.foreign_model import advice
+from youtu_edge.json_file import JsonError, checked, decode_json, read_bounded
+from youtu_edge.regular_file import kind_of
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
@@ -37,6 +41,14 @@ PIECE_BYTES = 64 * 1024 * 1024
 _ZERO_SUM = "0" * 64
 _CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{64})"')
 _CHUNK = 1024 * 1024
+_LARGEST_TEXT = 64 * 1024 * 1024
+"""Bytes of a file that is read whole; the largest known tokenizer has 35 MB."""
+
+_Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+_TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+_Size = Annotated[int, Meta(ge=0, le=2**53)]
+"""Bytes, or weights."""
+_Frequency = Annotated[float, Meta(gt=0, le=1e9)]
 
 CacheType = Literal["float16", "float32"]
 CACHE_ITEM_BYTES: dict[CacheType, int] = {"float16": 2, "float32": 4}
@@ -45,7 +57,7 @@ CACHE_ITEM_BYTES: dict[CacheType, int] = {"float16": 2, "float32": 4}
 class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the manifest knows about one file."""
 
-    size: int
+    size: _Size
     sha256: str
     pieces: list[str] = []
     """sha256 of each PIECE_BYTES of a file that is larger than that, in order."""
@@ -59,9 +71,9 @@ class CacheGeometry(msgspec.Struct, frozen=True):
     """
 
     layout: Literal["SEPARATE", "LATENT"]
-    layers: int
-    kv_heads: int
-    width: int
+    layers: Annotated[int, Meta(ge=1, le=10_000)]
+    kv_heads: Annotated[int, Meta(ge=1, le=100_000)]
+    width: Annotated[int, Meta(ge=1, le=100_000)]
     dtype: CacheType
 
     @property
@@ -79,8 +91,8 @@ class CacheGeometry(msgspec.Struct, frozen=True):
 class Rope(msgspec.Struct, frozen=True):
     """Rotary embedding: angle(position, j) = position * inverse_frequencies[j]; cos and sin times `scale`."""
 
-    inverse_frequencies: list[float]
-    scale: float = 1.0
+    inverse_frequencies: Annotated[list[_Frequency], Meta(min_length=1, max_length=100_000)]
+    scale: _Frequency = 1.0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,23 +102,23 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     family: str
     recipe: str
-    context_length: int
-    vocab_size: int
+    context_length: _Count
+    vocab_size: Annotated[int, Meta(ge=1, le=2**22)]
     """Width of the logits; the tokenizer may use fewer ids."""
     cache: CacheGeometry
     rope: Rope
-    eos_token_ids: list[int]
-    bos_token_id: int | None = None
+    eos_token_ids: list[_TokenId]
+    bos_token_id: _TokenId | None = None
     """Put in front of every prompt that does not start with it; null for models that want none."""
-    prompt_end: list[int] = []
+    prompt_end: list[_TokenId] = []
     """Ids that end every prompt of a model with prefix attention (GLM): the tokens before the last of them are computed in
     one piece and see each other; the graph has the input position_ids. Empty for causal models."""
     template_variables: dict[str, str] = {}
     """Strings that the chat template may use, such as bos_token and eos_token."""
     reproducible: bool = False
     """Every node of the graph gives the same bits on every processor and in every batch."""
-    parameters: int = 0
-    release: int = 0
+    parameters: _Size = 0
+    release: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     """Counts the editions of a model of this name; the device refuses to go back to a lower one unless told to."""
     quality: dict[str, Any] = {}
     source: dict[str, str] = {}
@@ -130,8 +142,16 @@ class Package:
         return self.root / name
 
     def read_text(self, name: str) -> str:
-        """Contents of a listed text file."""
-        return self.path(name).read_text(encoding="utf-8")
+        """Contents of a listed text file. Raises PackageError."""
+        path = self.path(name)
+        try:
+            return read_bounded(path, _LARGEST_TEXT).decode("utf-8")
+        except UnicodeDecodeError:
+            raise PackageError(f"{path}: not a text file; export the model again") from None
+        except JsonError as error:
+            raise PackageError(f"{path}: {error}") from None
+        except OSError as error:
+            raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
 
     @property
     def has_chat_template(self) -> bool:
@@ -143,22 +163,24 @@ def read_manifest(root: Path) -> Manifest:
     """Parse and check manifest.json alone. Raises PackageError naming the file and what is wrong."""
     path = root / MANIFEST
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise PackageError(f"{root}: no {MANIFEST}: not a model package; make one with youtu-export") from None
+        data = read_bounded(path)
+        values = decode_json(data)
+    except (FileNotFoundError, NotADirectoryError):
+        raise PackageError(f"{root}: {advice(root)}") from None
     except OSError as error:
         raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PackageError(f"{path}: not valid JSON ({error}); copy or export the package again") from None
-    _check_version(path, version)
+    except JsonError as error:
+        raise PackageError(f"{path}: {error}; copy or export the package again") from None
+    if not isinstance(values, dict):
+        raise PackageError(f"{path}: not a JSON object; copy or export the package again")
+    _check_version(path, values.get("format_version"))
     if _manifest_checksum(data) is None:
         raise PackageError(f"{path}: checksum does not match: the file is damaged; copy or export the package again")
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.ValidationError as error:
-        raise PackageError(f"{path}: {error}") from None
+        manifest = checked(values, Manifest)
+    except JsonError as error:
+        raise PackageError(f"{path}: {error}; export the model again") from None
+    _check_ids(path, manifest)
     for name, entry in manifest.files.items():
         if not PLAIN_NAME.fullmatch(name):
             raise PackageError(f"{path}: {name!r} is not a plain file name")
@@ -167,6 +189,9 @@ def read_manifest(root: Path) -> Manifest:
     for name in REQUIRED_FILES:
         if name not in manifest.files:
             raise PackageError(f"{path}: lists no {name}; export the model again")
+    for name in (TOKENIZER, CHAT_TEMPLATE, GENERATION):
+        if name in manifest.files and manifest.files[name].size > _LARGEST_TEXT:
+            raise PackageError(f"{path}: {name}: has {manifest.files[name].size} bytes; at most {_LARGEST_TEXT} are read")
     return manifest
 
 
@@ -181,9 +206,9 @@ def open_package(
 
     `progress(done, total)` is called in bytes. Raises PackageError naming the first bad file.
     """
-    directory = Path(root).resolve()
-    if not directory.is_dir():
-        raise PackageError(f"{root}: no such directory; set model.path to a model package")
+    directory = Path(os.path.realpath(root))
+    if not os.path.isdir(directory):
+        raise PackageError(f"{root}: {advice(Path(root))}")
     manifest = read_manifest(directory)
     total = sum(entry.size for entry in manifest.files.values())
     done = 0
@@ -192,7 +217,10 @@ def open_package(
         try:
             if path.is_symlink():
                 raise PackageError(f"{path}: is a symbolic link; a package holds plain files only")
-            size = path.stat().st_size
+            status = path.stat()
+            if kind := kind_of(status.st_mode):
+                raise PackageError(f"{path}: is {kind}; a package holds plain files only")
+            size = status.st_size
             if size != entry.size:
                 raise PackageError(f"{path}: has {size} bytes instead of {entry.size}: truncated or damaged; copy it again")
             if name in unread:
@@ -258,6 +286,21 @@ def _check_version(path: Path, version: object) -> None:
             f"{path}: format version {version} was made by an older youtu-export; this youtu-edge reads version "
             f"{FORMAT_VERSION}: export the model again (youtu-export gguf|hf SOURCE OUT)"
         )
+
+
+def _check_ids(path: Path, manifest: Manifest) -> None:
+    """Ids are looked up in tables of `vocab_size` rows."""
+    start = [] if manifest.bos_token_id is None else [manifest.bos_token_id]
+    for key, ids in (
+        ("eos_token_ids", manifest.eos_token_ids),
+        ("bos_token_id", start),
+        ("prompt_end", manifest.prompt_end),
+    ):
+        for token_id in ids:
+            if token_id >= manifest.vocab_size:
+                raise PackageError(
+                    f"{path}: {key}: {token_id} is outside of the vocabulary of {manifest.vocab_size}; export it again"
+                )
 
 
 def _checked(path: Path, entry: FileEntry) -> Iterator[int]:

@@ -1,10 +1,6 @@
-"""Messages between front and engine, and their framing. Knows no socket and no clock.
+"""Messages between front and engine. Knows no socket and no clock.
 
-One frame on the socketpair is
-
-    | length: uint32 little endian | body: msgpack of one message |
-
-where a message is a map that carries its type in the key "t".
+Each is the body of one frame (framing.py): msgpack of a map that carries the message's type in the key "t".
 
 Front -> engine: `Start` once, then `Submit`, `Cancel`, `Ask`, `SetLogLevel`, `Shutdown`.
 Engine -> front: `Ready` once, then `Accepted` or `Failed` for every `Submit` as soon as it is tokenised, `Working` before
@@ -15,16 +11,12 @@ request ends with finish_reason "cancelled". Every `Ask` is answered by one `Rep
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from youtu_edge.config import Config, Punctuation
-
-MAX_FRAME_BYTES = 64 * 1024 * 1024
-_HEADER = struct.Struct("<I")
+from youtu_edge.framing import frame
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -111,7 +103,8 @@ PROBATION_TOKENS = 4
 class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """A request, or the rest of one after an engine crash.
 
-    Exactly one of `messages` (rendered by the chat template) and `prompt` (tokenised as plain text) is set.
+    Exactly one of `messages` (rendered by the chat template), `prompt` (tokenised as plain text) and `prompt_tokens` (taken
+    as they are: control tokens are meant, and nothing is put before or behind them) is set.
     `sent_tokens` are the ids that a former engine already produced and whose text `sent_text` already reached the
     client: the engine continues after them and emits neither again.
 
@@ -129,11 +122,14 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """Room for the answer without which the prompt counts as too long; at most max_new_tokens."""
     messages: list[ChatMessage] | None = None
     prompt: str | None = None
+    prompt_tokens: list[int] | None = None
     is_repeatable: bool = False
     """Greedy, or with a seed of the client's own: the same request is answered the same again."""
     stop: list[str] = []
     is_default_stop: bool = False
-    """The request named no `stop`: these are for prose only, not for thoughts, calls of tools or what a grammar binds."""
+    """The request named no `stop`: these are for prose only, not for thoughts.
+
+    Whoever named them, stop texts do not count in calls of tools, nor in an answer that `grammar` or `must_call` binds."""
     keeps_stop: bool = False
     """A default stop text stays in the answer unless it is blank."""
     priority: int = 0
@@ -218,7 +214,7 @@ class Start(msgspec.Struct, tag_field="t", tag="start"):
 ToEngine = Start | Submit | Cancel | Shed | Narrow | Ask | SetLogLevel | Shutdown
 
 
-PLAN_PARTS = ("budget", "front", "weights", "runtime", "activations", "grammar", "cache")
+PLAN_PARTS = ("budget", "front", "weights", "runtime", "activations", "grammar", "text", "cache")
 """How the budget is split; the rest of it is free."""
 
 
@@ -285,7 +281,7 @@ class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):
 
 
 class Working(msgspec.Struct, tag_field="t", tag="working"):
-    """From here on the engine works on these requests: one that it tokenises or answers, or the sequences of its steps.
+    """From here on the engine works on these requests: those whose grammars it compiles, and the sequences of its steps.
 
     Sent when they change, before the work begins. Should the engine die, one of them may be the cause.
     """
@@ -361,40 +357,6 @@ TO_ENGINE: msgspec.msgpack.Decoder[ToEngine] = msgspec.msgpack.Decoder(ToEngine)
 FROM_ENGINE: msgspec.msgpack.Decoder[FromEngine] = msgspec.msgpack.Decoder(FromEngine)
 
 
-class FramingError(Exception):
-    """The byte stream is not a sequence of frames; the connection cannot be used further."""
-
-
-def encode_frame(message: ToEngine | FromEngine) -> bytes:
-    """One message as one frame. Raises FramingError when the body exceeds MAX_FRAME_BYTES."""
-    body = _ENCODER.encode(message)
-    if len(body) > MAX_FRAME_BYTES:
-        raise FramingError(f"message of {len(body)} bytes exceeds the frame limit of {MAX_FRAME_BYTES}")
-    return _HEADER.pack(len(body)) + body
-
-
-class FrameReader:
-    """Cuts a byte stream into frame bodies; feed it whatever the socket gave."""
-
-    def __init__(self, max_frame_bytes: Annotated[int, "bytes"] = MAX_FRAME_BYTES) -> None:
-        self._buffer = bytearray()
-        self._max = max_frame_bytes
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield every body that is complete now. Raises FramingError on an oversized header."""
-        self._buffer += data
-        while len(self._buffer) >= _HEADER.size:
-            (length,) = _HEADER.unpack_from(self._buffer)
-            if length > self._max:
-                raise FramingError(f"frame of {length} bytes exceeds the limit of {self._max}")
-            end = _HEADER.size + length
-            if len(self._buffer) < end:
-                return
-            body = bytes(self._buffer[_HEADER.size : end])
-            del self._buffer[:end]
-            yield body
-
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes of an incomplete frame; nonzero at EOF means the peer died while writing."""
-        return len(self._buffer)
+def encode_frame(message: ToEngine | FromEngine | msgspec.Raw) -> bytes:
+    """One message, which may be encoded already, as one frame. Raises FramingError when it is too large."""
+    return frame(_ENCODER.encode(message))

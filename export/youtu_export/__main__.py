@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.errors import YoutuEdgeError, one_line
 from youtu_export.compare import SAMPLE as EVALUATION
 from youtu_export.compare import compare
 from youtu_export.golden import PROMPTS, read_prompts
@@ -39,12 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = error.message
     except OSError as error:
         message = f"{error.filename or getattr(options, 'out', '')}: {error.strerror or error}"
+    except MemoryError:
+        message = f"{getattr(options, 'source', options.format)}: there is not enough memory for it"
     except KeyboardInterrupt:
         print("youtu-export: interrupted; nothing was written", file=sys.stderr)
         return _INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, former)
-    print(f"youtu-export: {message}".replace("\n", " "), file=sys.stderr)
+    print(f"youtu-export: {one_line(message)}", file=sys.stderr)
     return 1
 
 
@@ -74,9 +76,13 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
         golden_prompts=tuple(golden_prompts),
     )
     with layer_progress() as progress:
-        manifest = make_package(request, progress)
+        manifest, findings = make_package(request, progress)
+    for warning in findings.warnings:
+        print(f"youtu-export: warning: {one_line(warning)}", file=sys.stderr)
     size = sum(entry.size for entry in manifest.files.values())
     print(f"{options.out}: {manifest.name}, {manifest.family}, recipe {manifest.recipe}, {size / 1e6:.1f} MB")
+    for note in findings.notes:
+        print(f"  {one_line(note)}")
     return 0
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
+from youtu_edge.chat_template import compile_template
+from youtu_edge.json_file import JsonError, decode_json
 from youtu_export.checkpoint import TextAssets
 from youtu_export.errors import ExportError
 
@@ -75,25 +74,28 @@ def _documents(path: Path, text: str, assets: TextAssets) -> list[str]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise ExportError(f"{path}: line {number}: not valid JSON: {error}") from None
+            value = decode_json(line.encode())
+        except JsonError as error:
+            raise ExportError(f"{path}: line {number}: {error}") from None
         if isinstance(value, dict) and isinstance(value.get("text"), str):
             documents.append(value["text"])
-        elif isinstance(value, dict) and isinstance(value.get("messages"), list):
+        elif isinstance(value, dict) and _are_messages(value.get("messages")):
             documents.append(_conversation(f"{path}: line {number}", value["messages"], assets))
         else:
             raise ExportError(f"{path}: line {number}: has neither a string `text` nor a list `messages`")
     return documents
 
 
+def _are_messages(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(message, dict) for message in value)
+
+
 def _conversation(place: str, messages: list[Any], assets: TextAssets) -> str:
     """A conversation as the chat template writes it, or one message a line for a model without a template."""
     if assets.chat_template is None:
         return "\n".join(str(message.get("content", "")) for message in messages)
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     variables = {**assets.template_variables, "messages": messages, "add_generation_prompt": False}
     try:
-        return environment.from_string(assets.chat_template).render(variables)
-    except TemplateError as error:
-        raise ExportError(f"{place}: the chat template refuses these messages: {error}") from None
+        return compile_template(assets.chat_template).render(variables)
+    except Exception as error:  # a template can make Python raise anything
+        raise ExportError(f"{place}: the chat template refuses these messages: {type(error).__name__}: {error}") from None

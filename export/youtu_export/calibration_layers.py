@@ -20,6 +20,7 @@ from youtu_export.awq import Activations, compress
 from youtu_export.calibration import Calibration
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
+from youtu_export.errors import ExportError
 from youtu_export.families import family_of
 from youtu_export.families.family import cache_geometry
 from youtu_export.graph import Graph
@@ -50,6 +51,7 @@ class FloatModel:
         self.inputs = decoder.matrices.inputs
         """Graph value that each matrix is multiplied with, by the name of its tensor."""
         self._directory = directory
+        self._path = checkpoint.path
 
     def activations(self, calibration: Calibration) -> Iterator[dict[str, Activations]]:
         """For every layer in turn, the activations in front of its matrices by the name of the graph's value."""
@@ -67,6 +69,8 @@ class FloatModel:
                 values = states[number] | _inputs(window, self.spec.rope, self.cache)
                 found = dict(zip(made, part.run(made, values), strict=True))
                 for name, collector in collected.items():
+                    if not np.isfinite(found[name]).all():
+                        raise ExportError(f"{self._path}: the float model computes {name} with NaN or infinite values")
                     collector.add(found[name], number)
                 kept = states[number] | found
                 states[number] = {name: array for name, array in kept.items() if name in later}

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from youtu_edge.json_file import JsonError, checked
+from youtu_edge.recommendation import Recommendation
 from youtu_export.errors import ExportError
+from youtu_export.findings import Findings
 from youtu_export.model_config import ModelConfig
 from youtu_export.stored_tensor import StoredTensor
 
@@ -28,9 +33,12 @@ class TextAssets:
     template_variables: dict[str, str]
 
 
+_UNDECIDED = TextAssets("", None, {}, [], None, {})
+
+
 @dataclass
 class Checkpoint:
-    """Tensors by Hugging Face name, hyperparameters, and the text that goes with them.
+    """Tensors by Hugging Face name, hyperparameters, and the text that goes with them, which is decided last.
 
     `path` is what errors name, `format` is gguf or hf.
     """
@@ -39,7 +47,8 @@ class Checkpoint:
     format: str
     config: ModelConfig
     tensors: dict[str, StoredTensor]
-    assets: TextAssets
+    assets: TextAssets = _UNDECIDED
+    findings: Findings = field(default_factory=Findings)
     taken: set[str] = field(default_factory=set)
 
     def has(self, name: str) -> bool:
@@ -68,8 +77,13 @@ class Checkpoint:
                 raise ExportError(f"{tensor.path}: {tensor.name}: this model family has no such tensor")
 
 
-def sampling_defaults(values: dict[str, Any]) -> dict[str, float]:
-    """The known sampling parameters among `values`, for generation.json."""
-    known = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
-    found = {key: values.get(key) for key in known}
-    return {key: value for key, value in found.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+def sampling_defaults(path: Path, values: dict[str, Any]) -> dict[str, float]:
+    """The known sampling parameters among `values`, for generation.json.
+
+    Raises ExportError naming `path` and the parameter that no device would accept.
+    """
+    try:
+        found = checked(values, Recommendation)
+    except JsonError as error:
+        raise ExportError(f"{path}: {error}") from None
+    return {key: value for key, value in msgspec.structs.asdict(found).items() if value is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import math
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tokenizers import Tokenizer
 
 from youtu_edge.package import (
     CHAT_TEMPLATE,
@@ -60,11 +58,9 @@ def export(
     refuse_existing(out, force=force)
     family = family_of(checkpoint)
     spec = family.read_spec(checkpoint)
+    spec.refuse_contradictions(checkpoint.config.path)
     checkpoint.config.refuse_unread()
-    checkpoint.assets = _with_end_tokens(checkpoint.assets, family.end_tokens)
-    if checkpoint.assets.chat_template is None:
-        checkpoint.assets = dataclasses.replace(checkpoint.assets, chat_template=family.chat_template)
-    _check_ids(checkpoint, spec)
+    _check_prompt_end(checkpoint, spec)
     cache = cache_geometry(spec, recipe.cache_type)
     with new_directory(out, force=force) as directory:
         with (directory / WEIGHTS).open("wb") as weights:
@@ -84,19 +80,8 @@ def export(
     return manifest
 
 
-def _with_end_tokens(assets: TextAssets, tokens: tuple[str, ...]) -> TextAssets:
-    tokenizer = Tokenizer.from_str(assets.tokenizer)
-    found = [token_id for token in tokens if (token_id := tokenizer.token_to_id(token)) is not None]
-    return dataclasses.replace(assets, eos_token_ids=list(dict.fromkeys([*assets.eos_token_ids, *found])))
-
-
-def _check_ids(checkpoint: Checkpoint, spec: ModelSpec) -> None:
-    assets = checkpoint.assets
-    for token_id in (
-        *assets.eos_token_ids,
-        *spec.prompt_end,
-        *(() if assets.bos_token_id is None else (assets.bos_token_id,)),
-    ):
+def _check_prompt_end(checkpoint: Checkpoint, spec: ModelSpec) -> None:
+    for token_id in spec.prompt_end:
         if not 0 <= token_id < spec.vocab:
             raise ExportError(f"{checkpoint.path}: token id {token_id} is outside of the vocabulary of {spec.vocab}")
 

@@ -68,7 +68,7 @@ def _latent_heads(metadata: Values, config: Values) -> None:
 def _partial_heads(metadata: Values, config: Values) -> None:
     width = _head_width(config)
     rotated = metadata.pop("rope.dimension_count", None)
-    if isinstance(width, int) and isinstance(rotated, int):
+    if isinstance(width, int) and isinstance(rotated, int) and width > 0:
         config["partial_rotary_factor"] = rotated / width
         if int(config["partial_rotary_factor"] * width) != rotated:
             raise ValueError(f"rope.dimension_count: {rotated} of {width} cannot be written as a factor")
@@ -93,7 +93,9 @@ def _half_rotated_heads(metadata: Values, config: Values) -> None:
 
 def _expect(metadata: Values, key: str, value: Any) -> None:
     found = metadata.pop(key, value)
-    if found != value:
+    if (
+        found != value and value is not None
+    ):  # without a value the sizes are wrong themselves, and refused when they are read
         raise ValueError(f"{key}: {found} contradicts the other sizes, which make it {value}")
 
 

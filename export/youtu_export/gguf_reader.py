@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from youtu_export.checkpoint import Checkpoint, TextAssets, sampling_defaults
+from youtu_export.checkpoint import Checkpoint
 from youtu_export.errors import ExportError
 from youtu_export.gguf_architectures import ARCHITECTURES, Architecture
 from youtu_export.gguf_file import GgufFile, read_gguf
-from youtu_export.gguf_tokenizer import build_tokenizer, end_token_ids, start_token_id
+from youtu_export.gguf_metadata import check_metadata
+from youtu_export.gguf_text import read_text_sources
 from youtu_export.model_config import ModelConfig
 from youtu_export.stored_tensor import StoredTensor
+from youtu_export.text_assets import settle
+from youtu_export.vocabulary_fit import refuse_missing_rows
 
 _INERT_KEYS = ("attention.causal",)
 _INERT_SCALING_KEYS = ("original_context_length", "orig_ctx_len", "finetuned")
@@ -31,6 +34,8 @@ _ATTENTION_FACTORS = ("attn_factor", "yarn_attn_factor")
 def open_gguf(path: Path) -> Checkpoint:
     """Open one GGUF file. Raises ExportError naming the file and what is wrong with it."""
     file = read_gguf(path)
+    check_metadata(path, file.metadata)
+    _refuse_part(file)
     architecture = file.metadata.get("general.architecture")
     if not isinstance(architecture, str):
         raise ExportError(f"{path}: general.architecture is missing")
@@ -38,15 +43,35 @@ def open_gguf(path: Path) -> Checkpoint:
         known = ", ".join(ARCHITECTURES)
         raise ExportError(f"{path}: architecture {architecture!r} is not supported; supported: {known}")
     names = ARCHITECTURES[architecture]
-    tensors = {_tensor_name(name, names): tensor for name, tensor in file.tensors.items()}
+    tensors: dict[str, StoredTensor] = {}
+    for name, tensor in file.tensors.items():
+        if tensors.setdefault(_tensor_name(name, names), tensor) is not tensor:
+            raise ExportError(f"{path}: {name}: the same tensor as {tensors[_tensor_name(name, names)].name}")
     values = _config_values(file, architecture, names)
     values["tie_word_embeddings"] = "output.weight" not in file.tensors
     if "token_embd.weight" in file.tensors:
-        values.setdefault(names.vocab_key, file.tensors["token_embd.weight"].shape[0])
+        rows = file.tensors["token_embd.weight"].shape[0]
+        refuse_missing_rows(path, len(file.metadata.get("tokenizer.ggml.tokens", ())), rows)  # before one is built of them
+        values.setdefault(names.vocab_key, rows)
     config = ModelConfig(path, values)
+    config.limit_sizes(tensors.values())
     if names.is_permuted:
         _undo_permutation(tensors, config)
-    return Checkpoint(path, "gguf", config, _split_fused(tensors), _assets(file))
+    checkpoint = Checkpoint(path, "gguf", config, _split_fused(tensors))
+    checkpoint.assets = settle(checkpoint, read_text_sources(path, file.metadata))
+    return checkpoint
+
+
+def _refuse_part(file: GgufFile) -> None:
+    """Parts of a split model have some of its tensors, and only the first has its metadata."""
+    count = file.metadata.get("split.count", 0)
+    if count != 0 and count != 1:
+        number = file.metadata.get("split.no")
+        part = f"part {number + 1}" if isinstance(number, int) else "one part"
+        raise ExportError(
+            f"{file.path}: split.count: {count}: this is {part} of {count} files; "
+            "join them first: llama-gguf-split --merge FIRST_PART OUT"
+        )
 
 
 def _config_values(file: GgufFile, architecture: str, names: Architecture) -> dict[str, Any]:
@@ -77,7 +102,8 @@ def _rope_scaling(found: dict[str, Any]) -> dict[str, Any]:
     kind = values.pop("type", "linear" if "factor" in values else "none")
     if kind == "yarn" and "yarn_log_multiplier" in values:
         # As llama.cpp has it: mscale is taken to equal mscale_all_dim, and a tenth of that is stored.
-        values["mscale"] = values["mscale_all_dim"] = values.pop("yarn_log_multiplier") * 10
+        multiplier = values.pop("yarn_log_multiplier")
+        values["mscale"] = values["mscale_all_dim"] = multiplier * 10 if isinstance(multiplier, float | int) else multiplier
         values["original_max_position_embeddings"] = scaling.get("original_context_length")
     if kind != "none":
         values["rope_type"] = kind
@@ -102,12 +128,14 @@ def _split_fused(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
             continue
         for part, rows in zip("qkv", np.array_split(np.arange(tensor.shape[0]), 3), strict=True):
             found[name.replace("qkv_proj", f"{part}_proj")] = tensor.select_rows(rows)
+    if len(found) != len(tensors) + 2 * sum(".qkv_proj." in name for name in tensors):
+        raise ExportError(f"{next(iter(tensors.values())).path}: attn_qkv: the file also has attn_q, attn_k or attn_v")
     return found
 
 
 def _undo_permutation(tensors: dict[str, StoredTensor], config: ModelConfig) -> None:
-    heads = config.integer("num_attention_heads")
-    counts = {"q_proj": heads, "k_proj": config.integer("num_key_value_heads", heads)}
+    heads = config.size("num_attention_heads")
+    counts = {"q_proj": heads, "k_proj": config.size("num_key_value_heads", heads)}
     for name, tensor in tensors.items():
         count = counts.get(name.split(".")[-2] if "." in name else "")
         if count and tensor.shape[0] % (2 * count) == 0:
@@ -117,24 +145,3 @@ def _undo_permutation(tensors: dict[str, StoredTensor], config: ModelConfig) -> 
 def _half_rotation_order(rows: int, heads: int) -> npt.NDArray[np.int64]:
     """Stored row of every Hugging Face row, int64 [rows]."""
     return np.arange(rows).reshape(heads, rows // heads // 2, 2).swapaxes(1, 2).reshape(-1)
-
-
-def _assets(file: GgufFile) -> TextAssets:
-    metadata = file.metadata
-    tokens = metadata.get("tokenizer.ggml.tokens", [])
-    variables = {}
-    for role in ("bos", "eos"):
-        token_id = metadata.get(f"tokenizer.ggml.{role}_token_id")
-        if isinstance(token_id, int) and token_id < len(tokens):
-            variables[f"{role}_token"] = tokens[token_id]
-    names = {"temp": "temperature", "penalty_repeat": "repetition_penalty"}
-    prefix = "general.sampling."
-    sampling = {key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)}
-    return TextAssets(
-        tokenizer=build_tokenizer(file.path, metadata).to_str(),
-        chat_template=metadata.get("tokenizer.chat_template"),
-        generation=sampling_defaults({names.get(key, key): value for key, value in sampling.items()}),
-        eos_token_ids=end_token_ids(file.path, metadata),
-        bos_token_id=start_token_id(file.path, metadata),
-        template_variables=variables,
-    )

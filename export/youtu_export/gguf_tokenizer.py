@@ -6,7 +6,7 @@ unknown name is refused and never replaced by a similar one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,26 +94,9 @@ def build_tokenizer(path: Path, metadata: dict[str, Any]) -> Tokenizer:
     return tokenizer
 
 
-def end_token_ids(path: Path, metadata: dict[str, Any]) -> list[int]:
-    """Ids that end an answer: end of sequence, of turn, of message."""
-    keys = [f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom")]
-    ids = list(dict.fromkeys(metadata[key] for key in keys if key in metadata))
-    if not ids:
-        raise ExportError(f"{path}: tokenizer.ggml.eos_token_id is missing")
-    return ids
-
-
-def start_token_id(path: Path, metadata: dict[str, Any]) -> int | None:
-    """The id in front of every prompt, or None."""
-    if metadata.get("tokenizer.ggml.add_eos_token"):
-        raise ExportError(f"{path}: tokenizer.ggml.add_eos_token: prompts that end with a token are not supported")
-    is_default = metadata.get("tokenizer.ggml.model") == "llama" or metadata.get("tokenizer.ggml.pre") in _STARTS_WITH_BOS
-    if not metadata.get("tokenizer.ggml.add_bos_token", is_default):
-        return None
-    token_id = metadata.get("tokenizer.ggml.bos_token_id")
-    if token_id is None:
-        raise ExportError(f"{path}: tokenizer.ggml.bos_token_id is missing")
-    return int(token_id)
+def begins_with_bos(metadata: Mapping[str, Any]) -> bool:
+    """Whether models of this kind begin their prompts with BOS where the file does not say."""
+    return metadata.get("tokenizer.ggml.model") == "llama" or metadata.get("tokenizer.ggml.pre") in _STARTS_WITH_BOS
 
 
 def _byte_level(path: Path, metadata: dict[str, Any], tokens: list[str]) -> Tokenizer:

@@ -14,9 +14,11 @@ from tokenizers import Tokenizer
 
 from youtu_edge.golden import GOLDEN, VERSION, Golden, GoldenPrompt
 from youtu_edge.package import TOKENIZER, Manifest, Package
+from youtu_edge.vocabulary_size import vocabulary_size
 from youtu_export.errors import ExportError
 from youtu_export.graph_session import PackageScorer
 from youtu_export.quality import log_softmax
+from youtu_export.tokenizer_file import make_tokenizer
 
 PROMPTS = (
     "The capital of France is",
@@ -33,12 +35,16 @@ _LIKELY_TOKENS = 16
 _DIGITS = 4
 
 
-def write_golden(directory: Path, manifest: Manifest, prompts: Sequence[str] = PROMPTS) -> None:
-    """Put golden.json into a package directory whose other files are complete. Raises ExportError."""
+def write_golden(directory: Path, manifest: Manifest, prompts: Sequence[str] = PROMPTS, named: Path | None = None) -> None:
+    """Put golden.json into a package directory whose other files are complete.
+
+    Raises ExportError, which names `named`, for a model whose scores are not finite.
+    """
     package = Package(directory, manifest)
-    tokenizer = Tokenizer.from_file(str(package.path(TOKENIZER)))
-    scorer = PackageScorer(package)
-    found = [_answer(scorer, tokenizer, manifest.bos_token_id, prompt) for prompt in prompts]
+    tokenizer = make_tokenizer(package.path(TOKENIZER), package.read_text(TOKENIZER))
+    scorer = PackageScorer(package, named)
+    size = vocabulary_size(tokenizer, manifest.vocab_size)
+    found = [_answer(scorer, tokenizer, size, manifest.bos_token_id, prompt) for prompt in prompts]
     (directory / GOLDEN).write_bytes(msgspec.json.encode(Golden(VERSION, found)) + b"\n")
 
 
@@ -53,14 +59,14 @@ def read_prompts(path: Path) -> list[str]:
     return prompts
 
 
-def _answer(scorer: PackageScorer, tokenizer: Tokenizer, bos: int | None, text: str) -> GoldenPrompt:
+def _answer(scorer: PackageScorer, tokenizer: Tokenizer, vocab_size: int, bos: int | None, text: str) -> GoldenPrompt:
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     if bos is not None and ids[:1] != [bos]:
         ids = [bos, *ids]
     prompt_tokens = len(ids)
     likely = []
     for _ in range(_ANSWER_TOKENS):
-        row = log_softmax(scorer.logits(ids)[-1:])[0]
+        row = log_softmax(scorer.logits(ids)[-1:, :vocab_size])[0]  # the engine draws no others
         order = np.argsort(-row, kind="stable")[:_LIKELY_TOKENS]
         likely.append([(int(token), round(float(row[token]), _DIGITS)) for token in order])
         ids.append(int(order[0]))

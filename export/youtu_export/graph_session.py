@@ -50,16 +50,22 @@ class GraphSession:
 
 
 class PackageScorer:
-    """Logits of whole texts."""
+    """Logits of whole texts. Errors name `named`, by default the package's directory."""
 
-    def __init__(self, package: Package) -> None:
+    def __init__(self, package: Package, named: Path | None = None) -> None:
+        self._named = named or package.root
         self._manifest = package.manifest
         self._session = GraphSession(package.path(MODEL))
 
     def logits(self, token_ids: list[int]) -> Float32:
-        """Logits behind every token, float32 [T, vocab]."""
+        """Logits behind every token, float32 [T, vocab]. Raises ExportError for NaN and infinite ones."""
         inputs = sequence_inputs(token_ids, self._manifest.rope) | empty_cache(self._manifest.cache, len(token_ids))
         logits: Float32 = self._session.run(["logits"], inputs)[0]
+        if not np.isfinite(logits).all():
+            raise ExportError(
+                f"{self._named}: the model computes scores that are NaN or infinite: its weights are damaged, or its "
+                f"activations exceed what the {self._manifest.cache.dtype} cache or the recipe can hold"
+            )
         return logits
 
 

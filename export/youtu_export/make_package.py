@@ -14,6 +14,7 @@ from youtu_export.checkpoint import Checkpoint
 from youtu_export.errors import ExportError
 from youtu_export.export import Assess, export
 from youtu_export.families import family_of
+from youtu_export.findings import Findings
 from youtu_export.gguf_reader import open_gguf
 from youtu_export.golden import PROMPTS, write_golden
 from youtu_export.hf_reader import open_hf
@@ -40,8 +41,11 @@ class PackageRequest:
     """What the package is asked for golden.json; nothing: the device can only see that it answers at all."""
 
 
-def make_package(request: PackageRequest, progress: Callable[[int, int], None] | None = None) -> Manifest:
-    """Make the package, whole or not at all. Raises ExportError and OSError."""
+def make_package(request: PackageRequest, progress: Callable[[int, int], None] | None = None) -> tuple[Manifest, Findings]:
+    """Make the package, whole or not at all; what was decided about the checkpoint comes back with its manifest.
+
+    Raises ExportError and OSError.
+    """
     refuse_existing(request.out, force=request.force)
     original: Checkpoint = open_gguf(request.source) if request.format == "gguf" else open_hf(request.source)
     name = request.name or (request.source.stem if request.format == "gguf" else request.source.resolve().name)
@@ -58,7 +62,7 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
     assess: Assess = lambda *_: facts  # noqa: E731 - the other one is an object
     if request.report_texts is not None:
         assess = Assessment(original, checkpoint, request.recipe, request.report_texts, facts)
-    return export(
+    manifest = export(
         checkpoint,
         request.out,
         request.recipe,
@@ -66,16 +70,17 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
         force=request.force,
         release=request.release,
         progress=progress,
-        assess=_with_golden(assess, request.golden_prompts),
+        assess=_with_golden(assess, request.golden_prompts, request.out),
     )
+    return manifest, original.findings
 
 
-def _with_golden(assess: Assess, prompts: Sequence[str]) -> Assess:
-    """`assess`, and golden.json beside what it writes."""
+def _with_golden(assess: Assess, prompts: Sequence[str], out: Path) -> Assess:
+    """`assess`, and golden.json beside what it writes; errors name the package `out` that is being made."""
 
     def both(directory: Path, manifest: Manifest, matrices: Sequence[str]) -> dict[str, Any]:
         if prompts and not manifest.prompt_end:  # its prompts are more than text; see _refuse_prefix_attention
-            write_golden(directory, manifest, prompts)
+            write_golden(directory, manifest, prompts, out)
         return assess(directory, manifest, matrices)
 
     return both

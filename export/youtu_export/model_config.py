@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from youtu_export.errors import ExportError
+from youtu_export.stored_tensor import StoredTensor
 
 # Keys that describe training, bookkeeping or generation and leave the forward pass alone.
 _INERT = frozenset(
@@ -23,6 +24,13 @@ _INERT = frozenset(
 )  # fmt: skip
 
 
+_LARGEST_INTEGER = 2**31 - 1
+_HARMLESS_SIZE = 65_536
+"""What may be made of a size up to it takes no memory to speak of."""
+_SMALLEST_NUMBER, _LARGEST_NUMBER = 1e-15, 1e15
+"""Far beyond what any model has, and near enough that products and squares stay within float32."""
+
+
 class ModelConfig:
     """Read access to the keys that remembers which were read. `path` is the file that errors name."""
 
@@ -30,6 +38,16 @@ class ModelConfig:
         self.path = path
         self._values = values
         self._read = set(_INERT)
+        self._longest_side = self._num_tensors = _LARGEST_INTEGER
+
+    def limit_sizes(self, tensors: Iterable[StoredTensor]) -> None:
+        """From now on no size may exceed the longest side of these tensors, and no count of layers their number.
+
+        Smaller sizes are compared with the tensor that has them when it is taken.
+        """
+        shapes = [tensor.shape for tensor in tensors]
+        self._num_tensors = len(shapes)
+        self._longest_side = max([_HARMLESS_SIZE, *(side for shape in shapes for side in shape)])
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default` when the key is absent or null."""
@@ -42,9 +60,36 @@ class ModelConfig:
         value = self.get(key, default)
         if value is None:
             raise ExportError(f"{self.path}: {key} is missing")
-        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-            raise ExportError(f"{self.path}: {key}: {value!r} is not a positive integer")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST_INTEGER:
+            raise ExportError(f"{self.path}: {key}: {value!r} is not a positive integer below 2^31")
         return value
+
+    def size(self, key: str, default: int | None = None) -> int:
+        """A positive integer that some tensor has as a side, or as a factor of one."""
+        value = self.integer(key, default)
+        if value > self._longest_side:
+            raise ExportError(f"{self.path}: {key}: {value} is more than any side of any tensor")
+        return value
+
+    def layers(self, key: str) -> int:
+        """How many layers there are: every one has tensors of its own."""
+        value = self.integer(key)
+        if value > self._num_tensors:
+            raise ExportError(f"{self.path}: {key}: {value} layers, but there are only {self._num_tensors} tensors")
+        return value
+
+    def flag(self, key: str) -> bool:
+        """True or false; absence is false."""
+        return bool(self._typed(key, False, bool, "true or false"))
+
+    def text(self, key: str) -> str | None:
+        """A string or None."""
+        value: str | None = self._typed(key, None, str, "a string")
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """An object; absence is an empty one."""
+        return dict(self._typed(key, {}, dict, "an object"))
 
     def number(self, key: str) -> float:
         """A positive number."""
@@ -69,9 +114,15 @@ class ModelConfig:
 
     def refuse_window_layers(self) -> None:
         """Every layer must attend to the whole context."""
-        for kind in self.get("layer_types", []):
+        for kind in self._typed("layer_types", [], list, "a list"):
             if kind != "full_attention":
                 raise ExportError(f"{self.path}: layer_types: {kind!r} is not supported, only 'full_attention'")
+
+    def _typed(self, key: str, default: Any, kind: type, what: str) -> Any:
+        value = self.get(key, default)
+        if value is not None and not isinstance(value, kind):
+            raise ExportError(f"{self.path}: {key}: {value!r} is not {what}")
+        return value
 
     def refuse_unread(self) -> None:
         """Raise for the first key that was never asked for, unless its value means absence."""
@@ -82,6 +133,9 @@ class ModelConfig:
 
 def positive_number(path: Path, key: str, value: Any) -> float:
     """`value` as a float. Raises ExportError naming file and key for anything else."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
-        raise ExportError(f"{path}: {key}: {value!r} is not a positive number")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not _SMALLEST_NUMBER <= value <= _LARGEST_NUMBER:
+        raise ExportError(
+            f"{path}: {key}: {value!r} is not a positive number (from {_SMALLEST_NUMBER} to {_LARGEST_NUMBER})"
+        )
     return float(value)

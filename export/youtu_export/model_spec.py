@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from youtu_edge.package import Rope
+from youtu_export.errors import ExportError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +48,11 @@ class ModelSpec:
     """Prefix attention: see Manifest.prompt_end. The graph then has the input position_ids."""
     latent: LatentAttention | None = None
     """With it `kv_heads` is 1 and `head_width` the width of a cache row."""
+
+    def refuse_contradictions(self, path: Path) -> None:
+        """Raise ExportError naming `path` for sizes that no attention can have."""
+        if self.heads % self.kv_heads:
+            raise ExportError(f"{path}: {self.heads} query heads do not divide into groups for {self.kv_heads} key heads")
+        if 2 * len(self.rope.inverse_frequencies) > self.head_width:
+            rotated = 2 * len(self.rope.inverse_frequencies)
+            raise ExportError(f"{path}: {rotated} values of each head would be rotated, but a head has {self.head_width}")

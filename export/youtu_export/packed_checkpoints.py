@@ -5,7 +5,7 @@ is what the operators compute, so that their integers are never rounded again; s
 eight codes lie in an int32, the first in the lowest bits:
 
     awq                qweight [K, N/8], qzeros [K/group, N/8]; along N in the order 0 2 4 6 1 3 5 7; scales [K/group, N]
-    gptq               qweight [K/8, N], qzeros [K/group, N/8] (minus one, except "gptq_v2"), scales [K/group, N], g_idx [K]
+    gptq               qweight [K/8, N], qzeros [K/group, N/8] (see gptq_zero_points), scales [K/group, N], g_idx [K]
     compressed-tensors weight_packed [N, K/8], weight_zero_point [N/8, K/group] or absent, weight_scale [N, K/group]
 
 Sources: AutoAWQ `awq/utils/packing_utils.py`, AutoGPTQ `qlinear_cuda_old.py`, compressed-tensors `pack_quantized/base.py`.
@@ -14,21 +14,26 @@ Sources: AutoAWQ `awq/utils/packing_utils.py`, AutoGPTQ `qlinear_cuda_old.py`, c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from youtu_export.errors import ExportError
+from youtu_export.findings import Findings
+from youtu_export.gptq_zero_points import added_by, decide, doubt
 from youtu_export.model_config import ModelConfig
 from youtu_export.packed_matrix import PackedMatrix, PackedSource
+from youtu_export.quantization_settings import read_settings
 from youtu_export.scales import finite, kept_scales
 from youtu_export.stored_tensor import Bytes, Float32, StoredTensor, naming
 
 KIND = "INT4"
 _GROUPS = (16, 32, 64, 128, 256)
 _SYMMETRIC_ZERO = 8
+_PROBED_MATRICES = 4
+_ZERO_POINTS = ("qzeros", "weight_zero_point")
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 """Nibble that holds value j: the inverse of AutoAWQ's order 0 2 4 6 1 3 5 7."""
 
@@ -60,7 +65,7 @@ class PackedTensor(PackedSource):
             half = kept_scales(scales)
         return PackedMatrix(4, self.group, codes, half, None if (zeros == _SYMMETRIC_ZERO).all() else zeros)
 
-    def rows(self, begin: int, end: int) -> Float32:
+    def _rows(self, begin: int, end: int) -> Float32:
         """(code - zero) * scale in float32, [end - begin, K]."""
         codes, zeros, scales = (part[begin:end] for part in self._integers())
         blocks = codes.reshape(end - begin, -1, self.group).astype(np.float32) - zeros[..., None].astype(np.float32)
@@ -78,12 +83,12 @@ class PackedTensor(PackedSource):
         return codes[self.row_order], zeros[self.row_order], scales[self.row_order]
 
 
-def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor], findings: Findings) -> dict[str, StoredTensor]:
     """`tensors` with every quantised matrix under the name `….weight` instead of its parts.
 
     Raises ExportError for a quantisation that is unknown or that the operators cannot compute with.
     """
-    settings = config.get("quantization_config")
+    settings = read_settings(config)
     if settings is None:
         return _refuse_integers(tensors)
     method = settings.get("quant_method")
@@ -100,13 +105,40 @@ def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor]) -> dic
         parts = {
             part: found.pop(prefix + part) for part in (form.codes, form.scales, *form.parts) if prefix + part in found
         }
+        for part in parts.values():
+            if len(part.shape) != 2 and part.name.removeprefix(prefix) in (form.codes, form.scales, *_ZERO_POINTS):
+                raise _error(part, f"shape {list(part.shape)} is not that of a matrix")
+        if f"{prefix}weight" in tensors:
+            raise _error(codes, f"{prefix}weight is there as well; a matrix is quantised or not")
         shape = form.shape(codes)
         if shape[1] % group:
             raise ExportError(f"{codes.path}: {name}: {shape[1]} columns do not divide into groups of {group}")
         found[f"{prefix}weight"] = PackedTensor(
             codes.path, f"{prefix}weight", shape, KIND, 0, parts=parts, form=form, group=group
         )
+    if method == "gptq":
+        found |= _with_zero_points(config, settings, found, findings)
     return _refuse_integers(found)
+
+
+def _with_zero_points(
+    config: ModelConfig, settings: dict[str, Any], tensors: dict[str, StoredTensor], findings: Findings
+) -> dict[str, StoredTensor]:
+    """The matrices of a GPTQ checkpoint with the form that its data have."""
+    layout = _layout(settings)
+    matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, PackedTensor)}
+    stored = {name: np.unique(_nibbles(_integers(tensor.parts, "qzeros"))).tolist() for name, tensor in matrices.items()}
+    try:
+        found = decide(stored, layout=layout, is_symmetric=settings.get("sym"))
+    except ValueError as error:
+        raise ExportError(f"{config.path}: quantization_config: {error}") from None
+    doubts = [found.warning]
+    if any(len(values) > 1 for values in stored.values()):  # one tool packed them all, so the first few tell
+        for tensor in list(matrices.values())[:_PROBED_MATRICES]:
+            zeros = _nibbles(_integers(tensor.parts, "qzeros"))
+            doubts.append(doubt(_nibbles(_integers(tensor.parts, "qweight")), zeros, layout))
+    findings.warnings += [f"{config.path}: quantization_config: {text}" for text in doubts if text][:1]
+    return {name: replace(tensor, form=_GPTQ_BY_ADDED[found.added[name]]) for name, tensor in matrices.items()}
 
 
 def _refuse_integers(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -126,10 +158,14 @@ def _awq(config: ModelConfig, settings: dict[str, Any]) -> tuple[_Form, Any]:
 def _gptq(config: ModelConfig, settings: dict[str, Any]) -> tuple[_Form, Any]:
     _only(config, "bits", settings.get("bits"), 4)
     _only(config, "desc_act (reordered columns)", settings.get("desc_act", False), False)
-    layout = settings.get("checkpoint_format", "gptq")
+    layout = _layout(settings)
     if layout not in ("gptq", "gptq_v2"):
         raise ExportError(f"{config.path}: quantization_config: checkpoint_format {layout!r} is not supported")
-    return (_GPTQ if layout == "gptq" else _GPTQ_V2), settings.get("group_size")
+    return _GPTQ_BY_ADDED[added_by(layout)], settings.get("group_size")
+
+
+def _layout(settings: dict[str, Any]) -> str:
+    return settings.get("checkpoint_format") or "gptq"
 
 
 def _compressed(config: ModelConfig, settings: dict[str, Any]) -> tuple[_Form, Any]:
@@ -142,7 +178,8 @@ def _compressed(config: ModelConfig, settings: dict[str, Any]) -> tuple[_Form, A
     for key, value in (("num_bits", 4), ("type", "int"), ("strategy", "group")):
         _only(config, key, weights.get(key), value)
     _only(config, "actorder (reordered columns)", weights.get("actorder"), None)
-    return _COMPRESSED, weights.get("group_size")
+    is_symmetric = weights.get("symmetric") in (None, True)
+    return (_COMPRESSED if is_symmetric else _COMPRESSED_WITH_ZEROS), weights.get("group_size")
 
 
 _READERS: dict[Any, Callable[[ModelConfig, dict[str, Any]], tuple[_Form, Any]]] = {
@@ -181,13 +218,21 @@ def _read_gptq_v2(parts: dict[str, StoredTensor], group: int) -> tuple[Bytes, By
     return _read_gptq(parts, group, stored_less=0)
 
 
-def _read_compressed(parts: dict[str, StoredTensor], _group: int) -> tuple[Bytes, Bytes, Float32]:
+def _read_compressed_with_zeros(parts: dict[str, StoredTensor], group: int) -> tuple[Bytes, Bytes, Float32]:
+    return _read_compressed(parts, group, is_symmetric=False)
+
+
+def _read_compressed(
+    parts: dict[str, StoredTensor], _group: int, *, is_symmetric: bool = True
+) -> tuple[Bytes, Bytes, Float32]:
     codes = _nibbles(_integers(parts, "weight_packed"))
     scales = _scales(parts, "weight_scale", transposed=False)
     zeros = np.full(scales.shape, _SYMMETRIC_ZERO, np.uint8)
-    if "weight_zero_point" in parts:
+    if "weight_zero_point" in parts or not is_symmetric:
         packed = _nibbles(np.ascontiguousarray(_integers(parts, "weight_zero_point").T))
         zeros = np.ascontiguousarray(packed.T[: scales.shape[0]])
+    if is_symmetric and (zeros != _SYMMETRIC_ZERO).any():
+        raise _error(parts["weight_zero_point"], "symmetric in quantization_config, but zero points are not all 8")
     return codes, zeros, scales
 
 
@@ -226,8 +271,11 @@ def _error(tensor: StoredTensor, message: str) -> ExportError:
 
 _GPTQ_PARTS = ("qzeros", "g_idx")
 _AWQ = _Form("qweight", "scales", ("qzeros",), _read_awq, lambda codes: (codes.shape[1] * 8, codes.shape[0]))
-_GPTQ = _Form("qweight", "scales", _GPTQ_PARTS, _read_gptq, lambda codes: (codes.shape[1], codes.shape[0] * 8))
-_GPTQ_V2 = _Form("qweight", "scales", _GPTQ_PARTS, _read_gptq_v2, lambda codes: (codes.shape[1], codes.shape[0] * 8))
+_GPTQ_BY_ADDED = tuple(
+    _Form("qweight", "scales", _GPTQ_PARTS, read, lambda codes: (codes.shape[1], codes.shape[0] * 8))
+    for read in (_read_gptq_v2, _read_gptq)
+)
+"""By what is added to stored zero points."""
 _COMPRESSED = _Form(
     "weight_packed",
     "weight_scale",
@@ -235,3 +283,4 @@ _COMPRESSED = _Form(
     _read_compressed,
     lambda codes: (codes.shape[0], codes.shape[1] * 8),
 )
+_COMPRESSED_WITH_ZEROS = replace(_COMPRESSED, read=_read_compressed_with_zeros)

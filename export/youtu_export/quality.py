@@ -20,6 +20,7 @@ from youtu_edge.package import TOKENIZER, Package
 from youtu_export.errors import ExportError
 from youtu_export.graph_session import PackageScorer
 from youtu_export.stored_tensor import Float32
+from youtu_export.tokenizer_file import make_tokenizer
 
 WINDOW = 512
 """Tokens that are scored in one piece, without context from the piece before."""
@@ -73,7 +74,7 @@ def read_text(path: Path, package: Package, max_tokens: int) -> Text:
         raise ExportError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ExportError(f"{path}: not a text file") from None
-    tokenizer = Tokenizer.from_file(str(package.path(TOKENIZER)))
+    tokenizer = make_tokenizer(package.path(TOKENIZER), package.read_text(TOKENIZER))
     ids = tokenizer.encode(text, add_special_tokens=False).ids[:max_tokens]
     if len(ids) < 2:
         raise ExportError(f"{path}: too short to be scored")

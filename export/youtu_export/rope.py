@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ Float32 = npt.NDArray[np.float32]
 
 def partial_rope_from_config(config: ModelConfig, head_width: int) -> Rope:
     """The rope of the first int(partial_rotary_factor * head_width) values per head; without the factor an error."""
-    parameters = config.get("rope_parameters", {})
+    parameters = config.mapping("rope_parameters")
     factor = config.get("partial_rotary_factor", parameters.get("partial_rotary_factor"))
     if factor is None:
         raise ExportError(f"{config.path}: partial_rotary_factor is missing")
@@ -37,7 +37,7 @@ def rope_from_config(
     partial: `width` is partial_rotary_factor's already. yarn: what `yarn_from_config` found, for families that know it.
     """
     # transformers 5 keeps everything in rope_parameters, older ones theta at the top and the rest in rope_scaling.
-    parameters: dict[str, Any] = {**config.get("rope_scaling", {}), **config.get("rope_parameters", {})}
+    parameters: dict[str, Any] = config.mapping("rope_scaling") | config.mapping("rope_parameters")
     if partial:
         parameters.pop("partial_rotary_factor", None)
     theta = parameters.pop("rope_theta", None) or config.get("rope_theta")
@@ -50,21 +50,39 @@ def rope_from_config(
         # Stretched by nothing: frequencies and the scale of attention stay as they are, whatever the other keys say.
         kind, parameters = "default", {}
     scaling = _Scaling(config, parameters)
-    frequencies = inverse_frequencies(theta, width)
+    if theta <= 1:
+        raise ExportError(f"{config.path}: rope_theta: {theta!r} is not above 1")
+    frequencies = _frequencies_of(config, theta, width)
     if kind == "linear":
         frequencies = frequencies / np.float32(scaling.number("factor"))
     elif kind == "llama3":
         frequencies = _llama3(frequencies, scaling)
     elif kind == "yarn" and yarn is not None:
-        return Rope(
-            inverse_frequencies=[float(value) for value in yarn.frequencies(theta, frequencies)], scale=yarn.rotation_scale
-        )
+        return _rope(config, yarn.frequencies(theta, frequencies), yarn.rotation_scale)
     elif kind != "default":
         raise ExportError(f"{config.path}: rope_scaling: type {kind!r} is not supported")
     scaling.refuse_rest()
     if factors is not None:
-        frequencies = frequencies / factors
-    return Rope(inverse_frequencies=[float(value) for value in frequencies])
+        with np.errstate(all="ignore"):  # _rope refuses what is not a frequency
+            frequencies = frequencies / factors
+    return _rope(config, frequencies)
+
+
+def plain_rope(config: ModelConfig, theta: float, width: int) -> Rope:
+    """The rope of `width` rotated values per head, not scaled. Raises ExportError for a width that has no halves."""
+    return _rope(config, _frequencies_of(config, theta, width))
+
+
+def _frequencies_of(config: ModelConfig, theta: float, width: int) -> Float32:
+    if width < 2 or width % 2:
+        raise ExportError(f"{config.path}: {width} values of each head would be rotated, and they are rotated in pairs")
+    return inverse_frequencies(theta, width)
+
+
+def _rope(config: ModelConfig, frequencies: Float32, scale: float = 1.0) -> Rope:
+    if not (np.isfinite(frequencies) & (frequencies > 0)).all():
+        raise ExportError(f"{config.path}: rope_scaling: frequencies that are not positive numbers come of it")
+    return Rope(inverse_frequencies=[float(value) for value in frequencies], scale=scale)
 
 
 def inverse_frequencies(theta: float, width: int) -> Float32:
@@ -76,7 +94,7 @@ def inverse_frequencies(theta: float, width: int) -> Float32:
 
 def yarn_from_config(config: ModelConfig) -> Yarn | None:
     """The yarn block of a configuration, unless it stretches nothing."""
-    values: dict[str, Any] = {**config.get("rope_scaling", {}), **config.get("rope_parameters", {})}
+    values: dict[str, Any] = config.mapping("rope_scaling") | config.mapping("rope_parameters")
     kinds = (values.pop("rope_type", None), values.pop("type", None))
     if "yarn" not in kinds or values.get("factor") == 1:
         return None
@@ -107,6 +125,9 @@ class _Scaling:
             raise ExportError(f"{self._path}: rope_scaling: {key} is missing")
         return positive_number(self._path, f"rope_scaling: {key}", self._values.pop(key))
 
+    def refuse(self, key: str, value: float, reason: str) -> NoReturn:
+        raise ExportError(f"{self._path}: rope_scaling: {key}: {value!r} {reason}")
+
     def refuse_rest(self) -> None:
         for key, value in self._values.items():
             if value is not None and not (key == "partial_rotary_factor" and value == 1):
@@ -117,6 +138,8 @@ def _llama3(frequencies: Float32, scaling: _Scaling) -> Float32:
     """Slow frequencies are divided by `factor`, fast ones kept, those between mixed (Llama 3.1 model card)."""
     factor, low, high = (scaling.number(key) for key in ("factor", "low_freq_factor", "high_freq_factor"))
     context = scaling.number("original_max_position_embeddings")
+    if high <= low:
+        scaling.refuse("high_freq_factor", high, "is not above low_freq_factor")
     wavelengths = np.float32(2 * math.pi) / frequencies
     divided = frequencies / np.float32(factor)
     smooth = (np.float32(context) / wavelengths - np.float32(low)) / np.float32(high - low)

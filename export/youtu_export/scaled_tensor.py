@@ -32,8 +32,7 @@ class ScaledTensor(StoredTensor):
             shrink=None if self.shrink is None else self.shrink[order],
         )
 
-    def rows(self, begin: int, end: int) -> Float32:
-        """Values of rows [begin, end), float32 [end - begin, ...]."""
+    def _rows(self, begin: int, end: int) -> Float32:
         values = self.source.rows(begin, end)
         if self.row_scales is not None:
             values = values / self.row_scales[begin:end].reshape(-1, *[1] * (values.ndim - 1))

@@ -6,8 +6,9 @@ while it is mapped kills the process.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from youtu_export.errors import ExportError
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
+
+LONGEST_SIDE = 4 * 1024 * 1024
+"""Of a tensor, in elements: the largest vocabularies have 262,144 rows, and orders of rows are held in memory."""
 
 CHUNK_VALUES = 4 * 1024 * 1024
 """Values converted at once: 16 MB of float32, so that scratch memory does not grow with the tensor."""
@@ -60,7 +64,16 @@ class StoredTensor:
         return replace(self, shape=(len(order), *self.shape[1:]), row_order=stored)
 
     def rows(self, begin: int, end: int) -> Float32:
-        """Values of rows [begin, end), float32 [end - begin, ...]."""
+        """Values of rows [begin, end), float32 [end - begin, ...]. Raises ExportError for NaN and infinite ones."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self._rows(begin, end)
+        good = np.isfinite(values)
+        if not good.all():
+            raise ExportError(f"{self.path}: {self.name}: a weight is {values[~good][0]}: the file is damaged")
+        return values
+
+    def _rows(self, begin: int, end: int) -> Float32:
+        """`rows` as they are, for every kind of tensor in its own way."""
         raw = self.raw_rows(begin, end)
         if self.kind == "F32":
             values = raw.view(np.float32)
@@ -103,6 +116,17 @@ def naming(tensor: StoredTensor) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ExportError(f"{tensor.path}: {tensor.name}: {error}") from None
+
+
+def refuse_overlaps(tensors: Iterable[StoredTensor]) -> None:
+    """Raise ExportError naming the first tensor that begins before another one of the same file ends."""
+    extents = sorted(
+        ((tensor.offset, tensor.offset + stored_bytes(tensor.kind, tensor.shape), tensor) for tensor in tensors),
+        key=lambda extent: extent[:2],
+    )
+    for (_, end, before), (begin, _, tensor) in itertools.pairwise(extents):
+        if begin < end:
+            raise ExportError(f"{tensor.path}: {tensor.name}: overlaps {before.name}; the file is damaged")
 
 
 def stored_bytes(kind: str, shape: tuple[int, ...]) -> int:

@@ -19,6 +19,7 @@ from youtu_export.errors import ExportError
 from youtu_export.graph_session import PackageScorer
 from youtu_export.quality import read_text, window_sums
 from youtu_export.stored_tensor import Float32
+from youtu_export.tokenizer_file import make_tokenizer
 
 LARGEST_KL = 0.05
 """Above it a package is not the model that it claims to be."""
@@ -64,6 +65,7 @@ class _Reference:
     """The original checkpoint in float32, loaded by optimum's TasksManager with transformers."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._torch = _optional("torch")
         _optional("transformers")
         tasks = _optional("optimum.exporters.tasks").TasksManager
@@ -78,6 +80,10 @@ class _Reference:
         """Logits behind every token, float32 [T, vocab]."""
         with self._torch.inference_mode():
             found: Float32 = self._model(self._torch.tensor([token_ids]), use_cache=False).logits[0].float().numpy()
+        if not np.isfinite(found).all():
+            raise ExportError(
+                f"{self._directory}: transformers computes scores that are NaN or infinite: nothing to compare"
+            )
         return found
 
 
@@ -95,7 +101,7 @@ def verify(package_directory: Path, against: Path, texts: Sequence[Path], max_to
             sums += window_sums(expected, found, window)
             count += len(window) - 1
             largest = max(largest, float(np.abs(_centred(expected) - _centred(found)).max()))
-    tokenizer = Tokenizer.from_file(str(package.path(TOKENIZER)))
+    tokenizer = make_tokenizer(package.path(TOKENIZER), package.read_text(TOKENIZER))
     greedy = tuple(_compare_greedy(prompt, tokenizer, reference, scorer) for prompt in PROMPTS)
     nll, other_nll, kl, same = (float(value) for value in sums / count)
     return Verification(count, largest, nll, other_nll, max(0.0, kl), same, greedy)

@@ -33,6 +33,7 @@ class Engine:
     def __init__(self, package: Path) -> None:
         runner, prompter, tokenizer = open_model(package, 256)
         self.sent: list[FromEngine] = []
+        self.tokens = prompter.encode_text
         scheduler = Scheduler(PagePool(64, 32), max_sequences=4, step_tokens=256)
         self.loop: Loop = make_loop(runner, scheduler, tokenizer, prompter, self.sent.append, max_stall_s=1.0)
 
@@ -58,8 +59,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_package(tmp_path_factory.mktemp("arrivals") / "package")
 
 
-def bound(name: str, grammar: Regex | JsonSchema) -> Submit:
-    return Submit(name, SamplingParams(temperature=1.0, seed=1), 60, prompt="x", grammar=grammar)
+def bound(name: str, grammar: Regex | JsonSchema, stop: tuple[str, ...] = ()) -> Submit:
+    return Submit(name, SamplingParams(temperature=1.0, seed=1), 60, prompt="x", grammar=grammar, stop=list(stop))
 
 
 def test_another_request_runs_while_a_grammar_is_compiled(package: Path) -> None:
@@ -120,3 +121,44 @@ def test_a_resumed_answer_goes_on_in_the_state_of_its_grammar(package: Path) -> 
         engine.run()
         rest = [token for message in engine.about("r") if isinstance(message, Delta) for token in message.tokens]
         assert tokens[:cut] + rest == tokens
+
+
+def test_a_stop_text_does_not_cut_what_a_grammar_binds(package: Path) -> None:
+    """The grammar tells where the answer ends."""
+    engine = Engine(package)
+    engine.loop.submit(bound("bound", Regex("regex", "[ab]{5}"), stop=("a", "b", "ab")))
+    engine.run()
+    text = "".join(message.text for message in engine.about("bound") if isinstance(message, Delta))
+    finished = engine.about("bound")[-1]
+    assert isinstance(finished, Finished)
+    assert (len(text), finished.reason, finished.stop_text) == (5, "stop", None)
+
+
+def test_token_ids_are_a_prompt_as_they_are(package: Path) -> None:
+    """Control tokens are meant; the answer is that to the text of the same tokens."""
+    engine = Engine(package)
+    engine.loop.submit(Submit("text", SamplingParams(), 4, prompt="the thing"))
+    tokens = engine.tokens("the thing")
+    engine.loop.submit(Submit("ids", SamplingParams(), 4, prompt_tokens=tokens))
+    engine.loop.submit(Submit("control", SamplingParams(), 4, prompt_tokens=[1, *tokens]))
+    engine.run()
+    drawn = {
+        name: [token for message in engine.about(name) if isinstance(message, Delta) for token in message.tokens]
+        for name in ("text", "ids", "control")
+    }
+    assert drawn["ids"] == drawn["text"]
+    accepted = engine.about("control")[0]
+    assert isinstance(accepted, Accepted)
+    assert accepted.prompt_tokens == len(tokens) + 1
+
+
+@pytest.mark.parametrize("token", [276, 2**31 - 1, -1])
+def test_an_id_that_the_model_has_not_fails_the_request_by_name(package: Path, token: int) -> None:
+    """It never reaches the graph."""
+    engine = Engine(package)
+    engine.loop.submit(Submit("bad", SamplingParams(), 4, prompt_tokens=[5, 6, token]))
+    engine.run()
+    (failed,) = engine.about("bad")
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.param) == ("invalid_request", "prompt[2]")
+    assert f"{token} is not one of the 276 tokens" in failed.message

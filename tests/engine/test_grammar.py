@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
+from sentence_piece import KINDS, make_sentence_piece
 from tiny_model import END_TOKEN, make_tokenizer
 from youtu_edge.engine.answer_grammar import AnswerGrammar
-from youtu_edge.engine.detokenize import Vocabulary
+from youtu_edge.engine.detokenize import TextStream, Vocabulary
 from youtu_edge.engine.grammar import GrammarCompiler, TokenTable
+from youtu_edge.engine.grammar_trial import GrammarTrial
+from youtu_edge.engine.text_encoder import TextEncoder
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Lark, Regex, SamplingParams, Submit
 
@@ -29,23 +32,28 @@ CALL = '<tool_call>{"name": "weather", "arguments": {"city": "Oslo", "days": 3}}
 
 
 class Model:
-    """A tokenizer, and grammars over it. With tags, <think> and its kin are tokens; else models spell them."""
+    """A tokenizer, and grammars over it. With tags, <think> and its kin are tokens; else models spell them.
 
-    def __init__(self, *, has_tags: bool) -> None:
-        self.tokenizer: Tokenizer = make_tokenizer()
+    kind: one of SentencePiece's, or none for bytes.
+    """
+
+    def __init__(self, *, has_tags: bool, kind: str = "") -> None:
+        self.tokenizer: Tokenizer = make_sentence_piece(kind) if kind else make_tokenizer()
         if has_tags:
             tags = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
             self.tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
         self.vocabulary = Vocabulary(self.tokenizer)
         self.size = self.tokenizer.get_vocab_size()
-        self.eos = self.tokenizer.token_to_id(END_TOKEN)
+        self.eos = self.tokenizer.token_to_id("</s>" if kind else END_TOKEN)
+        self._encoder = TextEncoder(self.tokenizer, self.vocabulary)
         self.table = TokenTable(self.vocabulary, self.size, frozenset({self.eos}), self.ids)
         thought = self.tokenizer.token_to_id("<think>")
         self.compiler = GrammarCompiler(self.table, self.vocabulary, frozenset({self.eos}), thought)
+        self.trial = GrammarTrial(self.size, is_bounded=False)
 
     def ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        """As a model would write the text, with its tags."""
+        return self._encoder.encode_answer(text)
 
     def grammar(
         self,
@@ -67,7 +75,10 @@ class Model:
             must_call=list(must_call),
             parallel_tool_calls=parallel,
         )
-        return self.compiler.compile(request, in_thought=in_thought, may_think=may_think)
+        sources = self.trial.sources(request, ())
+        return self.compiler.compile(
+            sources, in_thought=in_thought, may_think=may_think, parallel_calls=request.parallel_tool_calls
+        )
 
     def allowed(self, state: AnswerGrammar) -> set[int]:
         """Ids that may come next."""
@@ -100,10 +111,11 @@ def plain() -> Model:
     return Model(has_tags=False)
 
 
-@pytest.fixture(params=[True, False], ids=["tags", "no tags"])
+@pytest.fixture(scope="module", params=["tags", "no tags", *KINDS])
 def model(request: pytest.FixtureRequest, tagged: Model, plain: Model) -> Model:
-    """Both kinds."""
-    return tagged if request.param else plain
+    """All kinds."""
+    known = {"tags": tagged, "no tags": plain}
+    return known[request.param] if request.param in known else Model(has_tags=False, kind=request.param)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +127,8 @@ def model(request: pytest.FixtureRequest, tagged: Model, plain: Model) -> Model:
         (JsonSchema("f", {"enum": ["yes", "no"]}), '"yes"', '"maybe'),
         (Regex("f", "[a-z]+/[0-9]{2}"), "ab/12", "ab/1x"),
         (Lark("f", 'start: "on" | "off" /!!/'), "off!!", "of!"),
+        (Regex("f", " the (light|tool)"), " the light", "the light"),
+        (Regex("f", "<s>\u00e9\u4e16(a|b)</s>"), "<s>\u00e9\u4e16b</s>", "<s>\u00e9\u4e17"),
     ],
     ids=str,
 )
@@ -127,6 +141,20 @@ def test_an_answer_follows_its_grammar_to_the_end(model: Model, grammar: Grammar
         state.accept(token)
     assert model.may_end(state)
     assert model.refused(model.grammar(grammar), bad) is not None
+
+
+def test_a_grammar_may_ask_for_characters_that_the_tokenizer_never_makes(model: Model) -> None:
+    """A normalizer writes `a` for a wide one; the bytes of the grammar are what counts."""
+    text = "\uff41\ufb01 \u2460".encode()
+    state = model.grammar(Regex("f", text.decode()), may_think=False)
+    while text:
+        allowed = model.allowed(state) - {model.eos}
+        token = max(allowed, key=lambda token: len(model.vocabulary.token_bytes(token)))
+        data = model.vocabulary.token_bytes(token)
+        assert text.startswith(data)
+        state.accept(token)
+        text = text[len(data) :]
+    assert model.may_end(state)
 
 
 @pytest.mark.parametrize("begin", ['{ "city"', '{\n"city"', '{"city" :', '{"city":  "', '{"city": "Oslo",\n'])
@@ -268,3 +296,38 @@ def test_a_grammar_that_takes_too_long_is_given_up(plain: Model) -> None:
     )
     with pytest.raises(InvalidRequestError, match="less ambiguous"):
         plain.refused(state, "x" * 2000)
+
+
+def written(model: Model, text: str, stop: str) -> tuple[str, str | None]:
+    """What is shown of an answer with tools, and the stop text that ended it."""
+    grammar = model.grammar(tools=(WEATHER,))
+    stream = TextStream(model.vocabulary, [stop], has_calls=True)
+    shown = ""
+    for token in model.ids(text):
+        shown += stream.push(token, in_call=grammar.accept(token))
+        if stream.stopped:
+            break
+    return shown + stream.finish(), stream.stop_text
+
+
+@pytest.mark.parametrize("stop", ["Oslo", '"', "{", "3}}", "<", ">", "</", "tool_call>", "call", "d<tool", "weather", ">{"])
+def test_a_stop_text_does_not_count_in_a_call_nor_in_its_tags(model: Model, stop: str) -> None:
+    """Whether the tag is a token of its own or spelled, and also in the second call."""
+    answer = f"Good{CALL}\n{CALL}"
+    assert written(model, answer, stop) == (answer, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "stop", "shown"),
+    [
+        (f"One two{CALL}", "two", "One "),
+        (f"One{CALL} two", "two", f"One{CALL} "),
+        ("a <b> c", "<", "a "),
+        ("a <tool> c", "ool", "a <t"),
+        ("a <tool", "<", "a "),
+        ("a <", "<", "a "),
+    ],
+)
+def test_a_stop_text_counts_in_the_text_around_calls(model: Model, answer: str, stop: str, shown: str) -> None:
+    """Also where the text looks as if a call began, and did not."""
+    assert written(model, answer, stop) == (shown, stop)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer
 
+from sentence_piece import KINDS, make_sentence_piece
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
 from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.known_tokens import known_beginning
 from youtu_edge.engine.prompt import Prompter
+from youtu_edge.engine.text_encoder import TextEncoder
 from youtu_edge.protocol import ChatMessage
 
 
@@ -106,3 +108,29 @@ def test_a_beginning_never_ends_inside_a_character(tokenizer: Tokenizer) -> None
     assert known_beginning(drawn, "a你", vocabulary) == (drawn[:4], 2)
     assert known_beginning(drawn, "a佀", vocabulary) == (drawn[:1], 1), "the first byte is the same, the character is not"
     assert known_beginning(drawn, "", vocabulary) == ([], 0)
+
+
+LLAMA_2 = (
+    "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }} </s>{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("spoken", ["the thi", "the", "t", "the thing \u4f60\u597d", " the", "", "the <s> thi"])
+def test_the_space_of_a_first_token_is_neither_lost_nor_doubled(kind: str, spoken: str) -> None:
+    """The answer was drawn with a space that its text does not show; the template writes one too."""
+    tokenizer = make_sentence_piece(kind)
+    vocabulary = Vocabulary(tokenizer)
+    drawn = TextEncoder(tokenizer, vocabulary).encode_plain(f" {spoken} and more", is_continuation=True)
+    prompter = Prompter(tokenizer, LLAMA_2)
+    messages = [ChatMessage("user", "tell"), ChatMessage("assistant", spoken, tokens=drawn), ChatMessage("user", "go on")]
+    ids, begun = prompter.encode_chat(messages), prompter.encode_chat(messages[:1])
+    assert ids[: len(begun)] == begun
+    rest = ids[len(begun) :]
+    assert b"".join(map(vocabulary.token_bytes, rest)).decode().startswith(f" {spoken} ")
+    assert tokenizer.token_to_id("<s>") not in rest
+    if vocabulary.strips_first_space:
+        known, _ = known_beginning(drawn, spoken, vocabulary)
+        assert known
+        assert rest[: len(known)] == known

@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from youtu_edge.config import Config, MemoryConfig, ModelConfig
-from youtu_edge.engine.memory import FRONT_BYTES, budget_bytes, device_memory, plan_memory
+from youtu_edge.engine.memory import (
+    FRONT_BYTES,
+    TEXT_IDLE_BYTES,
+    TEXT_WORKER_BYTES,
+    budget_bytes,
+    device_memory,
+    plan_memory,
+)
 from youtu_edge.errors import ConfigError
 
 MIB = 1024 * 1024
@@ -60,7 +67,7 @@ def test_the_cache_takes_what_is_left_up_to_its_bound() -> None:
     """The parts of the plan stay within the budget, and kv_cache_max_page caps the pages."""
     config = Config(memory=MemoryConfig(limit="1G"), model=ModelConfig(kv_cache_max_page=100000))
     plan = plan_memory(config, rest=300 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB)
-    assert plan.num_pages == 1024 - FRONT_BYTES // MIB - 350
+    assert plan.num_pages == 1024 - (FRONT_BYTES + TEXT_IDLE_BYTES + TEXT_WORKER_BYTES) // MIB - 350
     assert sum(value for name, value in plan.as_dict().items() if name != "budget") <= plan.budget
     capped = msgspec.structs.replace(config, model=ModelConfig(kv_cache_max_page=10))
     assert plan_memory(capped, rest=0, weights=0, activations=0, page_bytes=MIB).num_pages == 10
@@ -69,10 +76,25 @@ def test_the_cache_takes_what_is_left_up_to_its_bound() -> None:
 def test_a_budget_that_is_too_small_says_what_would_do() -> None:
     """The error names the key and the least value; with it the plan succeeds."""
     config = Config(memory=MemoryConfig(limit="200M"))
-    with pytest.raises(ConfigError, match=r"set memory\.limit to at least 362M"):
-        plan_memory(config, rest=250 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB)
-    enough = Config(memory=MemoryConfig(limit="362M"))
-    assert plan_memory(enough, rest=250 * MIB, weights=200 * MIB, activations=50 * MIB, page_bytes=MIB).num_pages == 2
+    sizes = {"rest": 250 * MIB, "weights": 200 * MIB, "activations": 50 * MIB, "page_bytes": MIB, "text_tokens": 64}
+    with pytest.raises(ConfigError, match=r"set memory\.limit to at least 387M"):
+        plan_memory(config, **sizes)
+    enough = Config(memory=MemoryConfig(limit="387M"))
+    assert plan_memory(enough, **sizes).num_pages == 2
+
+
+def test_texts_get_what_the_longest_prompt_takes() -> None:
+    """A worker may take more where prompts may be longer, but not for prompts that the cache could never hold."""
+    config = Config(memory=MemoryConfig(limit="1G"), model=ModelConfig(kv_cache_max_page=100000, page_tokens=32))
+    sizes = {"rest": 300 * MIB, "weights": 200 * MIB, "activations": 50 * MIB, "page_bytes": MIB}
+    plans = [plan_memory(config, **sizes, text_tokens=tokens) for tokens in (0, 4096, 8192, 1_000_000, 10_000_000)]
+    workers = [plan.text_worker for plan in plans]
+    assert workers == sorted(workers)
+    assert workers[2] - workers[1] == workers[1] - workers[0]
+    assert workers[3] == workers[4]
+    for plan in plans:
+        left = plan.budget - sum(value for name, value in plan.as_dict().items() if name != "budget")
+        assert 0 <= left < 2 * MIB
 
 
 def test_the_table_of_grammars_is_set_aside_before_it_is_built() -> None:

@@ -10,7 +10,7 @@ import pytest
 from score import run
 from tiny_model import make_tiny_package
 from youtu_edge.config import Config, EngineConfig, ModelConfig
-from youtu_edge.engine.opening import OpenedModel, open_model
+from youtu_edge.engine.opening import OpenedModel, open_description, open_model
 from youtu_edge.errors import PackageError
 
 
@@ -21,7 +21,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(package: Path, **model: object) -> OpenedModel:
     model_config = ModelConfig(path=str(package), **model)  # type: ignore[arg-type]
-    return open_model(Config(model=model_config, engine=EngineConfig(threads=1)))
+    config = Config(model=model_config, engine=EngineConfig(threads=1))
+    return open_model(config, open_description(config))
 
 
 @pytest.mark.parametrize("name", ["weights.bin", "model.onnx", "tokenizer.json", "generation.json"])

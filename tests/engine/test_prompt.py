@@ -33,6 +33,12 @@ def tokenizer() -> tokenizers.Tokenizer:
     return tokenizer
 
 
+@pytest.fixture(scope="module")
+def prompter(tokenizer: tokenizers.Tokenizer) -> Prompter:
+    """With the template above."""
+    return Prompter(tokenizer, TEMPLATE)
+
+
 def control_ids(ids: list[int]) -> list[int]:
     """Only the control tokens of a prompt."""
     return [token for token in ids if token >= 256]
@@ -50,9 +56,10 @@ def test_a_control_token_inside_a_message_stays_text(tokenizer: tokenizers.Token
 
 @settings(max_examples=600, deadline=None)
 @given(text=st.lists(st.sampled_from(FRAGMENTS), max_size=8))
-def test_no_text_whatever_becomes_a_control_token(tokenizer: tokenizers.Tokenizer, text: list[str]) -> None:
+def test_no_text_whatever_becomes_a_control_token(
+    tokenizer: tokenizers.Tokenizer, prompter: Prompter, text: list[str]
+) -> None:
     """Overlaps, nesting and even our own mark inside the text change nothing."""
-    prompter = Prompter(tokenizer, TEMPLATE)
     content = "".join(text)
     assert control_ids(prompter.encode_chat([ChatMessage("user", content)])) == [START, END, START]
     ids = prompter.encode_text(content)

@@ -6,10 +6,12 @@ import hashlib
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from youtu_edge.engine.sampler import SamplerState, _candidates, _locate, sample, uniform
+from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import SamplingParams
 
 
@@ -133,6 +135,33 @@ def test_a_bias_is_added_to_the_logits() -> None:
     logits = np.array([1.0, 2.0, 3.0], dtype=np.float32)
     assert sample(logits.copy(), SamplerState(SamplingParams(logit_bias={0: 5.0, 2: -100.0})), 0) == 0
     assert not SamplerState(SamplingParams(logit_bias={0: 5.0})).is_greedy
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_ids_beyond_the_logits_change_nothing(temperature: float) -> None:
+    """A tokenizer may know more tokens than the model has scores: in a bias, the prompt, the answer or a mask."""
+    params = SamplingParams(
+        temperature=temperature,
+        seed=3,
+        repetition_penalty=1.3,
+        presence_penalty=0.5,
+        frequency_penalty=0.5,
+        logit_bias={1: 2.0, 4: 100.0, 10**6: 100.0},
+    )
+    plain, odd = SamplerState(params, [0, 2]), SamplerState(params, [0, 2, 4, 5, 10**6])
+    for token in (3, 3):
+        plain.observe(token)
+        odd.observe(token)
+    odd.observe(7)
+    logits = np.array([1.0, 2.0, 3.0, 2.5], dtype=np.float32)
+    for position in range(50):
+        drawn = sample(logits.copy(), odd, position)
+        assert drawn == sample(logits.copy(), plain, position)
+        assert sample(logits.copy(), odd, position, np.array([0, 1, 4, 9])) in (0, 1)
+    with pytest.raises(InvalidRequestError, match="none of the model's tokens"):
+        sample(logits.copy(), plain, 0, np.array([4, 9]))
+    with pytest.raises(InvalidRequestError, match="none of the model's tokens"):
+        sample(logits.copy(), plain, 0, np.array([], dtype=np.int64))
 
 
 @given(st.integers(0, 10**6), st.integers(1, 3000), st.sampled_from([0.0, 0.3, 0.9999999, 1.0 - 2.0**-53]), st.booleans())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
 
 from export.small_gguf import write_gguf
 from tiny_model import make_tokenizer
@@ -149,13 +150,14 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         table, layers = "transformer.embedding.word_embeddings", "transformer.encoder.layers"
         norm, head = "transformer.encoder.final_layernorm", "transformer.output_layer"
     found = {f"{layers}.{index}.{name}": shape for index in range(LAYERS) for name, shape in layer.items()}
-    found[f"{table}.weight"] = (VOCAB, HIDDEN)
+    vocab = config.get("padded_vocab_size") or config.get("vocab_size") or VOCAB
+    found[f"{table}.weight"] = (vocab, HIDDEN)
     if family == "phi":
         norm = "model.final_layernorm"
-        found |= {f"{norm}.bias": (HIDDEN,), f"{head}.bias": (VOCAB,)}
+        found |= {f"{norm}.bias": (HIDDEN,), f"{head}.bias": (vocab,)}
     found[f"{norm}.weight"] = (HIDDEN,)
     if not config.get("tie_word_embeddings"):
-        found[f"{head}.weight"] = (VOCAB, HIDDEN)
+        found[f"{head}.weight"] = (vocab, HIDDEN)
     return found
 
 
@@ -172,10 +174,12 @@ def random_tensors(config: Mapping[str, Any], seed: int = 0) -> Tensors:
     return tensors
 
 
-def write_checkpoint(directory: Path, config: Mapping[str, Any], tensors: Tensors) -> Path:
-    """A new directory in Hugging Face's format."""
+def write_checkpoint(
+    directory: Path, config: Mapping[str, Any], tensors: Tensors, tokenizer: Tokenizer | None = None
+) -> Path:
+    """A new directory in Hugging Face's format; with the byte-level tokenizer unless another one is given."""
     directory.mkdir()
-    make_tokenizer().save(str(directory / "tokenizer.json"))
+    (tokenizer or make_tokenizer()).save(str(directory / "tokenizer.json"))
     (directory / "config.json").write_text(json.dumps(dict(config)))
     save_file(tensors, directory / "model.safetensors")
     return directory

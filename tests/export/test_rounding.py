@@ -56,7 +56,7 @@ def test_a_block_has_the_scale_0_only_if_all_its_values_are_0(rounding: Round, s
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [(np.nan, "a weight is nan"), (-np.inf, "a weight is inf"), (9e6, "a scale beyond float16")]
+    ("value", "message"), [(np.nan, "a weight is nan"), (-np.inf, "a weight is -inf"), (9e6, "a scale beyond float16")]
 )
 @pytest.mark.parametrize("recipe", ["q4", "q8", "q4-awq"])
 def test_weights_that_have_no_scale_are_refused(

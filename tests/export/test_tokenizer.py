@@ -14,23 +14,29 @@ from youtu_edge.package import open_package
 from youtu_edge.protocol import ChatMessage
 from youtu_export.__main__ import main
 from youtu_export.errors import ExportError
-from youtu_export.gguf_tokenizer import build_tokenizer, end_token_ids, start_token_id
+from youtu_export.findings import Findings
+from youtu_export.gguf_text import read_text_sources
+from youtu_export.gguf_tokenizer import build_tokenizer
+from youtu_export.special_tokens import start_token
 
 PATH = Path("model.gguf")
 
 
 def _byte_level(pre: str) -> Tokenizer:
+    return build_tokenizer(PATH, _byte_level_metadata(pre))
+
+
+def _byte_level_metadata(pre: str) -> dict[str, Any]:
     from tiny_model import make_tokenizer
 
     model = json.loads(make_tokenizer().to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
-    metadata = {
+    return {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": pre,
         "tokenizer.ggml.tokens": tokens,
         "tokenizer.ggml.merges": [" ".join(merge) for merge in model["merges"]],
     }
-    return build_tokenizer(PATH, metadata)
 
 
 def _sentence_piece(**changes: Any) -> dict[str, Any]:
@@ -108,16 +114,24 @@ def test_control_tokens_are_whole_and_special() -> None:
 
 def test_the_start_token_follows_the_metadata_and_then_the_kind() -> None:
     """Llama 2 and 3 start with BOS unless the file says otherwise, GPT-2 kinds do not."""
-    assert start_token_id(PATH, _sentence_piece()) == 1
-    assert start_token_id(PATH, _sentence_piece(**{"tokenizer.ggml.add_bos_token": False})) is None
-    gpt2 = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.bos_token_id": 7}
-    assert start_token_id(PATH, gpt2) is None
-    assert start_token_id(PATH, gpt2 | {"tokenizer.ggml.pre": "llama-bpe"}) == 7
-    assert start_token_id(PATH, gpt2 | {"tokenizer.ggml.add_bos_token": True}) == 7
+    assert _start(_sentence_piece()) == 1
+    assert _start(_sentence_piece(**{"tokenizer.ggml.add_bos_token": False})) is None
+    gpt2 = _byte_level_metadata("gpt-2") | {"tokenizer.ggml.bos_token_id": 7}
+    assert _start(gpt2) is None
+    assert _start(gpt2 | {"tokenizer.ggml.pre": "llama-bpe"}) == 7
+    assert _start(gpt2 | {"tokenizer.ggml.add_bos_token": True}) == 7
 
 
-def test_every_end_token_ends_an_answer() -> None:
-    """End of sequence and end of turn, each once."""
-    metadata = {"tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.eot_token_id": 5}
-    assert end_token_ids(PATH, metadata) == [2, 5]
-    assert end_token_ids(PATH, {"tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.eot_token_id": 2}) == [2]
+def _start(metadata: dict[str, Any]) -> int | None:
+    sources = read_text_sources(PATH, metadata)
+    return start_token(
+        PATH, Tokenizer.from_str(sources.tokenizer), 1000, sources.starts, sources.add_start, Findings()
+    )  # fmt: skip
+
+
+def test_end_of_sequence_of_turn_and_of_message_are_one_claim() -> None:
+    """They are different roles, so that they do not disagree; each token once."""
+    metadata = _sentence_piece(**{"tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.eot_token_id": 5})
+    assert [claim.tokens for claim in read_text_sources(PATH, metadata).ends] == [(2, 5)]
+    metadata["tokenizer.ggml.eot_token_id"] = 2
+    assert [claim.tokens for claim in read_text_sources(PATH, metadata).ends] == [(2,)]

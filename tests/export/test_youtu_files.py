@@ -15,7 +15,7 @@ from export.package_runner import PackageRunner
 from tiny_model import make_tokenizer
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
-from youtu_export.gguf_tokenizer import build_tokenizer, start_token_id
+from youtu_export.gguf_tokenizer import begins_with_bos, build_tokenizer
 
 _METADATA = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "youtu", "tokenizer.ggml.bos_token_id": 0}
 
@@ -48,7 +48,7 @@ def test_the_pre_tokenizer_cuts_scripts_and_digits_apart(text: str, pieces: list
 
 def test_no_start_token_is_put_in_front() -> None:
     """Youtu's template writes it."""
-    assert start_token_id(Path("model.gguf"), _METADATA) is None
+    assert not begins_with_bos(_METADATA)
 
 
 def test_a_checkpoint_of_its_shape_can_be_made_and_exported(tmp_path: Path, runner_of: type[PackageRunner]) -> None:

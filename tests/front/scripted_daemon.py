@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -22,7 +23,10 @@ PATHS = os.pathsep.join(str(ROOT / name) for name in ("daemon", "export", "tests
 
 
 class Daemon:
-    def __init__(self, *settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None, open_files: int = 0
+    ) -> None:
+        """`open_files`: RLIMIT_NOFILE of both processes; 0: as it is here."""
         # A pipe that nobody reads would stop the daemon after some hundred lines.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by wait_exit)
         self._log = b""
@@ -32,6 +36,7 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env={**os.environ, "PYTHONPATH": PATHS, **(env or {})},
+            preexec_fn=(lambda: _limit_open_files(open_files)) if open_files else None,
         )
         assert self.process.stdout
         first = self.process.stdout.readline().decode().split()
@@ -121,14 +126,20 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def running(*settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Iterator[Daemon]:
-    daemon = Daemon(*settings, engine=engine, env=env)
+def running(
+    *settings: str, engine: tuple[str, ...] = (), env: dict[str, str] | None = None, open_files: int = 0
+) -> Iterator[Daemon]:
+    daemon = Daemon(*settings, engine=engine, env=env, open_files=open_files)
     try:
         yield daemon
     finally:
         if daemon.process.returncode is None:
             daemon.process.kill()
             daemon.wait_exit()
+
+
+def _limit_open_files(count: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 30.0) -> None:

@@ -15,7 +15,8 @@ Token n of an answer is the code point of character n. Words in the last message
 Like the real one it tells what it works on and runs suspects alone.
 
 Questions are answered as if a token were a code point and 1 the BOS, a rendered conversation "role:content" lines;
-"die-always" in a text kills every engine that is asked, "die-once" only the first (--died FILE remembers it).
+"die-always" in a text crashes every engine that is asked; "die-once" has only the first one killed (--died FILE remembers
+it); "linger:S" takes S seconds (--begun FILE gets a line each time).
 
 --context N characters, all messages and the room reserved for the answer together, is what fits.
 A life that resumed after token N does not meet die@N again. Options: --fail-if FILE, --exit CODE (both instead of loading),
@@ -36,6 +37,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from youtu_edge.framing import FrameReader
 from youtu_edge.protocol import (
     PROBATION_TOKENS,
     TO_ENGINE,
@@ -49,10 +51,10 @@ from youtu_edge.protocol import (
     Fatal,
     Finished,
     FinishReason,
-    FrameReader,
     FromEngine,
     Heartbeat,
     Narrow,
+    Question,
     Ready,
     Render,
     Reply,
@@ -60,6 +62,7 @@ from youtu_edge.protocol import (
     Start,
     StepFrame,
     Submit,
+    Tokenize,
     Working,
     encode_frame,
 )
@@ -109,6 +112,9 @@ class ScriptedEngine:
 
     def reply(self, ask: Ask) -> Reply | Failed:
         question = ask.question
+        self.working = [ask.id]
+        self.send(Working(self.working))
+        self.distress(question)
         if isinstance(question, Detokenize):
             for index, token in enumerate(question.tokens):
                 if token >= sys.maxunicode:
@@ -117,13 +123,24 @@ class ScriptedEngine:
         if isinstance(question, Render):
             text = "".join(f"{message.role}:{message.content}\n" for message in question.messages)
             return Reply(ask.id, text, [ord(character) for character in text])
-        died = self.options.died
-        if "die-always" in question.text or ("die-once" in question.text and died and not died.exists()):
-            if died:
-                died.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
         bos = [1] if question.add_special else []
         return Reply(ask.id, question.text, bos + [ord(character) for character in question.text])
+
+    def distress(self, question: Question) -> None:
+        text = question.text if isinstance(question, Tokenize) else ""
+        if isinstance(question, Render):
+            text = " ".join(message.content for message in question.messages)
+        if linger := re.search(r"linger:([0-9.]+)", text):
+            if self.options.begun:
+                with self.options.begun.open("a") as begun:
+                    begun.write(f"{text}\n")
+            time.sleep(float(linger.group(1)))
+        if "die-always" in text:
+            self.break_down("segv@0", 0)
+        died = self.options.died
+        if "die-once" in text and died and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def load(self) -> None:
         if self.options.fatal:
@@ -266,6 +283,7 @@ if __name__ == "__main__":
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--die-on-submit", action="store_true")
     parser.add_argument("--died", type=Path)
+    parser.add_argument("--begun", type=Path)
     try:
         engine = ScriptedEngine(parser.parse_args())
         engine.run()

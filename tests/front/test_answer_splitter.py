@@ -101,3 +101,41 @@ def test_a_thought_is_streamed_but_not_its_last_line_break() -> None:
     assert splitter.push("<think>\nhm") == [Thought("hm")]
     assert splitter.push("\n") == []
     assert splitter.push("so <") == [Thought("\nso ")]
+
+
+def shown(text: str, cut: int | None = None) -> dict[str, str]:
+    """All thoughts, texts and arguments of an answer, or of its first `cut` characters when its limit ends it there."""
+    splitter = AnswerSplitter(has_tools=True)
+    pieces = splitter.push(text[:cut]) + splitter.finish(is_cut=cut is not None)
+    out = {"Thought": "", "Text": "", "ToolArguments": ""}
+    for piece in pieces:
+        if not isinstance(piece, ToolCallStart):
+            out[type(piece).__name__] += getattr(piece, "text", "")
+    return out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CALL + CALL,
+        f"{CALL}\n{CALL}\n",
+        f"One moment.\n\n{CALL}",
+        f"{CALL} then 1 < 2 <b> {CALL}",
+        f"<think>\nhm < 3\n</think>\n\nyes {CALL}",
+        " \n<think></think>yes",
+        "<tool_call>nonsense</tool_call> x",
+    ],
+)
+def test_an_answer_that_is_cut_shows_nothing_that_the_longer_one_would_not_show(text: str) -> None:
+    """No half of a tag, and no white space that turns out to belong to the frame, wherever the limit falls."""
+    whole = shown(text)
+    for cut in range(len(text)):
+        part = shown(text, cut)
+        assert {kind: whole[kind].startswith(part[kind]) for kind in whole} == dict.fromkeys(whole, True), text[:cut]
+
+
+def test_what_the_grammar_would_not_have_begun_is_no_call() -> None:
+    """Its arguments were never held to a schema."""
+    for begin in ('<tool_call>\n\n{"name": ', '<tool_call> {"name": ', '<tool_call>{"name":'):
+        text = begin + '"f", "arguments": {"a": 1}}</tool_call>'
+        assert split([text]) == [("Text", text)]

@@ -109,7 +109,7 @@ def test_after_kill_9_the_next_start_finishes_and_stores_it(tmp_path: Path) -> N
         ("GET", "/v1/responses/resp_1?starting_after=3", None, 400, "starting_after"),
         ("GET", "/v1/responses/resp_1?stream=true", None, 404, "response_id"),
         ("GET", "/v1/responses/resp_1", None, 404, "response_id"),
-        ("POST", "/v1/responses", {"input": "long", "background": True}, 400, "messages"),
+        ("POST", "/v1/responses", {"input": "long", "background": True}, 400, "input"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(

@@ -98,6 +98,7 @@ def test_thoughts_are_faint_in_a_terminal_also_when_they_are_stopped(daemon: Dae
 
 
 def test_a_model_directory_that_is_no_package_is_named_with_exit_code_78(tmp_path: Path) -> None:
+    (tmp_path / "notes").touch()
     for action in ("show", "verify"):
         done = youtu_edge("model", action, str(tmp_path))
         assert done.returncode == 78

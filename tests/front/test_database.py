@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
@@ -235,3 +236,69 @@ def test_the_file_is_written_as_the_contract_says(tmp_path: Path, synchronous: s
 
     found = with_database(tmp_path / "notes.db", lambda database: database.run(pragmas), synchronous=synchronous)
     assert found == ["wal", level, "exclusive"]
+
+
+def _rename(directory: Path) -> None:
+    directory.rename(directory.with_name("elsewhere"))
+
+
+def _replace_file(directory: Path) -> None:
+    path = directory / "notes.db"
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("remove", [shutil.rmtree, _rename, lambda path: (path / "notes.db").unlink(), _replace_file])
+def test_what_goes_to_a_file_that_was_deleted_is_not_told_as_stored(
+    tmp_path: Path, remove: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One failure, whatever the work; then a fresh file, in which everything is kept again."""
+    path = tmp_path / "data" / "notes.db"
+    failures: list[None] = []
+
+    async def use(database: Database) -> None:
+        await database.run(insert("lost"))
+        remove(path.parent)
+        with pytest.raises(StorageError, match="deleted or moved away"):
+            await database.run(insert("not stored"))
+        await database.run(insert("stored"))
+        assert database.is_persistent
+
+    with_database(path, use, on_failure=lambda: failures.append(None))
+    found = with_database(path, lambda database: database.run(notes))
+    assert "not stored" not in found
+    assert found[-1] == "stored"
+    assert len(failures) == 1
+    assert "database_failed file=notes.db" in caplog.text
+
+
+def test_a_file_that_is_deleted_while_the_work_is_done_is_no_success(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "notes.db"
+
+    def insert_and_delete(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO note VALUES ('gone')")
+        shutil.rmtree(path.parent)
+
+    async def use(database: Database) -> None:
+        with pytest.raises(StorageError, match="deleted or moved away"):
+            await database.run(insert_and_delete)
+
+    with_database(path, use)
+
+
+def test_a_log_that_is_deleted_alone_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Even for a daemon that is killed afterwards: a copy of the files at that moment has everything."""
+    path, copy = tmp_path / "notes.db", tmp_path / "copy"
+
+    async def use(database: Database) -> None:
+        await database.run(insert("first"))
+        (tmp_path / "notes.db-wal").unlink()
+        await database.run(insert("second"))
+        copy.mkdir()
+        for name in ("notes.db", "notes.db-wal"):
+            shutil.copy(tmp_path / name, copy)
+
+    with_database(path, use)
+    assert with_database(copy / "notes.db", lambda database: database.run(notes)) == ["first", "second"]
+    assert "database_log_lost file=notes.db-wal" in caplog.text

@@ -206,6 +206,12 @@ def test_a_prompt_that_does_not_fit_is_a_400_also_for_a_stream(daemon: Daemon, s
     assert refused(daemon, body) == (400, "context_length_exceeded", "messages")
 
 
+@pytest.mark.parametrize("session", [{}, {"session_id": "long"}])
+@pytest.mark.parametrize("path", ["/chat", "/chat_stream"])
+def test_in_the_plain_dialect_it_is_the_prompt(daemon: Daemon, path: str, session: dict[str, str]) -> None:
+    assert refused(daemon, {"prompt": "long", **session}, path) == (400, "context_length_exceeded", "prompt")
+
+
 def test_fifty_megabytes_are_refused_without_being_read(daemon: Daemon) -> None:
     before = daemon.status()["memory"]["front_resident_bytes"]
     status, headers, data = daemon.request("POST", CHAT, b" " * 50_000_000)

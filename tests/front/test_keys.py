@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +22,16 @@ from front.scripted_daemon import Daemon, running, wait_until
 from front.test_cli import ENVIRONMENT
 from youtu_edge.errors import ConcurrencyError, ConfigError, QuotaError
 from youtu_edge.front.keys.access import scope_of
-from youtu_edge.front.keys.api_keys import ApiKey, find_key, hash_token, new_token, read_keys, write_keys
+from youtu_edge.front.keys.api_keys import (
+    ApiKey,
+    KeysUnreadableError,
+    find_key,
+    hash_token,
+    new_token,
+    read_keys,
+    write_keys,
+)
+from youtu_edge.front.keys.key_ring import KeyRing
 from youtu_edge.front.keys.key_usage import KeyUsage
 
 CHAT = "/v1/chat/completions"
@@ -170,6 +181,115 @@ def test_a_file_that_is_gone_damaged_or_readable_by_all_locks_the_door(
     assert post(guarded, token)[0] == 401
     guarded.stop()
     assert b"keys_unusable" in guarded.log
+
+
+def test_a_key_beyond_ascii_is_not_valid_and_no_error_of_ours(guarded: Daemon) -> None:
+    head = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    for header in (b"X-Api-Key: ", b"Authorization: Bearer "):
+        for token in (b"\xff\xfe", "clé".encode(), b"ye-\xed\xa0\x80", b"ye-" + b"A" * 42 + b"\xff", "🔑".encode()):
+            answer = guarded.raw(head + header + token + b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 401 "), answer
+            assert b'"code":"invalid_api_key"' in answer
+    assert b"handler_failed" not in guarded.log
+
+
+class FailingFile:
+    """`os.stat` and opening of one file fail as the system would."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, path: Path) -> None:
+        self.at_stat: int | None = None
+        self.at_open: int | None = None
+        real_stat, real_open = os.stat, Path.open
+
+        def stat(name: Any, *arguments: Any, **more: Any) -> Any:
+            if self.at_stat and Path(name) == path:
+                raise OSError(self.at_stat, os.strerror(self.at_stat))
+            return real_stat(name, *arguments, **more)
+
+        def open_(name: Path, *arguments: Any, **more: Any) -> Any:
+            if self.at_open and name == path:
+                raise OSError(self.at_open, os.strerror(self.at_open))
+            return real_open(name, *arguments, **more)
+
+        patch.setattr(os, "stat", stat)
+        patch.setattr(Path, "open", open_)
+
+
+@pytest.mark.parametrize("where", ["at_open", "at_stat"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.ESTALE])
+def test_a_read_that_the_system_failed_keeps_the_keys_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, number: int
+) -> None:
+    now = 0.0
+    path = tmp_path / "keys.json"
+    first, second = new_token(), new_token()
+    write_keys(path, (key_of("first", first),))
+    ring = KeyRing(path, lambda: now)
+    failing = FailingFile(monkeypatch, path)
+    setattr(failing, where, number)
+    write_keys(path, (key_of("second", second),))
+    assert ring.find(first) is not None
+    assert ring.find(second) is None
+    setattr(failing, where, None)
+    now = 1.0
+    assert ring.find(first) is None
+    assert ring.find(second) is not None
+
+
+def test_a_file_that_may_not_be_read_locks_the_door_and_opens_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    path, token = tmp_path / "keys.json", new_token()
+    write_keys(path, (key_of("camera", token),))
+    ring = KeyRing(path, lambda: now)
+    failing = FailingFile(monkeypatch, path)
+    for where in ("at_open", "at_stat"):
+        setattr(failing, where, errno.EACCES)
+        os.utime(path, (now, now))
+        assert ring.find(token) is None
+        assert ring.needs_key()
+        setattr(failing, where, None)
+        now += 1.0
+        assert ring.find(token) is not None
+
+
+def test_a_file_that_may_be_there_never_means_that_no_key_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start and later: its directory cannot be searched, or what is there is damaged."""
+    path = tmp_path / "keys.json"
+    failing = FailingFile(monkeypatch, path)
+    failing.at_stat = errno.EACCES
+    with pytest.raises(ConfigError, match=r"keys.json: cannot be read: Permission denied"):
+        KeyRing(path)
+    failing.at_stat = errno.EIO
+    with pytest.raises(KeysUnreadableError, match=r"cannot be read just now"):
+        KeyRing(path)
+    failing.at_stat = None
+    ring = KeyRing(path)
+    assert not ring.needs_key()
+    path.write_text("{")
+    path.chmod(0o600)
+    assert ring.needs_key()
+
+
+def test_a_failure_of_the_key_file_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+    path, token = tmp_path / "keys.json", new_token()
+    write_keys(path, (key_of("camera", token),))
+    ring = KeyRing(path, lambda: now)
+    FailingFile(monkeypatch, path).at_stat = errno.EMFILE
+    for _ in range(50):
+        now += 1.0
+        assert ring.find(token) is not None
+    assert len(caplog.records) == 1
+
+
+def key_of(name: str, token: str) -> ApiKey:
+    return ApiKey(name=name, sha256=hash_token(token), scopes=("chat",))
 
 
 def test_a_scope_opens_its_routes_and_no_others(tmp_path: Path, guarded: Daemon) -> None:

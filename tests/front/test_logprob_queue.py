@@ -39,3 +39,15 @@ def test_tokens_that_a_stop_string_swallows_are_never_reported() -> None:
 def test_a_token_that_is_cut_by_a_stop_string_is_reported() -> None:
     """A part of its text is in the answer."""
     assert released(delta("one. two", "one"), delta("x", "")) == [[b"one. two"], []]
+
+
+def test_bytes_that_are_no_text_do_not_let_later_tokens_in() -> None:
+    """Each shows as three bytes; a stop string still swallows what it swallows, and the end is no part of the text."""
+    steps = [delta(b"\xe4", ""), delta("a", "\ufffda"), delta(b"\xff", "\ufffd"), delta("sto", ""), delta("p", "")]
+    assert released(*steps) == [[], [b"\xe4", b"a"], [b"\xff"], [], []]
+    assert released(delta("a", "a"), delta(b"\xe4", ""), delta(b"", ""), delta(b"", "\ufffd")) == [
+        [b"a"],
+        [],
+        [],
+        [b"\xe4"],
+    ]

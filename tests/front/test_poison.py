@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,8 +15,21 @@ from hypothesis import strategies as st
 
 from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.errors import PoisonRequestError
+from youtu_edge.front.requests.work import digest_of
 from youtu_edge.front.supervision.poison import PoisonWatch
 from youtu_edge.protocol import PROBATION_TOKENS, SamplingParams, Submit
+
+CHAT = "/v1/chat/completions"
+
+
+def ask_and_leave(daemon: Daemon, text: str, until: Callable[[], object], path: str = CHAT) -> None:
+    """A client that is gone once `until` holds."""
+    body = {"content": text} if path == "/tokenize" else {"messages": [{"role": "user", "content": text}]}
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+    connection.request("POST", path, json.dumps(body))
+    wait_until(until)
+    connection.close()
+    wait_until(lambda: daemon.status()["unfinished_requests"] == 0)
 
 
 class Asking(threading.Thread):
@@ -128,6 +142,83 @@ def test_a_kill_from_outside_makes_nobody_a_suspect() -> None:
         assert daemon.status()["unfinished_requests"] == 1
 
 
+@pytest.mark.parametrize("path", [CHAT, "/tokenize"])
+def test_what_kills_engines_stays_a_suspect_although_every_client_leaves_after_the_first_death(path: str) -> None:
+    """Three such clients, with a budget of one restart: the second death convicts, and the third client is refused."""
+    text = "die-always" if path == "/tokenize" else "poison segv@2"
+    with running("service.max_restart_rate=1/300") as daemon:
+        daemon.wait_ready()
+        for count in (1, 2):
+            ask_and_leave(daemon, text, lambda count=count: daemon.status()["restarts"] == count, path)
+            daemon.wait_ready()
+        body = {"content": text} if path == "/tokenize" else {"messages": [{"role": "user", "content": text}]}
+        status, _, data = daemon.request("POST", path, body)
+        assert (status, json.loads(data)["error"]["code"]) == (500, "poison_request")
+        assert daemon.status()["restarts"] == 2
+        assert daemon.status()["degraded"] is None
+        assert daemon.chat("all is well")[0] == 200
+        assert daemon.stop() == 0
+        assert daemon.log.count(b"poison_request id=") == 1
+
+
+@pytest.mark.parametrize("how", ["leaves", "has no time", "cancels"])
+def test_what_an_engine_dies_of_after_its_client_has_gone_is_found_all_the_same(how: str) -> None:
+    """The engine loops for ever in the request's step, and is killed long after nobody waits for the answer."""
+    with running("service.step_deadline_s=1", "service.max_restart_rate=1/300") as daemon:
+        daemon.wait_ready()
+        text, body = "spin@1", {"messages": [{"role": "user", "content": "spin@1"}], "stream": True}
+        for count in (1, 2):
+            if how == "leaves":
+                ask_and_leave(daemon, text, lambda: daemon.status()["unfinished_requests"] == 1)
+            elif how == "has no time":
+                status, _, _ = daemon.request("POST", CHAT, body, {"X-Request-Timeout-S": "0.2"})
+                assert status in (200, 504)
+            else:
+                stream = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+                stream.request("POST", CHAT, json.dumps(body))
+                request_id = stream.getresponse().getheader("X-Request-Id")
+                assert daemon.request("POST", f"/v1/requests/{request_id}/cancel")[0] == 200
+                stream.close()
+            wait_until(lambda count=count: daemon.status()["restarts"] == count)
+            daemon.wait_ready()
+        status, answer = daemon.chat(text)
+        assert (status, answer["error"]["code"]) == (500, "poison_request")
+        assert daemon.status()["restarts"] == 2
+
+
+def test_a_suspect_that_is_asked_again_and_answered_is_none_any_more() -> None:
+    """Somebody else's bad luck is not remembered: the same words, asked by the next client, are computed and forgiven."""
+    watch = PoisonWatch(lambda: 0.0)
+    asked = digest_of(submit("a"))
+    watch.engine_died({"a": 0}, {"a": 0})
+    watch.left("a", asked)
+    watch.begin("b", asked)
+    assert watch.is_suspect("b", 0)
+    watch.survived("b", asked)
+    watch.begin("c", asked)
+    assert not watch.is_suspect("c", 0)
+    assert watch.engine_died({"c": 0}, {"c": 0}) is None
+
+
+def test_a_suspicion_without_a_client_ends_with_time() -> None:
+    now = 0.0
+    watch = PoisonWatch(lambda: now)
+    asked = digest_of(submit("a"))
+    watch.engine_died({"a": 0}, {})
+    watch.left("a", asked)
+    now = 601.0
+    watch.begin("b", asked)
+    assert not watch.is_suspect("b", 0)
+
+
+def test_all_answers_to_one_poison_fail_with_the_first_that_is_found() -> None:
+    with running("service.max_restart_rate=2/300") as daemon:
+        daemon.wait_ready()
+        status, answer = daemon.chat("poison segv@1", n=4)
+        assert (status, answer["error"]["code"]) == (500, "poison_request")
+        assert daemon.status()["restarts"] == 2
+
+
 def submit(name: str, question: str = "?", **more: Any) -> Submit:
     return Submit(name, SamplingParams(), 8, prompt=question, **more)
 
@@ -153,12 +244,12 @@ def test_each_engine_begins_the_probation_anew() -> None:
 def test_a_quarantined_question_is_refused_for_a_while_whoever_asks() -> None:
     now = 0.0
     watch = PoisonWatch(lambda: now)
-    watch.quarantine(submit("a", "die", sent_tokens=[1], sent_text="x"))
+    watch.quarantine("a", digest_of(submit("a", "die", sent_tokens=[1], sent_text="x")))
     with pytest.raises(PoisonRequestError):
-        watch.check(submit("b", "die"))
-    watch.check(submit("c", "live"))
+        watch.check(digest_of(submit("b", "die")))
+    watch.check(digest_of(submit("c", "live")))
     now = 601.0
-    watch.check(submit("b", "die"))
+    watch.check(digest_of(submit("b", "die")))
 
 
 @given(st.data())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +59,68 @@ def test_a_question_survives_the_death_of_the_engine(tmp_path: Path) -> None:
 
 def test_a_question_that_kills_two_engines_fails_and_the_next_ones_are_answered(daemon: Daemon) -> None:
     status, answer = ask(daemon, "/tokenize", {"content": "die-always"})
-    assert (status, answer["error"]["code"]) == (500, "internal_error")
+    assert (status, answer["error"]["code"]) == (500, "poison_request")
     assert ask(daemon, "/tokenize", {"content": "x"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tokenize", {"content": "die-always"}),
+        ("/tokenize", {"messages": [{"role": "user", "content": "die-always"}]}),
+        ("/apply-template", {"messages": [{"role": "user", "content": "die-always"}]}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "die-always"}]}),
+    ],
+)
+def test_a_question_that_kills_engines_is_forgiven_and_not_asked_again_for_a_while(path: str, body: Any) -> None:
+    with running("service.max_restart_rate=1/300") as daemon:
+        daemon.wait_ready()
+        for _ in range(3):
+            status, answer = ask(daemon, path, body)
+            assert (status, answer["error"]["code"]) == (500, "poison_request")
+        assert daemon.status()["restarts"] == 2
+        assert daemon.status()["degraded"] is None
+        assert ask(daemon, "/tokenize", {"content": "x"})[0] == 200
+
+
+def test_a_question_that_was_open_in_two_deaths_by_chance_is_answered() -> None:
+    with running() as daemon, ThreadPoolExecutor() as pool:
+        daemon.wait_ready()
+        asked = pool.submit(ask, daemon, "/tokenize", {"content": "linger:1"})
+        for count in (1, 2):
+            time.sleep(0.3)  # it is in the engine's hands
+            daemon.kill_engine()
+            wait_until(lambda count=count: daemon.status()["restarts"] == count and daemon.status()["state"] == "ready")
+        assert asked.result()[0] == 200
+
+
+def test_a_question_to_an_engine_that_is_to_be_replaced_waits_for_the_next(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    with running("memory.max_growth=8M/60", engine=("--begun", str(begun))) as daemon, ThreadPoolExecutor() as pool:
+        daemon.wait_ready()
+        long = pool.submit(daemon.chat, "slow repeat:30", max_tokens=4000)
+        for _ in range(8):
+            assert daemon.chat("leak a little")[0] == 200
+        wait_until(lambda: b"engine_recycle" in daemon.log)
+        assert not long.done()
+        assert ask(daemon, "/tokenize", {"content": "linger:1.2"})[0] == 200
+        assert (daemon.status()["recycles"], long.result()[0]) == (1, 200)
+        assert begun.read_text() == "linger:1.2\n"
+
+
+def test_a_question_has_a_deadline_as_a_request_has(daemon: Daemon) -> None:
+    status, _, data = daemon.request("POST", "/tokenize", {"content": "linger:1"}, {"X-Request-Timeout-S": "0.2"})
+    assert (status, json.loads(data)["error"]["code"]) == (504, "deadline_exceeded")
+
+
+def test_a_question_under_way_is_answered_before_the_daemon_stops() -> None:
+    with running("service.drain_s=20") as daemon, ThreadPoolExecutor() as pool:
+        daemon.wait_ready()
+        asked = pool.submit(ask, daemon, "/tokenize", {"content": "linger:1"})
+        wait_until(lambda: daemon.metric("youtu_edge_connections") >= 2)
+        daemon.process.send_signal(signal.SIGTERM)
+        assert asked.result()[0] == 200
+        assert daemon.wait_exit() == 0
 
 
 def test_a_question_before_the_engine_is_ready_is_a_503_with_retry_after() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from youtu_edge.front.requests.questions import QuestionTable
 from youtu_edge.front.requests.sessions import Session, SessionTable
 from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
-from youtu_edge.protocol import Finished, SamplingParams, StepFrame, Submit
+from youtu_edge.protocol import Finished, Reply, SamplingParams, StepFrame, Submit, Tokenize
 
 
 class Clock:
@@ -27,18 +30,31 @@ def test_it_waits_for_the_requests_that_were_there_and_for_no_later_one() -> Non
     clock = Clock()
     table = SessionTable(clock, lambda _: None)
     open_session(table, "early")
-    recycling = Recycling(table, clock, patience_s=60)
+    recycling = Recycling(table, QuestionTable(8), clock, patience_s=60)
     open_session(table, "late")
     assert not recycling.may_ask
     finish(table, "early")
     assert recycling.may_ask
 
 
+def test_it_waits_for_the_questions_that_were_there_and_for_no_later_one() -> None:
+    async def ask() -> None:
+        clock, questions = Clock(), QuestionTable(8)
+        early = questions.open(Tokenize("early", add_special=False))
+        recycling = Recycling(SessionTable(clock, lambda _: None), questions, clock, patience_s=60)
+        questions.open(Tokenize("late", add_special=False))
+        assert not recycling.may_ask
+        questions.apply(Reply(early.ask.id, "early", [1]))
+        assert recycling.may_ask
+
+    asyncio.run(ask())
+
+
 def test_its_patience_ends() -> None:
     clock = Clock()
     table = SessionTable(clock, lambda _: None)
     open_session(table, "long")
-    recycling = Recycling(table, clock, patience_s=60)
+    recycling = Recycling(table, QuestionTable(8), clock, patience_s=60)
     clock.now += 59
     assert not recycling.may_ask
     clock.now += 1
@@ -50,12 +66,12 @@ def test_a_request_that_is_still_looked_up_in_the_cache_waits_for_the_next_engin
     clock = Clock()
     table = SessionTable(clock, lambda _: None)
     open_session(table, "held").is_held = True
-    assert Recycling(table, clock, patience_s=60).may_ask
+    assert Recycling(table, QuestionTable(8), clock, patience_s=60).may_ask
 
 
 def test_an_engine_that_was_asked_and_stays_is_killed() -> None:
     clock = Clock()
-    recycling = Recycling(SessionTable(clock, lambda _: None), clock, patience_s=0)
+    recycling = Recycling(SessionTable(clock, lambda _: None), QuestionTable(8), clock, patience_s=0)
     recycling.ask()
     assert recycling.is_asked
     assert not recycling.may_ask

@@ -262,7 +262,7 @@ def test_old_responses_make_room_for_new_ones(tmp_path: Path) -> None:
         ({"stream_options": {"include_obfuscation": False}}, "invalid_request", "stream_options"),
         ({"include": ["file_search_call.results"]}, "invalid_request", "include[0]"),
         ({"model": "gpt-9"}, "model_not_found", "model"),
-        ({"input": "long"}, "context_length_exceeded", "messages"),
+        ({"input": "long"}, "context_length_exceeded", "input"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(daemon: Daemon, change: dict[str, Any], code: str, param: str) -> None:

@@ -174,7 +174,8 @@ def test_a_busy_port_is_one_line_and_exit_code_69_before_an_engine_is_started() 
     with running() as first, running(f"service.port={first.port}") as second:
         assert second.wait_exit() == 69
         assert second.log.decode() == (
-            f"youtu-edge: 127.0.0.1:{first.port} is in use by another process; stop it or change service.port\n"
+            f"youtu-edge: 127.0.0.1:{first.port} is in use by serve_scripted.py (pid {first.process.pid}); "
+            "stop it or change service.port\n"
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from daemon_process import Daemon
 from process.openai_models import Model, serve
+from process.sentence_piece_models import make_chatglm, make_gguf_llama, make_tinyllama
 from smollm2 import export_smollm2
 from youtu_export.__main__ import main as youtu_export
 
@@ -74,7 +75,37 @@ def nano_model(youtu_nano: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield model
 
 
-@pytest.fixture(params=["smollm2_model", "nano_model"])
+@pytest.fixture(scope="session")
+def tinyllama_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """A llama with the tokenizer of TinyLlama's kind behind a daemon; random weights, as the next two."""
+    directory = tmp_path_factory.mktemp("tinyllama")
+    with serve("tinyllama", make_tinyllama(directory), directory) as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def chatglm_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """ChatGLM's layers with a unigram tokenizer behind a daemon."""
+    directory = tmp_path_factory.mktemp("chatglm")
+    with serve("chatglm", make_chatglm(directory), directory) as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def gguf_llama_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """A GGUF llama that writes no space before the first word behind a daemon."""
+    directory = tmp_path_factory.mktemp("gguf-llama")
+    with serve("gguf-llama", make_gguf_llama(directory), directory) as model:
+        yield model
+
+
+@pytest.fixture(params=["smollm2_model", "tinyllama_model", "chatglm_model", "gguf_llama_model"])
+def plain_model(request: pytest.FixtureRequest) -> Model:
+    """Those that never think."""
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["smollm2_model", "nano_model", "tinyllama_model", "chatglm_model", "gguf_llama_model"])
 def model(request: pytest.FixtureRequest) -> Model:
-    """Both of them, one after the other."""
+    """All of them, one after the other."""
     return request.getfixturevalue(request.param)  # type: ignore[no-any-return]

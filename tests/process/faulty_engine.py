@@ -13,7 +13,9 @@ import sys
 from typing import Any
 
 from youtu_edge.engine import __main__ as engine_main
+from youtu_edge.engine.incoming import whole
 from youtu_edge.engine.loop import Loop
+from youtu_edge.protocol import Submit
 
 _real_submit, _real_run = Loop.submit, Loop._run
 _prompts: dict[str, str] = {}
@@ -21,7 +23,9 @@ _lost: list[bytearray] = []
 
 
 def _submit(self: Loop, request: Any) -> None:
-    _prompts[request.id] = request.messages[-1].content if request.messages else request.prompt
+    text = whole(request.body)
+    assert isinstance(text, Submit)
+    _prompts[request.id] = text.messages[-1].content if text.messages else text.prompt or ""
     _real_submit(self, request)
 
 

@@ -67,10 +67,22 @@ class Model:
         """The same, streamed and put together, one for each of `n`."""
         return put_together(self.client.chat.completions.create(stream=True, **self._request(messages, more)))
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether its weights are not random."""
+        return self.name in ("smollm2", "youtu-nano")
+
+    @property
+    def strips_first_space(self) -> bool:
+        """Whether its tokenizer writes a space before the first word, which an answer loses."""
+        return self.name in ("tinyllama", "chatglm")
+
     def token(self, text: str) -> int:
-        """The id of a text that is one token."""
-        (token,) = self.daemon.post("/tokenize", {"content": text})[1]["tokens"]
-        return int(token)
+        """The id of a text that is one token; with a space before it, behind a full stop."""
+        lead = "." if text.startswith(" ") else ""  # a text of its own may begin with a space anyway
+        tokens = self.daemon.post("/tokenize", {"content": f"{lead}{text}"})[1]["tokens"]
+        assert self.daemon.post("/detokenize", {"tokens": tokens[:-1]})[1]["content"] == lead
+        return int(tokens[-1])
 
     def token_of_tag(self, tag: str) -> int:
         """The id of a token that no text of a user becomes."""

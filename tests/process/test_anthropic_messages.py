@@ -55,9 +55,9 @@ def test_a_stream_equals_the_message_and_the_chat(model: Model) -> None:
         assert usage.output_tokens == message.usage.output_tokens
 
 
-def test_the_stop_sequence_that_ended_the_answer_is_named(smollm2_model: Model) -> None:
+def test_the_stop_sequence_that_ended_the_answer_is_named(plain_model: Model) -> None:
     """It is no part of the text, whole and streamed."""
-    with client_of(smollm2_model) as client:
+    with client_of(plain_model) as client:
         whole = client.messages.create(**asked("Count from one to nine."))
         text = whole.content[0].text  # type: ignore[union-attr]
         stop = text[8:11]
@@ -88,6 +88,30 @@ def test_a_required_tool_is_called_with_valid_input(model: Model, choice: Any) -
         ]
         answer = client.messages.create(**{**asked(""), "messages": turns, "tools": TOOLS})
         assert answer.usage.output_tokens > 0
+
+
+def test_a_stop_sequence_does_not_count_in_a_call(model: Model) -> None:
+    """The input is whole, and no sequence is said to have ended it."""
+    ask = asked(QUESTION, tools=TOOLS, tool_choice={"type": "any"}, max_tokens=120, stop_sequences=['"', "}", "<", "_"])
+    with client_of(model) as client, client.messages.stream(**ask) as stream:
+        for message in (client.messages.create(**ask), stream.get_final_message()):
+            assert (message.stop_reason, message.stop_sequence) in (("tool_use", None), ("max_tokens", None))
+            call = next(block for block in message.content if block.type == "tool_use")
+            jsonschema.validate(call.input, SCHEMAS[call.name])
+
+
+def test_thoughts_that_the_model_does_not_have_are_refused_by_the_name_that_was_sent(smollm2_model: Model) -> None:
+    with client_of(smollm2_model) as client:
+        thinking: Any = {"type": "enabled", "budget_tokens": 1024}
+        for refused in (
+            lambda: client.messages.create(**asked("Hello", thinking=thinking)),
+            lambda: client.messages.count_tokens(
+                model="default", messages=[{"role": "user", "content": "Hello"}], thinking=thinking
+            ),
+        ):
+            with pytest.raises(anthropic.BadRequestError, match=r"thinking\.type: ") as caught:
+                refused()
+            assert caught.value.body["error"]["param"] == "thinking.type"  # type: ignore[index]
 
 
 def test_thinking_can_be_switched_off(model: Model) -> None:

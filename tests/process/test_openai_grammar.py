@@ -52,7 +52,11 @@ def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_one_hundred_of_one_hundred_hot_answers_satisfy_their_schema(model: Model) -> None:
-    """At temperature 1, eight at a time, half of them streamed; what the masks cost is in the metrics."""
+    """At temperature 1, eight at a time, half of them streamed; what the masks cost is in the metrics.
+
+    Where the weights are random, a quarter of them tells as much.
+    """
+    count = 100 if model.is_trained else 25
     names = "youtu_edge_grammar_masks_total", "youtu_edge_grammar_mask_seconds_total"
     before = [model.daemon.metric(name) for name in names]
     ask: dict[str, Any] = {"temperature": 1.0, "max_tokens": 200, "response_format": schema_format(SENSOR)}
@@ -65,11 +69,11 @@ def test_one_hundred_of_one_hundred_hot_answers_satisfy_their_schema(model: Mode
         return choice.finish_reason, choice.message.content
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(answer, range(100)))
+        answers = list(threads.map(answer, range(count)))
     assert {reason for reason, _ in answers} == {"stop"}
     for _, text in answers:
         jsonschema.validate(json.loads(text), SENSOR)
-    assert len({text for _, text in answers}) > 20
+    assert len({text for _, text in answers}) > count // 5
     masks, seconds = [model.daemon.metric(name) - old for name, old in zip(names, before, strict=True)]
     assert masks > 1000
     print(f"{model.name}: {masks:.0f} masks, {1e3 * seconds / masks:.3f} ms each")
@@ -169,10 +173,12 @@ def test_a_bound_answer_goes_on_after_the_engine_was_killed(model: Model) -> Non
     with ThreadPoolExecutor(2) as threads:
         followed = [threads.submit(follow, request) for request in requests]
         begun.wait(240)
-        restarts = model.daemon.metric("youtu_edge_engine_restarts_total")
-        os.kill(model.daemon.engine_pid, signal.SIGKILL)
+        restarts, pid = model.daemon.metric("youtu_edge_engine_restarts_total"), model.daemon.engine_pid
+        os.kill(pid, signal.SIGKILL)
         killed.set()
         bound, called = (future.result(240) for future in followed)
+    model.daemon.wait_engine_pid(pid)  # the answers of a fast model may have been complete
+    model.daemon.wait_ready()
     assert model.daemon.metric("youtu_edge_engine_restarts_total") == restarts + 1
     assert (bound.reason, called.reason) == ("stop", "tool_calls")
     jsonschema.validate(json.loads(bound.content), SENSOR)

@@ -99,16 +99,29 @@ def test_reasoning_can_be_switched_off(model: Model) -> None:
     if model.thinks:
         assert ask(model, "Hello", reasoning={"effort": "low"}).output[0].type == "reasoning"
     else:
-        with pytest.raises(openai.BadRequestError, match="enable_thinking"):
+        with pytest.raises(openai.BadRequestError, match=r"reasoning\.effort"):
             ask(model, "Hello", reasoning={"effort": "low"})
 
 
-def test_log_probabilities_come_with_the_text(smollm2_model: Model) -> None:
+def test_log_probabilities_come_with_the_text(plain_model: Model) -> None:
     include: list[Any] = ["message.output_text.logprobs"]
-    response = ask(smollm2_model, "Name a colour.", include=include, top_logprobs=2, max_output_tokens=4)
+    response = ask(plain_model, "Name a colour.", include=include, top_logprobs=2, max_output_tokens=4)
     part = response.output[0].content[0]
     assert "".join(entry.token for entry in part.logprobs) == part.text
     assert all(len(entry.top_logprobs) == 2 and entry.logprob <= 0 for entry in part.logprobs)
-    events = list(ask(smollm2_model, "Name a colour.", include=include, max_output_tokens=4, stream=True))
+    events = list(ask(plain_model, "Name a colour.", include=include, max_output_tokens=4, stream=True))
     streamed = [entry for event in events if event.type == "response.output_text.delta" for entry in event.logprobs]
     assert [entry.token for entry in streamed] == [entry.token for entry in part.logprobs]
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True}, {"background": True}], ids=["whole", "stream", "background"])
+def test_thoughts_that_the_model_does_not_have_are_refused_by_the_name_that_was_sent(
+    smollm2_model: Model, more: dict[str, Any]
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"reasoning\.effort: ") as refused:
+        ask(smollm2_model, "Hi", reasoning={"effort": "low"}, **more)
+    assert refused.value.param == "reasoning.effort"
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(smollm2_model, "word " * 20_000, **more)
+    assert refused.value.param == "input"
+    assert ask(smollm2_model, "Hi", reasoning={"effort": "none"}).output_text

@@ -12,6 +12,7 @@ import pytest
 from process.openai_models import LIGHT, WEATHER, Model
 
 QUESTION = "What will the weather be in Oslo in the next three days?"
+NO_THOUGHTS = {"chat_template_kwargs": {"enable_thinking": False}}
 CHOICES: list[Any] = ["required", {"type": "function", "function": {"name": "get_weather"}}]
 SCHEMAS = {tool["function"]["name"]: tool["function"]["parameters"] for tool in (WEATHER, LIGHT)}
 
@@ -57,6 +58,21 @@ def test_a_required_call_is_made_with_valid_arguments(model: Model, choice: Any)
     for hot in model.stream(QUESTION, temperature=1.0, seed=3, n=4, **ask):
         check(hot.calls, names)
         assert hot.reason == "tool_calls"
+
+
+@pytest.mark.parametrize("stop", [['"', "}"], ["{", "get_weather"], ["<", "tool_call", ">"], [" ", ":", ",", "s", "e"]])
+def test_stop_texts_do_not_count_in_a_call(model: Model, stop: list[str]) -> None:
+    """Neither in what is called nor in the tags around it, streamed and not; so arguments are always whole."""
+    ask: dict[str, Any] = {"tools": [WEATHER, LIGHT], "parallel_tool_calls": False, "max_tokens": 120, "stop": stop}
+    required = {**ask, "tool_choice": "required"}
+    # With the choice left to the model a bias makes it begin a call, where it has a token for that.
+    bias = {str(model.token_of_tag("<tool_call>")): 100} if model.thinks else {}
+    for one in [required, {**ask, "logit_bias": bias, "extra": NO_THOUGHTS}] if bias else [required]:
+        answer = model.ask(QUESTION, **dict(one)).choices[0]
+        assert answer.finish_reason == "tool_calls"
+        check(plain(answer.message), set(SCHEMAS))
+        (streamed,) = model.stream(QUESTION, **dict(one))
+        assert without_ids(streamed.calls) == without_ids(plain(answer.message))
 
 
 def test_several_calls_follow_each_other(model: Model) -> None:
@@ -121,9 +137,9 @@ def test_definitions_that_cannot_be_enforced_are_refused(model: Model) -> None:
     assert refused.value.param == "tools[1]"
 
 
-def test_the_helper_for_streams_understands_the_events(smollm2_model: Model) -> None:
+def test_the_helper_for_streams_understands_the_events(plain_model: Model) -> None:
     """`client.chat.completions.stream` parses the arguments as they come."""
-    with smollm2_model.client.chat.completions.stream(
+    with plain_model.client.chat.completions.stream(
         model="default",
         messages=[{"role": "user", "content": QUESTION}],
         tools=[{**LIGHT, "function": {**LIGHT["function"], "strict": True}}],  # type: ignore[list-item]

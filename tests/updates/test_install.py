@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from export.package_weights import initializers, place
 from updates_support import Command, ask_for_memory, crash_the_runtime, edited, export_tiny, never_finish, permute_weights
 from youtu_edge.errors import EXIT_CONFIG, EXIT_FAILURE
 from youtu_edge.package import open_package
@@ -200,6 +201,27 @@ def test_a_lower_release_needs_to_be_asked_for(first: Path, second: Path, store:
     refused(command, store, first, "--allow-downgrade")
     assert command("install", str(first), "--allow-downgrade").returncode == 0
     assert served(store) == checksum(first)
+
+
+def test_a_package_whose_scores_are_no_numbers_is_refused(first: Path, store: ModelStore, command: Command) -> None:
+    """With golden prompts and without them, as older exporters made them."""
+
+    def spoil(copy: Path) -> None:
+        offset, length = place(initializers(copy)["/model/norm/weight"])
+        with (copy / "weights.bin").open("r+b") as file:
+            file.seek(offset)
+            file.write(b"\xff" * length)
+
+    def spoil_and_forget(copy: Path) -> None:
+        spoil(copy)
+        (copy / "golden.json").unlink()
+
+    for number, edit in enumerate((spoil, spoil_and_forget)):
+        done = command("install", str(edited(first, store.root.parent / f"bad-{number}", edit)))
+        assert done.returncode == EXIT_CONFIG
+        assert "the engine refuses the package" in done.stderr
+        assert "NaN" in done.stderr
+    assert installed(store) == []
 
 
 def test_a_package_without_golden_prompts_is_only_tested_for_answering(

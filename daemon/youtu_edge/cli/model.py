@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from youtu_edge.errors import one_line
+from youtu_edge.golden import GOLDEN, read_golden
 from youtu_edge.package import open_package, read_manifest
 
 
@@ -28,20 +30,22 @@ def show(directory: str) -> int:
     rows |= {f"quality {name}": str(value) for name, value in manifest.quality.items()}
     rows |= {f"source {name}": value for name, value in manifest.source.items()}
     rows |= {f"file {name}": _size(entry.size) for name, entry in manifest.files.items()}
-    width = max(map(len, rows))
+    width = max(len(one_line(name)) for name in rows)
     for name, value in rows.items():
-        print(f"{name:<{width}}  {value}")
+        print(f"{one_line(name):<{width}}  {one_line(value)}")
     return 0
 
 
 def verify(directory: str) -> int:
-    """Check every byte, with progress on a terminal. Raises PackageError naming the first bad file."""
+    """Check every byte, with progress on a terminal, and what golden.json says. Raises PackageError naming the bad file."""
     report = _report_progress if sys.stderr.isatty() else None
     try:
         package = open_package(directory, progress=report)
     finally:
         if report:
             print(file=sys.stderr)
+    if GOLDEN in package.manifest.files:
+        read_golden(package.path(GOLDEN))
     print(f"{directory}: ok, {len(package.manifest.files)} files")
     return 0
 

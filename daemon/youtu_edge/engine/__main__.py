@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
+import socket
 import sys
 
 from youtu_edge import log
+from youtu_edge.errors import ConfigError
+from youtu_edge.process_limits import LIBRARIES, check_room, shortage
+
+_RESERVE_BYTES = 2 * 1024 * 1024
+"""Given back to say that there is no memory."""
 
 
 def _main() -> int:
@@ -13,9 +21,28 @@ def _main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="inherited descriptor of the socketpair")
     arguments = parser.parse_args()
     log.configure("info")
-    from youtu_edge.engine.service import main
-
+    reserve = bytearray(_RESERVE_BYTES)
+    try:
+        check_room(LIBRARIES, "the engine, its model not counted,")
+        from youtu_edge.engine.service import main
+    except Exception as error:
+        found = error if isinstance(error, ConfigError) else shortage(error, "the engine's libraries do not fit")
+        if found is None:
+            raise
+        del reserve
+        return _refuse(arguments.fd, found)
     return main(arguments.fd)
+
+
+def _refuse(descriptor: int, error: ConfigError) -> int:
+    """Tell the front, as far as there is memory for it; the log line and the exit code say the same."""
+    logging.getLogger("youtu_edge.engine").error(log.line("engine_refuses", reason=error.message))
+    with contextlib.suppress(Exception):
+        from youtu_edge import protocol
+
+        with socket.socket(fileno=descriptor) as connection:
+            connection.sendall(protocol.encode_frame(protocol.Fatal(error.exit_code, error.message)))
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.engine.grammar_source import CALL_BEGIN
+from youtu_edge.engine.matcher import STEP_BYTES
 from youtu_edge.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -75,10 +76,11 @@ class AnswerGrammar:
         """
         if self._state == "thought":
             if self._answer is not None:
-                logits[self._eos] = -np.inf
+                logits[self._eos[self._eos < len(logits)]] = -np.inf
             return None
         if self._matcher is None:
             return None
+        self._table.check_room(STEP_BYTES)
         begun = time.thread_time()
         ids = self._table.allowed(self._matcher)
         self._check(self._matcher, begun)
@@ -88,8 +90,20 @@ class AnswerGrammar:
             return np.union1d(ids, self._table.line_breaks)
         return ids
 
-    def accept(self, token: int) -> None:
-        """The answer goes on with this token, which ends nothing. Raises InvalidRequestError as `constrain`."""
+    def accept(self, token: int) -> bool:
+        """The answer goes on with this token, which ends nothing; whether the token is part of a call.
+
+        Raises InvalidRequestError as `constrain`.
+        """
+        was_call = self._in_call
+        self._follow(token)
+        return was_call or self._in_call
+
+    @property
+    def _in_call(self) -> bool:
+        return self._answer is None and self._matcher is not None
+
+    def _follow(self, token: int) -> None:
         data = self._token_bytes(token)
         if self._state == "begin" and token == self._thought_token:
             self._state = "thought"
@@ -149,6 +163,7 @@ class AnswerGrammar:
 
     def _consume(self, tokens: list[int]) -> None:
         assert self._matcher is not None
+        self._table.check_room(STEP_BYTES)
         begun = time.thread_time()
         self._matcher.consume_tokens(tokens)
         self._check(self._matcher, begun)
@@ -166,4 +181,5 @@ class AnswerGrammar:
         elif time.thread_time() - begun > self._max_token_s:
             reason = f"a token takes more than {self._max_token_s} s; make it less ambiguous"
         if reason:
+            self._table.forget()  # it may be the states that earlier answers left
             raise InvalidRequestError(f"the answer's grammar cannot be followed any further: {reason}")

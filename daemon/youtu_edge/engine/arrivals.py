@@ -1,48 +1,59 @@
-"""Requests on their way into the loop: tokenised at once, their grammars compiled beside the steps.
+"""Requests on their way into the loop: rendered, tokenised and their grammars compiled beside the steps.
 
-A grammar takes a millisecond, a large schema a hundred, and the first one builds the token table; steps go on meanwhile.
+A text takes a millisecond, a long one a second; a grammar a millisecond, a large schema a hundred, and the first one builds
+the token table. Steps go on meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from youtu_edge.engine.answer_grammar import AnswerGrammar
 from youtu_edge.engine.detokenize import ProseGate, TextStream, Vocabulary
 from youtu_edge.engine.grammar import GrammarCompiler
-from youtu_edge.engine.prompt import Prompter
+from youtu_edge.engine.incoming import IncomingSubmit
 from youtu_edge.engine.sampler import SamplerState
 from youtu_edge.engine.sequence import Sequence
-from youtu_edge.errors import ContextLengthError, InvalidRequestError, YoutuEdgeError
-from youtu_edge.protocol import PROBATION_TOKENS, Submit
+from youtu_edge.engine.text_work import Prepared, guarded
+from youtu_edge.engine.text_worker import Outcome
+from youtu_edge.engine.text_workers import Texts
+from youtu_edge.errors import ContextLengthError, InvalidRequestError
+from youtu_edge.protocol import PROBATION_TOKENS, Failed
 
 
 class Arrival:
-    """One request; `sequence` has its grammar once `is_ready`."""
+    """One request. Its text is prepared, then `sequence` is there, and at last its grammar; or it fails on the way."""
 
-    def __init__(self, request: Submit, sequence: Sequence, *, in_thought: bool) -> None:
+    def __init__(self, request: IncomingSubmit, preparing: Future[Outcome]) -> None:
         self.request = request
-        self.sequence = sequence
-        self.in_thought = in_thought
-        self.compiling: Future[AnswerGrammar] | None = None
+        self.preparing: Future[Outcome] | None = preparing
+        self.compiling: Future[AnswerGrammar | Failed] | None = None
+        self.sequence: Sequence | None = None
+        self.in_thought = False
+        self.failure: Failed | None = None
+
+    @property
+    def num_prompt(self) -> int:
+        """Tokens of the prompt; 0 while nobody knows."""
+        return self.sequence.num_prompt if self.sequence else 0
 
     @property
     def is_ready(self) -> bool:
         """Whether nothing is left to do, or it went wrong."""
-        return self.compiling is None or self.compiling.done()
+        return self.failure is not None or (self.preparing is None and self.compiling is None)
 
 
 class Arrivals:
     """Turns requests into sequences.
 
     context_length, cache_tokens: what prompt and answer have to fit into. is_bidirectional: prompts but for their last
-    token are seen in both directions.
+    token are seen in both directions. on_done is called by another thread when `take` has something to do.
     """
 
     def __init__(
         self,
-        prompter: Prompter,
+        texts: Texts,
         vocabulary: Vocabulary,
         grammars: GrammarCompiler,
         *,
@@ -50,14 +61,16 @@ class Arrivals:
         context_length: int,
         cache_tokens: int,
         is_bidirectional: bool,
+        on_done: Callable[[], None],
     ) -> None:
-        self._prompter = prompter
+        self._texts = texts
         self._vocabulary = vocabulary
         self._grammars = grammars
         self._vocab_size = vocab_size
         self._context_length = context_length
         self._cache_tokens = cache_tokens
         self._is_bidirectional = is_bidirectional
+        self._on_done = on_done
         self._threads = ThreadPoolExecutor(1, "grammar")
         self._waiting: dict[str, Arrival] = {}
 
@@ -65,49 +78,86 @@ class Arrivals:
         return len(self._waiting)
 
     @property
-    def ids(self) -> list[str]:
-        """The requests whose grammars are being compiled."""
-        return list(self._waiting)
+    def vocab_size(self) -> int:
+        """Token ids below it are those of this model."""
+        return self._vocab_size
 
-    def add(self, request: Submit) -> None:
-        """Tokenise a request. Raises what is wrong with it."""
-        is_chat = request.messages is not None
-        tokens = self._tokens(request)
-        thought = self._prompter.thought(tokens) if is_chat else "closed"
-        in_thought = thought == "open"
-        arrival = Arrival(request, self._sequence(request, tokens, in_thought), in_thought=in_thought)
-        if request.grammar is not None or request.tools:
-            arrival.compiling = self._threads.submit(
-                self._grammars.compile, request, in_thought=arrival.in_thought, may_think=thought == "possible"
-            )
-        self._waiting[request.id] = arrival
+    @property
+    def ids(self) -> list[str]:
+        """The requests whose grammars this process compiles."""
+        return [arrival.request.id for arrival in self._waiting.values() if arrival.compiling is not None]
+
+    def add(self, request: IncomingSubmit) -> None:
+        """Let somebody prepare the text of a request."""
+        self._waiting[request.id] = Arrival(request, self._texts.submit(request, self._grammars.compiled))
+        request.body = b""
 
     def drop(self, request_id: str) -> Arrival | None:
         """Forget a request that has not been taken yet."""
-        return self._waiting.pop(request_id, None)
+        arrival = self._waiting.pop(request_id, None)
+        if arrival and arrival.preparing:
+            arrival.preparing.cancel()
+        return arrival
 
-    def take(self) -> Iterator[tuple[Arrival, YoutuEdgeError | None]]:
-        """Everything that is ready, in the order of arrival, with what is wrong with its grammar."""
-        for arrival in [arrival for arrival in self._waiting.values() if arrival.is_ready]:
-            del self._waiting[arrival.request.id]
-            error = None
-            if arrival.compiling is not None:
-                try:
-                    arrival.sequence.grammar = arrival.compiling.result()
-                except YoutuEdgeError as found:
-                    error = found
-            yield arrival, error
+    def take(self) -> Iterator[Arrival]:
+        """Everything that is ready, in the order of arrival. Raises ForkServerGoneError."""
+        for arrival in list(self._waiting.values()):
+            if arrival.preparing and arrival.preparing.done():
+                self._prepared(arrival, arrival.preparing.result())
+            if arrival.compiling and arrival.compiling.done():
+                self._compiled(arrival, arrival.compiling.result())
+            if arrival.is_ready:
+                del self._waiting[arrival.request.id]
+                yield arrival
 
-    def _tokens(self, request: Submit) -> list[int]:
-        if request.messages is not None:
-            tokens = self._prompter.encode_chat(request.messages, request.template_kwargs, request.tools)
+    def _prepared(self, arrival: Arrival, outcome: Outcome) -> None:
+        """The text is there: make the sequence, and let its grammar be compiled."""
+        arrival.preparing, request = None, arrival.request
+        if not isinstance(outcome, Prepared):
+            assert isinstance(outcome, Failed), outcome
+            arrival.failure = outcome
+            return
+        in_thought = arrival.in_thought = outcome.thought == "open"
+        made = guarded(request.id, request.field, lambda: self._sequence(request, outcome))
+        if isinstance(made, Failed):
+            arrival.failure = made
+            return
+        arrival.sequence = made
+        sources = outcome.sources
+        if sources.answer is not None or sources.call is not None:
+            may_think, parallel = outcome.thought == "possible", request.parallel_tool_calls
+            arrival.compiling = self._threads.submit(
+                guarded,
+                request.id,
+                sources.param,
+                lambda: self._grammars.compile(
+                    sources, in_thought=in_thought, may_think=may_think, parallel_calls=parallel
+                ),
+            )
+            arrival.compiling.add_done_callback(lambda _: self._on_done())
+
+    def _compiled(self, arrival: Arrival, outcome: AnswerGrammar | Failed) -> None:
+        arrival.compiling = None
+        if isinstance(outcome, Failed):
+            arrival.failure = outcome
         else:
-            tokens = self._prompter.encode_text(request.prompt or "")
-        if not tokens:
-            raise InvalidRequestError("the prompt is empty", param="prompt")
-        return tokens
+            assert arrival.sequence is not None
+            arrival.sequence.grammar = outcome
 
-    def _sequence(self, request: Submit, tokens: list[int], in_thought: bool) -> Sequence:
+    def _check(self, tokens: list[int]) -> None:
+        """Whether a client's own tokens are those of this model."""
+        for index, token in enumerate(tokens):
+            if not 0 <= token < self._vocab_size:
+                where = f"prompt[{index}]"
+                problem = f"{token} is not one of the {self._vocab_size} tokens of this model"
+                raise InvalidRequestError(f"{where}: {problem}", param=where)
+
+    def _sequence(self, request: IncomingSubmit, prepared: Prepared) -> Sequence:
+        room, tokens = self._room(request, prepared.num_tokens), prepared.tokens
+        if request.prompt_tokens:
+            self._check(tokens)
+        if max(tokens) >= self._vocab_size:  # of packages whose tokenizer is larger than the token table
+            raise InvalidRequestError(f"the prompt holds token {max(tokens)}; this model has {self._vocab_size}")
         for token in request.sampling.logit_bias:
             if not 0 <= token < self._vocab_size:
                 where = f"logit_bias.{token}"
@@ -117,28 +167,32 @@ class Arrivals:
             tokens=tokens,
             num_prompt=len(tokens),
             num_prefix=len(tokens) - 1 if self._is_bidirectional else 0,
-            max_new_tokens=min(request.max_new_tokens, self._room(request, len(tokens))),
+            max_new_tokens=min(request.max_new_tokens, room),
             sampler=SamplerState(request.sampling, tokens),
-            text=self._text(request, in_thought),
+            text=self._text(request, in_thought=prepared.thought == "open"),
             priority=request.priority,
             ignore_eos=request.ignore_eos,
             probation=PROBATION_TOKENS if request.is_suspect else 0,
         )
 
-    def _text(self, request: Submit, in_thought: bool) -> TextStream:
+    def _text(self, request: IncomingSubmit, *, in_thought: bool) -> TextStream:
+        # An answer is a text of its own; a completion goes on from its prompt; a grammar says what an answer begins with.
+        goes_on = request.is_bound or not request.is_chat
+        if request.is_bound:  # what it must be tells where it ends; cut anywhere else it would be wrong
+            return TextStream(self._vocabulary, is_continuation=goes_on)
         if not request.is_default_stop:
-            return TextStream(self._vocabulary, request.stop)
-        stop = [] if request.grammar is not None or request.tools else request.stop
+            return TextStream(self._vocabulary, request.stop, is_continuation=goes_on, has_calls=bool(request.tools))
+        stop = [] if request.tools else request.stop
         gate = ProseGate(in_thought=in_thought)
-        return TextStream(self._vocabulary, stop, gate=gate, keeps_stop=request.keeps_stop)
+        return TextStream(self._vocabulary, stop, gate=gate, keeps_stop=request.keeps_stop, is_continuation=goes_on)
 
-    def _room(self, request: Submit, num_prompt: int) -> int:
+    def _room(self, request: IncomingSubmit, num_prompt: int) -> int:
         """Tokens that are left for the answer. Raises ContextLengthError for what can never be served."""
         most = min(self._context_length, self._cache_tokens)
         if num_prompt + request.reserve_tokens > most:
             why = f"the context of {most} tokens" if most == self._context_length else f"the cache of {most} tokens"
             raise ContextLengthError(
                 f"the prompt has {num_prompt} tokens and does not fit into {why} with an answer",
-                param="prompt" if request.messages is None else "messages",
+                param=request.field,
             )
         return most - num_prompt

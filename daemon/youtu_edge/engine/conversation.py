@@ -71,16 +71,17 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Every string in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from strings(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from strings(key)
-            yield from strings(item)
+    """Every string in a value, however deep, in no particular order."""
+    found = [value]
+    while found:
+        item = found.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            found += item
+        elif isinstance(item, dict):
+            found += item.keys()
+            found += item.values()
 
 
 def _turn(message: ChatMessage) -> Turn:

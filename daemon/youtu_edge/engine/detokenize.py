@@ -6,25 +6,14 @@
 from __future__ import annotations
 
 import codecs
-import re
 from typing import Any
 
-_BYTE_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_THOUGHT_BEGIN, _THOUGHT_END = "<think>", "</think>"
-_SPM_SPACE = "\u2581"
+from youtu_edge.engine.piece_decoder import PieceDecoder
+
+_THOUGHT_BEGIN, _THOUGHT_END, _CALL_BEGIN = "<think>", "</think>", "<tool_call>"
 
 TAGS = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>"})
 """Control tokens that are part of the answer's text: the front tells thoughts and calls apart by them."""
-
-
-def _byte_level_alphabet() -> dict[str, int]:
-    """The printable stand-in of each byte in byte-level BPE (Radford et al. 2019): printable Latin-1 stands for itself, the
-    other bytes are counted up from U+0100."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    table = {chr(byte): byte for byte in printable}
-    others = [byte for byte in range(256) if byte not in printable]
-    table.update({chr(0x100 + index): byte for index, byte in enumerate(others)})
-    return table
 
 
 class Vocabulary:
@@ -32,24 +21,34 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._alphabet = _byte_level_alphabet() if type(tokenizer.decoder).__name__ == "ByteLevel" else None
+        self._decoder = PieceDecoder(tokenizer.decoder)
         self._added = {
-            token_id: b"" if token.special and token.content not in TAGS else token.content.encode()
+            token_id: b"" if token.special and token.content not in TAGS else self._added_bytes(token.content)
             for token_id, token in tokenizer.get_added_tokens_decoder().items()
         }
         self._cache: dict[int, bytes] = dict(self._added)
 
     @property
     def strips_first_space(self) -> bool:
-        """SentencePiece-style vocabularies write a space before the first word."""
-        return self._alphabet is None
+        """Whether a text of its own loses the space with which its first token begins, as in SentencePiece."""
+        return self._decoder.strips_first_space
 
     def token_bytes(self, token: int) -> bytes:
-        """UTF-8 bytes that the token stands for, perhaps part of a character; empty for control tokens and unknown ids."""
+        """UTF-8 bytes that the token stands for, perhaps part of a character; empty for control tokens and unknown ids.
+
+        They are those inside a text: the first token of a text may lose a space, see `first_bytes`.
+        """
         known = self._cache.get(token)
         if known is None:
             known = self._cache[token] = self._look_up(token)
         return known
+
+    def first_bytes(self, token: int) -> bytes:
+        """The token's bytes where it is the first one of a text."""
+        data = self.token_bytes(token)
+        if not self.strips_first_space or not data.startswith(b" "):
+            return data
+        return self._decoder.first_bytes_of(self._tokenizer.id_to_token(token))
 
     def all_bytes(self, size: int) -> list[bytes]:
         """Bytes of the tokens [0, size). They are not kept: a large vocabulary takes many megabytes in this form."""
@@ -57,16 +56,12 @@ class Vocabulary:
 
     def _look_up(self, token: int) -> bytes:
         piece = self._tokenizer.id_to_token(token)
-        if piece is None:
-            return b""
-        if self._alphabet is not None:
-            alphabet = self._alphabet
-            if all(character in alphabet for character in piece):
-                return bytes(alphabet[character] for character in piece)
-            return str(piece).encode()
-        if found := _BYTE_FALLBACK.fullmatch(piece):
-            return bytes([int(found.group(1), 16)])
-        return str(piece).replace(_SPM_SPACE, " ").encode()
+        return b"" if piece is None else self._decoder.bytes_of(piece)
+
+    def _added_bytes(self, content: str) -> bytes:
+        """As decoded, unless the decoder takes letters of the token's text, which may be any, for stand-ins of bytes."""
+        data = self._decoder.bytes_of(content)
+        return content.encode() if "\ufffd" in data.decode(errors="replace") else data
 
 
 class ProseGate:
@@ -110,15 +105,22 @@ class TextStream:
         *,
         gate: ProseGate | None = None,
         keeps_stop: bool = False,
+        is_continuation: bool = False,
+        has_calls: bool = False,
     ) -> None:
-        """`gate` tells from where on stop texts count; with `keeps_stop` they stay in the text unless they are blank."""
+        """`gate` tells from where on stop texts count; with `keeps_stop` they stay in the text unless they are blank.
+
+        is_continuation: the text goes on from another and keeps its first space where the vocabulary would drop it.
+        has_calls: there may be calls of tools, in which stop texts do not count, nor in the tag that one begins with.
+        """
         self._vocabulary = vocabulary
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._stop = [text for text in stop or [] if text]
         self._gate = gate
         self._keeps_stop = keeps_stop
+        self._has_calls = has_calls
         self._held = ""
-        self._at_start = vocabulary.strips_first_space
+        self._at_start = vocabulary.strips_first_space and not is_continuation
         self.stop_text: str | None = None
         """The stop string that was completed; everything behind it is dropped."""
 
@@ -127,16 +129,26 @@ class TextStream:
         """Whether a stop string was completed."""
         return self.stop_text is not None
 
-    def push(self, token: int) -> str:
-        """Text that can be shown after one more token; may be empty."""
+    def shown(self, token: int) -> bytes:
+        """What the text would gain by this token if it came next."""
+        return self._vocabulary.first_bytes(token) if self._at_start else self._vocabulary.token_bytes(token)
+
+    def push(self, token: int, *, in_call: bool = False) -> str:
+        """Text that can be shown after one more token, which may be part of a call of a tool; may be empty."""
         if self.stopped:
             return ""
-        return self._release(self._decoder.decode(self._vocabulary.token_bytes(token)))
+        new = self._decoder.decode(self.shown(token))
+        self._at_start = self._at_start and not self._vocabulary.token_bytes(token)
+        if in_call:
+            new, self._held = self._held + new, ""
+            return new
+        return self._release(new)
 
     def finish(self) -> str:
         """The rest when nothing more comes; an unfinished character becomes U+FFFD."""
         if self.stopped:
             return ""
+        self._has_calls = False  # what is held back became none
         text = self._release(self._decoder.decode(b"", final=True))
         if self.stopped:
             return text
@@ -144,8 +156,6 @@ class TextStream:
         return text
 
     def _release(self, new: str) -> str:
-        if self._at_start and new:
-            new, self._at_start = new.removeprefix(" "), False
         if not self._stop:
             return new
         if self._gate is not None and not self._gate.is_open:
@@ -156,14 +166,15 @@ class TextStream:
     def _search(self, new: str) -> str:
         """What can be shown of text in which stop texts count."""
         text = self._held + new
-        ends = [(index, stop) for stop in self._stop if (index := text.find(stop)) >= 0]
+        size = len(text) - (_overlap(text, _CALL_BEGIN) if self._has_calls else 0)
+        ends = [(index, stop) for stop in self._stop if (index := text.find(stop, 0, size)) >= 0]
         if ends:
             self._held = ""
             index, self.stop_text = min(ends)
             return text[:index] + (self.stop_text if self._keeps_stop and self.stop_text.strip() else "")
-        keep = max(_overlap(text, stop) for stop in self._stop)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        sure = size - max(_overlap(text[:size], stop) for stop in self._stop)
+        self._held = text[sure:]
+        return text[:sure]
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -1,4 +1,4 @@
-"""From the rules of a request to a grammar that can mask tokens. The only user of llguidance besides `grammar_source`.
+"""From the sources of a request's grammars to one that can mask tokens.
 
 The table of all tokens' bytes (about 270 bytes a token: 34 MB for 128k) is built when the first request needs it.
 """
@@ -15,9 +15,10 @@ from llguidance import LLMatcher, LLTokenizer
 
 from youtu_edge.engine.answer_grammar import LINE_BREAKS, AnswerGrammar
 from youtu_edge.engine.detokenize import Vocabulary
-from youtu_edge.engine.grammar_source import answer_source, call_source, parameters_of, schema_source
-from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import Submit
+from youtu_edge.engine.grammar_source import GrammarSources
+from youtu_edge.engine.matcher import COMPILE_BYTES, compile_grammar, digest
+from youtu_edge.engine.process_memory import free_data
+from youtu_edge.errors import InvalidRequestError, UnavailableError
 
 TABLE_BYTES_PER_TOKEN = 300
 """What the table takes, rounded up; the memory plan sets it aside."""
@@ -31,7 +32,8 @@ Ints = npt.NDArray[np.int64]
 class TokenTable:
     """What llguidance has to know of the vocabulary, and the masks that it computes.
 
-    encode: token ids of a text that holds no control tokens. eos: ids that end an answer.
+    encode: token ids of a piece of an answer, with no space put before its first word: llguidance compares what the tokens
+    spell with the text, and where a grammar leaves one text only, it allows these tokens only. eos: ids that end an answer.
     """
 
     def __init__(self, vocabulary: Vocabulary, size: int, eos: frozenset[int], encode: Callable[[str], list[int]]) -> None:
@@ -47,18 +49,35 @@ class TokenTable:
         """Ids of one or two line breaks, which models write between a thought and the answer."""
 
     def matcher(self, source: str) -> LLMatcher:
-        """A grammar in its first state; the last few are kept. Raises ValueError with llguidance's own words."""
+        """A grammar in its first state; the last few are kept.
+
+        Raises ValueError with llguidance's own words, and UnavailableError.
+        """
         matcher = self._compiled.pop(source, None)
         if matcher is None:
-            matcher = LLMatcher(self._loaded(), source, log_level=0)
-            if matcher.is_error():
-                raise ValueError(_reason(matcher.get_error()))
-            if warnings := matcher.get_grammar_warnings():
-                raise ValueError("; ".join(warnings))
+            tokenizer = self._loaded()
+            self.check_room(COMPILE_BYTES)
+            matcher = compile_grammar(tokenizer, source)
         self._compiled[source] = matcher
         if len(self._compiled) > _MAX_COMPILED:
             del self._compiled[next(iter(self._compiled))]
         return matcher.deep_copy()
+
+    @property
+    def compiled(self) -> list[bytes]:
+        """Digests of the grammars that are kept."""
+        return [digest(source) for source in list(self._compiled)]
+
+    def check_room(self, size: int) -> None:
+        """Make sure that llguidance can allocate so much: it cannot do without. Raises UnavailableError."""
+        if free_data() < size:
+            self.forget()
+            if free_data() < size:
+                raise UnavailableError("the memory for grammars is taken by those of other answers; try again later")
+
+    def forget(self) -> None:
+        """Keep no grammar. What answers find out about their grammar stays with it, so that one in use may grow large."""
+        self._compiled.clear()
 
     def allowed(self, matcher: LLMatcher) -> Ints:
         """Ids that the grammar allows next, ascending; where the answer may end, those that end it are among them."""
@@ -69,14 +88,21 @@ class TokenTable:
 
     def cut(self, data: bytes) -> list[int]:
         """Some tokens that spell these bytes."""
-        return self._loaded().greedy_tokenize(data.decode(errors="replace"))
+        return self._loaded().tokenize_bytes(data)
+
+    def _spell(self, text: str) -> list[int]:
+        """As the tokenizer cuts it, unless that changes the text: some put other characters for those they do not like."""
+        ids = self._encode(text)
+        if self._tokenizer is None or b"".join(map(self._vocabulary.token_bytes, ids)) == text.encode():
+            return ids
+        return self._tokenizer.greedy_tokenize(text)
 
     def _loaded(self) -> LLTokenizer:
         with self._building:
             if self._tokenizer is None:
                 tokens = self._vocabulary.all_bytes(self._size)
                 self.line_breaks = np.array([i for i, data in enumerate(tokens) if data in LINE_BREAKS], dtype=np.int64)
-                source: Any = _Source(tokens, min(self._eos), self._encode)
+                source: Any = _Source(tokens, min(self._eos), self._spell)
                 # Without slices: they would halve the time of a mask and more than double the memory.
                 self._tokenizer = LLTokenizer(source, n_vocab=self._size, eos_token=sorted(self._eos), slices=[])
             return self._tokenizer
@@ -98,12 +124,6 @@ class _Source:
         return self._encode(text)
 
 
-def _reason(message: str) -> str:
-    """llguidance's message in one line: what it begins with, and the line that says error."""
-    lines = [line.strip() for line in message.strip().splitlines()]
-    return " ".join([lines[0], *(line for line in lines[1:] if line.startswith("error:"))])
-
-
 class GrammarCompiler:
     """Makes the grammars of answers, in one thread at a time, which may be another than the steps'."""
 
@@ -113,40 +133,34 @@ class GrammarCompiler:
         self._eos = eos
         self._thought_token = thought_token
 
-    def compile(self, request: Submit, *, in_thought: bool, may_think: bool) -> AnswerGrammar:
+    @property
+    def compiled(self) -> list[bytes]:
+        """Digests of the grammars that need no compiling."""
+        return self._table.compiled
+
+    def compile(
+        self, sources: GrammarSources, *, in_thought: bool, may_think: bool, parallel_calls: bool = True
+    ) -> AnswerGrammar:
         """The grammar of one answer.
 
         in_thought: the prompt ends inside <think>. may_think: the answer may begin with one.
-        Raises InvalidRequestError naming the request's field.
+        Raises InvalidRequestError naming the request's field, and UnavailableError.
         """
-        param = request.grammar.param if request.grammar else "tools"
-        answer = self._matcher(request, answer_source(request), param)
-        call = self._matcher(request, call_source(request), "tools")
         return AnswerGrammar(
             self._table,
             self._vocabulary.token_bytes,
-            answer=answer,
-            call=call,
+            answer=self._matcher(sources.answer, sources.param),
+            call=self._matcher(sources.call, "tools"),
             eos=self._eos,
             in_thought=in_thought,
             thought_token=self._thought_token if may_think else None,
-            parallel_calls=request.parallel_tool_calls,
+            parallel_calls=parallel_calls,
         )
 
-    def _matcher(self, request: Submit, source: str | None, param: str) -> LLMatcher | None:
+    def _matcher(self, source: str | None, param: str) -> LLMatcher | None:
         if source is None:
             return None
         try:
             return self._table.matcher(source)
         except ValueError as error:
-            self._blame_tools(request)
             raise InvalidRequestError(f"{param}: cannot be compiled: {error}", param=param) from None
-
-    def _blame_tools(self, request: Submit) -> None:
-        """Raise InvalidRequestError for the first tool whose parameters cannot be compiled."""
-        for index, tool in enumerate(request.tools):
-            try:
-                self._table.matcher(schema_source(parameters_of(tool)))
-            except ValueError as error:
-                where = f"tools[{index}]"
-                raise InvalidRequestError(f"{where}: its parameters cannot be compiled: {error}", param=where) from None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from llguidance import LLMatcher
 
 from youtu_edge.errors import InvalidRequestError
@@ -23,33 +24,47 @@ CALL_BEGIN, CALL_END = "<tool_call>", "</tool_call>"
 _JSON_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 
+_NOT_FORCED = '%llguidance {"no_forcing": true}\n'
+"""Begins every document. Where only one text can follow, llguidance would work it out to its end and tokenise it, before
+every token and whatever its length; without that a token costs milliseconds and a few megabytes at the most."""
+
 Part = dict[str, Any]
 """One grammar of a document: a Lark text or a JSON schema, with a name if others refer to it."""
 
 
+class GrammarSources(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The grammars of one request: see `answer_source` and `call_source`. `param` is its field that binds the answer."""
+
+    answer: str | None = None
+    call: str | None = None
+    param: str = "tools"
+
+
 def answer_source(request: Submit) -> str | None:
     """What the whole answer must be; None where it is free. Raises InvalidRequestError."""
-    calls = _calls(request) if request.must_call else []
-    if calls:
-        return _document("start: calls\n", calls)
+    if request.must_call:
+        rules, parts = _calls(request)
+        return _document(f"start: calls\n{rules}", parts)
     if request.grammar is None:
         return None
-    answer = _part(request.grammar)
+    answer = {**_part(request.grammar), "name": "answer"}
     if not request.tools:
-        return json.dumps({"grammars": [answer]})
-    return _document("start: @answer | calls\n", [*_calls(request), {**answer, "name": "answer"}])
+        return _document("start: @answer", [answer])
+    rules, parts = _calls(request)
+    return _document(f"start: @answer | calls\n{rules}", [*parts, answer])
 
 
 def call_source(request: Submit) -> str | None:
     """What must follow <tool_call> in an answer that is otherwise free; None where nothing can follow."""
     if not request.tools or answer_source(request) is not None:
         return None
-    return _document("start: call\n", _calls(request))
+    rules, parts = _calls(request)
+    return _document(f"start: call\n{rules}", parts)
 
 
 def schema_source(schema: dict[str, Any]) -> str:
     """A JSON schema alone, to find out whether it can be compiled."""
-    return json.dumps({"grammars": [_json(schema)]})
+    return _document("start: @answer", [{**_json(schema), "name": "answer"}])
 
 
 def parameters_of(tool: dict[str, Any]) -> dict[str, Any]:
@@ -74,8 +89,8 @@ def _json(schema: dict[str, Any]) -> Part:
     return {"json_schema": {**schema, "x-guidance": _JSON_OPTIONS}}
 
 
-def _calls(request: Submit) -> list[Part]:
-    """The rules `calls`, `call` and one for each tool that may be called; the first part continues the main grammar."""
+def _calls(request: Submit) -> tuple[str, list[Part]]:
+    """The rules `calls`, `call` and one for each tool that may be called, and the grammars of their arguments."""
     offered = [tool for tool in request.tools if not request.must_call or tool["function"]["name"] in request.must_call]
     begin, end = _quote(CALL_BEGIN), _quote(CALL_END)
     more = f" (/\\n?/ {begin} call)*" if request.parallel_tool_calls else ""
@@ -88,11 +103,12 @@ def _calls(request: Submit) -> list[Part]:
         head = f'{{"name": {json.dumps(tool["function"]["name"])}, "arguments": '
         rules.append(f"tool_{index}: {_quote(head)} @arguments_{index} {_quote('}')}")
         parts.append({**_json(parameters_of(tool)), "name": f"arguments_{index}"})
-    return [{"lark_grammar": "\n".join(rules)}, *parts]
+    return "\n".join(rules), parts
 
 
-def _document(start: str, parts: list[Part]) -> str:
-    return json.dumps({"grammars": [{"lark_grammar": start + parts[0]["lark_grammar"]}, *parts[1:]]})
+def _document(rules: str, parts: list[Part]) -> str:
+    """The main grammar, and the parts that its rules name."""
+    return json.dumps({"grammars": [{"lark_grammar": _NOT_FORCED + rules}, *parts]})
 
 
 def _quote(text: str) -> str:

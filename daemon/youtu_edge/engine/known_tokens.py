@@ -39,37 +39,44 @@ def unbracket(text: str) -> str:
 
 
 def split(rendered: str, messages: list[ChatMessage], vocabulary: Vocabulary, mark: str) -> Iterator[list[int] | str]:
-    """The rendered conversation as known token ids and as text that is still to be encoded, in order.
+    """The rendered conversation as known token ids and, between them, text that is still to be encoded, in order.
 
     `messages` are those before `bracket`; `mark` may stand anywhere in the text and counts as nothing. An answer that the
     template changed, or whose tokens mean something else (another model drew them), is text.
     """
     answers = [message for message in messages if message.tokens]
-    position = 0
+    position, text = 0, ""
     for found in _BRACKETED.finditer(rendered):
-        yield unbracket(rendered[position : found.start()])
+        text += unbracket(rendered[position : found.start()])
         position = found.end()
         content = found[1].replace(mark, "")
         index = next((index for index, answer in enumerate(answers) if answer.content == content), None)
-        if index is None:
-            yield found[1]
-            continue
-        ids, length = known_beginning(answers[index].tokens, content, vocabulary)
-        del answers[: index + 1]
-        yield ids
-        yield _skip(found[1], length, mark)
-    yield unbracket(rendered[position:])
+        ids, length = list[int](), 0
+        if index is not None:
+            ids, length = known_beginning(answers[index].tokens, content, vocabulary)
+            del answers[: index + 1]
+        if ids:
+            # A space before the answer that the template writes is the one with which the first token begins.
+            has_space = sum(len(vocabulary.token_bytes(token)) for token in ids) > len(content[:length].encode())
+            yield text.removesuffix(" ") if has_space else text
+            yield ids
+            text = ""
+        text += _skip(found[1], length, mark)
+    yield text + unbracket(rendered[position:])
 
 
 def known_beginning(tokens: list[int], text: str, vocabulary: Vocabulary) -> tuple[list[int], int]:
     """The longest beginning of `tokens` that is a beginning of `text`, and how many characters that is.
 
-    It ends before the first control token: text never becomes one.
+    It ends before the first control token: text never becomes one. Where an answer loses the space with which its first
+    token begins, the tokens may have that space and the text not.
     """
-    if vocabulary.strips_first_space and tokens and vocabulary.token_bytes(tokens[0]).startswith(b" "):
-        ids, length = _beginning(tokens, b" " + text.encode(), vocabulary)
-        return ids, max(length - 1, 0)
-    return _beginning(tokens, text.encode(), vocabulary)
+    ids, length = _beginning(tokens, text.encode(), vocabulary)
+    if vocabulary.strips_first_space:
+        spaced, reached = _beginning(tokens, b" " + text.encode(), vocabulary)
+        if reached - 1 > length or (spaced and not ids):
+            return spaced, max(reached - 1, 0)
+    return ids, length
 
 
 def _beginning(tokens: list[int], text: bytes, vocabulary: Vocabulary) -> tuple[list[int], int]:

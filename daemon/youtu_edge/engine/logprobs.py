@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.elementary import exp_negative
-from youtu_edge.engine.detokenize import Vocabulary
+from youtu_edge.engine.detokenize import TextStream, Vocabulary
 from youtu_edge.engine.sampler import largest
 from youtu_edge.protocol import Alternative, TokenLogprob
 
@@ -23,19 +23,23 @@ class LogprobReporter:
         self._vocabulary = vocabulary
         self._tokenizer = tokenizer
 
-    def report(self, logits: Floats, token: int, count: int) -> TokenLogprob:
-        """The token that was drawn from `logits` [vocab] and the `count` most likely ones."""
+    def report(self, logits: Floats, token: int, count: int, text: TextStream) -> TokenLogprob:
+        """The token that was drawn from `logits` [vocab] and the `count` most likely ones.
+
+        They are written as they would stand in `text`, the answer before the token.
+        """
         top = logits.max()
         # log softmax(x)_i = x_i - max - log sum_j exp(x_j - max); a Decimal's logarithm is the same on every processor
         total = float(exp_negative(logits - top).sum(dtype=np.float64))
         offset = float(top) + float(Decimal(total).ln())
         best: list[int] = largest(logits, count)[:count].tolist() if count else []
         return TokenLogprob(
-            self._alternative(token, float(logits[token]) - offset),
-            [self._alternative(other, float(logits[other]) - offset) for other in best],
+            self._alternative(token, float(logits[token]) - offset, text),
+            [self._alternative(other, float(logits[other]) - offset, text) for other in best],
         )
 
-    def _alternative(self, token: int, logprob: float) -> Alternative:
-        data = self._vocabulary.token_bytes(token)
-        text = data.decode(errors="replace") if data else str(self._tokenizer.id_to_token(token) or "")
-        return Alternative(text, data, logprob)
+    def _alternative(self, token: int, logprob: float, text: TextStream) -> Alternative:
+        if not self._vocabulary.token_bytes(token):  # a control token has a name and no text
+            return Alternative(str(self._tokenizer.id_to_token(token) or ""), b"", logprob)
+        data = text.shown(token)
+        return Alternative(data.decode(errors="replace"), data, logprob)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.engine.arrivals import Arrivals
+from youtu_edge.engine.incoming import IncomingAsk, IncomingSubmit, incoming
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.runner import Runner, StepMemoryError
 from youtu_edge.engine.sampler import Ints, sample
 from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan
 from youtu_edge.engine.sequence import Sequence
-from youtu_edge.errors import InvalidRequestError, YoutuEdgeError
+from youtu_edge.engine.text_work import Prepared, guarded
+from youtu_edge.engine.text_worker import Outcome
+from youtu_edge.engine.text_workers import Texts
+from youtu_edge.errors import InternalError, YoutuEdgeError
 from youtu_edge.log import line
 from youtu_edge.protocol import (
     Accepted,
@@ -38,7 +45,7 @@ log = logging.getLogger("youtu_edge.engine")
 class Send(Protocol):
     """Where messages to the front go."""
 
-    def __call__(self, message: FromEngine) -> None:
+    def __call__(self, message: FromEngine | msgspec.Raw) -> None:
         """Deliver one message, or raise when the front is gone."""
 
 
@@ -50,6 +57,7 @@ class Loop:
         runner: Runner,
         scheduler: Scheduler,
         arrivals: Arrivals,
+        texts: Texts,
         logprobs: LogprobReporter,
         send: Send,
         *,
@@ -61,11 +69,14 @@ class Loop:
         self._step_tokens = scheduler.step_tokens
         self._max_sequences = scheduler.max_sequences
         self._arrivals = arrivals
+        self._texts = texts
+        self._questions: list[Future[Outcome]] = []
         self._logprobs = logprobs
         self._send = send
         self._max_stall_s = max_stall_s
         self._clock = clock
         self._eos = frozenset(runner.manifest.eos_token_ids)
+        self._vocab_size = arrivals.vocab_size
         self._sequences: dict[str, Sequence] = {}
         self._prefill_rate = 0.0
         self._stats = EngineStats()
@@ -79,40 +90,51 @@ class Loop:
 
     @property
     def is_compiling(self) -> bool:
-        """Whether a request waits for its grammar, and `admit` should be called soon."""
-        return len(self._arrivals) > 0
+        """Whether a request or a question waits for its text or grammar; `admit` takes it when it is ready."""
+        return len(self._arrivals) > 0 or bool(self._questions)
 
-    def submit(self, request: Submit) -> None:
-        """Take a request in; it is answered `Accepted` or `Failed` at once, or by `admit` when its grammar is compiled."""
-        self.announce([request.id])
-        try:
-            self._arrivals.add(request)
-        except YoutuEdgeError as error:
-            self._send(Failed(request.id, error.code, error.message, error.param))
-            return
+    def submit(self, request: Submit | IncomingSubmit) -> None:
+        """Take a request in; it is answered `Accepted` or `Failed` by `admit`, as soon as its text is prepared."""
+        self._arrivals.add(incoming(request) if isinstance(request, Submit) else request)
+        self.admit()
+
+    def ask(self, question: IncomingAsk) -> None:
+        """Take a question in; it is answered `Reply` or `Failed` by `admit`."""
+        self._questions.append(self._texts.submit(question))
         self.admit()
 
     def admit(self) -> None:
-        """Queue every request that is ready to run."""
-        for arrival, error in self._arrivals.take():
+        """Queue every request that is ready to run, and answer questions."""
+        for done in [question for question in self._questions if question.done()]:
+            self._questions.remove(done)
+            answer = done.result()
+            assert not isinstance(answer, Prepared)
+            self._send(answer)
+        for arrival in self._arrivals.take():
             request, sequence = arrival.request, arrival.sequence
-            if error is not None:
-                self._send(Failed(request.id, error.code, error.message, error.param))
+            if arrival.failure is not None:
+                self._send(arrival.failure)
+                continue
+            assert sequence is not None
+            resumed = guarded(request.id, request.field, functools.partial(self._resume, sequence, request))
+            if isinstance(resumed, Failed):
+                self._send(resumed)
                 continue
             self._send(Accepted(request.id, sequence.num_prompt, arrival.in_thought))
-            reason = self._resume(sequence, request)
             self._sequences[sequence.id] = sequence
             self._scheduler.add(sequence)
-            if reason:
+            if resumed:
                 frame = StepFrame()
-                self._end(sequence, reason, frame)
+                self._end(sequence, resumed, frame)
                 self._send(frame)
+        if not self.has_work:
+            self.announce(self._arrivals.ids)
 
     def cancel(self, request_id: str) -> None:
         """Stop a request; its pages are free for others when this returns."""
         if arrival := self._arrivals.drop(request_id):
-            self._send(Accepted(request_id, arrival.sequence.num_prompt, arrival.in_thought))
-            self._send(StepFrame(finished=[Finished(request_id, "cancelled", arrival.sequence.num_prompt, 0, 0)]))
+            self._send(Accepted(request_id, arrival.num_prompt, arrival.in_thought))
+            self._send(StepFrame(finished=[Finished(request_id, "cancelled", arrival.num_prompt, 0, 0)]))
         elif sequence := self._sequences.get(request_id):
             frame = StepFrame()
             self._end(sequence, "cancelled", frame)
@@ -161,7 +183,7 @@ class Loop:
         stats.pages_total, stats.pages_used, stats.pages_cached = pool.num_pages, pool.num_used, pool.num_cached
         return stats
 
-    def _resume(self, sequence: Sequence, request: Submit) -> FinishReason | None:
+    def _resume(self, sequence: Sequence, request: IncomingSubmit) -> FinishReason | None:
         """Replay what a former engine already sent; the reason if that was already the end."""
         for token in request.sent_tokens:
             reason = self._accept(sequence, token)[1]
@@ -185,7 +207,7 @@ class Loop:
             if chunk == sequence.num_pending:
                 rows.append(len(tokens) - 1)
         # A chunk in the middle of a prompt needs no logits; the graph is not asked for zero rows all the same.
-        return self._runner.run(
+        logits = self._runner.run(
             tokens,
             plan.chunks,
             [s.num_computed for s in plan.sequences],
@@ -193,6 +215,7 @@ class Loop:
             rows or [0],
             [s.num_prefix for s in plan.sequences],
         )
+        return logits[:, : self._vocab_size]  # rows of the table behind the last token mean nothing
 
     def _shrink(self, plan: StepPlan, error: StepMemoryError) -> None:
         """Make the next step smaller: nothing of this one was committed, so its tokens simply run again."""
@@ -213,9 +236,11 @@ class Loop:
             try:
                 token, logprobs = self._choose(sequence, logits[row - 1], int(greedy[row - 1]))
                 text, reason = self._accept(sequence, token)
-            except InvalidRequestError as error:  # its grammar cannot be followed any further
+            except Exception as error:  # its grammar or scores cannot be followed any further; others can
                 self._forget(sequence)
-                self._send(Failed(sequence.id, error.code, error.message, error.param))
+                if isinstance(error, InternalError):  # rows that were computed beside NaN are no prefix for others
+                    self._scheduler.pool.drop_cached()
+                self._send(_failed(sequence.id, error))
                 continue
             sequence.probation = max(0, sequence.probation - 1)
             is_end = reason == "stop" and token in self._eos
@@ -225,6 +250,8 @@ class Loop:
 
     def _choose(self, sequence: Sequence, logits: npt.NDArray[np.float32], greedy: int) -> tuple[int, list[TokenLogprob]]:
         """The next token of one sequence and, where it was asked for, its log-probability."""
+        if not np.isfinite(logits[greedy]):  # the maximum of a row with any NaN is NaN
+            raise InternalError("the model computed scores that are NaN or infinite for this request")
         sampler, count = sequence.sampler, sequence.sampler.params.logprobs
         given = logits.copy() if count is not None else logits
         if sampler.is_greedy and sequence.grammar is None:
@@ -232,7 +259,7 @@ class Loop:
         else:
             allowed = self._allowed(sequence, logits)
             token = sample(logits, sampler, len(sequence.tokens), allowed)
-        return token, [] if count is None else [self._logprobs.report(given, token, count)]
+        return token, [] if count is None else [self._logprobs.report(given, token, count, sequence.text)]
 
     def _allowed(self, sequence: Sequence, logits: npt.NDArray[np.float32]) -> Ints | None:
         if sequence.grammar is None:
@@ -250,9 +277,8 @@ class Loop:
         sequence.sampler.observe(token)
         if token in self._eos and not sequence.ignore_eos:
             return "", "stop"
-        if sequence.grammar is not None:
-            sequence.grammar.accept(token)
-        text = sequence.text.push(token)
+        in_call = sequence.grammar is not None and sequence.grammar.accept(token)
+        text = sequence.text.push(token, in_call=in_call)
         if sequence.text.stopped or (sequence.grammar is not None and sequence.grammar.is_complete):
             return text, "stop"
         if sequence.num_generated >= sequence.max_new_tokens:
@@ -284,3 +310,12 @@ class Loop:
             rate = plan.num_tokens / ran
             self._prefill_rate = 0.7 * self._prefill_rate + 0.3 * rate if self._prefill_rate else rate
             self._scheduler.prefill_limit = int(self._prefill_rate * self._max_stall_s)
+
+
+def _failed(request_id: str, error: Exception) -> Failed:
+    """What the front is told of a request that failed in the middle of its answer."""
+    if isinstance(error, YoutuEdgeError):
+        return Failed(request_id, error.code, error.message, error.param)
+    log.error(line("request_fault", id=request_id), exc_info=error)
+    reason = f"the engine could not choose a token ({type(error).__name__}); its log says more"
+    return Failed(request_id, InternalError.code, reason)

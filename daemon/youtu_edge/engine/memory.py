@@ -1,6 +1,7 @@
 """The memory budget: how many cache pages it leaves. Reads /proc and cgroup files; knows no model.
 
 budget  =  front  +  engine at rest (weights, runtime)  +  activations of the largest step  +  grammars  +  cache pages
+           +  workers on the text of requests
 """
 
 from __future__ import annotations
@@ -12,11 +13,19 @@ from pathlib import Path
 from youtu_edge.config import Config, parse_bytes
 from youtu_edge.errors import ConfigError
 
-FRONT_BYTES = 60 * 1024 * 1024
-"""What the front may take; a test holds it to 50 MB."""
+FRONT_BYTES = 68 * 1024 * 1024
+"""What the front may take: a test holds it to 50 MB, and 2,000 connections take 18 more."""
 
 SLACK_BYTES = 64 * 1024 * 1024
 """Address space beyond the budget that an allocation may reserve before it fails."""
+
+TEXT_IDLE_BYTES = 8 * 1024 * 1024
+"""What the fork server and one idle worker hold that is not the engine's: measured 6 MB."""
+
+TEXT_WORKER_BYTES = 16 * 1024 * 1024
+"""What a worker may take for the text of any request."""
+_TEXT_BYTES_PER_TOKEN = 1536
+"""What rendering and tokenising takes: the tokenizer 100 to 400 bytes for one of text, of which a token has 3 to 5."""
 
 _UNLIMITED = 1 << 60
 
@@ -85,6 +94,8 @@ class MemoryPlan:
     activations: int
     grammar: int
     """Set aside for the token table of the first grammar."""
+    text_worker: int
+    """What a worker may take for the text of one request."""
     page_bytes: int
     num_pages: int
 
@@ -97,6 +108,7 @@ class MemoryPlan:
             "runtime": self.rest - self.weights,
             "activations": self.activations,
             "grammar": self.grammar,
+            "text": TEXT_IDLE_BYTES + self.text_worker,
             "cache": self.num_pages * self.page_bytes,
         }
 
@@ -106,23 +118,40 @@ class MemoryPlan:
 
         Allocators reserve more than they use, hence SLACK_BYTES; MemoryMax of the unit leaves more than that.
         """
-        return self.budget - FRONT_BYTES - self.rest - self.num_pages * self.page_bytes + SLACK_BYTES
+        beside = FRONT_BYTES + TEXT_IDLE_BYTES + self.text_worker
+        return self.budget - beside - self.rest - self.num_pages * self.page_bytes + SLACK_BYTES
 
 
 def plan_memory(
-    config: Config, *, rest: int, weights: int, activations: int, page_bytes: int, grammar: int = 0
+    config: Config,
+    *,
+    rest: int,
+    weights: int,
+    activations: int,
+    page_bytes: int,
+    grammar: int = 0,
+    text_tokens: int = 0,
 ) -> MemoryPlan:
-    """Cache pages that fit. Raises ConfigError when not even one sequence of a few pages does."""
+    """Cache pages that fit. Raises ConfigError when not even one sequence of a few pages does.
+
+    text_tokens: the longest prompt; where the cache holds fewer, those.
+    """
     budget = budget_bytes(config)
-    left = budget - FRONT_BYTES - rest - activations - grammar
-    num_pages = min(config.model.kv_cache_max_page, left // page_bytes)
+    fixed = FRONT_BYTES + TEXT_IDLE_BYTES + TEXT_WORKER_BYTES + rest + activations + grammar
+    per_page = _TEXT_BYTES_PER_TOKEN * config.model.page_tokens
+    longest = -(-text_tokens // config.model.page_tokens)
+    num_pages = (budget - fixed) // (page_bytes + per_page)
+    if num_pages > longest:
+        num_pages = max(longest, (budget - fixed - longest * per_page) // page_bytes)
+    num_pages = min(config.model.kv_cache_max_page, num_pages)
     least = 2
     if num_pages < least:
-        needed = FRONT_BYTES + rest + activations + grammar + least * page_bytes
+        needed = fixed + least * (page_bytes + per_page)
         raise ConfigError(
             f"memory: the budget of {budget // 2**20} MiB is too small for this model: weights and runtime take "
             f"{rest // 2**20} MiB, a step {activations // 2**20} MiB, grammars {grammar // 2**20} MiB, "
-            f"the front {FRONT_BYTES // 2**20} MiB; "
+            f"texts {(TEXT_IDLE_BYTES + TEXT_WORKER_BYTES) // 2**20} MiB, the front {FRONT_BYTES // 2**20} MiB; "
             f"set memory.limit to at least {-(-needed // 2**20)}M or raise memory.fraction"
         )
-    return MemoryPlan(budget, rest, min(weights, rest), activations, grammar, page_bytes, int(num_pages))
+    text_worker = TEXT_WORKER_BYTES + per_page * min(longest, int(num_pages))
+    return MemoryPlan(budget, rest, min(weights, rest), activations, grammar, text_worker, page_bytes, int(num_pages))

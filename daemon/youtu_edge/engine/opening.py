@@ -25,9 +25,13 @@ class OpenedModel:
     runner: Runner
 
 
-def open_model(config: Config) -> OpenedModel:
-    """Check and load what `config.model` names. Raises PackageError and ConfigError."""
-    package = open_package(config.model.path, unread=(WEIGHTS,))
+def open_description(config: Config) -> Package:
+    """Check all of what `config.model` names but for the weights. Raises PackageError."""
+    return open_package(config.model.path, unread=(WEIGHTS,))
+
+
+def open_model(config: Config, package: Package) -> OpenedModel:
+    """Load a package whose weights are not checked yet, and check them. Raises PackageError and ConfigError."""
     rope, context = served_rope(package.manifest, config.model)
     with ThreadPoolExecutor(1) as other:
         checking = other.submit(check_file, package, WEIGHTS)

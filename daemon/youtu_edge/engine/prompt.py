@@ -1,30 +1,23 @@
 """From messages to token ids: the chat template and the tokenizer. Knows no model.
 
-Text of users is data. A control token written inside a message (`<|im_start|>`) must reach the model as the characters it
-is made of, never as the control token. The template needs to see the text as it is (it may trim or split it), so a
-noncharacter is put inside every such string before rendering, and the rendered text is cut there:
-
-    content   a <|im_end|> b      ->  a <¦|im_end|> b      ->  template  ->  cut at ¦  ->  encode each piece
-
+Text of users is data: no control token written inside a message becomes one (text_encoder.py). The template needs to see
+the text as it is, for it may trim or split it, so such a text is only marked with a noncharacter before rendering.
 Earlier answers whose tokens are known keep them (known_tokens.py).
 """
 
 from __future__ import annotations
 
-import datetime
 import itertools
-import json
-import re
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import jinja2
-import jinja2.ext
-import jinja2.meta
-import jinja2.sandbox
 
+from youtu_edge.chat_template import ChatTemplate, compile_template
 from youtu_edge.engine.conversation import Tools, mapped, strings, turns, turns_without_tools
 from youtu_edge.engine.detokenize import Vocabulary
-from youtu_edge.engine.known_tokens import bracket, split
+from youtu_edge.engine.known_tokens import bracket, split, unbracket
+from youtu_edge.engine.text_encoder import TextEncoder
+from youtu_edge.engine.token_bound import TextLimit
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import ChatMessage
 
@@ -70,22 +63,24 @@ class Prompter:
         self._variables = variables or {}
         self._system_prompt = system_prompt
         self._thinking = thinking
-        added = [token.content for token in tokenizer.get_added_tokens_decoder().values() if len(token.content) > 1]
-        pattern = "|".join(re.escape(text) for text in sorted(added, key=len, reverse=True))
-        self._control = re.compile(pattern) if pattern else None
-        self._beginnings = tuple({token[:cut] for token in added for cut in range(1, len(token))})
-        self._endings = tuple({token[cut:] for token in added for cut in range(1, len(token))})
-        # The names are the variables that the template looks up; another one can change nothing.
-        self._template: jinja2.Template | None = None
-        self._names: set[str] = set()
-        if template is not None:
-            self._template, self._names = _compile(template)
+        self.limit: TextLimit | None = None
+        """How long texts may be; None: any length."""
+        self._encoder = TextEncoder(tokenizer, self._vocabulary)
+        self._template: ChatTemplate | None = None if template is None else compile_template(template)
+        self._names = self._template.names if self._template else frozenset()
 
     def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
-        """Token ids of plain text: no control token is parsed; what begins and ends a prompt is added if `add_special`."""
-        mark = _mark_for([text])
-        ids = self._encode(self._defuse(text, mark), mark)
+        """Token ids of plain text: no control token is parsed; what begins and ends a prompt is added if `add_special`.
+
+        Raises ContextLengthError for more than `limit` allows.
+        """
+        self._check_length(text, None)
+        ids = self._encoder.encode_plain(text)
         return self._with_ends(ids) if add_special else ids
+
+    def encode_answer(self, text: str) -> list[int]:
+        """Token ids of a piece of an answer, as a model would write it; no space is put before its first word."""
+        return self._encoder.encode_answer(text)
 
     def encode_beginning(self, system: str) -> list[int]:
         """The token ids with which every conversation with this system message begins, whatever the user says.
@@ -105,12 +100,16 @@ class Prompter:
     ) -> list[int]:
         """Token ids of a conversation up to where the assistant's answer begins.
 
-        Raises PromptError when there is no template or the template refuses the conversation.
+        Raises PromptError when there is no template or the template refuses the conversation, and ContextLengthError for
+        more than `limit` allows.
         """
         rendered, mark = self._render(bracket(messages), template_kwargs or {}, tools or [])
+        self._check_length(unbracket(rendered).replace(mark, ""), "messages")
         ids: list[int] = []
         for piece in split(rendered, messages, self._vocabulary, mark):
-            ids += self._encode(piece, mark) if isinstance(piece, str) else piece
+            if isinstance(piece, str):
+                piece = self._encoder.encode(piece, mark, is_continuation=bool(ids))
+            ids += piece
         return self._with_ends(ids)
 
     def render(
@@ -139,19 +138,28 @@ class Prompter:
         else:
             shaped["messages"] = turns_without_tools(messages, tools)
         mark = _mark_for(list(strings(shaped)))
-        shaped = {name: mapped(value, lambda text: self._defuse(text, mark)) for name, value in shaped.items()}
+        shaped = {name: mapped(value, lambda text: self._encoder.defuse(text, mark)) for name, value in shaped.items()}
         for turn in shaped["messages"]:
             turn["role"] = turn["role"].replace(mark, "")  # templates compare it; the front knows all of them
         try:
             rendered = self._template.render({**self._variables, **shaped, "add_generation_prompt": True})
-        except (jinja2.TemplateError, TypeError, ValueError, KeyError) as error:
-            raise PromptError(f"the model's chat template refuses this conversation: {error}", param="messages") from None
+        except RecursionError:
+            raise PromptError("messages: something in this conversation is nested too deeply", param="messages") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # a template is a program, and this conversation made it fail
+            reason = str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
+            raise PromptError(f"the model's chat template refuses this conversation: {reason}", param="messages") from None
         return rendered, mark
 
     def _with_system(self, messages: list[ChatMessage]) -> list[ChatMessage]:
         if not self._system_prompt or any(message.role == "system" for message in messages):
             return messages
         return [ChatMessage("system", self._system_prompt), *messages]
+
+    def _check_length(self, text: str, param: str | None) -> None:
+        if self.limit is not None:
+            self.limit.check(text, param)
 
     def _check(self, template_kwargs: dict[str, Any]) -> None:
         for name, value in template_kwargs.items():
@@ -160,34 +168,6 @@ class Prompter:
                 raise PromptError(f"{where}: is set by the daemon", param=where)
             if name not in self._names and (name, value) != ("enable_thinking", False):
                 raise PromptError(f"{where}: this model's chat template does not know it", param=where)
-
-    def _defuse(self, text: str, mark: str) -> str:
-        """Put `mark` behind the first character of every control token, until no piece contains one, and at an end of the
-        text that could become part of one together with what the template writes beside it."""
-        if self._control is None:
-            return text
-        # Templates may trim a message, so its ends are where its white space begins.
-        body = text.strip()
-        begin = text.index(body)
-        cuts = {begin} if body.startswith(self._endings) else set()
-        cuts |= {begin + len(body)} if body.endswith(self._beginnings) else set()
-        pieces = [text[i:j] for i, j in itertools.pairwise([0, *sorted(cuts), len(text)])]
-        index = 0
-        while index < len(pieces):
-            found = self._control.search(pieces[index])
-            if found is None:
-                index += 1
-                continue
-            cut = found.start() + 1
-            pieces[index : index + 1] = [pieces[index][:cut], pieces[index][cut:]]
-        return mark.join(pieces)
-
-    def _encode(self, text: str, mark: str) -> list[int]:
-        ids: list[int] = []
-        for piece in text.split(mark):
-            if piece:
-                ids += self._tokenizer.encode(piece, add_special_tokens=False).ids
-        return ids
 
     def _with_ends(self, ids: list[int]) -> list[int]:
         begin = [] if self._bos is None or (ids and ids[0] == self._bos) else [self._bos]
@@ -199,21 +179,3 @@ def _mark_for(texts: list[str]) -> str:
         if not any(mark in text for text in texts):
             return mark
     raise PromptError("the text contains every Unicode noncharacter from U+FDD0 to U+FDEF; remove them")
-
-
-def _compile(source: str) -> tuple[jinja2.Template, set[str]]:
-    """The template, and the names of the variables that it looks up."""
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
-    )
-
-    def refuse(message: str) -> NoReturn:
-        raise jinja2.TemplateError(message)
-
-    def to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
-
-    environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda pattern: datetime.datetime.now().strftime(pattern)
-    environment.filters["tojson"] = to_json
-    return environment.from_string(source), jinja2.meta.find_undeclared_variables(environment.parse(source))

@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from youtu_edge.engine.prompt import Prompter
-from youtu_edge.errors import InvalidRequestError, YoutuEdgeError
-from youtu_edge.protocol import Ask, Detokenize, Failed, Question, Reply, Tokenize
+from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import Ask, Detokenize, Question, Reply, Tokenize
 
 
 class Answerer:
-    """`tokenizer` is the `tokenizers.Tokenizer` that the prompter uses."""
+    """`tokenizer` is the `tokenizers.Tokenizer` that the prompter uses; ids below `vocab_size` are those of the model."""
 
-    def __init__(self, tokenizer: Any, prompter: Prompter) -> None:
+    def __init__(self, tokenizer: Any, prompter: Prompter, vocab_size: int) -> None:
+        self._vocab_size = vocab_size
         self._tokenizer = tokenizer
         self._prompter = prompter
 
-    def answer(self, ask: Ask) -> Reply | Failed:
-        """What a question deserves; a wrong one fails and never raises."""
-        try:
-            text, tokens = self._answer(ask.question)
-        except YoutuEdgeError as error:
-            return Failed(ask.id, error.code, error.message, error.param)
-        return Reply(ask.id, text, tokens)
+    def answer(self, ask: Ask) -> Reply:
+        """What a question deserves. Raises whatever its text makes template and tokenizer raise."""
+        return Reply(ask.id, *self._answer(ask.question))
 
     def _answer(self, question: Question) -> tuple[str, list[int]]:
         if isinstance(question, Tokenize):
@@ -33,7 +30,7 @@ class Answerer:
         return rendered, self._prompter.encode_chat(question.messages, question.template_kwargs, question.tools)
 
     def _text(self, tokens: list[int]) -> str:
-        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        size = self._vocab_size
         for index, token in enumerate(tokens):
             if not 0 <= token < size:
                 where = f"tokens[{index}]"

@@ -1,5 +1,7 @@
 """Drawing the next token from one row of logits. Knows no sequence and no scheduler.
 
+Ids that the logits have not are ignored, whoever names them: bias, history or mask. Who can tell a client does it before.
+
 Draws use a counter-based generator keyed by (seed, position): a request that is resumed after a crash, preempted or batched
 differently draws what it would have drawn. From the same logits every processor draws the same token.
 """
@@ -13,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.elementary import exp_negative
+from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import SamplingParams
 
 Floats = npt.NDArray[np.float32]
@@ -75,11 +78,14 @@ class SamplerState:
         """Apply penalties and bias in place: repetition by Keskar et al. 2019 (CTRL), sec. 4.1, the others as OpenAI."""
         if self.needs_history:
             self._penalise(logits)
-        logits[self._bias_ids] += self._bias
+        known = self._bias_ids < len(logits)
+        logits[self._bias_ids[known]] += self._bias[known]
 
     def _penalise(self, logits: Floats) -> None:
         params = self.params
         ids, counts = self._ids[: len(self._index)], self._counts[: len(self._index)]
+        known = ids < len(logits)
+        ids, counts = ids[known], counts[known]
         values = logits[ids]
         if params.repetition_penalty != 1.0:
             values = np.where(values > 0, values / params.repetition_penalty, values * params.repetition_penalty)
@@ -92,8 +98,12 @@ def sample(logits: Floats, state: SamplerState, position: int, allowed: Ints | N
     """The next token from `logits` [vocab], which may be overwritten.
 
     `position` is the absolute index that the token will have in its sequence. `allowed` are the only ids that may be drawn,
-    ascending; None allows all.
+    ascending; None allows all. Raises InvalidRequestError when they leave nothing.
     """
+    if allowed is not None:
+        allowed = allowed[: int(np.searchsorted(allowed, len(logits)))]
+        if not len(allowed):
+            raise InvalidRequestError("the answer's grammar allows none of the model's tokens to come next")
     state.adjust(logits)
     params = state.params
     if allowed is not None:

@@ -4,40 +4,48 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 
 import msgspec
+import numpy as np
 import tokenizers
 
 from youtu_edge import protocol
+from youtu_edge.chat_template import TemplateSourceError
 from youtu_edge.config import Config, ModelConfig, SchedulerConfig
 from youtu_edge.engine.activations import measure_memory
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.detokenize import Vocabulary
 from youtu_edge.engine.grammar import TABLE_BYTES_PER_TOKEN, GrammarCompiler, TokenTable
 from youtu_edge.engine.idle_memory import IdleMemory
+from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, read
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
-from youtu_edge.engine.memory import MemoryPlan, plan_memory
-from youtu_edge.engine.opening import OpenedModel, open_model
+from youtu_edge.engine.memory import MemoryPlan, budget_bytes, plan_memory
+from youtu_edge.engine.opening import OpenedModel, open_description, open_model
 from youtu_edge.engine.process_memory import Allocator, holding, limit_data
 from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.questions import Answerer
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
+from youtu_edge.engine.text_work import TextWork
+from youtu_edge.engine.text_workers import Texts, TextsAtOnce, TextWorkers
 from youtu_edge.engine.warm_prompts import warm_up
 from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
+from youtu_edge.framing import FrameReader
 from youtu_edge.log import line
 from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, WEIGHTS, Package
+from youtu_edge.process_limits import Room, check_room, enough_bytes, held, shortage
+from youtu_edge.vocabulary_size import vocabulary_size
 
 log = logging.getLogger("youtu_edge.engine")
 
 HEARTBEAT_S = 1.0
-_COMPILE_POLL_S = 0.002
 _PR_SET_PDEATHSIG = 1
 
 
@@ -50,19 +58,30 @@ class Link:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._reader = protocol.FrameReader()
+        self._wakes = os.eventfd(0, os.EFD_NONBLOCK)
+        self._reader = FrameReader()
         self._buffer = bytearray(1 << 16)  # taken once: a read must not fail because the engine is at its memory limit
 
-    def send(self, message: protocol.FromEngine) -> None:
+    def send(self, message: protocol.FromEngine | msgspec.Raw) -> None:
         """Write one frame; raises FrontGoneError."""
         try:
             self._socket.sendall(protocol.encode_frame(message))
         except OSError:
             raise FrontGoneError from None
 
-    def receive(self, timeout_s: float) -> list[protocol.ToEngine]:
-        """Messages that arrive within the timeout; an empty list if none does. Raises FrontGoneError."""
-        if not select.select([self._socket], [], [], timeout_s)[0]:
+    def wake(self) -> None:
+        """Let `receive` return at once, now or the next time; for other threads."""
+        os.eventfd_write(self._wakes, 1)
+
+    def receive(self, timeout_s: float) -> list[Incoming]:
+        """Messages that arrive within the timeout; an empty list if none does, or somebody wakes us.
+
+        Raises FrontGoneError.
+        """
+        ready = select.select([self._socket.fileno(), self._wakes], [], [], timeout_s)[0]
+        if self._wakes in ready:
+            os.eventfd_read(self._wakes)
+        if self._socket.fileno() not in ready:
             return []
         try:
             size = self._socket.recv_into(self._buffer)
@@ -70,7 +89,7 @@ class Link:
             raise FrontGoneError from None
         if not size:
             raise FrontGoneError
-        return [protocol.TO_ENGINE.decode(body) for body in self._reader.feed(bytes(self._buffer[:size]))]
+        return [read(body) for body in self._reader.feed(bytes(self._buffer[:size]))]
 
 
 def main(descriptor: int) -> int:
@@ -96,19 +115,26 @@ def main(descriptor: int) -> int:
 
 def _serve(link: Link) -> int:
     begun = time.monotonic()
-    messages: list[protocol.ToEngine] = []
+    messages: list[Incoming] = []
     while not messages:
         messages = link.receive(60.0)
     start = messages.pop(0)
     if not isinstance(start, protocol.Start):
         raise YoutuEdgeError(f"the first message must be Start, not {type(start).__name__}")
     logging.getLogger().setLevel(start.config.service.log_level.upper())
-    loop, answerer, memory, ready = load(start.config, link)
+    try:
+        loop, memory, ready = load(start.config, link)
+    except Exception as error:
+        enough = enough_bytes(budget_bytes(start.config))
+        hint = f"{enough >> 20} MiB are enough for the budget (memory.limit, memory.fraction)"
+        if found := shortage(error, hint, enough=enough):
+            raise found from error
+        raise
     link.send(protocol.Ready(**{**ready, "load_seconds": time.monotonic() - begun}))  # type: ignore[arg-type]
     last_beat = time.monotonic()
     while True:
         for message in messages:
-            if isinstance(message, protocol.Submit):
+            if isinstance(message, IncomingSubmit):
                 loop.submit(message)
             elif isinstance(message, protocol.Cancel):
                 loop.cancel(message.id)
@@ -116,9 +142,8 @@ def _serve(link: Link) -> int:
                 memory.shed()
             elif isinstance(message, protocol.Narrow):
                 loop.narrow(message.max_sequences)
-            elif isinstance(message, protocol.Ask):
-                loop.announce([message.id])
-                link.send(answerer.answer(message))
+            elif isinstance(message, IncomingAsk):
+                loop.ask(message)
             elif isinstance(message, protocol.SetLogLevel):
                 log.root.setLevel(message.level.upper())
             else:
@@ -133,21 +158,27 @@ def _serve(link: Link) -> int:
         if time.monotonic() - last_beat >= HEARTBEAT_S:
             last_beat = time.monotonic()
             link.send(protocol.Heartbeat(loop.stats()))
-        messages = link.receive(_COMPILE_POLL_S if loop.is_compiling else HEARTBEAT_S)
+        messages = link.receive(HEARTBEAT_S)
 
 
-def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[str, object]]:
+def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object]]:
     """Everything between `Start` and `Ready`: check the package, load it, split the memory, run one token."""
     allocator = Allocator()
-    opened = open_model(config)
-    package, runner = opened.package, opened.runner
+    package = open_description(config)
     manifest = package.manifest
     tokenizer, prompter = load_prompter(package, config.model)
+    vocab_size = vocabulary_size(tokenizer, manifest.vocab_size)
+    texts = TextWorkers(TextWork(tokenizer, prompter, vocab_size, is_bounded=True))  # forks, so before the weights
+    opened = open_model(config, package)
+    runner = opened.runner
     limits = config.scheduler
     if manifest.prompt_end:  # a bidirectional prompt is one piece
         longest = runner.context_length + limits.max_sequences
         limits = msgspec.structs.replace(limits, step_tokens=max(limits.step_tokens, longest))
-    plan = _plan(config, limits, opened, TABLE_BYTES_PER_TOKEN * tokenizer.get_vocab_size())
+    plan = _plan(config, limits, opened, TABLE_BYTES_PER_TOKEN * vocab_size)
+    _refuse_damaged_scores(opened)
+    growth = plan.num_pages * plan.page_bytes + plan.activations + plan.grammar
+    check_room(held() + Room(growth, growth), "the engine, with a cache as memory.limit and model.kv_cache_max_page allow,")
     runner.allocate_cache(plan.num_pages)
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     pool = PagePool(plan.num_pages, config.model.page_tokens)
@@ -158,7 +189,10 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
         warm_up(runner, prompter, pool, kept, limits.step_tokens)
     elif config.model.warm_prompts:
         raise ConfigError("model.warm_prompts: the prompts of this model are bidirectional and cannot be kept; remove them")
-    loop = make_loop(runner, scheduler, tokenizer, prompter, link.send, max_stall_s=limits.max_stall_ms / 1e3)
+    max_stall_s = limits.max_stall_ms / 1e3
+    loop = make_loop(
+        runner, scheduler, tokenizer, prompter, link.send, max_stall_s=max_stall_s, texts=texts, on_done=link.wake
+    )
     ready = {
         "model": config.model.name or manifest.name,
         "context_length": runner.context_length,
@@ -168,11 +202,12 @@ def load(config: Config, link: Link) -> tuple[Loop, Answerer, IdleMemory, dict[s
         "fingerprint": manifest.checksum,
         "memory": plan.as_dict(),
     }
+    texts.start(plan.text_worker, min(runner.context_length, plan.num_pages * config.model.page_tokens), link.wake)
     memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
     memory.give_back()  # runs a token, the first that is computed to the end
     if not limit_data(holding().data + plan.growth):
         log.warning(line("memory_limit_not_set", reason="RLIMIT_DATA cannot be changed; only the plan bounds the engine"))
-    return loop, Answerer(tokenizer, prompter), memory, ready
+    return loop, memory, ready
 
 
 def make_loop(
@@ -183,21 +218,25 @@ def make_loop(
     send: Send,
     *,
     max_stall_s: float,
+    texts: Texts | None = None,
+    on_done: Callable[[], None] = lambda: None,
 ) -> Loop:
-    """Put the parts of a loop together."""
-    vocabulary, size = Vocabulary(tokenizer), tokenizer.get_vocab_size()
+    """Put the parts of a loop together. Without `texts` it works on the text of requests itself."""
+    vocabulary, size = Vocabulary(tokenizer), vocabulary_size(tokenizer, runner.manifest.vocab_size)
+    texts = texts or TextsAtOnce(TextWork(tokenizer, prompter, size, is_bounded=False))
     eos = frozenset(runner.manifest.eos_token_ids)
-    table = TokenTable(vocabulary, size, eos, lambda text: prompter.encode_text(text, add_special=False))
+    table = TokenTable(vocabulary, size, eos, prompter.encode_answer)
     arrivals = Arrivals(
-        prompter,
+        texts,
         vocabulary,
         GrammarCompiler(table, vocabulary, eos, tokenizer.token_to_id("<think>")),
         vocab_size=size,
         context_length=runner.context_length,
         cache_tokens=(scheduler.pool.num_pages - scheduler.pool.num_pinned) * scheduler.pool.page_tokens,
         is_bidirectional=bool(runner.manifest.prompt_end),
+        on_done=on_done,
     )
-    return Loop(runner, scheduler, arrivals, LogprobReporter(vocabulary, tokenizer), send, max_stall_s=max_stall_s)
+    return Loop(runner, scheduler, arrivals, texts, LogprobReporter(vocabulary, tokenizer), send, max_stall_s=max_stall_s)
 
 
 def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[tokenizers.Tokenizer, Prompter]:
@@ -205,19 +244,35 @@ def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[t
     path = package.path(TOKENIZER)
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
+    except BaseException as error:  # the library raises bare Exception, and a panic of Rust is none
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise PackageError(f"{path}: not a usable tokenizer: {error}") from None
+    tokenizer.no_truncation()  # some files cut or fill up every text, as training wanted it
+    tokenizer.no_padding()
     template = package.read_text(CHAT_TEMPLATE) if package.has_chat_template else None
     manifest = package.manifest
-    return tokenizer, Prompter(
-        tokenizer,
-        template,
-        bos_token_id=manifest.bos_token_id,
-        prompt_end=manifest.prompt_end,
-        variables=manifest.template_variables,
-        system_prompt=model.system_prompt if model else "",
-        thinking=model.thinking if model else None,
-    )
+    try:
+        prompter = Prompter(
+            tokenizer,
+            template,
+            bos_token_id=manifest.bos_token_id,
+            prompt_end=manifest.prompt_end,
+            variables=manifest.template_variables,
+            system_prompt=model.system_prompt if model else "",
+            thinking=model.thinking if model else None,
+        )
+    except TemplateSourceError as error:
+        raise PackageError(f"{package.path(CHAT_TEMPLATE)}: {error}; repair the template and export again") from None
+    return tokenizer, prompter
+
+
+def _refuse_damaged_scores(opened: OpenedModel) -> None:
+    """Compute one token, because no checksum tells whether the weights were numbers when they were exported."""
+    if not np.isfinite(opened.runner.run([0], [1], [0], [[0]], [0])).all():
+        raise PackageError(
+            f"{opened.package.path(WEIGHTS)}: the model computes scores that are NaN or infinite; export the model again"
+        )
 
 
 def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel, grammar: int) -> MemoryPlan:
@@ -226,5 +281,11 @@ def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel, grammar:
     rest, activations = measure_memory(runner, path, limits.step_tokens, limits.max_sequences)
     weights = path.stat().st_size
     return plan_memory(
-        config, rest=rest, weights=weights, activations=activations, page_bytes=runner.page_bytes, grammar=grammar
+        config,
+        rest=rest,
+        weights=weights,
+        activations=activations,
+        page_bytes=runner.page_bytes,
+        grammar=grammar,
+        text_tokens=runner.context_length,
     )

@@ -8,7 +8,8 @@
   file stays sound, a power cut may take the last transactions back. Either survives `kill -9`.
 * A file that is damaged, or that a newer version wrote, is set aside (`NAME.damaged`, `NAME.newer`) and a fresh one begun,
   at the start as well as later. A file that cannot be used at all (no permission, disk full, locked) is replaced by memory.
-  Both are told in the log; neither keeps the daemon from answering.
+  One that was deleted or moved away while it was open is given up with the work at hand, and a fresh one begun: what would
+  be written to it is lost. All of this is told in the log; nothing of it keeps the daemon from answering.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Database:
         self._on_failure = on_failure
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
+        self._opened: dict[str, os.stat_result] = {}
+        """The open files, by suffix."""
         self._thread = threading.Thread(target=self._serve, name=f"database-{path.stem if path else 'memory'}", daemon=True)
 
     @classmethod
@@ -145,12 +148,14 @@ class Database:
                 self._settle(future, result, None)
 
     def _transaction(self, works: Sequence[Work[Any]]) -> list[Any]:
-        assert self._connection is not None
+        self._check_place()
         connection = self._connection
+        assert connection is not None
         connection.execute("BEGIN")
         try:
             results = [work(connection) for work in works]
             connection.execute("COMMIT")
+            self._check_place()
         except BaseException:
             if connection.in_transaction:  # some failures of the disk have rolled back already
                 connection.execute("ROLLBACK")
@@ -160,12 +165,42 @@ class Database:
     def _failed(self, error: sqlite3.Error) -> StorageError:
         name = self._path.name if self._path else "memory"
         log.error(line("database_failed", file=name, reason=str(error)))
-        if self._path is not None and _is_damaged(error):
+        if self._path is not None and isinstance(error, _LostError):
+            self._open_again()
+        elif self._path is not None and _is_damaged(error):
             assert self._connection is not None
             self._connection.close()
             self._set_aside("damaged", str(error))
             self._connection = self._open()
         return StorageError(f"the device could not read or write {name}: {error}")
+
+    def _check_place(self) -> None:
+        """Whether what is written will be found by the next daemon. Raises _LostError if the database is gone.
+
+        A log that is gone alone is no loss yet: it is still open, and closing the database brings it in.
+        """
+        if self._path is None:
+            return
+        if self._is_gone(""):
+            raise _LostError("it was deleted or moved away while it was open; a fresh one is begun")
+        if self._is_gone("-wal"):
+            log.warning(line("database_log_lost", file=f"{self._path.name}-wal", effect="what it held is written again"))
+            self._open_again()
+
+    def _is_gone(self, suffix: str) -> bool:
+        """Whether the open file is no longer the one of its name; the first one that is seen counts as the open one."""
+        try:
+            found = os.stat(f"{self._path}{suffix}")
+        except (FileNotFoundError, NotADirectoryError):
+            return suffix in self._opened
+        except OSError:  # not to be told; the database itself will have trouble
+            return False
+        return not os.path.samestat(self._opened.setdefault(suffix, found), found)
+
+    def _open_again(self) -> None:
+        assert self._connection is not None
+        self._connection.close()
+        self._connection = self._open()
 
     def _settle(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
         def settle() -> None:
@@ -187,6 +222,7 @@ class Database:
     # -- opening -----------------------------------------------------------------------------------------------------------
 
     def _open(self) -> sqlite3.Connection:
+        self._opened.clear()
         for _ in range(2):  # the second time after a bad file was set aside
             if self._path is None:
                 break
@@ -211,7 +247,8 @@ class Database:
     def _connect(self, path: Path) -> sqlite3.Connection:
         # Only the last directory is made: whoever runs the daemon without having installed it gets memory, not /var/lib/….
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        self._opened[""] = os.fstat(descriptor)
         os.close(descriptor)
         sync(path.parent)
         connection = sqlite3.connect(path, isolation_level=None, timeout=_LOCKED_S, check_same_thread=False)
@@ -279,6 +316,10 @@ def size_limit(connection: sqlite3.Connection, max_bytes: int) -> int:
 
 class _DamagedError(sqlite3.DatabaseError):
     """What PRAGMA quick_check found; sqlite3 itself raises nothing for it."""
+
+
+class _LostError(sqlite3.OperationalError):
+    """The file that is open is no longer the one of that name."""
 
 
 def _is_damaged(error: sqlite3.Error) -> bool:

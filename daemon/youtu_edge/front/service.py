@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -20,10 +21,12 @@ from youtu_edge.front.board.watch import BoardWatch
 from youtu_edge.front.conversations.chat import PlainHandlers
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.routes import SessionHandlers
+from youtu_edge.front.data_directory import DataDirectory
 from youtu_edge.front.http import answer_headers, cors
+from youtu_edge.front.http.acceptor import Acceptor
 from youtu_edge.front.http.app import Handlers, make_app
 from youtu_edge.front.http.body_reader import BodyReader
-from youtu_edge.front.http.listener import open_listener, url
+from youtu_edge.front.http.site import Site
 from youtu_edge.front.http.static_files import StaticFiles
 from youtu_edge.front.http.tls import Tls
 from youtu_edge.front.keys.access import check_exposure, make_access_middleware
@@ -40,9 +43,10 @@ from youtu_edge.front.reload import Reloader
 from youtu_edge.front.requests.admission import Admission
 from youtu_edge.front.requests.durable_intent import make_durable_middleware
 from youtu_edge.front.requests.durable_requests import DurableRequests
-from youtu_edge.front.requests.generation import Recommendation, read_recommendation
+from youtu_edge.front.requests.generation import read_recommendation
 from youtu_edge.front.requests.intake import Intake, ServedModel
 from youtu_edge.front.requests.questions import QuestionTable
+from youtu_edge.front.requests.request_log import log_request
 from youtu_edge.front.requests.response_cache import ResponseCache
 from youtu_edge.front.requests.sessions import Session, SessionTable
 from youtu_edge.front.responses.archive import ResponseArchive
@@ -56,6 +60,8 @@ from youtu_edge.front.supervision.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify
 from youtu_edge.log import line
 from youtu_edge.package import Manifest, read_manifest
+from youtu_edge.process_limits import described_limits
+from youtu_edge.recommendation import Recommendation
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +69,6 @@ ENGINE_ARGV = (sys.executable, "-m", "youtu_edge.engine")
 
 _FAREWELL_S = 1.0
 """After giving up: how long the last answers may take to reach their clients."""
-_LINGER_S = 2.0
-"""How long the rest of a refused body is thrown away, so that the client reads the refusal instead of a reset."""
 
 
 class Service:
@@ -99,12 +103,14 @@ class Service:
         keys_file = Path(config.service.keys_file)
         self._key_ring = KeyRing(keys_file)
         self._tls = Tls(config.service)
+        self._site = Site(config.service, self._tls.context, self._opened)
         self._key_usage = KeyUsage(keys_file.with_suffix(".usage.json"), time.time)
+        self._data = DataDirectory(config.storage.directory)
         self._cache = self._response_cache() if config.response_cache.enabled else None
         self._admission = Admission(
             config.service, self._sessions, self._questions, self._supervisor, self._key_usage, self._cache
         )
-        self._bodies = BodyReader(config.service.max_body_bytes)
+        self._bodies = BodyReader(config.service.max_body_bytes, config.service.body_timeout_s)
         self._intake = Intake(config.generation, self._admission, lambda: self._model)
         self._reloader = Reloader(config, read_config, self.configure) if read_config else None
         self._status_line = StatusLine(
@@ -115,7 +121,7 @@ class Service:
             clock,
         )
         self._metrics = Metrics(self._supervisor.counters, lambda: self._status.gauges())
-        self._archive = ResponseArchive(config.storage, lambda: self._metrics.storage_failed("responses"))
+        self._archive = ResponseArchive(config.storage, lambda: self._storage_failed("responses"))
         self._batch_limit = BatchLimit(config.scheduler.max_sequences, self._supervisor.send)
         self._memory = MemoryWatch(config.memory, self._supervisor, self._batch_limit, self._shed_caches, clock)
         self._board = BoardWatch(
@@ -127,9 +133,9 @@ class Service:
         )
         self._metrics.register(self._board)
         self._ui = StaticFiles()
-        self._conversations = Conversations(config.storage, lambda: self._metrics.storage_failed("conversations"))
+        self._conversations = Conversations(config.storage, lambda: self._storage_failed("conversations"))
         self._durable = DurableRequests(
-            config.storage, self._admission, self._package_checksum, lambda: self._metrics.storage_failed("requests")
+            config.storage, self._admission, self._package_checksum, lambda: self._storage_failed("requests")
         )
         self._responses: dict[str, ResponseRun] = {}
         self._background = BackgroundResponses(self._durable, self._archive, self._responses, self._model_name)
@@ -149,14 +155,17 @@ class Service:
         )
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT. Raises PortInUseError, ConfigError, EngineGaveUpError or EngineFatalError."""
-        service = self._config.service
-        check_exposure(service, self._key_ring)
-        listener = open_listener(service.host, service.port)
+        """Serve until SIGTERM or SIGINT.
+
+        Raises PortInUseError, AddressMissingError, DataInUseError, ConfigError, EngineGaveUpError or EngineFatalError.
+        """
+        check_exposure(self._config.service, self._key_ring)
+        self._site.bind()
+        self._data.claim()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested, number)
-        if self._reloader and not os.isatty(sys.stdin.fileno()):  # in a terminal SIGHUP means that it was closed
+        if self._reloader and not os.isatty(0):  # in a terminal SIGHUP means that it was closed
             loop.add_signal_handler(signal.SIGHUP, self._reload, self._reloader)
         self._conversations.database.start()
         if self._cache:
@@ -166,31 +175,24 @@ class Service:
         await self._background.resume()
         self._archive.database.start()
         # Cancelling the handler of a client that left is what cancels its request.
-        runner = web.AppRunner(
-            self.make_app(), access_log=None, handler_cancellation=True, lingering_time=_LINGER_S, shutdown_timeout=1.0
-        )
+        runner = web.AppRunner(self.make_app(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
-        await web.SockSite(runner, listener, ssl_context=self._tls.context).start()
-        where = url(listener, is_tls=self._tls.context is not None)
-        print(f"listening on {where}", flush=True)  # noqa: T201 (scripts read the port from here)
-        log.info(line("listening", url=where, model=self._config.model.path))
-        self._status_line.url = where
-        self._notify.status(self._status_line())
-        board = asyncio.ensure_future(self._board.run())
-        watchdog = asyncio.ensure_future(self._notify.watchdog(lambda: self._supervisor.is_progressing))
-        telling = asyncio.ensure_future(
-            self._notify.keep_telling(self._status_line, lambda: self._model is None and self._supervisor.is_progressing)
+        assert runner.server is not None
+        works = (
+            self._board.run(),
+            self._notify.watchdog(lambda: self._supervisor.is_progressing),
+            self._notify.keep_telling(self._status_line, lambda: not self._is_serving and self._supervisor.is_progressing),
+            self._key_usage.keep_saved(),
+            self._memory.run(),
         )
-        saving = asyncio.ensure_future(self._key_usage.keep_saved())
-        watching = asyncio.ensure_future(self._memory.run())
+        tasks = [asyncio.ensure_future(work) for work in works]
+        opening = asyncio.ensure_future(self._site.open(runner.server, lambda: self._model is not None))
         try:
-            return await self._supervise()
+            return await self._supervise(opening)
         finally:
-            watchdog.cancel()
-            board.cancel()
-            telling.cancel()
-            saving.cancel()
-            watching.cancel()
+            for task in (*tasks, opening):
+                task.cancel()
+            self._site.close()
             await runner.cleanup()
             await self._background.close()
             await self._durable.close()
@@ -232,7 +234,7 @@ class Service:
         self._intake.configure(config.generation)
 
     def _reload(self, reloader: Reloader) -> None:
-        is_serving = self._model is not None
+        is_serving = self._is_serving
         if is_serving:
             self._notify.reloading()
         reloader.reload()
@@ -241,13 +243,35 @@ class Service:
             self._notify.ready()
             self._notify.status(self._status_line())
 
-    async def _supervise(self) -> int:
+    def _opened(self, acceptor: Acceptor) -> None:
+        """Requests are taken from now on."""
+        self._metrics.register(acceptor)
+        self._status_line.url = self._site.url
+        if self._is_serving:
+            self._notify.ready()
+        self._notify.status(self._status_line())
+
+    @property
+    def _is_serving(self) -> bool:
+        """Whether the model has been loaded and the port is bound."""
+        return self._model is not None and bool(self._site.url)
+
+    async def _supervise(self, opening: asyncio.Future[None]) -> int:
+        """Until the engine gives up, somebody stops us, or `opening` fails."""
         engine = asyncio.ensure_future(self._supervisor.run())
         stopping = asyncio.ensure_future(self._stopping.wait())
+        waiting: set[asyncio.Future[Any]] = {engine, stopping, opening}
         try:
-            await asyncio.wait([engine, stopping], return_when=asyncio.FIRST_COMPLETED)
+            while not engine.done() and not stopping.done():
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if opening in waiting and opening.done():
+                    opening.result()
+                    waiting.discard(opening)
             if engine.done():
-                await asyncio.sleep(_FAREWELL_S if isinstance(engine.exception(), EngineGaveUpError) else 0.1)
+                error = engine.exception()
+                await asyncio.sleep(_FAREWELL_S if isinstance(error, EngineGaveUpError) else 0.1)
+                if isinstance(error, EngineGaveUpError) and self._model is None and (limits := described_limits()):
+                    raise EngineGaveUpError(f"{error.message}; it never got ready, and {limits}") from None
                 engine.result()
             self._notify.stopping()
             await self._drain(engine)
@@ -266,12 +290,18 @@ class Service:
         self._status_line.is_draining = True
         self._notify.status(self._status_line())
         end = time.monotonic() + self._config.service.drain_s
-        while len(self._sessions) and time.monotonic() < end and not self._hurry.is_set() and not engine.done():  # noqa: ASYNC110
+        while time.monotonic() < end and not self._hurry.is_set() and not engine.done():
+            if not self._sessions and not self._questions:
+                break
             await asyncio.sleep(0.02)
         stopping = UnavailableError("the daemon is stopping; send the request again")
         self._sessions.fail_all(stopping.code, stopping.message)
         self._questions.fail_all(stopping)
         await asyncio.sleep(0.05)  # the handlers write their last events
+
+    def _storage_failed(self, what: str) -> None:
+        self._metrics.storage_failed(what)
+        self._data.claim_again()
 
     def _shed_caches(self) -> None:
         if self._cache:
@@ -294,7 +324,7 @@ class Service:
                 created=self._model.created if self._model else int(time.time()),
                 recommendation=self._recommendation(),
             )
-            if first:
+            if first and self._is_serving:
                 self._notify.ready()
         elif state == "restarting":
             self._metrics.engine_restarting()
@@ -331,35 +361,18 @@ class Service:
             self._sessions,
             lambda: self._supervisor.ready.fingerprint if self._supervisor.ready else "",
             on_lookup=lambda hit: self._metrics.looked_up(hit),
-            on_failure=lambda: self._metrics.storage_failed("response-cache"),
+            on_failure=lambda: self._storage_failed("response-cache"),
         )
 
     def _session_ended(self, session: Session) -> None:
+        self._supervisor.policy.session_ended(session)
         self._metrics.session_ended(session)
         if self._cache:
             self._cache.keep(session)
         if session.key is not None:
             computed = session.prompt_tokens + session.completion_tokens if session.cache != "HIT" else 0
             self._key_usage.end(session.key, computed)
-        assert session.ended_at is not None
-        first = session.first_text_at - session.opened_at if session.first_text_at is not None else None
-        log.info(
-            line(
-                "request",
-                id=session.submit.id,
-                outcome=session.outcome,
-                code=session.failure,
-                prompt_tokens=session.prompt_tokens,
-                cached_tokens=session.cached_tokens,
-                completion_tokens=session.completion_tokens,
-                first_text_s=first,
-                duration_s=session.ended_at - session.opened_at,
-                resumes=session.resumes or None,
-                cache=session.cache,
-                user=session.user,
-                key=session.key,
-            )
-        )
+        log_request(session)
 
 
 def serve(

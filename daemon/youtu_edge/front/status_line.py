@@ -39,6 +39,8 @@ class StatusLine:
         if supervisor.state == "loading":
             seconds = self._clock() - self._started_at
             return f"loading {supervisor.package.path}: {seconds:.0f} s of at most {service.load_deadline_s:g}"
+        if not self.url:
+            return f"the model is loaded; waiting until this machine has the address {service.host}"
         if supervisor.state == "restarting":
             return f"starting another engine, number {supervisor.restarts + 1}; {self._requests()} wait"
         if supervisor.state == "recycling":

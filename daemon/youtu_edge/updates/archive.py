@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import IO
 
 from youtu_edge.errors import PackageError, UpdateError
+from youtu_edge.foreign_model import source_advice
 from youtu_edge.package import MANIFEST, PLAIN_NAME, read_manifest
+from youtu_edge.regular_file import open_regular
 
 SIGNATURE = "manifest.json.sig"
 
@@ -43,6 +45,8 @@ def unpack(source: Path, target: Path, limit: int) -> None:
         if source.is_dir():
             _copy_directory(source, target, limit)
         else:
+            if found := source_advice(source):
+                raise PackageError(f"{source}: {found}")
             _refuse_too_large(source.name, source.stat().st_size, limit)
             with _opened(source) as archive:
                 _extract(source, archive, target, limit)
@@ -62,11 +66,11 @@ def _copy_directory(source: Path, target: Path, limit: int) -> None:
         names.append(SIGNATURE)
     for name in names:
         try:
-            descriptor = os.open(source / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            opened = open_regular(source / name, os.O_NOFOLLOW)
         except FileNotFoundError:
             raise PackageError(f"{source / name}: is missing; copy the package again") from None
-        with os.fdopen(descriptor, "rb") as file:
-            limit -= _write(file, target / name, os.fstat(descriptor).st_size, limit)
+        with opened as file:
+            limit -= _write(file, target / name, os.fstat(file.fileno()).st_size, limit)
 
 
 class _Header(tarfile.TarInfo):
@@ -137,7 +141,7 @@ def _write(content: IO[bytes], path: Path, size: int, limit: int) -> int:
 @contextlib.contextmanager
 def _opened(source: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The plain bytes of a tar, whatever compresses it."""
-    with source.open("rb") as file:
+    with open_regular(source) as file:
         magic = file.read(4)
         file.seek(0)
         if magic == _ZSTD:

@@ -8,12 +8,14 @@ Whatever fails on the left leaves nothing behind; a power cut leaves a directory
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from youtu_edge.config import Config
 from youtu_edge.errors import PackageError, UpdateError
+from youtu_edge.foreign_model import advice
 from youtu_edge.package import MANIFEST, Manifest, Package, open_package
 from youtu_edge.updates.archive import SIGNATURE, unpack
 from youtu_edge.updates.signature import check_signature
@@ -34,6 +36,10 @@ def store_of(config: Config) -> ModelStore:
             f"model.path: {config.model.path} is a package itself, not a link to one; move it away, set model.path to "
             "DIRECTORY/current and install the package"
         )
+    if os.path.lexists(store.link) and not store.link.is_symlink():  # a rename would replace what somebody put there
+        raise UpdateError(
+            f"model.path: {config.model.path}: {advice(store.link)}; before that, set model.path to DIRECTORY/current"
+        )
     return store
 
 
@@ -43,7 +49,7 @@ def install(source: Path, config: Config, report: Report, *, activate_it: bool =
     Raises PackageError for a package that is damaged, not trusted or not fit for use; UpdateError for everything else.
     """
     store = store_of(config)
-    if not source.exists():
+    if not os.path.exists(source):
         raise UpdateError(f"{source}: no such file or directory")
     with store.changing():
         with store.incoming() as directory:

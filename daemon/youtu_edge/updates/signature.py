@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from youtu_edge.config import UpdatesConfig
 from youtu_edge.errors import ConfigError, PackageError, UpdateError
 from youtu_edge.package import MANIFEST
+from youtu_edge.regular_file import open_regular
 from youtu_edge.updates.archive import SIGNATURE
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def trusted_keys(updates: UpdatesConfig) -> dict[str, Ed25519PublicKey]:
 def _public_key(path: Path) -> Ed25519PublicKey:
     ed25519, load = _library()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             key: Any = load(file.read(_LARGEST_KEY))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

@@ -18,11 +18,10 @@ from youtu_edge.engine.memory import budget_bytes
 from youtu_edge.errors import PackageError
 from youtu_edge.golden import GOLDEN, LARGEST_MEAN_REGRET, Choice, Golden, first_difference, mean_regret, read_golden
 from youtu_edge.package import Package
+from youtu_edge.process_limits import enough_bytes
 from youtu_edge.protocol import ChatMessage, SamplingParams, Submit
 from youtu_edge.updates.trial_engine import TrialAnswer, TrialEngine, trial_engine
 
-_SPARE_BYTES = 256 * 1024 * 1024
-"""Beyond the daemon's budget: thread stacks and heap that are reserved but never touched count for the limit."""
 _TRIAL_PAGES = 64
 _SIMPLE_TOKENS = 8
 _GREEDY = SamplingParams()
@@ -34,7 +33,7 @@ def try_package(package: Package, config: Config, report: Callable[[str], None])
     Raises PackageError when it is not fit for use.
     """
     deadline = time.monotonic() + config.updates.trial_deadline_s
-    memory = budget_bytes(config) + _SPARE_BYTES
+    memory = enough_bytes(budget_bytes(config))
     golden = read_golden(package.root / GOLDEN) if GOLDEN in package.manifest.files else None
     with tempfile.TemporaryFile() as log, trial_engine(memory, deadline, log) as engine:
         ready = engine.start(_trial_config(config, package.root))

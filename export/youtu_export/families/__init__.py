@@ -19,7 +19,7 @@ FAMILIES: dict[str, Family] = {
 
 def family_of(checkpoint: Checkpoint) -> Family:
     """The family of a checkpoint by its model_type. Raises ExportError for an unknown one."""
-    model_type = checkpoint.config.get("model_type")
+    model_type = checkpoint.config.text("model_type")
     if model_type not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise ExportError(f"{checkpoint.config.path}: architecture {model_type!r} is not supported; supported: {known}")

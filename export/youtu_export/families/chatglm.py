@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from youtu_edge.package import Rope
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
 from youtu_export.families.family import Family
 from youtu_export.families.pre_norm import PreNormDecoder
 from youtu_export.model_config import positive_number
 from youtu_export.model_spec import ModelSpec
-from youtu_export.rope import inverse_frequencies
+from youtu_export.rope import plain_rope
 
 _THETA = 10000.0
 """The base of the architecture, which config.json only ever multiplies, by rope_ratio."""
@@ -43,25 +42,24 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
         config.only(key, (value,), value)
     for key in _INERT:
         config.get(key)
-    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
-    head_width = config.integer("kv_channels")
+    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
+    head_width = config.size("kv_channels")
     rope_ratio = positive_number(config.path, "rope_ratio", config.get("rope_ratio", 1))
-    frequencies = inverse_frequencies(_THETA * rope_ratio, head_width // 2)
-    vocab = config.integer("padded_vocab_size")
+    vocab = config.size("padded_vocab_size")
     config.expect("vocab_size", (vocab,))
     return ModelSpec(
         family="chatglm",
-        layers=config.integer("num_layers"),
+        layers=config.layers("num_layers"),
         hidden=hidden,
-        feed_forward=config.integer("ffn_hidden_size"),
+        feed_forward=config.size("ffn_hidden_size"),
         heads=heads,
-        kv_heads=config.integer("multi_query_group_num"),
+        kv_heads=config.size("multi_query_group_num"),
         head_width=head_width,
         vocab=vocab,
         context_length=config.integer("seq_length"),
         norm_epsilon=config.number("layernorm_epsilon"),
-        rope=Rope(inverse_frequencies=[float(value) for value in frequencies]),
-        tied_head=bool(config.get("tie_word_embeddings", False)),
+        rope=plain_rope(config, _THETA * rope_ratio, head_width // 2),
+        tied_head=config.flag("tie_word_embeddings"),
     )
 
 

@@ -17,14 +17,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from youtu_edge.package import Rope
 from youtu_export.checkpoint import Checkpoint
 from youtu_export.decoder import Decoder
 from youtu_export.families.family import Family
 from youtu_export.graph import MICROSOFT
 from youtu_export.model_config import ModelConfig
 from youtu_export.model_spec import ModelSpec
-from youtu_export.rope import inverse_frequencies
+from youtu_export.rope import plain_rope
 
 _THETA = 10000.0
 _TEMPLATE = """\
@@ -60,21 +59,22 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     config.only("prefix_projection", (False,), False)
     for key in ("mask_token_id", "pad_token_id"):
         config.get(key)
-    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     head_width = hidden // heads
+    config.expect("hidden_size", (heads * head_width,))
     return ModelSpec(
         family="chatglm-6b",
-        layers=config.integer("num_layers"),
+        layers=config.layers("num_layers"),
         hidden=hidden,
-        feed_forward=config.integer("inner_hidden_size"),
+        feed_forward=config.size("inner_hidden_size"),
         heads=heads,
         kv_heads=heads,
         head_width=head_width,
-        vocab=config.integer("vocab_size"),
+        vocab=config.size("vocab_size"),
         context_length=config.integer("max_sequence_length"),
         norm_epsilon=config.number("layernorm_epsilon"),
-        rope=Rope(inverse_frequencies=[float(value) for value in inverse_frequencies(_THETA, head_width // 2)]),
-        tied_head=bool(config.get("tie_word_embeddings", False)),
+        rope=plain_rope(config, _THETA, head_width // 2),
+        tied_head=config.flag("tie_word_embeddings"),
         prompt_end=(config.integer("gmask_token_id"), config.integer("bos_token_id")),
     )
 

@@ -19,23 +19,23 @@ def read_grouped_query_spec(checkpoint: Checkpoint, family: str) -> ModelSpec:
     config = checkpoint.config
     config.only("hidden_act", ("silu",), "silu")
     config.only("partial_rotary_factor", (1, 1.0), 1)
-    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
-    head_width = config.integer("head_dim", hidden // heads)
+    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
+    head_width = config.size("head_dim", hidden // heads)
     # GGUF stores Llama 3's frequency scaling as a tensor instead of its parameters.
     factors = checkpoint.take(_FACTORS, head_width // 2).values() if checkpoint.has(_FACTORS) else None
     return ModelSpec(
         family=family,
-        layers=config.integer("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         hidden=hidden,
-        feed_forward=config.integer("intermediate_size"),
+        feed_forward=config.size("intermediate_size"),
         heads=heads,
-        kv_heads=config.integer("num_key_value_heads", heads),
+        kv_heads=config.size("num_key_value_heads", heads),
         head_width=head_width,
-        vocab=config.integer("vocab_size"),
+        vocab=config.size("vocab_size"),
         context_length=config.integer("max_position_embeddings"),
         norm_epsilon=config.number("rms_norm_eps"),
         rope=rope_from_config(config, head_width, factors),
-        tied_head=bool(config.get("tie_word_embeddings", False)),
+        tied_head=config.flag("tie_word_embeddings"),
     )
 
 

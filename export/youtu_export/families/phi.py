@@ -22,18 +22,18 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     for dropout in ("embd_pdrop", "resid_pdrop"):
         config.get(dropout)  # training only
     config.refuse_window_layers()
-    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     head_width = hidden // heads
     config.expect("head_dim", (head_width,))
     return ModelSpec(
         family="phi",
-        layers=config.integer("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         hidden=hidden,
-        feed_forward=config.integer("intermediate_size"),
+        feed_forward=config.size("intermediate_size"),
         heads=heads,
-        kv_heads=config.integer("num_key_value_heads", heads),
+        kv_heads=config.size("num_key_value_heads", heads),
         head_width=head_width,
-        vocab=config.integer("vocab_size"),
+        vocab=config.size("vocab_size"),
         context_length=config.integer("max_position_embeddings"),
         norm_epsilon=config.number("layer_norm_eps"),
         rope=partial_rope_from_config(config, head_width),

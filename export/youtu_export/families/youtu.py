@@ -43,37 +43,37 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     config.refuse_window_layers()
     yarn = yarn_from_config(config)
     latent = _read_latent(config, 1.0 if yarn is None else yarn.softmax_scale)
-    heads = config.integer("num_attention_heads")
+    heads = config.size("num_attention_heads")
     config.expect("num_key_value_heads", (heads, 1))
     return ModelSpec(
         family="youtu",
-        layers=config.integer("num_hidden_layers"),
-        hidden=config.integer("hidden_size"),
-        feed_forward=config.integer("intermediate_size"),
+        layers=config.layers("num_hidden_layers"),
+        hidden=config.size("hidden_size"),
+        feed_forward=config.size("intermediate_size"),
         heads=heads,
         kv_heads=1,
         head_width=latent.kv_lora_rank + latent.rope_width,
-        vocab=config.integer("vocab_size"),
+        vocab=config.size("vocab_size"),
         context_length=config.integer("max_position_embeddings"),
         norm_epsilon=config.number("rms_norm_eps"),
         rope=rope_from_config(config, latent.rope_width, yarn=yarn),
-        tied_head=bool(config.get("tie_word_embeddings", False)),
+        tied_head=config.flag("tie_word_embeddings"),
         latent=latent,
     )
 
 
 def _read_latent(config: ModelConfig, softmax_scale: float) -> LatentAttention:
-    rope_width = config.integer("qk_rope_head_dim")
-    nope_width = config.integer("qk_nope_head_dim")
+    rope_width = config.size("qk_rope_head_dim")
+    nope_width = config.size("qk_nope_head_dim")
     # Both are derived, and head_dim is the rotated part only: they are checked and never used.
     config.expect("head_dim", (rope_width,))
     config.expect("qk_head_dim", (nope_width + rope_width,))
     return LatentAttention(
-        q_lora_rank=config.integer("q_lora_rank") if config.get("q_lora_rank") is not None else None,
-        kv_lora_rank=config.integer("kv_lora_rank"),
+        q_lora_rank=config.size("q_lora_rank") if config.get("q_lora_rank") is not None else None,
+        kv_lora_rank=config.size("kv_lora_rank"),
         nope_width=nope_width,
         rope_width=rope_width,
-        value_width=config.integer("v_head_dim"),
+        value_width=config.size("v_head_dim"),
         bias=bool(config.only("attention_bias", (True, False), False)),
         score_scale=float((nope_width + rope_width) ** -0.5) * softmax_scale,
         interleaved=bool(config.only("rope_interleave", (True, False), True)),
@@ -126,8 +126,8 @@ def _attend(decoder: Decoder, path: str, name: str, x: str, layer: int) -> str:
 def _queries(decoder: Decoder, path: str, x: str, name: str, columns: int) -> str:
     """[T, nope of all heads | rope of all heads]; the checkpoint has both parts of a head together."""
     heads, latent = decoder.spec.heads, _latent(decoder)
+    tensor = decoder.checkpoint.take(f"{name}.weight", heads * (latent.nope_width + latent.rope_width), columns)
     nope, rope = _part_rows(heads, latent.nope_width, latent.rope_width)
-    tensor = decoder.checkpoint.take(f"{name}.weight", len(nope) + len(rope), columns)
     return decoder.matrices.linear(path, x, [tensor.select_rows(np.concatenate([nope, rope]))])
 
 

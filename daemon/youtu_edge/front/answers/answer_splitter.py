@@ -50,8 +50,14 @@ class AnswerSplitter:
         return list(self._advance())
 
     def finish(self, *, is_cut: bool = False) -> list[Piece]:
-        """What was held back, now that nothing more comes. `is_cut`: a call without a name is dropped."""
+        """What was held back, now that nothing more comes.
+
+        `is_cut`: a longer answer was begun. A call without a name, and what may be the beginning of a tag with the white
+        space before it, are dropped, so that nothing is shown that the longer answer would not have shown.
+        """
         rest, self._held = self._held, ""
+        if is_cut:
+            rest = rest[: len(rest) - self._size_of_tag(rest)].rstrip()
         if self._state == "thought":
             rest = (rest.lstrip("\n") if self._is_beginning else rest).rstrip("\n")
             return [Thought(rest)] if rest else []
@@ -61,6 +67,12 @@ class AnswerSplitter:
         if self.num_calls and not rest.strip():
             return []
         return [Text(rest)] if rest else []
+
+    def _size_of_tag(self, rest: str) -> int:
+        """How much of the end of what is held back may be the beginning of a tag."""
+        if self._state == "text":
+            return overlap(rest, CALL_BEGIN) if self._has_tools else 0
+        return overlap(rest, THOUGHT_END if self._state == "thought" else THOUGHT_BEGIN)
 
     def _advance(self) -> Iterator[Piece]:
         steps = {"start": self._start, "thought": self._thought, "text": self._text, "call": self._call}

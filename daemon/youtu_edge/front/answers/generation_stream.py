@@ -12,7 +12,7 @@ generations; `merged` gives out their pieces as they come.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import msgspec
@@ -33,10 +33,14 @@ from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit, Token
 
 
 class GenerationStream:
-    """The pieces of one session's answer. Only in chats are thoughts and tool calls told apart, not in completions."""
+    """The pieces of one session's answer. Only in chats are thoughts and tool calls told apart, not in completions.
 
-    def __init__(self, session: Session | Follower) -> None:
+    `names`: what the dialect calls the fields that an error may be about, see error_body.renamed.
+    """
+
+    def __init__(self, session: Session | Follower, names: Mapping[str, str] | None = None) -> None:
         self.session = session
+        self._names = names or {}
         self._accepted: Accepted | None = None
 
     @property
@@ -49,7 +53,7 @@ class GenerationStream:
         if self._accepted is None:
             event = await self.session.events.get()
             if isinstance(event, Failed):
-                raise failure(event)
+                raise failure(event, self._names)
             assert isinstance(event, Accepted), "the first event of a session tells whether it runs"
             self._accepted = event
         return self._accepted
@@ -121,7 +125,7 @@ class GenerationStream:
         except TimeoutError:
             return None
         if isinstance(event, Failed):
-            raise failure(event)
+            raise failure(event, self._names)
         assert not isinstance(event, Accepted), "a request is accepted once"
         return event
 
@@ -137,28 +141,39 @@ def _attach(pieces: list[Piece], logprobs: list[TokenLogprob]) -> list[Piece]:
 
 
 @contextmanager
-def open_generation(admission: Admission, submit: Submit, *, user: str | None = None) -> Iterator[GenerationStream]:
+def open_generation(
+    admission: Admission, submit: Submit, *, user: str | None = None, names: Mapping[str, str] | None = None
+) -> Iterator[GenerationStream]:
     """Admit a request for as long as the block lasts; a durable one lasts longer. Raises as `Admission.open`."""
     if (intent := INTENT.get()) is not None:
-        yield GenerationStream(intent.requests.begin(intent, submit))
+        yield GenerationStream(intent.requests.begin(intent, submit), names)
         return
     session = admission.open(submit)
     session.user = user
     try:
-        yield GenerationStream(session)
+        yield GenerationStream(session, names)
     finally:  # also when the client left: aiohttp cancels the handler
         admission.close(session)
 
 
 @contextmanager
 def open_generations(
-    admission: Admission, submits: Sequence[Submit], *, user: str | None = None
+    admission: Admission,
+    submits: Sequence[Submit],
+    *,
+    user: str | None = None,
+    names: Sequence[Mapping[str, str]] | None = None,
 ) -> Iterator[list[GenerationStream]]:
-    """Admit several requests for as long as the block lasts; all of them or none."""
+    """Admit several requests for as long as the block lasts; all of them or none. `names`: see GenerationStream."""
+    called = names or [{}] * len(submits)
     if len(submits) > 1 and INTENT.get() is not None:
-        raise UnsupportedParameterError(f"{KEY_HEADER}: only for a request with one prompt and one answer", param="n")
+        param = "n" if called[0] == called[-1] else "prompt"
+        raise UnsupportedParameterError(f"{KEY_HEADER}: only for a request with one prompt and one answer", param=param)
     with ExitStack() as stack:
-        yield [stack.enter_context(open_generation(admission, submit, user=user)) for submit in numbered(submits)]
+        yield [
+            stack.enter_context(open_generation(admission, submit, user=user, names=own))
+            for submit, own in zip(numbered(submits), called, strict=True)
+        ]
 
 
 def copies(submit: Submit, count: int) -> list[Submit]:

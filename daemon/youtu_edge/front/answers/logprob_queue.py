@@ -6,19 +6,21 @@ of a stop string. A token whose text never comes, because a stop string swallowe
 
 from __future__ import annotations
 
+import codecs
 from collections import deque
 
 from youtu_edge.protocol import Delta, TokenLogprob
 
 
 class LogprobQueue:
-    """The state of one answer, in bytes of its text.
+    """The state of one answer, in characters of its text: bytes that are no characters take more room there than they have.
 
     tokens:  [ given out ...... | waiting ... ]      waiting: those that begin at or after `_shown`
     text:    [ shown ............. ]
     """
 
     def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")  # as the engine decodes
         self._waiting: deque[tuple[int, TokenLogprob]] = deque()
         self._begin = 0
         self._shown = 0
@@ -26,9 +28,11 @@ class LogprobQueue:
     def push(self, delta: Delta) -> None:
         """Take over what came in one step."""
         for entry in delta.logprobs:
-            self._waiting.append((self._begin, entry))
-            self._begin += len(entry.drawn.utf8)
-        self._shown += len(delta.text.encode())
+            # One that is no text, as the end, shows behind an unfinished character.
+            behind = 0 if entry.drawn.utf8 else len(self._decoder.getstate()[0][:1])
+            self._waiting.append((self._begin + behind, entry))
+            self._begin += len(self._decoder.decode(entry.drawn.utf8))
+        self._shown += len(delta.text)
 
     def release(self) -> list[TokenLogprob]:
         """Entries of the tokens whose text has begun to show."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import web
 
-from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
+from youtu_edge.errors import UnsupportedParameterError
 from youtu_edge.front.answers.answer_stream import json_response, stream_answers
 from youtu_edge.front.answers.generation_stream import GenerationStream, open_generation
 from youtu_edge.front.conversations import documents
@@ -25,6 +25,8 @@ from youtu_edge.front.requests.intake import Intake
 
 _THINKING = "enable_thinking"
 """What chat templates call it."""
+_NAMES = {"messages": "prompt", f"chat_template_kwargs.{_THINKING}": "thinking"}
+"""What this dialect calls the fields that the engine may refuse."""
 _LEAST_SHARE_OF_CONTEXT = 4
 """A turn may ask for a quarter of the context as room for its answer; older turns go for that, and for no more."""
 
@@ -55,13 +57,13 @@ class PlainHandlers:
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """POST /chat: one prompt, one answer."""
-        async with _with_own_names(), self._generation(request, is_streamed=False) as generation:
+        async with self._generation(request, is_streamed=False) as generation:
             whole = await generation.collect()
             return json_response(documents.answer(generation, whole), generation.id)
 
     async def chat_stream(self, request: web.Request) -> web.StreamResponse:
         """POST /chat_stream: the same as server-sent events."""
-        async with _with_own_names(), self._generation(request, is_streamed=True) as generation:
+        async with self._generation(request, is_streamed=True) as generation:
             return await stream_answers(request, [generation], documents.PlainWriter(generation))
 
     @asynccontextmanager
@@ -74,7 +76,7 @@ class PlainHandlers:
             submit.template_kwargs = {_THINKING: body.thinking}
         if body.session_id is None:
             submit.messages = documents.chat_messages(body)
-            with open_generation(self._intake.admission, submit) as generation:
+            with open_generation(self._intake.admission, submit, names=_NAMES) as generation:
                 yield generation
             return
         if INTENT.get() is not None:
@@ -89,16 +91,5 @@ class PlainHandlers:
             reserve_tokens=min(limit, max(1, model.context_length // _LEAST_SHARE_OF_CONTEXT)),
             is_streamed=is_streamed,
         )
-        async with open_turn(self._conversations, self._intake.admission, submit, said) as turn:
+        async with open_turn(self._conversations, self._intake.admission, submit, said, _NAMES) as turn:
             yield turn
-
-
-@asynccontextmanager
-async def _with_own_names() -> AsyncIterator[None]:
-    """Let a refusal of what the model's template does not know name the field of this dialect."""
-    try:
-        yield
-    except InvalidRequestError as error:
-        if error.param != f"chat_template_kwargs.{_THINKING}":
-            raise
-        raise InvalidRequestError("thinking: this model's chat template does not know it", param="thinking") from None

@@ -9,7 +9,7 @@ A quarter and not a single turn, because the prefix cache starts anew at whateve
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -39,9 +39,15 @@ class ConversationTurn(GenerationStream):
     """The generation of one turn; `open_turn` makes it."""
 
     def __init__(
-        self, session: Session, conversations: Conversations, running: RunningTurn, known: Conversation, said: TurnRequest
+        self,
+        session: Session,
+        conversations: Conversations,
+        running: RunningTurn,
+        known: Conversation,
+        said: TurnRequest,
+        names: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(session)
+        super().__init__(session, names)
         self._live = session
         self._conversations = conversations
         self._running = running
@@ -109,11 +115,16 @@ class ConversationTurn(GenerationStream):
 
 @asynccontextmanager
 async def open_turn(
-    conversations: Conversations, admission: Admission, submit: Submit, said: TurnRequest
+    conversations: Conversations,
+    admission: Admission,
+    submit: Submit,
+    said: TurnRequest,
+    names: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ConversationTurn]:
     """Generate the next turn of a conversation, which is taken until the end of the block.
 
-    `submit` lacks nothing but the messages. Raises SessionBusyError, and as `Admission.open`.
+    `submit` lacks nothing but the messages; `names`: see GenerationStream.
+    Raises SessionBusyError, and as `Admission.open`.
     """
     running = conversations.begin(said.name, submit.id)
     try:
@@ -128,7 +139,7 @@ async def open_turn(
     except BaseException:
         conversations.release(running)
         raise
-    turn = ConversationTurn(session, conversations, running, known, said)
+    turn = ConversationTurn(session, conversations, running, known, said, names)
     try:
         yield turn
     finally:  # also when the client left: aiohttp cancels the handler

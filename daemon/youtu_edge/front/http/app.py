@@ -12,7 +12,6 @@ from youtu_edge.front.http.error_body import make_error_middleware
 from youtu_edge.front.http.openapi import OpenApiHandler
 from youtu_edge.front.http.origin_guard import make_guard_middleware
 from youtu_edge.front.http.route import Route
-from youtu_edge.front.http.sse import WRITE_TIMEOUT
 
 
 class Handlers(Protocol):
@@ -25,7 +24,6 @@ class Handlers(Protocol):
 def make_app(config: Config, groups: Iterable[Handlers], expect: Any, on_refused: Callable[[str], None]) -> web.Application:
     """The aiohttp application; it holds no state of its own. `expect` answers "Expect: 100-continue"."""
     app = web.Application(middlewares=[make_error_middleware(on_refused), make_guard_middleware(config.service)])
-    app[WRITE_TIMEOUT] = config.service.write_timeout_s
     routes = [route for group in groups for route in group.routes()]
     document = OpenApiHandler(routes)
     routes.append(Route("GET", "/openapi.json", document.openapi))

@@ -10,13 +10,15 @@ import msgspec
 
 from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
 from youtu_edge.front.http.allowed_words import allowed_words
+from youtu_edge.front.http.duplicate_keys import check_keys
+from youtu_edge.front.http.json_paths import MAX_NAME, join, short, walk
+from youtu_edge.front.http.nulls import drop_nulls
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 _MISSING = re.compile(r"Object missing required field `(.+?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _NO_SUCH_WORD = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
-_MAX_NAME = 100
 
 
 def decode_body(
@@ -25,27 +27,21 @@ def decode_body(
     not_offered: Mapping[str, tuple[Any, ...]],
     tidy: Callable[[dict[str, Any]], None] | None = None,
 ) -> Body:
-    """The body as `kind`.
+    """The body as `kind`. A field that is null is absent, whatever its name.
 
-    `not_offered` lists parameters that exist elsewhere with the values that ask for nothing; null always does. `tidy` may
-    complete the decoded values in place where a dialect lets clients leave out what the types need.
+    `not_offered` lists parameters that exist elsewhere with the values that ask for nothing. `tidy` may complete the
+    decoded values in place where a dialect lets clients leave out what the types need.
     Raises InvalidRequestError or UnsupportedParameterError with `param` set to the path of the field.
     """
     try:
-        values = msgspec.json.decode(data)
-    except RecursionError:
-        raise InvalidRequestError("the body is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"the body is not valid JSON in UTF-8: {error}") from None
-    if not isinstance(values, dict):
-        raise InvalidRequestError("the body must be a JSON object")
-    _check_integers(values)
-    for name in [name for name in values if name in not_offered]:
-        if not _asks_nothing(values.pop(name), not_offered[name]):
-            raise UnsupportedParameterError(f"{name}: not offered by this server; leave it out", param=name)
-    if tidy is not None:
-        tidy(values)
-    try:
+        values = _values(data)
+        for name in [name for name in values if name in not_offered]:
+            if not _asks_nothing(values.pop(name), not_offered[name]):
+                raise UnsupportedParameterError(f"{name}: not offered by this server; leave it out", param=name)
+        if tidy is not None:
+            tidy(values)
+        if b"null" in data:
+            drop_nulls(values, kind)
         return msgspec.convert(values, type=kind)
     except msgspec.ValidationError as error:
         raise _refusal(error, kind) from None
@@ -58,11 +54,24 @@ def decode_query(query: Mapping[str, str], kind: type[Body]) -> Body:
     names = list(query)
     for name in names:
         if names.count(name) > 1:
-            raise InvalidRequestError(f"{name[:_MAX_NAME]}: given more than once", param=name[:_MAX_NAME])
+            raise InvalidRequestError(f"{name[:MAX_NAME]}: given more than once", param=name[:MAX_NAME])
     try:
         return msgspec.convert(dict(query), type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal(error, kind) from None
+
+
+def _values(data: bytes) -> dict[str, Any]:
+    """The body as plain values. Raises InvalidRequestError."""
+    try:
+        values = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(f"the body is not valid JSON in UTF-8: {error}") from None
+    if not isinstance(values, dict):
+        raise InvalidRequestError("the body must be a JSON object")
+    check_keys(data, values)
+    _check_integers(values)
+    return values
 
 
 def _check_integers(values: dict[str, Any]) -> None:
@@ -70,13 +79,8 @@ def _check_integers(values: dict[str, Any]) -> None:
     try:
         msgspec.msgpack.encode(values)  # compiled code finds out whether there is one
     except OverflowError:
-        open_values: list[tuple[str, Any]] = [("", values)]
-        for where, value in open_values:
-            if isinstance(value, dict):
-                open_values += [(_join(where, name), inner) for name, inner in value.items()]
-            elif isinstance(value, list):
-                open_values += [(f"{where}[{index}]", inner) for index, inner in enumerate(value)]
-            elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        for where, value in walk(values):
+            if isinstance(value, int) and not -(2**63) <= value < 2**64:
                 raise InvalidRequestError(f"{where}: the number does not fit into 64 bits", param=where) from None
 
 
@@ -89,19 +93,11 @@ def _refusal(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> Inva
     # A key or value of an object has no name of its own: "`key` in `$.logit_bias`", "$.logit_bias[...]".
     where = path.rpartition(" in ")[2].strip("`").removeprefix("$").removeprefix(".").replace("[...]", "")
     if found := _UNKNOWN.fullmatch(problem):
-        name = _join(where, found.group(1))
+        name = join(where, found.group(1))
         return UnsupportedParameterError(f"{name}: unknown parameter", param=name)
     if found := _MISSING.fullmatch(problem):
-        name = _join(where, found.group(1))
+        name = join(where, found.group(1))
         return InvalidRequestError(f"{name}: is required", param=name)
     if (found := _NO_SUCH_WORD.fullmatch(problem)) and (words := allowed_words(kind, where)):
-        return InvalidRequestError(f"{where}: must be {' or '.join(words)}, not {_short(found.group(1))}", param=where)
+        return InvalidRequestError(f"{where}: must be {' or '.join(words)}, not {short(found.group(1))}", param=where)
     return InvalidRequestError(f"{where}: {problem[0].lower()}{problem[1:]}" if where else problem, param=where or None)
-
-
-def _join(where: str, name: str) -> str:
-    return f"{where}.{_short(name)}" if where else _short(name)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_NAME else text[:_MAX_NAME] + "…"

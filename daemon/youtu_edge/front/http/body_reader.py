@@ -1,31 +1,59 @@
-"""Reads request bodies up to a limit, and refuses larger ones before they are sent where the client allows it."""
+"""Reads request bodies up to a limit, in time, and refuses larger ones before they are sent where the client allows it."""
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
-from youtu_edge.errors import BodyTooLargeError
+from youtu_edge.errors import (
+    BodyTooLargeError,
+    InvalidRequestError,
+    OverloadedError,
+    RequestTimeoutError,
+    UnsupportedParameterError,
+)
 from youtu_edge.front.http.error_body import error_response
+from youtu_edge.front.http.inflater import ENCODINGS, Inflater
 from youtu_edge.front.requests.durable_intent import INTENT
+
+_LARGE_BODIES = 8
+"""So many bodies of the largest size may be on their way at once: the front is small."""
+_SMALL_BYTES = 64 * 1024
+"""Up to here a body is read whatever else is on its way."""
 
 
 class BodyReader:
-    """`read` and `expect` for routes that take a body of at most `max_bytes`."""
+    """`read` and `expect` for routes that take a body of at most `max_bytes`, complete within `timeout_s`."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, timeout_s: float) -> None:
         self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._held = 0
 
     def configure(self, max_bytes: int) -> None:
         """Use another limit from the next body on."""
         self._max_bytes = max_bytes
 
     async def read(self, request: web.Request) -> bytes:
-        """The whole body. Raises BodyTooLargeError as soon as it is known to be too large."""
+        """The whole body, without its Content-Encoding.
+
+        Raises BodyTooLargeError as soon as it is known to be too large, RequestTimeoutError when it is late,
+        OverloadedError when too much is on its way, and what is wrong with it.
+        """
         self._check(request.content_length or 0)
         body = bytearray()
-        async for piece in request.content.iter_any():
-            body += piece
-            self._check(len(body))
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._receive(request, body)
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"the body was not complete within {self._timeout_s:g} s (service.body_timeout_s)"
+            ) from None
+        except web.RequestPayloadError:
+            raise InvalidRequestError("the body is not framed as Transfer-Encoding or Content-Length says") from None
+        finally:
+            self._held -= len(body)
         if intent := INTENT.get():
             intent.body = bytes(body)
         return bytes(body)
@@ -40,6 +68,31 @@ class BodyReader:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None
 
+    async def _receive(self, request: web.Request, body: bytearray) -> None:
+        inflater = _inflater(request)
+        async for piece in request.content.iter_any():
+            for part in inflater.feed(piece) if inflater else (piece,):
+                body += part
+                self._held += len(part)
+                self._check(len(body))
+                if self._held > _LARGE_BODIES * self._max_bytes and len(body) > _SMALL_BYTES:
+                    raise OverloadedError("too many large bodies are on their way; try again later")
+        if inflater:
+            inflater.finish()
+
     def _check(self, size: int) -> None:
         if size > self._max_bytes:
             raise BodyTooLargeError(f"the body exceeds {self._max_bytes} bytes (service.max_body_bytes)")
+
+
+def _inflater(request: web.Request) -> Inflater | None:
+    """What takes the body's Content-Encoding away. Raises UnsupportedParameterError."""
+    name = ",".join(request.headers.getall("Content-Encoding", [])).strip().lower()
+    if name in ("", "identity"):
+        return None
+    if name not in ENCODINGS:
+        raise UnsupportedParameterError(
+            f"Content-Encoding: {name[:40]!r} is not understood; send the body as it is, or with gzip or deflate",
+            param="Content-Encoding",
+        )
+    return Inflater(name)

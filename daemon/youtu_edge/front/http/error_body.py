@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import http
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from youtu_edge.errors import (
     NotFoundError,
     OverloadedError,
     RequestError,
+    RequestTimeoutError,
     YoutuEdgeError,
 )
 from youtu_edge.front.messages.documents import MessageError, MessageErrorDocument
@@ -36,6 +38,7 @@ _ANTHROPIC = {
     403: "permission_error",
     404: "not_found_error",
     405: "invalid_request_error",
+    408: "invalid_request_error",
     409: "invalid_request_error",
     410: "invalid_request_error",
     413: "request_too_large",
@@ -89,16 +92,46 @@ def error_response(error: YoutuEdgeError, path: str = "") -> web.Response:
         response.headers["Retry-After"] = str(retry_after_s)
     if isinstance(error, InvalidApiKeyError):
         response.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, BodyTooLargeError):
+    if isinstance(error, BodyTooLargeError | RequestTimeoutError):
         response.force_close()
     return response
 
 
-def failure(failed: Failed) -> YoutuEdgeError:
-    """The error that a `Failed` of the engine stands for."""
+def raw_response(error: YoutuEdgeError) -> bytes:
+    """The same as bytes, for a connection that is closed before there is a request to answer."""
+    body = msgspec.json.encode(error_document(error))
+    lines = [
+        f"HTTP/1.1 {error.http_status} {http.HTTPStatus(error.http_status).phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
+        lines.append(f"Retry-After: {retry_after_s}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def failure(failed: Failed, names: Mapping[str, str]) -> YoutuEdgeError:
+    """The error that a `Failed` of the engine stands for; `names` as in `renamed`."""
     kind = REQUEST_ERRORS.get(failed.code, InternalError)
     error = kind(failed.message)
     error.param = failed.param
+    return renamed(error, names)
+
+
+def renamed(error: YoutuEdgeError, names: Mapping[str, str]) -> YoutuEdgeError:
+    """The error about a field by the name that the client's dialect has for it.
+
+    `names` tells what the dialect calls the fields of Submit that it calls differently. What is inside of a field is
+    renamed with it, and so is the name that the message begins with.
+    """
+    for ours, theirs in names.items():
+        if error.param is not None and (error.param == ours or error.param.startswith((f"{ours}.", f"{ours}["))):
+            if error.message.startswith(error.param):
+                error.message = theirs + error.message.removeprefix(ours)
+                error.args = (error.message,)
+            error.param = theirs + error.param.removeprefix(ours)
+            break
     return error
 
 

@@ -1,34 +1,67 @@
-"""The listening socket, taken before the model is loaded so that a busy port is found at once."""
+"""The listening socket, taken before the model is loaded so that a busy port is found at once.
+
+An address that this machine does not have yet (the network comes up beside us, DHCP is late) is no mistake of the
+configuration: whoever starts the daemon goes on with loading and asks again until it is there.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
+from collections.abc import Callable
 
-from youtu_edge.errors import ConfigError, PortInUseError
+from youtu_edge.errors import AddressMissingError, ConfigError, PortInUseError, YoutuEdgeError
+from youtu_edge.front.http.port_holder import port_holder
 
-_BACKLOG = 128
+_BACKLOG = 1024
+"""Connections that may wait in the kernel; what exceeds it is tried again by the client a second later."""
+_RETRY_S = 0.5
+_MISSING = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENETDOWN, errno.ENETUNREACH)
+_UNUSABLE = {
+    errno.EACCES: "ports below 1024 are for root; the unit of `youtu-edge render-unit` allows the one of service.port",
+    errno.EAFNOSUPPORT: "this machine has no IPv6; change service.host",
+    errno.EINVAL: "nothing can listen there; change service.host",
+}
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises PortInUseError, or ConfigError for an address that is not ours or not allowed."""
+    """A listening TCP socket. `host` is an address or localhost.
+
+    Raises AddressMissingError while this machine does not have the address, PortInUseError, ConfigError for an address or
+    a port that can never be used, and YoutuEdgeError for anything else.
+    """
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    flags = socket.AI_PASSIVE | (0 if host.lower() == "localhost" else socket.AI_NUMERICHOST)  # no name is looked up
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"service.host {host!r} cannot be resolved: {error}") from None
-    listener = socket.socket(family, kind, protocol)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except (OSError, UnicodeError) as error:  # an address is always found, but its %interface may not be there
+        raise _missing(host, str(error)) from None
+    family, kind, protocol, _, address = found[0]
+    try:
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _refusal(where, host, port, error) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        where = f"{host}:{port}"
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(f"{where} is in use by another process; stop it or change service.port") from None
-        raise ConfigError(f"cannot listen on {where}: {error.strerror}; change service.host or service.port") from None
+        raise _refusal(where, host, port, error) from None
     return listener
+
+
+async def open_listener_later(host: str, port: int, is_over: Callable[[], bool]) -> socket.socket:
+    """`open_listener`, again and again while the address is missing. Raises AddressMissingError once `is_over` says so."""
+    while True:
+        over = is_over()
+        try:
+            return open_listener(host, port)
+        except AddressMissingError:
+            if over:
+                raise
+        await asyncio.sleep(_RETRY_S)
 
 
 def url(listener: socket.socket, *, is_tls: bool = False) -> str:
@@ -36,3 +69,22 @@ def url(listener: socket.socket, *, is_tls: bool = False) -> str:
     scheme = "https" if is_tls else "http"
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
+
+
+def _refusal(where: str, host: str, port: int, error: OSError) -> YoutuEdgeError:
+    if error.errno == errno.EADDRINUSE:
+        holder = port_holder(port)
+        who = holder or f"another process (`ss -ltnp 'sport = :{port}'`, as root, shows which)"
+        return PortInUseError(f"{where} is in use by {who}; stop it or change service.port")
+    if error.errno in _MISSING:
+        return _missing(host, str(error.strerror))
+    if error.errno in _UNUSABLE:
+        return ConfigError(f"cannot listen on {where}: {error.strerror}: {_UNUSABLE[error.errno]}")
+    return YoutuEdgeError(f"cannot listen on {where}: {error.strerror}")
+
+
+def _missing(host: str, reason: str) -> AddressMissingError:
+    return AddressMissingError(
+        f"service.host {host} is no address of this machine now ({reason}); `ip address` shows those it has; "
+        "0.0.0.0 or :: would listen on all of them"
+    )

@@ -48,6 +48,10 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     schema_of = dict(zip(types, schemas, strict=True))
     for kind in {kind for route in routes for kind in route.untagged}:
         components[kind.__name__]["required"].remove(kind.__struct_config__.tag_field)
+    queries = {route.query.__name__ for route in routes if route.query is not None}
+    for name, component in components.items():
+        if component.get("additionalProperties") is False and name not in queries:
+            _allow_null(component)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of, components)
@@ -57,6 +61,17 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _KEYS},
     }
+
+
+def _allow_null(component: dict[str, Any]) -> None:
+    """A field that is null is absent, whatever its name (nulls.py)."""
+    component["additionalProperties"] = {"type": "null"}
+    required = component.get("required", ())
+    for name, schema in component["properties"].items():
+        alternatives = schema.get("anyOf", [schema])
+        if name not in required and schema and {"type": "null"} not in alternatives:
+            about = schema if "anyOf" in schema else {}
+            component["properties"][name] = {**about, "anyOf": [*alternatives, {"type": "null"}]}
 
 
 _DURABILITY = [
@@ -136,13 +151,13 @@ def _errors(route: Route) -> dict[int, Any]:
     """Type of the document of each error status."""
     statuses = {400, 403, 500}
     if route.body is not None:
-        statuses.add(413)
+        statuses |= {408, 413, 429}
     if route.parameters:
         statuses.add(404)
     if route.generates or route.asks:
-        statuses |= {404, 429, 503}
+        statuses |= {404, 429, 503, 504}
     if route.generates:
-        statuses |= {410, 422, 504}
+        statuses |= {410, 422}
     if route.stores:
         statuses.add(503)
     if scope_of(route.path) is not None:

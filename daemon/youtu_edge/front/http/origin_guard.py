@@ -37,7 +37,7 @@ class OriginGuard:
             raise ForbiddenError(f"host {host[:100]!r} is not served here; add it to service.allowed_hosts if it should be")
         if is_allowed(origin, self._origins):
             return
-        if origin is not None and (host is None or urlsplit(origin).netloc.lower() != host.lower()):
+        if origin is not None and (host is None or _site(origin) != host.lower()):
             raise ForbiddenError(
                 f"requests from the site {origin[:100]!r} are refused; only its own pages may call a daemon, "
                 "and those of service.cors_origins"
@@ -66,6 +66,14 @@ def _host_name(host: str) -> str:
     """The name in a Host header, without port and brackets; "" when it cannot be read."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".").lower()
+    except ValueError:
+        return ""
+
+
+def _site(origin: str) -> str:
+    """Host and port of an Origin header; "" when it cannot be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 

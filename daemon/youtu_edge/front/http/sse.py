@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import socket
 from collections.abc import Iterable, Mapping
 
@@ -11,18 +9,12 @@ import msgspec
 from aiohttp import web
 
 from youtu_edge.front.requests.durable_intent import INTENT
-from youtu_edge.log import line
-
-log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-Id"
 """Header that carries the request's id, on every answer that was generated."""
 
 KEEPALIVE_S = 10.0
 """A comment is sent after so long a silence, so that proxies and clients do not take a pause for an end."""
-
-WRITE_TIMEOUT = web.AppKey("write_timeout_s", float)
-"""How long a client may take nothing, in seconds (service.write_timeout_s)."""
 
 _SEND_BUFFER = 128 * 1024
 """Of the kernel, for one stream; without a bound it grows to megabytes of text that a slow client will see much later."""
@@ -40,10 +32,8 @@ class EventNumbers(msgspec.Struct):
 class EventStream:
     """The response once it has begun; `open_stream` begins it. `numbers` None: events have none."""
 
-    def __init__(self, request: web.Request, response: web.StreamResponse, numbers: EventNumbers | None) -> None:
+    def __init__(self, response: web.StreamResponse, numbers: EventNumbers | None) -> None:
         self.response = response
-        self._request = request
-        self._write_timeout_s = request.app[WRITE_TIMEOUT]
         self._numbers = numbers
 
     async def send(self, documents: Iterable[Mapping[str, object] | msgspec.Struct | str]) -> None:
@@ -72,14 +62,7 @@ class EventStream:
         await self._write(b": still working\n\n")
 
     async def _write(self, data: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._write_timeout_s):
-                await self.response.write(data)
-        except TimeoutError:
-            log.warning(line("client_too_slow", write_timeout_s=self._write_timeout_s))
-            if self._request.transport is not None:
-                self._request.transport.abort()  # a close would wait for what the client does not take
-            raise ConnectionResetError("the client stopped reading") from None
+        await self.response.write(data)
 
 
 def _data(document: Mapping[str, object] | msgspec.Struct | str) -> bytes:
@@ -106,4 +89,4 @@ async def open_stream(request: web.Request, request_id: str, numbers: EventNumbe
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     await response.prepare(request)
-    return EventStream(request, response, numbers)
+    return EventStream(response, numbers)

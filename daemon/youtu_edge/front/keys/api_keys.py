@@ -6,6 +6,7 @@ that entropy. Only its owner may write the file, and `youtu-edge keys` writes it
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -20,7 +21,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.errors import ConfigError
+from youtu_edge.errors import ConfigError, YoutuEdgeError
 
 Scope = Literal["chat", "metrics", "admin"]
 """chat: every route that generates, and what belongs to it. metrics: /metrics and /v1/status. admin: everything."""
@@ -31,6 +32,8 @@ PREFIX = "ye-"
 
 _FOREIGN_BITS = stat.S_IWGRP | stat.S_IRWXO
 # Reading by the group is tolerated: systemd hands credentials over with an ACL, which shows as the group's bits.
+
+_LASTING = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENXIO})
 
 KeyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Limit = Annotated[int, Meta(ge=0)]
@@ -55,6 +58,10 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return scope in self.scopes or "admin" in self.scopes
 
 
+class KeysUnreadableError(YoutuEdgeError):
+    """The system could not read the file just now, which says nothing about the keys in it; trying again may help."""
+
+
 class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file, JSON."""
 
@@ -67,8 +74,8 @@ def new_token() -> str:
 
 
 def hash_token(token: str) -> str:
-    """What the file keeps of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    """What the file keeps of a token. Any text has a hash: one that nobody was given is no token, but no failure either."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def find_key(keys: tuple[ApiKey, ...], token: str) -> ApiKey | None:
@@ -82,7 +89,11 @@ def find_key(keys: tuple[ApiKey, ...], token: str) -> ApiKey | None:
 
 
 def read_keys(path: Path) -> tuple[ApiKey, ...]:
-    """The keys of a file. Raises FileNotFoundError, or ConfigError naming the file and what is wrong with it."""
+    """The keys of a file.
+
+    Raises FileNotFoundError, ConfigError naming the file and what is wrong with it, or KeysUnreadableError when the system
+    failed: no descriptor, no memory, a disk or network that does not answer.
+    """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -90,7 +101,7 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; it must belong to the user of the daemon") from None
+        raise reading_failed(path, error) from None
     if mode & _FOREIGN_BITS:
         raise ConfigError(f"{path}: others may read or write it (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}")
     try:
@@ -101,6 +112,13 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     if len(set(names)) < len(names):
         raise ConfigError(f"{path}: two keys have the same name; remove one of them")
     return keys
+
+
+def reading_failed(path: Path, error: OSError) -> YoutuEdgeError:
+    """What a failure to look at the file means: ConfigError for one that lasts until somebody changes something."""
+    if error.errno in _LASTING:
+        return ConfigError(f"{path}: cannot be read: {error.strerror}; it must belong to the user of the daemon")
+    return KeysUnreadableError(f"{path}: cannot be read just now: {error.strerror}")
 
 
 def write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:

@@ -83,7 +83,8 @@ class MessageBuilder:
 
     def _end(self, ended: Ended) -> Iterator[MessageEvent]:
         message = self.message
-        message.stop_reason, message.stop_sequence = documents.stop_reason(ended), ended.finished.stop_text
+        message.stop_reason = documents.stop_reason(ended)
+        message.stop_sequence = ended.finished.stop_text if message.stop_reason == "stop_sequence" else None
         message.usage = documents.usage(ended)
         yield documents.MessageDelta(documents.MessageEnd(message.stop_reason, message.stop_sequence), message.usage)
         yield documents.MessageStop()

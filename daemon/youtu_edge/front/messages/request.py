@@ -24,6 +24,9 @@ NOT_OFFERED: dict[str, tuple[Any, ...]] = {
 }
 """Anthropic's parameters that this server does not offer, with the values that ask for nothing."""
 
+NAMES = {"chat_template_kwargs.enable_thinking": "thinking.type"}
+"""What this dialect calls the fields that the engine may refuse."""
+
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
@@ -35,11 +38,12 @@ class CacheControl(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TextBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="text"):
-    """Text of either side."""
+    """Text of either side. `citations` and `parsed_output` are left from an answer and mean nothing here."""
 
     text: str
     cache_control: CacheControl | None = None
-    citations: None = None
+    citations: list[dict[str, Any]] | None = None
+    parsed_output: Any = None
 
 
 class ThinkingBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="thinking"):
@@ -50,13 +54,13 @@ class ThinkingBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type"
 
 
 class ToolUseBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="tool_use", kw_only=True):
-    """The model calls a tool of the client."""
+    """The model calls a tool of the client. Who it was that called means nothing here."""
 
     id: Id
     name: ToolName
     input: dict[str, Any]
     cache_control: CacheControl | None = None
-    caller: None = None
+    caller: dict[str, Any] | None = None
 
 
 class ToolResultBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="tool_result", kw_only=True):
@@ -69,10 +73,16 @@ class ToolResultBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="typ
 
 
 class MessageParam(msgspec.Struct, forbid_unknown_fields=True):
-    """One turn of the conversation."""
+    """One turn of the conversation. A message that was answered may be sent back whole; only role and content count."""
 
     role: Literal["user", "assistant"]
     content: str | list[TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock]
+    id: str | None = None
+    type: Literal["message"] | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: dict[str, Any] | None = None
 
 
 class ClientTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

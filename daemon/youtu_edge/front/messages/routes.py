@@ -12,12 +12,12 @@ from youtu_edge.front.answers.generation_stream import GenerationStream, open_ge
 from youtu_edge.front.answers.pieces import Silence
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.body_reader import BodyReader
-from youtu_edge.front.http.error_body import message_error_document
+from youtu_edge.front.http.error_body import message_error_document, renamed
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.sse import REQUEST_ID, open_stream
 from youtu_edge.front.messages.builder import MessageBuilder
 from youtu_edge.front.messages.documents import AnswerMessage, MessageErrorDocument, MessageEvent, MessageUsage, TokenCount
-from youtu_edge.front.messages.request import NOT_OFFERED, CountBody, MessagesBody, TextBlock, chat_messages, check
+from youtu_edge.front.messages.request import NAMES, NOT_OFFERED, CountBody, MessagesBody, TextBlock, chat_messages, check
 from youtu_edge.front.openai.tools import offer_tools
 from youtu_edge.front.requests.intake import Intake
 from youtu_edge.protocol import Render, Submit
@@ -70,7 +70,7 @@ class MessageHandlers:
         body = decode_body(await self._bodies.read(request), MessagesBody, NOT_OFFERED)
         submit = self._submit(body)
         user = body.metadata.user_id if body.metadata else None
-        with open_generation(self._intake.admission, submit, user=user) as generation:
+        with open_generation(self._intake.admission, submit, user=user, names=NAMES) as generation:
             accepted = await generation.accepted()
             message = AnswerMessage(id=generation.id, model=model.name, usage=MessageUsage(accepted.prompt_tokens, 0))
             builder = MessageBuilder(message)
@@ -89,7 +89,10 @@ class MessageHandlers:
         check(body)
         self._intake.check_name(body.model)
         tools = [] if body.choice == "none" else [msgspec.to_builtins(tool.as_tool()) for tool in body.tools or ()]
-        reply = await self._intake.admission.ask(Render(chat_messages(body), body.template_kwargs, tools))
+        try:
+            reply = await self._intake.admission.ask(Render(chat_messages(body), body.template_kwargs, tools))
+        except YoutuEdgeError as error:
+            raise renamed(error, NAMES) from None
         return _json(TokenCount(len(reply.tokens)))
 
     def _submit(self, body: MessagesBody) -> Submit:

@@ -41,7 +41,8 @@ class TextPart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Message(msgspec.Struct, forbid_unknown_fields=True):
-    """One turn of the conversation. An answer of this server is accepted as it is as a message of the assistant."""
+    """One turn of the conversation. An answer is accepted as a message of the assistant as it is, and as OpenAI's client
+    keeps it: with `annotations`, and with `parsed` by its helpers. They mean nothing here."""
 
     role: str
     content: str | list[TextPart] | None = None
@@ -50,6 +51,8 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     refusal: None = None
+    annotations: list[dict[str, Any]] | None = None
+    parsed: Any = None
 
     @property
     def text(self) -> str:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from youtu_edge.errors import ContextLengthError, InvalidRequestError
 from youtu_edge.front.answers.answer_stream import Documents
 from youtu_edge.front.answers.pieces import Answer, Ended, EndReason, Piece, Text
 from youtu_edge.front.openai.builder import Head, usage
 from youtu_edge.front.openai.documents import TextChoice, TextCompletion, TextLogprobs, TokenUsage
 from youtu_edge.front.openai.fields import GenerationFields, check_fields, fill_fields
-from youtu_edge.protocol import Finished, Submit, TokenLogprob
+from youtu_edge.front.openai.text_logprobs import TextLogprobWriter
+from youtu_edge.protocol import Finished, Submit
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
 """OpenAI parameters that this server does not offer, with the values that ask for nothing."""
 
-Prompt = Annotated[str, Meta(min_length=1)]
+MAX_PROMPTS = 16
+
+PromptText = Annotated[str, Meta(min_length=1)]
+PromptToken = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+PromptTokens = Annotated[list[PromptToken], Meta(min_length=1)]
 
 
 class CompletionBody(GenerationFields, forbid_unknown_fields=True, kw_only=True):
-    """Body of POST /v1/completions."""
+    """Body of POST /v1/completions. `prompt` is a text, the token ids of one, or a list of up to 16 such."""
 
-    prompt: Prompt | Annotated[list[Prompt], Meta(min_length=1, max_length=16)]
+    prompt: PromptText | Annotated[list[PromptToken | PromptText | PromptTokens], Meta(min_length=1)]
     logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
 
@@ -34,11 +39,43 @@ def check(body: CompletionBody) -> None:
     check_fields(body)
 
 
-def submits(submit: Submit, body: CompletionBody) -> list[Submit]:
+def prompts(body: CompletionBody, context_length: int) -> dict[str, str | list[int]]:
+    """The prompts, texts or token ids, by the names of their fields.
+
+    Raises InvalidRequestError and ContextLengthError naming the field.
+    """
+    found = _prompts(body.prompt)
+    if len(found) > MAX_PROMPTS:
+        raise InvalidRequestError(f"prompt: {len(found)} prompts; at most {MAX_PROMPTS} are taken at once", param="prompt")
+    for name, prompt in found.items():
+        if isinstance(prompt, list) and len(prompt) > context_length:
+            problem = f"{len(prompt)} tokens do not fit into the context of {context_length}"
+            raise ContextLengthError(f"{name}: {problem}", param=name)
+    return found
+
+
+def _prompts(given: str | list[int | str | list[int]]) -> dict[str, str | list[int]]:
+    if isinstance(given, str):
+        return {"prompt": given}
+    tokens = [item for item in given if isinstance(item, int)]
+    if len(tokens) == len(given):
+        return {"prompt": tokens}
+    if tokens:  # the first that is of another kind than the first of all
+        index = next(i for i, item in enumerate(given) if isinstance(item, int) != isinstance(given[0], int))
+        name = f"prompt[{index}]"
+        raise InvalidRequestError(f"{name}: a list is either one prompt of token ids or several prompts", param=name)
+    return {f"prompt[{index}]": item for index, item in enumerate(given) if not isinstance(item, int)}
+
+
+def submits(submit: Submit, body: CompletionBody, asked: Mapping[str, str | list[int]]) -> list[Submit]:
     """One request for every prompt."""
     fill_fields(submit, body, body.logprobs)
-    prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-    return [msgspec.structs.replace(submit, prompt=prompt) for prompt in prompts]
+    return [
+        msgspec.structs.replace(submit, prompt=prompt)
+        if isinstance(prompt, str)
+        else msgspec.structs.replace(submit, prompt_tokens=prompt)
+        for prompt in asked.values()
+    ]
 
 
 def completion(head: Head, answers: Sequence[Answer], count: int, *, with_logprobs: bool) -> TextCompletion:
@@ -47,7 +84,7 @@ def completion(head: Head, answers: Sequence[Answer], count: int, *, with_logpro
         {
             "index": index,
             "text": answer.text,
-            "logprobs": logprobs(answer.logprobs, 0) if with_logprobs else None,
+            "logprobs": TextLogprobWriter().write(answer.logprobs, len(answer.text)) if with_logprobs else None,
             "finish_reason": answer.reason,
         }
         for index, answer in enumerate(answers)
@@ -67,6 +104,7 @@ class CompletionWriter:
         self._with_logprobs = with_logprobs
         self._finished: dict[int, Finished] = {}
         self._lengths = [0] * total
+        self._logprobs = [TextLogprobWriter() for _ in range(total)]
 
     def begin(self) -> Documents:
         """Nothing precedes the text."""
@@ -79,10 +117,10 @@ class CompletionWriter:
             return [self._chunk(index, "", None, piece.reason)]
         if not isinstance(piece, Text):
             return []
+        self._lengths[index] += len(piece.text)
         reported = None
         if self._with_logprobs and piece.logprobs:
-            reported = logprobs(piece.logprobs, self._lengths[index])
-        self._lengths[index] += len(piece.text)
+            reported = self._logprobs[index].write(piece.logprobs, self._lengths[index])
         return [self._chunk(index, piece.text, reported, None)]
 
     def end(self) -> Documents:
@@ -98,20 +136,6 @@ class CompletionWriter:
         if self._include_usage:
             chunk["usage"] = None
         return chunk
-
-
-def logprobs(entries: Sequence[TokenLogprob], offset: int) -> TextLogprobs:
-    """Log-probabilities in the shape of completions; `offset` is where the first token begins in the text."""
-    lengths = [len(entry.drawn.text) for entry in entries]
-    return {
-        "tokens": [entry.drawn.text for entry in entries],
-        "token_logprobs": [entry.drawn.logprob for entry in entries],
-        "top_logprobs": [
-            {entry.drawn.text: entry.drawn.logprob} | {other.text: other.logprob for other in entry.top}
-            for entry in entries
-        ],
-        "text_offset": list(itertools.accumulate(lengths[:-1], initial=offset)) if entries else [],
-    }
 
 
 def _document(head: Head, choices: list[TextChoice]) -> TextCompletion:

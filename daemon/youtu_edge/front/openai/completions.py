@@ -18,6 +18,7 @@ from youtu_edge.front.openai.completion_request import (
     CompletionWriter,
     check,
     completion,
+    prompts,
     submits,
 )
 from youtu_edge.front.openai.documents import TextCompletion
@@ -47,15 +48,17 @@ class CompletionHandlers:
         ]
 
     async def completions(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/completions: continue one or several texts."""
+        """POST /v1/completions: continue one or several texts, or what token ids stand for."""
         model = self._intake.model()
         body = decode_body(await self._bodies.read(request), CompletionBody, NOT_OFFERED)
         check(body)
         self._intake.check_name(body.model)
         submit = self._intake.submit("cmpl", body, self._intake.max_new_tokens("max_tokens", body.max_tokens), body.stop)
         count, with_logprobs = body.n or 1, body.logprobs is not None
-        wanted = [copy for one in submits(submit, body) for copy in copies(one, count)]
-        with open_generations(self._intake.admission, wanted, user=body.user) as generations:
+        asked = prompts(body, model.context_length)
+        wanted = [copy for one in submits(submit, body, asked) for copy in copies(one, count)]
+        names = [{"prompt": name} for name in asked for _ in range(count)]
+        with open_generations(self._intake.admission, wanted, user=body.user, names=names) as generations:
             head = Head(generations[0].id, generations[0].created, model.name)
             if body.stream:
                 writer = CompletionWriter(

@@ -49,18 +49,20 @@ ToolChoice = Literal["none", "auto", "required"] | NamedTool
 
 
 class CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
-    """What was called in an earlier turn."""
+    """What was called in an earlier turn. `parsed_arguments` is what OpenAI's client made of the arguments."""
 
     name: str
     arguments: str
+    parsed_arguments: Any = None
 
 
 class MadeCall(msgspec.Struct, forbid_unknown_fields=True):
-    """A call that an earlier turn of the assistant made."""
+    """A call that an earlier turn of the assistant made. `index` is left from a stream; the order of the list counts."""
 
     id: str
     type: Literal["function"]
     function: CalledFunction
+    index: int | None = None
 
     def as_tool_call(self) -> ToolCall:
         """The call as the engine takes it."""

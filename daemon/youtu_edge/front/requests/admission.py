@@ -12,6 +12,7 @@ from youtu_edge.front.keys.key_usage import KeyUsage
 from youtu_edge.front.requests.questions import QuestionTable
 from youtu_edge.front.requests.response_cache import ResponseCache
 from youtu_edge.front.requests.sessions import Session, SessionTable
+from youtu_edge.front.requests.work import digest_of
 from youtu_edge.front.supervision.supervisor import Supervisor
 from youtu_edge.protocol import Question, Reply, Submit
 
@@ -28,9 +29,9 @@ class Admission:
         key_usage: KeyUsage,
         cache: ResponseCache | None = None,
     ) -> None:
-        self.configure(service)
         self._sessions = sessions
         self._questions = questions
+        self.configure(service)
         self._supervisor = supervisor
         self._key_usage = key_usage
         self._cache = cache
@@ -41,7 +42,7 @@ class Admission:
 
     def configure(self, service: ServiceConfig) -> None:
         """Use another bound of the queue and another time limit; what is in it stays."""
-        self._max_queue = service.max_queue
+        self._max_queue = self._questions.max_open = service.max_queue
         self._timeout_s = service.request_timeout_s
 
     def check(self) -> None:
@@ -66,9 +67,11 @@ class Admission:
     def open(self, submit: Submit) -> Session:
         """Admit a request and hand it to the engine. Raises as `check`, PoisonRequestError and DeadlineError."""
         self.check()
-        self._supervisor.policy.poison.check(submit)
+        poison = self._supervisor.policy.poison
+        poison.check(digest := digest_of(submit))
         deadline = self._deadline()
-        session = self._sessions.open(submit)
+        session = self._sessions.open(submit, digest)
+        poison.begin(submit.id, digest)
         if deadline is not None:
             session.deadline = asyncio.get_running_loop().call_at(deadline, self._expire, submit.id)
         if (key := CALLER.get().key) is not None:
@@ -122,14 +125,27 @@ class Admission:
         return session
 
     async def ask(self, question: Question) -> Reply:
-        """The engine's answer; waits while a crashed engine restarts. Raises as `check`, and what the engine refuses."""
+        """The engine's answer; waits while a crashed engine restarts. Raises as `open`, and what the engine refuses."""
         self.check()
-        entry = self._questions.open(question)
+        policy = self._supervisor.policy
+        policy.poison.check(digest := digest_of(question))
+        deadline = self._deadline()
+        entry = self._questions.open(question, digest)
+        policy.poison.begin(entry.ask.id, digest)
+        key = CALLER.get().key
+        if key is not None:
+            self._key_usage.begin(key.name)
         self._supervisor.ask(entry)
         try:
-            return await entry.reply
+            async with asyncio.timeout_at(deadline):
+                return await entry.reply
+        except TimeoutError:
+            raise DeadlineError("the question was not answered in time") from None
         finally:
             self._questions.close(entry)
+            policy.question_ended(entry)
+            if key is not None:
+                self._key_usage.end(key.name, 0)
 
     def close(self, session: Session) -> None:
         """The handler is done with a session; an unfinished one is cancelled."""

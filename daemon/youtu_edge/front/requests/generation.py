@@ -14,16 +14,12 @@ from msgspec import Meta
 
 from youtu_edge.config import GenerationConfig, Punctuation
 from youtu_edge.errors import PackageError
+from youtu_edge.json_file import JsonError, checked, decode_json, read_bounded
 from youtu_edge.package import GENERATION
 from youtu_edge.protocol import SamplingParams
+from youtu_edge.recommendation import MinP, Recommendation, RepetitionPenalty, Temperature, TopK, TopP
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-
-Temperature = Annotated[float, Meta(ge=0, le=2)]
-TopP = Annotated[float, Meta(gt=0, le=1)]
-TopK = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-MinP = Annotated[float, Meta(ge=0, le=1)]
-RepetitionPenalty = Annotated[float, Meta(ge=0.01, le=2)]
 
 _MIN_TEMPERATURE = 1e-5
 """Below it the best token is drawn for certain, and dividing logits by it would leave the range of float32."""
@@ -46,26 +42,16 @@ class SamplingFields(msgspec.Struct, forbid_unknown_fields=True):
     """Not sampling, but said beside it in every dialect: repair the punctuation of Chinese text."""
 
 
-class Recommendation(msgspec.Struct, frozen=True):
-    """The sampling part of a package's generation.json; other keys there are not for the front."""
-
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    top_k: TopK | None = None
-    min_p: MinP | None = None
-    repetition_penalty: RepetitionPenalty | None = None
-
-
 def read_recommendation(package: Path) -> Recommendation:
     """What the package recommends. Call it after the engine has verified the package. Raises PackageError."""
     path = package / GENERATION
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Recommendation)
+        return checked(decode_json(read_bounded(path)), Recommendation)
     except FileNotFoundError:
         return Recommendation()
     except OSError as error:
         raise PackageError(f"{path}: cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JsonError as error:
         raise PackageError(f"{path}: {error}; export the model again") from None
 
 

@@ -11,8 +11,9 @@ from youtu_edge.config import GenerationConfig
 from youtu_edge.errors import InvalidRequestError, ModelNotFoundError
 from youtu_edge.front.keys.caller import CALLER
 from youtu_edge.front.requests.admission import Admission
-from youtu_edge.front.requests.generation import Recommendation, SamplingFields, sampling_params
+from youtu_edge.front.requests.generation import SamplingFields, sampling_params
 from youtu_edge.protocol import Submit
+from youtu_edge.recommendation import Recommendation
 
 _HIGHEST = 7
 """RFC 9218 counts urgency down to 0, the scheduler counts priority up."""

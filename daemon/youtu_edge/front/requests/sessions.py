@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from youtu_edge.errors import ContextLengthError
+from youtu_edge.front.requests.work import Departed, Work, digest_of
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, FromEngine, StepFrame, Submit
 
 Event = Accepted | Delta | Finished | Failed
@@ -25,8 +26,10 @@ Event = Accepted | Delta | Finished | Failed
 class Session:
     """One accepted request. `events` is read by its HTTP handler; it is unbounded, but never longer than the answer."""
 
-    def __init__(self, submit: Submit, now: float) -> None:
+    def __init__(self, submit: Submit, now: float, digest: bytes) -> None:
         self.submit = submit
+        self.digest = digest
+        """Of what was asked, whatever `shorten` takes out of it."""
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.opened_at = now
         self.wants_all = False
@@ -66,12 +69,18 @@ class Session:
         """Tokens produced for this request so far, by all engines."""
         return len(self.submit.sent_tokens)
 
+    @property
+    def work(self) -> Work:
+        """What an engine has to do with it."""
+        return Work(self.digest, self.completion_tokens)
+
 
 class SessionTable:
     """All unfinished sessions, oldest first. `on_end` is called once for each, after its last event was queued."""
 
     def __init__(self, clock: Callable[[], float], on_end: Callable[[Session], None]) -> None:
         self._sessions: dict[str, Session] = {}
+        self._departed = Departed()
         self._clock = clock
         self._on_end = on_end
 
@@ -81,12 +90,12 @@ class SessionTable:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
-    def open(self, submit: Submit) -> Session:
-        """A new session for a request that was admitted."""
+    def open(self, submit: Submit, digest: bytes | None = None) -> Session:
+        """A new session for a request that was admitted; `digest` where it is known already."""
         assert submit.id not in self._sessions, f"request id {submit.id} is taken"
         # A private copy: sent_tokens and sent_text grow here, so that the very message can be submitted again.
         own = msgspec.structs.replace(submit, sent_tokens=list(submit.sent_tokens))
-        session = self._sessions[submit.id] = Session(own, self._clock())
+        session = self._sessions[submit.id] = Session(own, self._clock(), digest or digest_of(own))
         return session
 
     def find(self, request_id: str) -> list[Session]:
@@ -100,12 +109,15 @@ class SessionTable:
         Returns the session that was shortened because its prompt does not fit: it has to be submitted again.
         """
         if isinstance(message, Failed):
-            return self._failed(message)
+            shortened = self._failed(message)
+            self._departed.forget(message.id)
+            return shortened
         if isinstance(message, StepFrame):
             for delta in message.deltas:
                 self._delta(delta)
             for finished in message.finished:
                 self._finished(finished)
+                self._departed.forget(finished.id)
         elif isinstance(message, Accepted):
             self._accepted(message)
         return None
@@ -126,13 +138,24 @@ class SessionTable:
         self._on_end(session)
         return True
 
-    def submit_of(self, request_id: str) -> Submit:
-        """What an unfinished session asks for."""
-        return self._sessions[request_id].submit
+    def works(self) -> dict[str, Work]:
+        """Everything that is unfinished, by id."""
+        return {name: session.work for name, session in self._sessions.items()}
 
-    def completion_tokens(self) -> dict[str, int]:
-        """How many tokens of its answer every unfinished session has."""
-        return {name: session.completion_tokens for name, session in self._sessions.items()}
+    def work_of(self, request_id: str) -> Work | None:
+        """What the running engine may be working on under that id, also when the client has left."""
+        session = self._sessions.get(request_id)
+        return session.work if session else self._departed.find(request_id)
+
+    def engine_starts(self) -> None:
+        """What the former engine was working on is over."""
+        self._departed.clear()
+
+    def fail_same(self, digest: bytes, code: str, message: str) -> None:
+        """End every session that asks this with a failure."""
+        for session in self:
+            if session.digest == digest:
+                self.fail(session.submit.id, code, message)
 
     def fail(self, request_id: str, code: str, message: str) -> None:
         """End one session with a failure; an unknown id has just ended."""
@@ -189,6 +212,7 @@ class SessionTable:
     def _end(self, request_id: str, outcome: str) -> Session | None:
         session = self._sessions.pop(request_id, None)
         if session is not None:
+            self._departed.note(request_id, session.work)
             session.outcome = outcome
             session.ended_at = self._clock()
         return session

@@ -20,7 +20,7 @@ from youtu_edge.front.requests.request_journal import Known
 from youtu_edge.front.responses.archive import ResponseArchive, not_found
 from youtu_edge.front.responses.documents import Response, new_response
 from youtu_edge.front.responses.items import Item, input_items, tidy
-from youtu_edge.front.responses.request import NOT_OFFERED, ResponsesBody
+from youtu_edge.front.responses.request import NAMES, NOT_OFFERED, ResponsesBody
 from youtu_edge.front.responses.run import ResponseRun
 from youtu_edge.log import line
 from youtu_edge.protocol import Submit
@@ -59,7 +59,7 @@ class BackgroundResponses:
         """Make a response, or find the one that this Idempotency-Key began. Raises what the engine refuses."""
         intent = INTENT.get() or Intent(key=None, path=PATH, requests=self._durable, body=raw)
         follower = self._durable.begin(intent, submit)
-        generation = GenerationStream(follower)
+        generation = GenerationStream(follower, NAMES)
         await generation.accepted()
         if run := self._running.get(generation.id):
             return run
@@ -83,7 +83,7 @@ class BackgroundResponses:
         except NotFoundError:
             raise not_found(response_id, "response_id") from None
         body = decode_body(record.body, ResponsesBody, NOT_OFFERED, tidy)
-        generation = GenerationStream(self._durable.follow(response_id, record.submit))
+        generation = GenerationStream(self._durable.follow(response_id, record.submit), NAMES)
         return ResponseRun(None, generation, self._response(generation, body))
 
     async def close(self) -> None:
@@ -99,7 +99,7 @@ class BackgroundResponses:
         earlier: list[Item] = []
         if body.previous_response_id is not None:
             earlier = (await self._archive.find(body.previous_response_id, "previous_response_id")).conversation
-        generation = GenerationStream(self._durable.follow(known.id, record.submit))
+        generation = GenerationStream(self._durable.follow(known.id, record.submit), NAMES)
         return self._run(generation, body, [*earlier, *input_items(body.input)])
 
     def _run(self, generation: GenerationStream, body: ResponsesBody, conversation: list[Item]) -> ResponseRun:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import ChatMessage, ToolCall
@@ -25,16 +25,16 @@ class InputText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", ta
 
 
 class OutputText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="output_text"):
-    """Text of the model."""
+    """Text of the model. `parsed` is what OpenAI's client made of it; here it means nothing."""
 
     text: str
     annotations: list[dict[str, Any]] = []
     logprobs: list[dict[str, Any]] | None = None
+    parsed: Any | UnsetType = UNSET
 
 
 class MessageItem(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="message", kw_only=True):
-    """One turn. `type` may be left out in a request; `developer` is another name of `system`. A field of type null is for
-    clients that write out what they have not set."""
+    """One turn. `type` may be left out in a request; `developer` is another name of `system`."""
 
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[InputText | OutputText]
@@ -44,7 +44,8 @@ class MessageItem(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", 
 
 
 class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="function_call", kw_only=True):
-    """The model calls a tool of the client; `arguments` is JSON text."""
+    """The model calls a tool of the client; `arguments` is JSON text. `parsed_arguments` is what OpenAI's client made of
+    it; here it means nothing."""
 
     call_id: Name
     name: Name
@@ -53,6 +54,7 @@ class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, tag_field="type",
     status: Status | None = None
     caller: None = None
     namespace: None = None
+    parsed_arguments: Any | UnsetType = UNSET
 
 
 class FunctionCallOutput(
@@ -90,8 +92,8 @@ def tidy(values: dict[str, Any]) -> None:
     """Complete a request's body in place: items without `type` are messages."""
     items = values.get("input")
     for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict) and "role" in item:
-            item.setdefault("type", "message")
+        if isinstance(item, dict) and "role" in item and item.get("type") is None:
+            item["type"] = "message"
 
 
 def input_items(given: str | list[Item]) -> list[Item]:

@@ -29,6 +29,9 @@ NOT_OFFERED: dict[str, tuple[Any, ...]] = {
 }
 """OpenAI's parameters that this server does not offer, with the values that ask for nothing."""
 
+NAMES = {"messages": "input", "chat_template_kwargs.enable_thinking": "reasoning.effort"}
+"""What this dialect calls the fields that the engine may refuse."""
+
 
 class FunctionTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A tool of the client. Arguments always satisfy `parameters`, whatever `strict` says."""

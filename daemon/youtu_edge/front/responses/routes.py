@@ -24,7 +24,7 @@ from youtu_edge.front.responses.archive import ResponseArchive
 from youtu_edge.front.responses.background import BackgroundResponses
 from youtu_edge.front.responses.documents import DeletedResponse, Response, ResponseEvent, new_response
 from youtu_edge.front.responses.items import Item, MessageItem, ReasoningText, chat_messages, input_items, tidy
-from youtu_edge.front.responses.request import NOT_OFFERED, ResponsesBody, check, fill
+from youtu_edge.front.responses.request import NAMES, NOT_OFFERED, ResponsesBody, check, fill
 from youtu_edge.front.responses.run import ResponseRun
 from youtu_edge.protocol import Submit
 
@@ -146,7 +146,7 @@ class ResponseHandlers:
     @contextmanager
     def _run(self, submit: Submit, body: ResponsesBody, conversation: list[Item]) -> Iterator[ResponseRun]:
         model = self._intake.model().name
-        with open_generation(self._intake.admission, submit, user=body.user) as generation:
+        with open_generation(self._intake.admission, submit, user=body.user, names=NAMES) as generation:
             response = new_response(generation.id, generation.created, model, body, submit)
             run = self._running[response.id] = ResponseRun(self._archive, generation, response, conversation)
             try:

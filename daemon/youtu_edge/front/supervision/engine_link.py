@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from youtu_edge.framing import FrameReader, FramingError
 from youtu_edge.log import line
-from youtu_edge.protocol import FROM_ENGINE, FrameReader, FramingError, FromEngine, ToEngine, encode_frame
+from youtu_edge.protocol import FROM_ENGINE, FromEngine, ToEngine, encode_frame
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,12 @@ async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], N
         raise
     finally:
         theirs.close()
-    link = EngineLink(process, on_message)
+    try:
+        link = EngineLink(process, on_message)
+    except OSError:  # no descriptor left to watch it with
+        ours.close()
+        process.kill()
+        process.wait()
+        raise
     await asyncio.get_running_loop().create_connection(lambda: _Wire(link, ours), sock=ours)
     return link

@@ -1,30 +1,32 @@
-"""Which request kills engines. Knows no process and no HTTP; it is told who was being worked on at each death.
+"""Which request or question kills engines. Knows no process and no HTTP; it is told what was worked on at each death.
 
     first death   those that were being worked on become suspects: in the next engine each runs alone until it has
                   PROBATION_TOKENS more than now
     second death  of one that ran alone and has fewer than that more: it is the poison, and it is failed instead of retried
 
 Only the poison fails: company is never enough, and the tokens gained clear a suspect. A suspect whose turn did not come yet
-stays one. The same question asked again is refused for a while instead of killing two more engines.
+stays one. One whose client left is not computed again, but what it asked stays suspected for a while, whoever asks it next.
+A poison asked again is refused for a while instead of killing two more engines.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import msgspec
+from typing import TypeVar
 
 from youtu_edge.errors import PoisonRequestError
-from youtu_edge.protocol import PROBATION_TOKENS, SamplingParams, Submit
+from youtu_edge.protocol import PROBATION_TOKENS
 
 STRIKES = 2
 """Deaths in a row, with hardly a token gained between them, that make a poison of a request."""
 
-_QUARANTINE_S = 600.0
-_MOST_QUARANTINED = 64
+_MEMORY_S = 600.0
+_MOST_REMEMBERED = 64
+_MOST_SUSPECTS = 256
+
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +41,20 @@ class _Suspect:
 
 
 class PoisonWatch:
-    """Suspects among the unfinished requests, and questions that proved to be poison. `clock` is monotonic."""
+    """Suspects by their id; what was asked by its digest, see `work`. `clock` is monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._suspects: dict[str, _Suspect] = {}
-        self._quarantine: OrderedDict[bytes, float] = OrderedDict()
+        self._left: OrderedDict[bytes, tuple[float, _Suspect]] = OrderedDict()
+        """Suspected, and nobody waits for it: until when, and how much."""
+        self._quarantine: OrderedDict[bytes, tuple[float, None]] = OrderedDict()
 
     def engine_died(self, working: Mapping[str, int], unfinished: Mapping[str, int]) -> str | None:
         """Note a death; returns the id of the poison if there is no doubt about it.
 
-        working: requests the engine was working on, and how many tokens each has. unfinished: the same for all requests
-        that are still open.
+        working: what the engine was working on, and how many tokens each has. unfinished: the same for all that is still
+        open.
         """
         former = self._suspects
         self._suspects = {
@@ -67,33 +71,51 @@ class PoisonWatch:
         (name,) = working
         return name if self._suspects[name].strikes >= STRIKES else None
 
-    def suspect(self, request_id: str, tokens: int) -> None:
+    def suspect(self, name: str, tokens: int) -> None:
         """Have a request run alone: everything died while it was being worked on. That is no strike against it."""
-        self._suspects[request_id] = _Suspect(0, tokens)
+        self._suspects[name] = _Suspect(0, tokens)
 
-    def is_suspect(self, request_id: str, tokens: int) -> bool:
+    def is_suspect(self, name: str, tokens: int) -> bool:
         """Whether a request with `tokens` tokens so far has to run alone in the next engine."""
-        suspect = self._suspects.get(request_id)
+        suspect = self._suspects.get(name)
         return suspect is not None and suspect.holds(tokens)
 
-    def quarantine(self, submit: Submit) -> None:
-        """Remember the question of a poison, and forget its suspicion."""
-        self._suspects.pop(submit.id, None)
-        self._quarantine[_question(submit)] = self._clock() + _QUARANTINE_S
-        if len(self._quarantine) > _MOST_QUARANTINED:
-            self._quarantine.popitem(last=False)
+    def begin(self, name: str, digest: bytes) -> None:
+        """Something is asked: if it was suspected before, it still is."""
+        self._expire(self._left)
+        if found := self._left.get(digest):
+            self._suspects[name] = found[1]
+            if len(self._suspects) > _MOST_SUSPECTS:
+                del self._suspects[next(iter(self._suspects))]
 
-    def check(self, submit: Submit) -> None:
-        """Raises PoisonRequestError for a question that was poison a short while ago."""
-        while self._quarantine and next(iter(self._quarantine.values())) <= self._clock():
-            self._quarantine.popitem(last=False)
-        if self._quarantine and _question(submit) in self._quarantine:
+    def left(self, name: str, digest: bytes) -> None:
+        """Nobody waits for it any more; a suspicion stays with what it asked. An engine may still be working on it."""
+        suspect = self._suspects.get(name)
+        if suspect is not None and suspect.strikes:
+            self._keep(self._left, digest, suspect)
+
+    def survived(self, name: str, digest: bytes) -> None:
+        """An engine has done it and lives."""
+        self._suspects.pop(name, None)
+        self._left.pop(digest, None)
+
+    def quarantine(self, name: str, digest: bytes) -> None:
+        """Remember the question of a poison, and forget its suspicion."""
+        self.survived(name, digest)
+        self._keep(self._quarantine, digest, None)
+
+    def check(self, digest: bytes) -> None:
+        """Raises PoisonRequestError for what was poison a short while ago."""
+        self._expire(self._quarantine)
+        if digest in self._quarantine:
             raise PoisonRequestError("the same request made the engine die twice a short while ago; it is not tried again")
 
+    def _keep(self, memory: OrderedDict[bytes, tuple[float, _Kept]], digest: bytes, kept: _Kept) -> None:
+        memory.pop(digest, None)
+        memory[digest] = (self._clock() + _MEMORY_S, kept)
+        if len(memory) > _MOST_REMEMBERED:
+            memory.popitem(last=False)
 
-def _question(submit: Submit) -> bytes:
-    """Digest of what the engine is asked to compute: not who asks, with which seed, or how much of the answer there is."""
-    plain = msgspec.structs.replace(
-        submit, id="", priority=0, sampling=SamplingParams(), sent_tokens=[], sent_text="", is_suspect=False
-    )
-    return hashlib.sha256(msgspec.msgpack.encode(plain)).digest()
+    def _expire(self, memory: OrderedDict[bytes, tuple[float, _Kept]]) -> None:
+        while memory and next(iter(memory.values()))[0] <= self._clock():
+            memory.popitem(last=False)

@@ -1,12 +1,13 @@
-"""An engine that is to be replaced although it has not died: its requests end, new ones wait for the next engine.
+"""An engine that is to be replaced although it has not died: what it works on ends, new work waits for the next engine.
 
-Knows the unfinished requests and the clock; sends and kills nothing.
+Knows the unfinished requests and questions, and the clock; sends and kills nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from youtu_edge.front.requests.questions import QuestionTable
 from youtu_edge.front.requests.sessions import SessionTable
 
 LEAVE_S = 1.0
@@ -14,17 +15,25 @@ LEAVE_S = 1.0
 
 
 class Recycling:
-    """From the decision to the engine's end. Requests that take longer than `patience_s` are resumed in the next engine."""
+    """From the decision to the engine's end. What takes longer than `patience_s` is resumed in the next engine."""
 
     def __init__(
-        self, sessions: SessionTable, clock: Callable[[], float], *, patience_s: float, is_new_model: bool = False
+        self,
+        sessions: SessionTable,
+        questions: QuestionTable,
+        clock: Callable[[], float],
+        *,
+        patience_s: float,
+        is_new_model: bool = False,
     ) -> None:
         self._sessions = sessions
+        self._questions = questions
         self._clock = clock
         self._patience_s = patience_s
         self._since = clock()
         # A held one is not with this engine yet, and will not be: it waits for the next like those that come later.
-        self._finishing = frozenset(session.submit.id for session in sessions if not session.is_held)
+        self._finishing = {session.submit.id for session in sessions if not session.is_held}
+        self._finishing |= {entry.ask.id for entry in questions}
         self._asked_at: float | None = None
         self.is_new_model = is_new_model
         """Whether the next engine loads another model."""
@@ -37,7 +46,9 @@ class Recycling:
     @property
     def may_ask(self) -> bool:
         """Whether nobody needs the engine any more, or has needed it for long enough."""
-        unfinished = any(session.submit.id in self._finishing for session in self._sessions)
+        unfinished = any(session.submit.id in self._finishing for session in self._sessions) or any(
+            entry.ask.id in self._finishing for entry in self._questions
+        )
         return not self.is_asked and (not unfinished or self._clock() - self._since >= self._patience_s)
 
     def ask(self) -> None:

@@ -1,16 +1,18 @@
 """What follows the death of an engine: who is failed, how long to wait, how much the next engine gets, when to give up.
 
-Knows the unfinished requests and the clock; starts and kills nothing.
+Knows the unfinished requests and questions, and the clock; starts and kills nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from youtu_edge.config import Config, parse_restart_rate
 from youtu_edge.errors import EngineGaveUpError, PoisonRequestError
-from youtu_edge.front.requests.sessions import SessionTable
+from youtu_edge.front.requests.questions import OpenQuestion, QuestionTable
+from youtu_edge.front.requests.sessions import Session, SessionTable
+from youtu_edge.front.requests.work import Work
 from youtu_edge.front.supervision.degrade import NAMES, degraded, rung_after
 from youtu_edge.front.supervision.engine_death import Death
 from youtu_edge.front.supervision.poison import STRIKES, PoisonWatch
@@ -24,9 +26,12 @@ log = logging.getLogger(__name__)
 class RestartPolicy:
     """Budget, ladder and search for poison in one place."""
 
-    def __init__(self, config: Config, sessions: SessionTable, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, config: Config, sessions: SessionTable, questions: QuestionTable, clock: Callable[[], float]
+    ) -> None:
         self._config = config
         self._sessions = sessions
+        self._questions = questions
         self._budget = RestartBudget(*parse_restart_rate(config.service.max_restart_rate), clock)
         self._full: Ready | None = None
         self.poison = PoisonWatch(clock)
@@ -59,7 +64,7 @@ class RestartPolicy:
         self.rung = rung
 
     def engine_died(self, death: Death, working: Sequence[str]) -> float:
-        """Seconds to wait before the next engine. `working`: requests that the dead one was working on.
+        """Seconds to wait before the next engine. `working`: ids of what the dead one was working on.
 
         Raises EngineGaveUpError when there were too many restarts.
         """
@@ -76,18 +81,41 @@ class RestartPolicy:
         self.choose_rung()
         return wait
 
+    def session_ended(self, session: Session) -> None:
+        """An engine that has finished a request is not dead of it; one that nobody waits for stays suspected."""
+        if session.outcome in ("stop", "length"):
+            self.poison.survived(session.submit.id, session.digest)
+        else:
+            self.poison.left(session.submit.id, session.digest)
+
+    def question_ended(self, entry: OpenQuestion) -> None:
+        """The same for a question."""
+        if entry.is_answered:
+            self.poison.survived(entry.ask.id, entry.work.digest)
+        else:
+            self.poison.left(entry.ask.id, entry.work.digest)
+
     def _fail_poison(self, working: Sequence[str]) -> bool:
-        """Whether this death shows which request is the cause; it is failed then, and its deaths leave the budget alone."""
-        tokens = self._sessions.completion_tokens()
-        poison = self.poison.engine_died({name: tokens[name] for name in working if name in tokens}, tokens)
+        """Whether this death shows what is the cause; it is failed then, and its deaths leave the budget alone."""
+        unfinished = self._sessions.works() | self._questions.works()
+        works = {name: work for name in working if (work := self._work_of(name)) is not None}
+        poison = self.poison.engine_died(_tokens(works), _tokens(unfinished))
         if poison is None:
+            for name in works.keys() - unfinished.keys():
+                self.poison.left(name, works[name].digest)
             return False
-        log.error(line("poison_request", id=poison, tokens=tokens[poison]))
-        self.poison.quarantine(self._sessions.submit_of(poison))
-        self._sessions.fail(
-            poison,
-            PoisonRequestError.code,
-            "the engine died twice while it worked on this request; do not send it again",
-        )
+        digest, tokens = works[poison]
+        log.error(line("poison_request", id=poison, tokens=tokens))
+        self.poison.quarantine(poison, digest)
+        error = PoisonRequestError("the engine died twice while it worked on this request; do not send it again")
+        self._sessions.fail_same(digest, error.code, error.message)
+        self._questions.fail_same(digest, error)
         self._budget.forgive(STRIKES - 1)
         return True
+
+    def _work_of(self, name: str) -> Work | None:
+        return self._sessions.work_of(name) or self._questions.work_of(name)
+
+
+def _tokens(works: Mapping[str, Work]) -> dict[str, int]:
+    return {name: work.tokens for name, work in works.items()}

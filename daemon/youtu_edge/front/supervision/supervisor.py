@@ -15,6 +15,7 @@ still answer does not look alive.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "restarting", "recycling", "gave_up", "stopped"]
 
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+"""Descriptors, processes, memory: why a process cannot be started although nothing is wrong with it."""
+_SHORTAGE_WAIT_S = 0.5
 _RECYCLE_WAIT_S = 10.0
 """How long a recycling waits for the running requests; those that take longer are resumed in the next engine."""
 
@@ -99,7 +103,7 @@ class Supervisor:
         self._is_stopped = False
         self._working: list[str] = []
         self._recycling: Recycling | None = None
-        self.policy = RestartPolicy(config, sessions, clock)
+        self.policy = RestartPolicy(config, sessions, questions, clock)
         self.recycles = 0
         """Replacements of engines that were asked to leave."""
         self.state: State = "loading"
@@ -147,7 +151,8 @@ class Supervisor:
 
     def ask(self, entry: OpenQuestion) -> None:
         """Ask the engine now, or the next engine as soon as it is ready."""
-        self.send(entry.ask)
+        if self._recycling is None:
+            self.send(entry.ask)
 
     def cancel(self, request_id: str) -> None:
         """Tell the engine that nobody waits for this request any more; without an engine it ends here."""
@@ -164,8 +169,10 @@ class Supervisor:
     def recycle(self, reason: str, *, patience_s: float = _RECYCLE_WAIT_S, is_new_model: bool = False) -> None:
         """Replace a ready engine as soon as its requests have ended, or after `patience_s`; new ones wait for the next."""
         if self.state == "ready" and (self._recycling is None or (is_new_model and not self._recycling.is_new_model)):
-            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._sessions)))
-            self._recycling = Recycling(self._sessions, self._clock, patience_s=patience_s, is_new_model=is_new_model)
+            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._sessions) + len(self._questions)))
+            self._recycling = Recycling(
+                self._sessions, self._questions, self._clock, patience_s=patience_s, is_new_model=is_new_model
+            )
 
     async def stop(self) -> None:
         """Ask the engine to leave and kill it if it does not."""
@@ -209,9 +216,11 @@ class Supervisor:
         """One life of an engine; returns how it died, None when it left because we asked it to."""
         self._fatal, self._recycling = None, None
         self._begin_work([])
+        self._sessions.engine_starts()
+        self._questions.engine_starts()
         self._progress_at = self._clock()
         try:
-            self._link = link = await start_engine(self._argv, self._on_message)
+            self._link = link = await self._start_engine()
         except OSError as error:
             return Death(f"cannot be started: {error}", may_be_a_request=False)
         log.info(line("engine_started", pid=link.pid, restarts=self.restarts, rung=self.policy.rung or None))
@@ -240,6 +249,18 @@ class Supervisor:
         if self._recycling and self._recycling.is_asked:
             return None
         return judge(code, overdue=overdue, was_stopped=was_stopped, oom_kills=oom_kills() - killed_before)
+
+    async def _start_engine(self) -> EngineLink:
+        """An engine that is no more than a process. What the system lacks now it may have in a moment. Raises OSError."""
+        begun = self._clock()
+        while True:
+            try:
+                return await start_engine(self._argv, self._on_message)
+            except OSError as error:
+                if error.errno not in _SHORTAGES or self._is_stopped or self._clock() - begun >= self._deadline_s:
+                    raise
+                log.warning(line("engine_not_started", reason=error.strerror, effect="tried again"))
+                await asyncio.sleep(_SHORTAGE_WAIT_S)
 
     async def _wait(self, closed: asyncio.Future[int], seconds: float) -> None:
         """Until the engine has ended, at most so long; what we oversleep is not counted against the engine.
@@ -335,9 +356,8 @@ class Supervisor:
         for session in self._sessions:
             session.resumes += 1
             self.submit(session)
-        if self._link:
-            for ask in self._questions.again():
-                self._link.send(ask)
+        for entry in self._questions:
+            self.ask(entry)
 
     def _fail_untranslatable(self) -> None:
         """Answers that another version has begun go on where token ids mean the same; elsewhere they cannot be resumed."""

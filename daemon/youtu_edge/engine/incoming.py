@@ -1,0 +1,104 @@
+"""Messages of the front as the engine reads them: what a request is about, but not its text.
+
+A body of two megabytes can become a hundred megabytes of objects, which the engine has no room for. Its text is passed on
+as it came, to those who work on it (text_workers.py).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from youtu_edge.protocol import (
+    Ask,
+    Cancel,
+    Narrow,
+    SamplingParams,
+    SetLogLevel,
+    Shed,
+    Shutdown,
+    Start,
+    Submit,
+)
+
+_ABSENT, _PRESENT = msgspec.Raw(), msgspec.Raw(b"\xc3")
+
+
+class IncomingSubmit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
+    """A Submit; see there. `body` is the whole of it."""
+
+    id: str
+    sampling: SamplingParams
+    max_new_tokens: int
+    reserve_tokens: int = 1
+    messages: msgspec.Raw = _ABSENT
+    prompt_tokens: msgspec.Raw = _ABSENT
+    grammar: msgspec.Raw = _ABSENT
+    tools: msgspec.Raw = _ABSENT
+    must_call: msgspec.Raw = _ABSENT
+    stop: list[str] = []
+    is_default_stop: bool = False
+    keeps_stop: bool = False
+    priority: int = 0
+    ignore_eos: bool = False
+    sent_tokens: list[int] = []
+    is_suspect: bool = False
+    parallel_tool_calls: bool = True
+    body: bytes = b""
+
+    @property
+    def field(self) -> str:
+        """The request's field in which its text is."""
+        return "messages" if self.is_chat else "prompt"
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the prompt is rendered from messages."""
+        return bool(self.messages)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the whole answer has to follow a grammar."""
+        return bool(self.grammar or self.must_call)
+
+
+class IncomingAsk(msgspec.Struct, tag_field="t", tag="ask", omit_defaults=True):
+    """An Ask; `body` is the whole of it."""
+
+    id: str
+    body: bytes = b""
+
+    @property
+    def field(self) -> str:
+        """The request's field in which its text most often is; the question itself says which."""
+        return "content"
+
+
+IncomingText = IncomingSubmit | IncomingAsk
+Incoming = Start | IncomingSubmit | IncomingAsk | Cancel | Shed | Narrow | SetLogLevel | Shutdown
+
+_DECODER: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(Incoming)
+_WHOLE: msgspec.msgpack.Decoder[Submit | Ask] = msgspec.msgpack.Decoder(Submit | Ask)
+
+
+def read(body: bytes) -> Incoming:
+    """One message of the front."""
+    message = _DECODER.decode(body)
+    if isinstance(message, IncomingText):
+        message.body = body
+    if isinstance(message, IncomingSubmit):
+        for name in ("messages", "prompt_tokens", "grammar", "tools", "must_call"):
+            if getattr(message, name):
+                setattr(message, name, _PRESENT)  # the part itself would keep the whole body alive
+    return message
+
+
+def incoming(request: Submit) -> IncomingSubmit:
+    """A request as if it had come from the front."""
+    found = read(msgspec.msgpack.encode(request))
+    assert isinstance(found, IncomingSubmit)
+    return found
+
+
+def whole(body: bytes) -> Submit | Ask:
+    """The text of a message as well."""
+    return _WHOLE.decode(body)

@@ -1,0 +1,51 @@
+"""Messages on a stream of bytes, one after the other. Knows no message and no socket.
+
+| length: uint32 little endian | body |
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Annotated
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+_HEADER = struct.Struct("<I")
+
+
+class FramingError(Exception):
+    """The byte stream is not a sequence of frames; the connection cannot be used further."""
+
+
+def frame(body: bytes) -> bytes:
+    """A body as one frame. Raises FramingError when it exceeds MAX_FRAME_BYTES."""
+    if len(body) > MAX_FRAME_BYTES:
+        raise FramingError(f"message of {len(body)} bytes exceeds the frame limit of {MAX_FRAME_BYTES}")
+    return _HEADER.pack(len(body)) + body
+
+
+class FrameReader:
+    """Cuts a byte stream into frame bodies; feed it whatever the socket gave."""
+
+    def __init__(self, max_frame_bytes: Annotated[int, "bytes"] = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max = max_frame_bytes
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield every body that is complete now. Raises FramingError on an oversized header."""
+        self._buffer += data
+        while len(self._buffer) >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(self._buffer)
+            if length > self._max:
+                raise FramingError(f"frame of {length} bytes exceeds the limit of {self._max}")
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_HEADER.size : end])
+            del self._buffer[:end]
+            yield body
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of an incomplete frame; nonzero at EOF means the peer died while writing."""
+        return len(self._buffer)
