@@ -77,9 +77,9 @@ def test_a_budget_that_is_too_small_says_what_would_do() -> None:
     """The error names the key and the least value; with it the plan succeeds."""
     config = Config(memory=MemoryConfig(limit="200M"))
     sizes = {"rest": 250 * MIB, "weights": 200 * MIB, "activations": 50 * MIB, "page_bytes": MIB, "text_tokens": 64}
-    with pytest.raises(ConfigError, match=r"set memory\.limit to at least 387M"):
+    with pytest.raises(ConfigError, match=r"set memory\.limit to at least 395M"):
         plan_memory(config, **sizes)
-    enough = Config(memory=MemoryConfig(limit="387M"))
+    enough = Config(memory=MemoryConfig(limit="395M"))
     assert plan_memory(enough, **sizes).num_pages == 2
 
 
