@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+CPU = "sys/devices/system/cpu"
 POLICY = "sys/devices/system/cpu/cpufreq/policy{0}/{1}"
 
 
@@ -28,6 +29,18 @@ def policies(governor: str, clocks: Mapping[int, tuple[int, int, int]]) -> dict[
             ("cpuinfo_max_freq", highest),
         ):
             found[POLICY.format(number, name)] = f"{value}\n"
+    return found
+
+
+def cores(parts: Sequence[int], capacities: Sequence[int], *, online: str = "") -> dict[str, str]:
+    """Cores by their part numbers (0: not Arm's) and capacities (0: the kernel tells none); `online` is a list: 0-3."""
+    last = len(parts) - 1
+    found = {f"{CPU}/present": f"0-{last}\n", f"{CPU}/online": (online or f"0-{last}") + "\n"}
+    for number, (part, capacity) in enumerate(zip(parts, capacities, strict=True)):
+        if part:
+            found[f"{CPU}/cpu{number}/regs/identification/midr_el1"] = f"0x00000000{0x410F0000 | part << 4:x}\n"
+        if capacity:
+            found[f"{CPU}/cpu{number}/cpu_capacity"] = f"{capacity}\n"
     return found
 
 
@@ -91,6 +104,39 @@ X86 = {
     **policies("powersave", {0: (3400000, 4700000, 4700000), 1: (800000, 4700000, 4700000)}),
     **cooling({"Processor": 0, "intel_powerclamp": -1}),
     "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count": "17\n",
+}
+
+A55, A76, A78AE = 0xD05, 0xD0B, 0xD42
+
+RK3588_CORES = cores([A55] * 4 + [A76] * 4, [397] * 4 + [1002] * 2 + [1024] * 2)
+"""As the kernel works the capacities out of the device tree (530 and 1024) and the clocks; one pair of A76 is slower."""
+
+ORIN_NX_MODES = {  # name -> number, cores, highest clock in kHz: of the module with 16 GB, JetPack 6
+    "MAXN": (0, "0-7", 1984000),
+    "10W": (1, "0-3", 1190400),
+    "15W": (2, "0-3", 1420800),
+    "25W": (3, "0-7", 1497600),
+}
+
+
+def orin_nx(mode: str) -> dict[str, str]:
+    """Orin NX in a power mode: its cores, clocks and what nvpmodel notes."""
+    number, online, highest = ORIN_NX_MODES[mode]
+    clusters = (0, 4) if online == "0-7" else (0,)
+    table = "".join(f"< POWER_MODEL ID={other[0]} NAME={name} >\n" for name, other in ORIN_NX_MODES.items())
+    return {
+        **zones({"cpu-thermal": 51218, "tj-thermal": 51218}),
+        **policies("schedutil", dict.fromkeys(clusters, (729600, highest, 1984000))),
+        **cores([A78AE] * 8, [1024] * 8, online=online),
+        "var/lib/nvpmodel/status": f"pmode:{number:04}",
+        "etc/nvpmodel.conf": table + "< PM_CONFIG DEFAULT=2 >\n",
+        "dev/nvhost-gpu": "",
+    }
+
+
+X86_CORES = {
+    **cores([0, 0], [0, 0]),
+    "proc/cpuinfo": "processor\t: 0\nmodel name\t: Intel(R)  Core(TM) i7-1260P\n\nprocessor\t: 1\nmodel name\t: other\n",
 }
 
 VIRTUAL_MACHINE = {"sys/class/thermal/cooling_device0/type": "Processor\n"}

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from youtu_edge import log
+from youtu_edge.board_files import BoardFiles
 from youtu_edge.config_file import load_config
-from youtu_edge.front.board.files import BoardFiles
 from youtu_edge.front.service import serve
 
 if __name__ == "__main__":

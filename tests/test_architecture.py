@@ -46,10 +46,14 @@ def name_of(path: Path) -> str:
         ("errors", set()),
         ("config", set()),
         ("log", set()),
+        ("allocator", set()),
         ("config_yaml", set()),
         ("regular_file", set()),
         ("foreign_model", {"regular_file"}),
         ("process_limits", {"errors"}),
+        ("board_files", set()),
+        ("cpu_quota", {"board_files"}),
+        ("cores", {"board_files", "cpu_quota"}),
         ("config_file", {"config", "config_yaml", "errors", "regular_file"}),
         ("json_file", {"regular_file"}),
         ("recommendation", set()),
@@ -80,6 +84,19 @@ def test_the_front_knows_neither_the_engine_nor_its_libraries(path: Path) -> Non
 def test_the_engine_knows_nothing_of_the_front(path: Path) -> None:
     assert not ours(path) & {"front", "cli", "config_file"}
     assert not {name.split(".")[0] for name in imports(path)} & {"aiohttp", "yaml", "prometheus_client"}
+
+
+@pytest.mark.parametrize("path", modules(DAEMON / "doctor"), ids=name_of)
+def test_the_doctor_loads_no_library_that_may_be_sick(path: Path) -> None:
+    """In its own process, that is; the probe does in another one."""
+    assert not {name.split(".")[0] for name in imports(path)} & HEAVY
+    assert not {name for name in imports(path) if name.startswith("youtu_edge.engine.")} - {
+        f"youtu_edge.engine.memory.{name}"
+        for name in (
+            *("FRONT_BYTES", "TEXT_IDLE_BYTES", "TEXT_WORKER_BYTES"),
+            *("budget_bytes", "device_memory", "own_limit"),
+        )
+    }
 
 
 def test_only_the_runner_imports_onnxruntime() -> None:

@@ -37,8 +37,21 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("file", metavar="FILE")
     check.add_argument("--explain", action="store_true", help="print every value and the file and line it comes from")
 
+    doctor = commands.add_parser("doctor", help="examine this machine and this installation; each line says what to do")
+    doctor.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
+    doctor.add_argument(
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
+    )
+    doctor.add_argument("--user", metavar="NAME", help="as whom the service runs (default: as root youtu-edge, else you)")
+    doctor.add_argument("--json", action="store_true", help="print one JSON document")
+
     unit = commands.add_parser("render-unit", help="print the systemd unit whose limits follow the configuration")
     unit.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG})")
+
+    service = commands.add_parser("install-service", help="make this installation a service of systemd")
+    service.add_argument("--board", metavar="NAME", help="configure for a board of /etc/youtu-edge/boards; none undoes it")
+    service.add_argument("--no-start", action="store_true", help="do not start or restart the service")
+    service.add_argument("--root", metavar="DIR", help="place the files below DIR, for an image, and touch nothing else")
     _add_keys_parser(commands)
 
     _add_model_parser(commands)
@@ -113,10 +126,21 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import check_config
 
         return check_config.run(options.file, explain=options.explain)
+    if options.command == "doctor":
+        try:
+            from youtu_edge.cli import doctor
+        except ImportError as error:  # what it finds in others it may be short of itself
+            raise YoutuEdgeError(f"{error}: this installation is not complete; install youtu-edge again") from None
+
+        return doctor.run(options.config or _default_config(), options.set, user=options.user, as_json=options.json)
     if options.command == "render-unit":
         from youtu_edge.cli import render_unit
 
         return render_unit.run(options.config, DEFAULT_CONFIG)
+    if options.command == "install-service":
+        from youtu_edge.cli import install_service
+
+        return install_service.run(options.board, options.root, start=not options.no_start)
     if options.command == "keys":
         from youtu_edge.cli import keys
 

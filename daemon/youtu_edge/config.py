@@ -128,7 +128,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The threads that compute."""
 
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
-    """0: one per core."""
+    """0: one for each fast core that the process may use; the slow ones of a big.LITTLE processor are left to others."""
     spin_us: NotNegative = 50
     """How long worker threads spin for work before they sleep. A spinning worker keeps its core from a thread that another
     process has pushed off its own, and an idle board must not burn power."""

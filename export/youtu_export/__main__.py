@@ -18,10 +18,13 @@ from youtu_edge.errors import YoutuEdgeError, one_line
 from youtu_export.compare import SAMPLE as EVALUATION
 from youtu_export.compare import compare
 from youtu_export.golden import PROMPTS, read_prompts
+from youtu_export.hubs import HUBS
 from youtu_export.make_package import PackageRequest, make_package
+from youtu_export.package_directory import refuse_existing
 from youtu_export.progress import layer_progress
 from youtu_export.recipes import BLOCKS, RECIPES
 from youtu_export.sign import keygen, sign
+from youtu_export.source import DEFAULT_HUB, HubOptions, find_source
 from youtu_export.verify import verify
 
 _INTERRUPTED = 130
@@ -41,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"{error.filename or getattr(options, 'out', '')}: {error.strerror or error}"
     except MemoryError:
         message = f"{getattr(options, 'source', options.format)}: there is not enough memory for it"
-    except KeyboardInterrupt:
-        print("youtu-export: interrupted; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"youtu-export: interrupted; {str(interrupt) or 'nothing was written'}", file=sys.stderr)
         return _INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, former)
@@ -63,12 +66,16 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
     golden_prompts: Sequence[str] = () if options.no_golden else PROMPTS
     if options.golden_prompts:
         golden_prompts = read_prompts(Path(options.golden_prompts))
+    out = Path(options.out).absolute()
+    refuse_existing(out, force=options.force)  # before gigabytes are fetched for it
+    source = find_source(options.format, options.source, _hub_options(options))
     request = PackageRequest(
         format=options.format,
-        source=Path(options.source),
-        out=Path(options.out).absolute(),
+        source=source.path,
+        origin=source.origin,
+        out=out,
         recipe=dataclasses.replace(recipe, block=options.block, int8_matrices=tuple(options.int8)),
-        name=options.name,
+        name=options.name or source.name,
         force=options.force,
         calibration=Path(options.calibration) if options.calibration else None,
         report_texts=tuple(_texts(options.report_text)) if options.report else None,
@@ -81,9 +88,14 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
         print(f"youtu-export: warning: {one_line(warning)}", file=sys.stderr)
     size = sum(entry.size for entry in manifest.files.values())
     print(f"{options.out}: {manifest.name}, {manifest.family}, recipe {manifest.recipe}, {size / 1e6:.1f} MB")
-    for note in findings.notes:
+    for note in (*findings.notes, *([source.note] if source.note else [])):
         print(f"  {one_line(note)}")
     return 0
+
+
+def _hub_options(options: argparse.Namespace) -> HubOptions:
+    cache = Path(options.cache).absolute() if options.cache else None
+    return HubOptions(hub=options.hub, revision=options.revision, cache=cache)
 
 
 def _compare(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
@@ -115,7 +127,10 @@ def _texts(names: Sequence[str]) -> list[Path]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package out of a checkpoint.")
     commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|compare|verify|sign|keygen")
-    for format_, metavar, text in (("gguf", "FILE", "a GGUF file"), ("hf", "DIR", "a directory in Hugging Face's format")):
+    for format_, metavar, text in (
+        ("gguf", "FILE", "a GGUF file, or ORG/NAME:FILE.gguf on a hub"),
+        ("hf", "DIR", "a directory in Hugging Face's format, or ORG/NAME on a hub"),
+    ):
         command = commands.add_parser(format_, help=f"from {text}", description=f"Make a model package from {text}.")
         command.set_defaults(run=_export)
         command.add_argument("source", metavar=metavar, help=text)
@@ -149,6 +164,9 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
         "--block", type=int, choices=BLOCKS, default=32,
         help="values that share one scale; does not change matrices whose codes are kept (default: 32)",
     )  # fmt: skip
+    command.add_argument("--from", dest="hub", choices=list(HUBS), help=f"the hub to fetch from (default: {DEFAULT_HUB})")
+    command.add_argument("--revision", metavar="REV", help="branch, tag or commit on the hub (default: its main branch)")
+    command.add_argument("--cache", metavar="DIR", help="where downloads are kept (default: ~/.cache/youtu-edge/hub)")
     command.add_argument("--name", help="the model's name in the API (default: the name of the source)")
     command.add_argument(
         "--release",

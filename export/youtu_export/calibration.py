@@ -13,6 +13,7 @@ from youtu_edge.chat_template import compile_template
 from youtu_edge.json_file import JsonError, decode_json
 from youtu_export.checkpoint import TextAssets
 from youtu_export.errors import ExportError
+from youtu_export.tokenizer_file import whole_text_tokenizer
 
 SAMPLE = Path(__file__).parent / "data" / "calibration.jsonl"
 """English, Chinese, code, JSON and conversations, written for this purpose."""
@@ -49,7 +50,7 @@ def read_calibration(path: Path, assets: TextAssets) -> Calibration:
     except UnicodeDecodeError:
         raise ExportError(f"{path}: not a text file") from None
     documents = _documents(path, text, assets) if path.suffix == ".jsonl" else [text]
-    tokenizer = Tokenizer.from_str(assets.tokenizer)
+    tokenizer = whole_text_tokenizer(assets.tokenizer)
     start = _start_token(tokenizer, assets)
     prefix = [] if start is None else [start]
     ids = [token for document in documents for token in tokenizer.encode(document, add_special_tokens=False).ids]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def export(
     recipe: Recipe,
     *,
     name: str,
+    origin: Mapping[str, str] | None = None,
     force: bool = False,
     release: int = 0,
     progress: Progress | None = None,
@@ -72,6 +73,7 @@ def export(
         (directory / MODEL).write_bytes(graph.model(_producer(), logits, "logits", ["R", spec.vocab]))
         _write_assets(directory, checkpoint.assets)
         manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
+        manifest.source.update(origin or {})
         manifest = msgspec.structs.replace(manifest, release=release, reproducible=graph.reproducible)
         if assess:
             quality = assess(directory, manifest, list(decoder.matrices.inputs))

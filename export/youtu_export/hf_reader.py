@@ -15,16 +15,17 @@ from youtu_export.safetensors_file import read_safetensors
 from youtu_export.stored_tensor import StoredTensor
 from youtu_export.text_assets import settle
 
-_INDEX = "model.safetensors.index.json"
-_SINGLE = "model.safetensors"
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
 
 
 def open_hf(directory: Path) -> Checkpoint:
     """Open a checkpoint directory. Raises ExportError naming the file and what is wrong with it."""
     if not directory.is_dir():
         raise ExportError(f"{directory}: no such directory")
-    values = read_object(directory / "config.json", ModelFile)
-    config = ModelConfig(directory / "config.json", values)
+    values = read_object(directory / CONFIG, ModelFile)
+    config = ModelConfig(directory / CONFIG, values)
     findings = Findings()
     tensors = unpack_tensors(config, _read_tensors(directory, findings), findings)
     config.limit_sizes(tensors.values())
@@ -33,16 +34,27 @@ def open_hf(directory: Path) -> Checkpoint:
     return checkpoint
 
 
+def shard_names(index: Path) -> set[str]:
+    """The files that an index takes tensors from. Raises ExportError for names that are not those of plain files."""
+    return set(_places(index).values())
+
+
+def _places(index: Path) -> dict[str, str]:
+    """The file of each tensor."""
+    places: dict[str, str] = read_object(index, ShardIndex)["weight_map"]
+    if not places or not all(place and Path(place).name == place for place in places.values()):
+        raise ExportError(f"{index}: weight_map is empty or names a file outside of the directory")
+    return places
+
+
 def _read_tensors(directory: Path, findings: Findings) -> dict[str, StoredTensor]:
     """Tensors by name. Of one that several shards hold, the index says which counts."""
-    single = directory / _SINGLE
-    if not (directory / _INDEX).exists():
+    single = directory / SINGLE
+    if not (directory / INDEX).exists():
         return read_safetensors(single)
-    places: dict[str, str] = read_object(directory / _INDEX, ShardIndex)["weight_map"]
-    if not places or not all(place and Path(place).name == place for place in places.values()):
-        raise ExportError(f"{directory / _INDEX}: weight_map is empty or names a file outside of the directory")
-    if single.exists() and _SINGLE not in places.values():
-        raise ExportError(f"{single}: the weights are there twice, here and in the files of {_INDEX}; remove one of them")
+    places = _places(directory / INDEX)
+    if single.exists() and SINGLE not in places.values():
+        raise ExportError(f"{single}: the weights are there twice, here and in the files of {INDEX}; remove one of them")
     tensors: dict[str, StoredTensor] = {}
     for place in sorted(set(places.values())):
         for name, tensor in read_safetensors(directory / place).items():

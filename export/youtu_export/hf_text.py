@@ -18,7 +18,9 @@ _SETTINGS = "tokenizer_config.json"
 _ROLE_FILE = "special_tokens_map.json"
 _GENERATION = "generation_config.json"
 _TEMPLATE_FILE = "chat_template.json"
-_NAMED_TEMPLATES = "additional_chat_templates"
+NAMED_TEMPLATES = "additional_chat_templates"
+TEXT_FILES = (TOKENIZER, _SETTINGS, _ROLE_FILE, _GENERATION, CHAT_TEMPLATE, _TEMPLATE_FILE)
+"""What is read here, besides the templates in the directory NAMED_TEMPLATES."""
 _ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
 
 
@@ -69,7 +71,7 @@ def _variables(settings: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[st
 
 def _templates(directory: Path, settings: Mapping[str, Any]) -> list[dict[str, FoundTemplate]]:
     """By name, the strongest source first; the files beside chat_template.jinja belong to it."""
-    single, several = directory / CHAT_TEMPLATE, directory / _NAMED_TEMPLATES
+    single, several = directory / CHAT_TEMPLATE, directory / NAMED_TEMPLATES
     files = {DEFAULT: single} if single.exists() else {}
     files |= {path.stem: path for path in sorted(several.glob("*.jinja")) if path.stem not in files}
     legacy = directory / _TEMPLATE_FILE

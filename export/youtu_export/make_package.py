@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ class PackageRequest:
     source: Path
     out: Path
     recipe: Recipe
-    name: str | None = None
+    name: str
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Of a checkpoint from a hub: see Source."""
     force: bool = False
     calibration: Path | None = None
     """None takes the text that comes with the exporter, where the recipe calibrates."""
@@ -48,7 +50,6 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
     """
     refuse_existing(request.out, force=request.force)
     original: Checkpoint = open_gguf(request.source) if request.format == "gguf" else open_hf(request.source)
-    name = request.name or (request.source.stem if request.format == "gguf" else request.source.resolve().name)
     checkpoint, facts = original, dict[str, Any]()
     if request.recipe.calibrated or request.report_texts is not None:
         _refuse_prefix_attention(original)
@@ -66,7 +67,8 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
         checkpoint,
         request.out,
         request.recipe,
-        name=name,
+        name=request.name,
+        origin=request.origin,
         force=request.force,
         release=request.release,
         progress=progress,

@@ -118,6 +118,7 @@ def _report(
     size = sum(entry.size for entry in manifest.files.values())
     lines = [f"# {manifest.name}, recipe {manifest.recipe}", ""]
     lines += [f"{manifest.parameters:,} parameters, {size / 1e6:.1f} MB.", ""]
+    lines += [f"* source {key}: {value}" for key, value in manifest.source.items()]
     lines += [f"* {key}: {value}" for key, value in facts.items()]
     lines += ["", "## Against the same model in float32", ""]
     if note:

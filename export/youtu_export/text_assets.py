@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from youtu_export.chat_templates import DEFAULT, FoundTemplate, checked_template, chosen_template, turn_end
 from youtu_export.checkpoint import Checkpoint, TextAssets
 from youtu_export.families import family_of
 from youtu_export.special_tokens import Claim, end_tokens, start_token
+from youtu_export.tokenizer_file import whole_text_tokenizer
 from youtu_export.vocabulary_fit import fitted
 
 
@@ -48,7 +47,7 @@ def settle(checkpoint: Checkpoint, sources: TextSources) -> TextAssets:
     if found is None and family.chat_template is not None:
         found = FoundTemplate(checkpoint.config.path, f"(template of the family, {DEFAULT})", family.chat_template)
     text = fitted(sources.tokenizer_path, sources.tokenizer, rows, found.text if found else None, findings)
-    tokenizer = Tokenizer.from_str(text)
+    tokenizer = whole_text_tokenizer(text)
     ends = list(sources.ends)
     if found is not None:
         template = checked_template(found, sources.variables)

@@ -64,10 +64,18 @@ def read_tokenizer(path: Path, text: str) -> tuple[Tokenizer, str]:
 def make_tokenizer(path: Path, text: str) -> Tokenizer:
     """Raises ExportError when the library refuses the text, or a text with the tokenizer that it made of it."""
     try:
-        tokenizer = Tokenizer.from_str(text)
+        tokenizer = whole_text_tokenizer(text)
         tokenizer.encode(_PROBE)  # such as a model without a token for what it does not know
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ExportError(f"{path}: not a usable tokenizer: {error}") from None
+    return tokenizer
+
+
+def whole_text_tokenizer(text: str) -> Tokenizer:
+    """The tokenizer in the text of a checked tokenizer.json; it neither cuts nor fills up, whatever the file says."""
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.no_truncation()  # both are for training; packages of older exporters have them
+    tokenizer.no_padding()
     return tokenizer

@@ -5,7 +5,6 @@ The only module that uses torch; everything of the extra [verify] is imported wh
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from tokenizers import Tokenizer
 from youtu_edge.package import TOKENIZER, open_package
 from youtu_export.errors import ExportError
 from youtu_export.graph_session import PackageScorer
+from youtu_export.optional_library import optional_library
 from youtu_export.quality import read_text, window_sums
 from youtu_export.stored_tensor import Float32
 from youtu_export.tokenizer_file import make_tokenizer
@@ -129,10 +129,4 @@ def _centred(logits: Float32) -> Float32:
 
 
 def _optional(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ExportError(
-            f"verify needs {name.partition('.')[0]}, which is not installed ({error}); install the extra: "
-            "pip install 'youtu-edge[verify]'"
-        ) from None
+    return optional_library(name, user="verify", extra="verify")

@@ -13,15 +13,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from youtu_export.errors import ExportError
 from youtu_export.findings import Findings
+from youtu_export.tokenizer_file import whole_text_tokenizer
 
 
 def fitted(path: Path, text: str, rows: int, template: str | None, findings: Findings) -> str:
     """The tokenizer.json `text` without added tokens that have no row among `rows`. Errors name `path`."""
-    tokenizer = Tokenizer.from_str(text)
+    tokenizer = whole_text_tokenizer(text)
     largest = max(tokenizer.get_vocab(with_added_tokens=False).values(), default=-1)
     refuse_missing_rows(path, largest + 1, rows)
     beyond = {i: token.content for i, token in tokenizer.get_added_tokens_decoder().items() if i >= rows}
@@ -49,7 +48,7 @@ def refuse_missing_rows(path: Path, tokens: int, rows: int) -> None:
 
 def _checked(path: Path, text: str, beyond: dict[int, str], rows: int) -> str:
     try:
-        ids = Tokenizer.from_str(text).encode("a").ids
+        ids = whole_text_tokenizer(text).encode("a").ids
     except Exception as error:  # the library raises plain Exception
         raise ExportError(f"{path}: cannot do without {', '.join(map(repr, beyond.values()))}: {error}") from None
     if any(token_id >= rows for token_id in ids):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from board_trees import ORIN_NX, RK3588, plant
+from board_trees import ORIN_NX, RK3588, RK3588_CORES, orin_nx, plant
 from daemon_process import Daemon, Stream, chat
 from updates_support import wait_until
+from youtu_edge.cores import ranges
 
 
 def on_board(root: Path, tree: Mapping[str, str], package: Path, directory: Path, **settings: object) -> Daemon:
@@ -51,6 +53,35 @@ def test_status_and_metrics_tell_about_the_board(tiny_package: Path, tmp_path: P
         lines = daemon.get("/metrics")[1].decode().splitlines()
         assert "# TYPE youtu_edge_board_ddr_load_ratio gauge" in lines
         assert not [line for line in lines if line.startswith("youtu_edge_board_ddr_load_ratio")]
+
+
+@pytest.mark.parametrize(
+    ("tree", "cores", "more"),
+    [
+        (
+            orin_nx("10W"),
+            "4x Cortex-A78AE (0-3), 4 offline",
+            " power_mode=10W governor=schedutil frequency_limit_mhz=1190",
+        ),
+        (
+            {**RK3588, **RK3588_CORES},
+            "4x Cortex-A76 (4-7), 4x Cortex-A55 (0-3)",
+            " governor=ondemand frequency_limit_mhz=2304",
+        ),
+    ],
+    ids=["Orin NX in 10W", "RK3588"],
+)
+def test_one_line_at_the_start_tells_cores_and_power_mode(
+    tiny_package: Path, tmp_path: Path, tree: dict[str, str], cores: str, more: str
+) -> None:
+    """And where the engine computes, which is on cores of the machine that tests."""
+    mine = os.sched_getaffinity(0)
+    if not mine <= {0, 1, 2, 3}:
+        pytest.skip("the trees have other cores")
+    with on_board(tmp_path / "board", tree, tiny_package, tmp_path, engine__threads=0) as daemon:
+        daemon.wait_ready()
+        assert daemon.log.count(" board cores=") == 1
+        assert f' board cores="{cores}" compute={ranges(mine)} threads={len(mine)}{more}\n' in daemon.log
 
 
 @pytest.mark.parametrize(("soft_c", "batch"), [(60, 1), (70, 2)])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import subprocess
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,24 +10,22 @@ import pytest
 
 from systemd.machine import Machine, why_not
 from tiny_model import make_tiny_package
+from wheelhouse import make_wheelhouse
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def wheelhouse() -> Path:
-    """What scripts/make_wheelhouse makes of this checkout; kept in build/ until a source changes."""
+    """For this machine's own Python, from the wheel that boards get too."""
     if reason := why_not():
         pytest.skip(reason)
-    directory = ROOT / "build" / "wheelhouse"
-    directory.parent.mkdir(exist_ok=True)
-    with (ROOT / "build" / "wheelhouse.lock").open("w") as lock:  # the processes of a test run share it
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made = subprocess.run([ROOT / "scripts/make_wheelhouse", directory], capture_output=True, text=True, check=False)
-    if made.returncode and "no Python 3.11 or newer with the venv module" in made.stderr:
-        pytest.skip(made.stderr.strip())
-    assert made.returncode == 0, made.stdout + made.stderr
-    return directory
+    try:
+        return make_wheelhouse(platform.machine())
+    except AssertionError as error:
+        if "no Python 3.11 or newer with the venv module" in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 @pytest.fixture(scope="module")

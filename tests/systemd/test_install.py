@@ -161,7 +161,7 @@ def test_an_image_is_installed_below_its_directory(machine: Machine) -> None:
 
 
 def test_uninstalling_keeps_the_data_unless_told_otherwise(appliance: Appliance) -> None:
-    """The last test of this file. Twice is as good as once."""
+    """Twice is as good as once."""
     machine = appliance.machine
 
     def exists(*paths: str) -> list[str]:
@@ -177,3 +177,21 @@ def test_uninstalling_keeps_the_data_unless_told_otherwise(appliance: Appliance)
         machine.run("/checkout/scripts/uninstall", "--purge")
         assert exists("/etc/youtu-edge", "/var/lib/youtu-edge") == []
         assert machine.run("id", "youtu-edge", check=False).returncode == 1
+
+
+def test_a_package_that_pip_installed_becomes_a_service(machine: Machine, package: Path) -> None:
+    """The last test of this file. No checkout takes part: a virtual environment, one command, a model, an answer."""
+    service = Appliance(machine)
+    machine.run("/checkout/scripts/uninstall", "--purge")
+    machine.run("/usr/bin/python3", "-m", "venv", "/opt/appliance")
+    pip = ("/opt/appliance/bin/pip", "--disable-pip-version-check", "--quiet", "install")
+    machine.run(*pip, "--no-index", "--no-compile", "--find-links", "/wheelhouse", "youtu-edge")
+    said = machine.run("/opt/appliance/bin/youtu-edge", "install-service", "--board", "generic").stdout
+    assert "no model yet" in said
+    assert machine.run("systemctl", "is-enabled", SERVICE).stdout.strip() == "enabled"
+    machine.run("rm", "-rf", "/out/package")
+    place_package(machine, package)
+    service.write_config()
+    assert "ready: serving tiny at " in machine.run("/opt/appliance/bin/youtu-edge", "install-service").stdout
+    assert service.ask({"prompt": "hello", "max_new_tokens": 4})[0] == 200
+    assert "ExecStart=/opt/appliance/bin/youtu-edge serve" in machine.run("youtu-edge", "render-unit").stdout

@@ -33,7 +33,7 @@ def run(file: str, *, explain: bool) -> int:
     config, origins = trace_config(file)
     if bool(config.service.tls_certificate) != bool(config.service.tls_key):
         Tls(config.service)
-    for key, warning in _missing_here(config):
+    for key, warning in missing_here(config):
         print(f'youtu-edge: warning: {origins.get(key, "default")}: key "{key}": {warning}', file=sys.stderr)
     if not explain:
         print(f"{file}: ok")
@@ -50,7 +50,7 @@ def run(file: str, *, explain: bool) -> int:
     return 0
 
 
-def _missing_here(config: Config) -> Iterator[tuple[str, str]]:
+def missing_here(config: Config) -> Iterator[tuple[str, str]]:
     """The keys, and why a daemon that were started here and now could not use them."""
     service = config.service
     try:

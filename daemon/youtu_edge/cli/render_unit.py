@@ -3,7 +3,7 @@
 The template is `youtu-edge.service`, itself a valid unit: the one for the defaults. What follows the YAML is derived here:
 
     StartLimitIntervalSec, StartLimitBurst    service.max_restart_rate
-    ExecStart, ExecReload                     the path of the configuration file
+    ExecStart, ExecReload                     the paths of the command and of the configuration file
     TimeoutStopSec                            service.drain_s
     WatchdogSec                               service.step_deadline_s
     MemoryHigh, MemoryMax                     memory.limit, else memory.fraction
@@ -22,10 +22,10 @@ import msgspec
 from youtu_edge.config import Config, parse_bytes, parse_restart_rate
 from youtu_edge.config_file import load_config
 from youtu_edge.engine.memory import HEADROOM_BYTES
-from youtu_edge.errors import ConfigError, YoutuEdgeError
+from youtu_edge.errors import ConfigError
+from youtu_edge.installation_files import CURRENT_COMMAND, installation_directory, service_command
 
 UNIT = "youtu-edge.service"
-_PACKAGE = Path(__file__).resolve().parents[1]
 _STOP_GRACE_S = 5
 """After drain_s: to end what is left, say goodbye and unmap the model."""
 _LEAST_WATCHDOG_S = 10
@@ -39,19 +39,21 @@ def run(config_file: str | None, default: str) -> int:
     """Print the unit for a configuration file; None: for `default`, whether it exists or not. Raises ConfigError."""
     path = Path(config_file or default)
     config = load_config(path if config_file or path.exists() else None)
-    print(render(config, path.absolute()), end="")
+    print(render(config, path.absolute(), service_command()), end="")
     return 0
 
 
-def render(config: Config, config_path: Path) -> str:
-    """The unit file as text. Raises ConfigError for a configuration that the service could not use."""
-    _check_visible("the configuration file", config_path)
-    _check_visible("model.path", Path(config.model.path))
-    text = _template()
+def render(config: Config, config_path: Path, command: Path = CURRENT_COMMAND) -> str:
+    """The unit file as text; `command`: what runs the daemon. Raises ConfigError for what the service could not use."""
+    check_visible("the command", command)
+    check_visible("the configuration file", config_path)
+    check_visible("model.path", Path(config.model.path))
+    text = (installation_directory("systemd") / UNIT).read_text(encoding="utf-8")
     for key, values in _derived(config).items():
         text = _replace(text, key, values)
     for name in _credentials(config):
         text = text.replace("\nWorkingDirectory=", f"\nLoadCredential={name}:{_quoted(_SECRETS / name)}\nWorkingDirectory=")
+    text = text.replace(f"={CURRENT_COMMAND} ", f"={_quoted(command)} ")
     return text.replace("/etc/youtu-edge/youtu-edge.yaml\n", _quoted(config_path) + "\n")
 
 
@@ -100,7 +102,8 @@ def _size(count: int) -> str:
     return f"{count >> 20}M" if count % 2**20 == 0 else str(count)
 
 
-def _check_visible(what: str, path: Path) -> None:
+def check_visible(what: str, path: Path) -> None:
+    """Raises ConfigError for a path that the unit hides from the service."""
     for hidden in _HIDDEN:
         if path.is_relative_to(hidden):
             raise ConfigError(
@@ -118,11 +121,3 @@ def _replace(text: str, key: str, value: str) -> str:
     changed, count = re.subn(rf"(?m)^{key}=.*$", lambda _: f"{key}={value}", text)
     assert count == 1, f"{UNIT} must hold {key}= exactly once, not {count} times"
     return changed
-
-
-def _template() -> str:
-    """Beside the package when it is installed, at the top of the checkout when it is not."""
-    for directory in (_PACKAGE / "systemd", _PACKAGE.parents[1] / "systemd"):
-        if (directory / UNIT).is_file():
-            return (directory / UNIT).read_text(encoding="utf-8")
-    raise YoutuEdgeError(f"{_PACKAGE / 'systemd' / UNIT} does not exist; install youtu-edge again")

@@ -11,9 +11,10 @@ from typing import Any
 
 from llguidance import LLTokenizer
 
+from youtu_edge.allocator import Allocator
 from youtu_edge.engine.grammar_source import GrammarSources, answer_source, call_source, parameters_of, schema_source
 from youtu_edge.engine.matcher import COMPILE_BYTES, compile_grammar, digest
-from youtu_edge.engine.process_memory import Allocator, less_data
+from youtu_edge.engine.process_memory import less_data
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import Submit
 

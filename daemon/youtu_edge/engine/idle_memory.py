@@ -13,9 +13,10 @@ import gc
 import logging
 from collections.abc import Callable
 
+from youtu_edge.allocator import Allocator
 from youtu_edge.config import MemoryConfig
 from youtu_edge.engine.kv_pages import PagePool
-from youtu_edge.engine.process_memory import Allocator, holding
+from youtu_edge.engine.process_memory import holding
 from youtu_edge.engine.runner import Runner
 from youtu_edge.log import line
 

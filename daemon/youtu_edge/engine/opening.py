@@ -7,11 +7,13 @@ their check has passed.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from youtu_edge.board_files import BoardFiles
 from youtu_edge.config import Config
+from youtu_edge.cores import compute_cores
+from youtu_edge.engine.placement import stay_on
 from youtu_edge.engine.rope_scaling import served_rope
 from youtu_edge.engine.runner import Runner
 from youtu_edge.package import WEIGHTS, Package, check_file, open_package
@@ -30,16 +32,21 @@ def open_description(config: Config) -> Package:
     return open_package(config.model.path, unread=(WEIGHTS,))
 
 
-def open_model(config: Config, package: Package) -> OpenedModel:
-    """Load a package whose weights are not checked yet, and check them. Raises PackageError and ConfigError."""
+def open_model(config: Config, package: Package, board: BoardFiles | None = None) -> OpenedModel:
+    """Load a package whose weights are not checked yet, and check them. Raises PackageError and ConfigError.
+
+    From then on this thread, which is to call the runner, and those that it starts use the cores that compute.
+    """
     rope, context = served_rope(package.manifest, config.model)
+    chosen = compute_cores(config.engine.threads, board or BoardFiles())
     with ThreadPoolExecutor(1) as other:
         checking = other.submit(check_file, package, WEIGHTS)
+        stay_on(chosen.cores)  # not before: all cores check the weights
         try:
             runner = Runner(
                 package,
                 page_tokens=config.model.page_tokens,
-                threads=config.engine.threads or len(os.sched_getaffinity(0)),
+                threads=chosen.threads,
                 spin_us=config.engine.spin_us,
                 context_length=context,
                 rope=rope,

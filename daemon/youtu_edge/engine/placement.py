@@ -6,14 +6,23 @@ with a worker when it had to wait: the worker then shares the core with the othe
 
     core 0   calling thread | camera          core 0   worker | camera
     core 1   worker                    ->     core 1   calling thread
+
+All of them stay on the cores that were chosen for them at the start (`stay_on`).
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import threading
+from collections.abc import Set as AbstractSet
 from pathlib import Path
+
+from youtu_edge.cores import ranges
+from youtu_edge.log import line
+
+log = logging.getLogger(__name__)
 
 _TASKS = Path("/proc/self/task")
 _STATISTICS = Path("/proc/thread-self/schedstat")
@@ -33,6 +42,16 @@ def _waited_ns() -> int:
 def _core_of(task: str) -> int:
     """The core that a thread of this process runs on, or ran on last."""
     return int((_TASKS / task / "stat").read_text().rpartition(")")[2].split()[36])
+
+
+def stay_on(cores: AbstractSet[int]) -> None:
+    """Let this thread, and those that it starts from now on, run on these cores only; the log tells if it may not."""
+    if cores == os.sched_getaffinity(0):
+        return
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:  # a filter of system calls; or the cores were taken away a moment ago
+        log.warning(line("cores_not_chosen", wanted=ranges(cores), reason=error.strerror))
 
 
 class Placement:
@@ -67,7 +86,7 @@ class Placement:
         ours = _core_of(str(threading.get_native_id()))
         workers = sorted(name for name, comm in names.items() if comm == _WORKER)
         elsewhere = [name for name in workers if _core_of(name) != ours]
-        if not elsewhere:
+        if not elsewhere or ours not in self._cores:  # the latter: somebody else moved us, or took cores away
             return
         if self._sharing is not None and self._sharing in workers:
             os.sched_setaffinity(int(self._sharing), self._cores)

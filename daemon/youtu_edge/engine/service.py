@@ -16,6 +16,7 @@ import numpy as np
 import tokenizers
 
 from youtu_edge import protocol
+from youtu_edge.allocator import Allocator
 from youtu_edge.chat_template import TemplateSourceError
 from youtu_edge.config import Config, ModelConfig, SchedulerConfig
 from youtu_edge.engine.activations import measure_memory
@@ -29,7 +30,7 @@ from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
 from youtu_edge.engine.memory import MemoryPlan, budget_bytes, plan_memory
 from youtu_edge.engine.opening import OpenedModel, open_description, open_model
-from youtu_edge.engine.process_memory import Allocator, holding, limit_data
+from youtu_edge.engine.process_memory import holding, limit_data
 from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler

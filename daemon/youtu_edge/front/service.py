@@ -14,9 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
+from youtu_edge.board_files import BoardFiles
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
-from youtu_edge.front.board.files import BoardFiles
 from youtu_edge.front.board.watch import BoardWatch
 from youtu_edge.front.conversations.chat import PlainHandlers
 from youtu_edge.front.conversations.conversations import Conversations
@@ -127,6 +127,7 @@ class Service:
         self._board = BoardWatch(
             config.thermal,
             config.scheduler.max_sequences,
+            threads=config.engine.threads,
             files=board_files or BoardFiles(),
             clock=clock,
             on_limit=lambda limit: self._batch_limit.set("heat", limit),

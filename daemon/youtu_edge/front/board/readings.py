@@ -19,7 +19,7 @@ import re
 
 import msgspec
 
-from youtu_edge.front.board.files import BoardFiles
+from youtu_edge.board_files import BoardFiles
 
 _ZONES = "sys/class/thermal/thermal_zone*"
 _COOLING = "sys/class/thermal/cooling_device*"

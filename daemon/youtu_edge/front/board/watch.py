@@ -11,8 +11,9 @@ import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from youtu_edge.board_files import BoardFiles
 from youtu_edge.config import ThermalConfig
-from youtu_edge.front.board.files import BoardFiles
+from youtu_edge.cores import compute_cores, ranges, read_processor
 from youtu_edge.front.board.readings import Board, BoardState
 from youtu_edge.front.board.thermal import ThermalPolicy
 from youtu_edge.log import line
@@ -31,18 +32,23 @@ _GAUGES = {
 
 
 class BoardWatch(Collector):
-    """The last look at the board. `on_limit` is told how many sequences may share a step, whenever that changes."""
+    """The last look at the board. `on_limit` is told how many sequences may share a step, whenever that changes.
+
+    `threads` as in engine.threads; only told.
+    """
 
     def __init__(
         self,
         config: ThermalConfig,
         max_sequences: int,
         *,
+        threads: int,
         files: BoardFiles,
         clock: Callable[[], float],
         on_limit: Callable[[int], None],
     ) -> None:
         self._board = Board(files)
+        self._files, self._threads = files, threads
         self._policy = ThermalPolicy(config, max_sequences, clock)
         self._on_limit = on_limit
         self.state = BoardState()
@@ -54,10 +60,13 @@ class BoardWatch(Collector):
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        was_throttled = False
+        was_throttled, is_told = False, False
         while True:
             # Some sensors answer through a slow bus; the loop that serves streams does not wait for them.
             self.state = await asyncio.to_thread(self._board.read)
+            if not is_told:
+                is_told = True
+                log.info(line("board", **self._long()))
             if self._policy.observe(self.state.hottest_c):
                 log.warning(line("thermal", hottest_c=self.state.hottest_c, max_sequences=self._policy.limit))
                 self._on_limit(self._policy.limit)
@@ -85,6 +94,17 @@ class BoardWatch(Collector):
     def describe(self) -> Iterable[Metric]:
         """Nothing: what there is depends on the board."""
         return []
+
+    def _long(self) -> dict[str, object]:
+        compute, state = compute_cores(self._threads, self._files), self.state
+        return {
+            "cores": read_processor(self._files),
+            "compute": ranges(compute.cores),
+            "threads": compute.threads,
+            "power_mode": state.power_mode,
+            "governor": state.governor,
+            "frequency_limit_mhz": state.frequency_limit_mhz,
+        }
 
     def _short(self) -> dict[str, object]:
         state = self.state

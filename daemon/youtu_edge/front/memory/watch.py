@@ -1,4 +1,5 @@
-"""Looks at memory once a second and acts: sheds what the governor gives up, recycles an engine that leaks."""
+"""Looks at memory once a second and acts: sheds what the governor gives up, recycles an engine that leaks,
+returns the front's own free heap."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from youtu_edge.allocator import Allocator
 from youtu_edge.config import MemoryConfig, parse_growth
 from youtu_edge.front.memory.batch_limit import BatchLimit
 from youtu_edge.front.memory.governor import BATCH, NAMES, PREFIXES, REQUESTS, MemoryGovernor
+from youtu_edge.front.memory.idle_heap import IdleHeap
 from youtu_edge.front.memory.leak_watch import LeakWatch
 from youtu_edge.front.memory.pressure import MemoryPressure, MemoryPressureReader
 from youtu_edge.front.memory.process_memory import anonymous_bytes
@@ -39,6 +42,7 @@ class MemoryWatch:
         self._reader = reader or MemoryPressureReader()
         self._governor = MemoryGovernor(config, clock)
         self._leaks = LeakWatch(*parse_growth(config.max_growth), clock) if config.max_growth else None
+        self._heap = IdleHeap(Allocator(), config.return_after_s, clock)
         self._watched: Ready | None = None
         self.pressure: MemoryPressure = self._reader.read()
 
@@ -66,6 +70,7 @@ class MemoryWatch:
                 self._supervisor.send(Shed())
         most = self._batch_limit.most
         self._batch_limit.set("memory", most // 4 if level >= BATCH else most)
+        self._heap.look()
         self._look_for_leaks()
 
     def document(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Small files of /sys, /var and /etc that tell about the board, below a root of choice so that recorded trees can be read.
+"""Small files of /sys, /proc, /var and /etc that tell about the board, below a root of choice: recorded trees can be read.
 
 Sensors come and go: a file that is missing, unreadable or of another form reads as None, never as an error.
 """

@@ -1,0 +1,27 @@
+"""The front gives back what large bodies left free in its heap."""
+
+from __future__ import annotations
+
+import os
+
+from youtu_edge.allocator import Allocator
+from youtu_edge.front.memory.idle_heap import IdleHeap
+from youtu_edge.front.memory.process_memory import anonymous_bytes
+
+MIB = 1024 * 1024
+
+
+def test_free_heap_below_pieces_in_use_is_returned_but_not_all_the_time() -> None:
+    """64 MiB in pieces that the C library keeps when they are freed, with one in use above them."""
+    now = 0.0
+    heap = IdleHeap(Allocator(), 5.0, lambda: now)
+    pieces = [b"x" * (200 * 1024) for _ in range(320)]
+    last = b"x" * (200 * 1024)
+    del pieces
+    before = anonymous_bytes(os.getpid())
+    heap.look()
+    assert anonymous_bytes(os.getpid()) > before - 16 * MIB  # 5 s have not passed
+    now = 6.0
+    heap.look()
+    assert anonymous_bytes(os.getpid()) < before - 48 * MIB
+    assert last
