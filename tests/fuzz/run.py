@@ -109,11 +109,11 @@ class Run:
         self._clients(self._warm_up, iter(range(WARM_UP)), time.monotonic() + 120)
         self._settled("the warm-up")
         report = self.report = Report(before=State.of(self.daemon))
-        companion = self._start_companion()
-        self._clients(self.requests, iter(numbers), time.monotonic() + 60 * minutes)
-        companion.stdin.close()  # type: ignore[union-attr]  # a pipe
-        self._companion_thread.join(60)
-        companion.wait(60)
+        with self._start_companion() as companion:
+            self._clients(self.requests, iter(numbers), time.monotonic() + 60 * minutes)
+            companion.stdin.close()  # type: ignore[union-attr]  # a pipe
+            self._companion_thread.join(60)
+            companion.wait(60)
         if not report.companion:
             report.findings.append(Finding(f"the companion ended by itself with {companion.returncode}, see above", []))
         self._settled("the run")
