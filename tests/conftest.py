@@ -13,6 +13,16 @@ settings.register_profile("youtu-edge", deadline=None)
 settings.load_profile("youtu-edge")
 
 
+_CORES = os.sched_getaffinity(0)
+
+
+@pytest.fixture(autouse=True)
+def all_cores() -> None:
+    """An engine in this process may have bound its thread to fewer, or left one to somebody else; children inherit that."""
+    if os.sched_getaffinity(0) != _CORES:
+        os.sched_setaffinity(0, _CORES)
+
+
 class FailuresAtOnce:
     """Tells a failure when it happens: a run that is killed at its time limit never gets to pytest's own report."""
 

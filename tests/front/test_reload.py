@@ -41,8 +41,8 @@ def test_live_keys_change_at_once_and_the_others_are_named(tmp_path: Path) -> No
         file.write_text("service: {max_body_bytes: 500, drain_s: 1}\nmodel: {name: other}\n")
         daemon.process.send_signal(signal.SIGHUP)
         assert "MONOTONIC_USEC=" in notifications.wait_for("RELOADING=1")
-        notifications.wait_for("READY=1")
         assert notifications.wait_for("STATUS=").endswith("requests; a restart is needed for model.name")
+        notifications.wait_for("READY=1")
         assert daemon.request("POST", "/chat", body)[0] == 413
         assert daemon.stop() == 0
     log = daemon.log.decode()
@@ -85,6 +85,7 @@ def test_a_reload_while_the_model_loads_does_not_say_that_it_is_ready(tmp_path: 
             held.unlink()
             wait_until(lambda: daemon.request("GET", "/readyz")[0] == 200)
             notifications.wait_for("STATUS=serving")
+            notifications.wait_for("READY=1")
             assert daemon.stop() == 0
     assert not [text for text in notifications.told if "RELOADING" in text]
     assert notifications.told.count("READY=1") == 1

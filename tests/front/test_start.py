@@ -53,10 +53,10 @@ def test_an_address_that_is_not_there_yet_is_waited_for_while_the_model_loads(tm
         assert "READY=1" not in notifications.told
         assert "listening " not in (tmp_path / "log").read_text()
         (tmp_path / "address").touch()
+        assert notifications.wait_for("STATUS=serving")
         notifications.wait_for("READY=1")
         assert process.stdout
         assert process.stdout.readline().startswith(b"listening on http://127.0.0.1:")
-        assert notifications.wait_for("STATUS=serving")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     log = (tmp_path / "log").read_text()

@@ -241,16 +241,21 @@ class Service:
         reloader.reload()
         self._tls.reload()
         if is_serving:
-            self._notify.ready()
-            self._notify.status(self._status_line())
+            self._tell_ready()
 
     def _opened(self, acceptor: Acceptor) -> None:
         """Requests are taken from now on."""
         self._metrics.register(acceptor)
         self._status_line.url = self._site.url
         if self._is_serving:
-            self._notify.ready()
+            self._tell_ready()
+        else:
+            self._notify.status(self._status_line())
+
+    def _tell_ready(self) -> None:
+        """The status comes first: whoever waited for `systemctl start` reads it at once."""
         self._notify.status(self._status_line())
+        self._notify.ready()
 
     @property
     def _is_serving(self) -> bool:
@@ -326,7 +331,7 @@ class Service:
                 recommendation=self._recommendation(),
             )
             if first and self._is_serving:
-                self._notify.ready()
+                self._tell_ready()
         elif state == "restarting":
             self._metrics.engine_restarting()
         elif state == "recycling":

@@ -32,11 +32,12 @@ YOUTU_UNROLL
     for (int p = 0; p < kWhole; ++p) sums[t][p] = splat_int(0);
 }
 
-// sums[t][p] = codes . activations over `block` values, a multiple of 16. Activations of `Rows` rows lie together, four values of a row at a time: a[k / 4][Rows][4]; T of them are
-// worked on.
+// sums[t][p] = codes . activations over `block` values, a multiple of 16, for kPartsAtOnce<T> registers of a tile, whose
+// first codes these are; sums_to_float() makes floats of them. Activations of `Rows` rows lie together, four values of a row
+// at a time: a[k / 4][Rows][4]; T of them are worked on.
 //
 //   template <int Bits, int Rows, int T>
-//   void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kWhole]);
+//   void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kPartsAtOnce<T>]);
 
 #if defined(__AVX512VNNI__)
 
@@ -171,6 +172,13 @@ YOUTU_UNROLL
 
 #elif defined(__ARM_FEATURE_DOTPROD)
 
+// A sum begins at the bits of the float 1.5 * 2^23, whose lowest bit is worth 1: what is added to them as an integer is
+// added to the float. A subtraction makes a float of the sum then; a conversion would take one of the two pipelines for two
+// cycles. At most 128 * 127 * 256, which is below 2^22, is added.
+constexpr float kSumsBegin = 12582912.0f;
+
+YOUTU_INLINE V sums_to_float(Int sums) { return vreinterpretq_f32_s32(sums) - splat(kSumsBegin); }
+
 YOUTU_INLINE Int dot_word(Int sum, int8x16_t codes, int8x16_t a, int word) {
   switch (word) {
     case 0: return vdotq_laneq_s32(sum, codes, a, 0);
@@ -180,18 +188,25 @@ YOUTU_INLINE Int dot_word(Int sum, int8x16_t codes, int8x16_t a, int word) {
   }
 }
 
-// sdot by element: 16 values of T rows are T registers, whose words take turns.
-template <int Bits, int Rows, int T>
-YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kWhole]) {
+// So many that 16 registers hold their sums.
+template <int T>
+constexpr int kPartsAtOnce = T * kWhole <= 16 ? kWhole : kWhole / 2;
+
+// sdot by element: 16 values of all rows are as many registers, whose words take turns.
+template <int Bits, int Rows, int T, int Parts>
+YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][Parts]) {
+  static_assert(Rows == T, "nothing lies between the words of the rows");
   const uint8x16_t mask = vdupq_n_u8(15), flip = vdupq_n_u8(128);
-  clear(sums);
+YOUTU_UNROLL
+  for (int t = 0; t < T; ++t)
+YOUTU_UNROLL
+    for (int part = 0; part < Parts; ++part) sums[t][part] = vreinterpretq_s32_f32(splat(kSumsBegin));
   for (size_t k = 0; k < block; k += 16) {
-    int8x16_t x[4];
-    constexpr bool kAlone = Rows == T;  // then nothing lies between the words of T rows
+    int8x16_t x[T];
 YOUTU_UNROLL
-    for (int i = 0; i < (kAlone ? T : 4); ++i) x[i] = vld1q_s8(a + k * Rows + i * (kAlone ? 16 : Rows * 4));
+    for (int i = 0; i < T; ++i) x[i] = vld1q_s8(a + k * T + i * 16);
 YOUTU_UNROLL
-    for (int part = 0; part < kWhole; ++part) {
+    for (int part = 0; part < Parts; ++part) {
       const uint8_t* p = codes + part * 16;
       int8x16_t w[4];
       if constexpr (Bits == 4) {
@@ -205,11 +220,9 @@ YOUTU_UNROLL
         for (int i = 0; i < 4; ++i) w[i] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p + k * 16 + i * kGroupBytes), flip));
       }
 YOUTU_UNROLL
-      for (int t = 0; t < T; ++t) {
+      for (int t = 0; t < T; ++t)
 YOUTU_UNROLL
-        for (int i = 0; i < 4; ++i) sums[t][part] = kAlone ? dot_word(sums[t][part], w[i], x[(i * T + t) / 4], (i * T + t) % 4)
-                                   : dot_word(sums[t][part], w[i], x[i], t);
-      }
+        for (int i = 0; i < 4; ++i) sums[t][part] = dot_word(sums[t][part], w[i], x[(i * T + t) / 4], (i * T + t) % 4);
     }
   }
 }
@@ -231,6 +244,12 @@ YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block,
   }
 }
 
+#endif
+
+#if !defined(__ARM_FEATURE_DOTPROD)
+template <int T>
+constexpr int kPartsAtOnce = kWhole;
+YOUTU_INLINE V sums_to_float(Int sums) { return to_float(sums); }
 #endif
 
 // What dot_block() leaves out of eight-bit codes, in multiples of the sum of the activations: two instruction sets

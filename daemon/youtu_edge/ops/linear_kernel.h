@@ -14,7 +14,8 @@
 
 namespace youtu::YOUTU_ISA {
 
-constexpr int kMostRows = kWidth == 16 ? 8 : 4;  // that share one unpacking of the weights: their sums fit into half of the registers
+// Rows that share one unpacking of the weights: their sums, on ARM those of half a tile, fit into half of the registers.
+constexpr int kMostRows = kRegisters == 32 ? 8 : 4;
 constexpr size_t kPrefetchBytes = 2048;
 
 enum class Offset { kMiddle, kZeros, kMinimums };
@@ -32,15 +33,16 @@ struct TileTimesGroup {
   const float* activation_totals;
 };
 
-// Adds block b, whose codes are here, to the totals of T of R rows, from row Begin on.
-template <int Bits, Offset kOffset, int R, int Begin, int T>
+// Adds block b, whose codes are here, to the totals of T of R rows, from row Begin on, and of a tile from register First on.
+template <int Bits, Offset kOffset, int R, int Begin, int T, int First>
 YOUTU_INLINE void add_block(const TileTimesGroup& c, size_t b, const uint8_t* codes, const int8_t* activations,
                             V (&total)[R][kWhole]) {
   constexpr float kMiddle = Bits == 8 ? 128.0f : 8.0f, kShift = Bits == 8 ? kEightBitShift : 0;
-  Int sums[T][kWhole];
-  dot_block<Bits, R, T>(codes, activations + Begin * 4, c.block, sums);
+  constexpr int kLast = First + kPartsAtOnce<T>;
+  Int sums[T][kPartsAtOnce<T>];
+  dot_block<Bits, R, T>(codes + First * kWidth * 4, activations + Begin * 4, c.block, sums);
 YOUTU_UNROLL
-  for (int p = 0; p < kWhole; ++p) {
+  for (int p = First; p < kLast; ++p) {
     const size_t at = b * kTileRows + p * kWidth;
     const V scale = load(c.scales + at);
     const V zero = kOffset == Offset::kZeros ? load(c.zero_points + at) - splat(kShift) : splat(kMiddle - kShift);
@@ -50,11 +52,12 @@ YOUTU_UNROLL
       const size_t row = b * R + Begin + t;
       V& sum = total[Begin + t][p];
       // Integers below 2^24: nothing is rounded before the scale.
-      const V dot = fma(zero, splat(c.negative_sums[row]), to_float(sums[t][p]));
+      const V dot = fma(zero, splat(c.negative_sums[row]), sums_to_float(sums[t][p - First]));
       sum = fma(dot, scale * splat(c.activation_scales[row]), sum);
       if constexpr (kOffset == Offset::kMinimums) sum = fma(middle, splat(c.activation_totals[row]), sum);
     }
   }
+  if constexpr (kLast < kWhole) add_block<Bits, kOffset, R, Begin, T, kLast>(c, b, codes, activations, total);
 }
 
 // y[t] = tile . row t. Weights that nobody has read yet come from memory: `prefetch`.
@@ -72,8 +75,8 @@ YOUTU_UNROLL
   for (size_t b = 0; b < c.blocks; ++b, codes += bytes, activations += c.block * R) {
     if (prefetch)
       for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(codes + line + kPrefetchBytes);
-    add_block<Bits, kOffset, R, 0, kFirst>(c, b, codes, activations, total);
-    if constexpr (R > kFirst) add_block<Bits, kOffset, R, kFirst, R - kFirst>(c, b, codes, activations, total);
+    add_block<Bits, kOffset, R, 0, kFirst, 0>(c, b, codes, activations, total);
+    if constexpr (R > kFirst) add_block<Bits, kOffset, R, kFirst, R - kFirst, 0>(c, b, codes, activations, total);
   }
 YOUTU_UNROLL
   for (int t = 0; t < R; ++t)
