@@ -8,13 +8,11 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from safetensors.numpy import load_file, save_file
 
-from export.changed_files import tiny_checkpoint
+from export.changed_files import INDEX, split, tiny_checkpoint
 from export.hub_server import COMMIT, MODEL, HubServer, files_of, running
 
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
-INDEX = "model.safetensors.index.json"
 NEEDED = {
     "config.json",
     "tokenizer.json",
@@ -41,12 +39,7 @@ NOT_NEEDED = (
 def sharded_checkpoint(directory: Path) -> Path:
     """A small checkpoint in two files with everything that a directory may have besides the weights."""
     source = tiny_checkpoint(directory)
-    tensors = load_file(source / "model.safetensors")
-    places = {name: SECOND if "layers" in name else FIRST for name in tensors}
-    for place in (FIRST, SECOND):
-        save_file({name: tensor for name, tensor in tensors.items() if places[name] == place}, source / place)
-    (source / INDEX).write_text(json.dumps({"weight_map": places}))
-    (source / "model.safetensors").unlink()
+    split(source, FIRST, SECOND)
     template = json.loads((source / "tokenizer_config.json").read_text())["chat_template"]
     (source / "chat_template.jinja").write_text(template)
     (source / "additional_chat_templates").mkdir()

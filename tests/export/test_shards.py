@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from export.changed_files import tiny_checkpoint
+from export.changed_files import split, tiny_checkpoint
 from export.refusal import refusal
 from export.small_gguf import random_tensors, write_gguf
 from youtu_export.__main__ import main
@@ -21,12 +21,7 @@ NAME, FIRST, SECOND = "model.norm.weight", "model-1.safetensors", "model-2.safet
 def _sharded(directory: Path) -> Path:
     """The layers in the second file, everything else in the first."""
     source = tiny_checkpoint(directory)
-    tensors = load_file(source / "model.safetensors")
-    places = {name: SECOND if "layers" in name else FIRST for name in tensors}
-    for place in (FIRST, SECOND):
-        save_file({name: tensor for name, tensor in tensors.items() if places[name] == place}, source / place)
-    (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
-    (source / "model.safetensors").unlink()
+    split(source, FIRST, SECOND)
     return source
 
 
