@@ -21,17 +21,17 @@ from score import open_model
 from youtu_edge.engine.activations import measure_memory
 from youtu_edge.engine.process_memory import holding, untouched_bytes
 
-runner = open_model(Path(sys.argv[2]))[0]
+runner = open_model(Path(sys.argv[2]), 4096)[0]
 weights = Path(sys.argv[2]) / "weights.bin"
 if sys.argv[1] == "stopped":
-    print(*measure_memory(runner, weights, 1024, 4))
+    print(*measure_memory(runner, weights, 4096, 4))
 else:
-    runner.allocate_cache(32)
+    runner.allocate_cache(128)
     for cache in runner.caches:
         cache.fill(0)
     before = holding().resident + untouched_bytes(weights)
-    logits = runner.run([0] * 1024, [1024], [0], [list(range(32))], list(range(4)))
-    print(before - 32 * runner.page_bytes, holding().resident + untouched_bytes(weights) - before)
+    logits = runner.run([0] * 4096, [4096], [0], [list(range(128))], list(range(4)))
+    print(before - 128 * runner.page_bytes, holding().resident + untouched_bytes(weights) - before)
 """
 
 
@@ -39,7 +39,7 @@ else:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With enough layers that the step is stopped long before its end."""
     out = tmp_path_factory.mktemp("activations") / "package"
-    return make_tiny_package(out, recipe="q4", layers=24, context_length=1024)
+    return make_tiny_package(out, recipe="q4", layers=24, context_length=4096)
 
 
 def measured(package: Path, how: str) -> list[int]:
@@ -52,8 +52,9 @@ def measured(package: Path, how: str) -> list[int]:
 
 def test_a_stopped_step_takes_what_a_whole_one_takes(package: Path) -> None:
     stopped, whole = measured(package, "stopped"), measured(package, "whole")
-    assert min(whole) > 1_000_000
-    assert stopped == pytest.approx(whole, rel=0.1)
+    assert min(whole) > 8_000_000
+    # Now and then a page of a library's code that was not in memory before counts with its neighbours: up to 1.2 MB.
+    assert stopped == pytest.approx(whole, rel=0.1, abs=1.5e6)
 
 
 def test_logits_are_as_before_when_a_step_was_stopped(package: Path) -> None:
