@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from youtu_edge import __version__
+from youtu_edge.allocator import use_for_objects
 from youtu_edge.errors import ConfigError, YoutuEdgeError, one_line
-from youtu_edge.process_limits import FRONT, check_room, shortage
+from youtu_edge.process_limits import FRONT, LIBRARIES, check_room, shortage
 
 DEFAULT_CONFIG = "/etc/youtu-edge/youtu-edge.yaml"
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -44,6 +45,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--user", metavar="NAME", help="as whom the service runs (default: as root youtu-edge, else you)")
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
+
+    plan = commands.add_parser("plan", help="the memory that a model package needs, and what fits")
+    plan.add_argument("package", metavar="PACKAGE", nargs="?", help="a directory (default: model.path of the configuration)")
+    plan.add_argument("--memory", metavar="SIZE", help="the budget, such as 4G (default: what the daemon would have here)")
+    plan.add_argument("--context", metavar="N", help="tokens of a stream, prompt and answer (default: a table)")
+    plan.add_argument("--streams", metavar="N", help="streams that run together (default: a table)")
+    plan.add_argument("--json", action="store_true", help="print one JSON document, in bytes")
+    plan.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
+    plan.add_argument(
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
+    )
 
     unit = commands.add_parser("render-unit", help="print the systemd unit whose limits follow the configuration")
     unit.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG})")
@@ -133,6 +145,13 @@ def run(options: argparse.Namespace) -> int:
             raise YoutuEdgeError(f"{error}: this installation is not complete; install youtu-edge again") from None
 
         return doctor.run(options.config or _default_config(), options.set, user=options.user, as_json=options.json)
+    if options.command == "plan":
+        check_room(LIBRARIES, "the plan, its model not counted,")
+        from youtu_edge.cli import plan
+
+        asked = {name: getattr(options, name) for name in ("memory", "context", "streams")}
+        config_file = options.config or _default_config()
+        return plan.run(options.package, config_file, options.set, as_json=options.json, **asked)
     if options.command == "render-unit":
         from youtu_edge.cli import render_unit
 
@@ -156,7 +175,10 @@ def run(options: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: every error that we report on purpose is one line on stderr and an exit code with a meaning."""
     try:
-        return run(make_parser().parse_args(argv))
+        options = make_parser().parse_args(argv)
+        if argv is None and options.command == "serve":
+            use_for_objects()
+        return run(options)
     except YoutuEdgeError as error:
         return _report(error)
     except KeyboardInterrupt:

@@ -25,3 +25,21 @@ def test_free_heap_below_pieces_in_use_is_returned_but_not_all_the_time() -> Non
     heap.look()
     assert anonymous_bytes(os.getpid()) < before - 48 * MIB
     assert last
+
+
+def test_what_is_in_use_at_the_first_look_is_returned_once_it_is_free() -> None:
+    """A look in the middle of a large request finds nothing to return, and nothing grows after it."""
+    now = 0.0
+    heap = IdleHeap(Allocator(), 5.0, lambda: now)
+    pieces = [b"x" * (200 * 1024) for _ in range(320)]
+    last = b"x" * (200 * 1024)
+    now = 6.0
+    heap.look()
+    before = anonymous_bytes(os.getpid())
+    del pieces
+    heap.look()
+    assert anonymous_bytes(os.getpid()) > before - 16 * MIB  # it has just looked
+    now = 20.0
+    heap.look()
+    assert anonymous_bytes(os.getpid()) < before - 48 * MIB
+    assert last

@@ -94,6 +94,14 @@ def test_the_front_is_small_and_imports_no_model_library(daemon: Daemon) -> None
     assert not any(name in maps for name in ("numpy", "onnxruntime", "tokenizers"))
 
 
+def test_the_front_alone_keeps_its_objects_in_the_heap_that_is_given_back(daemon: Daemon) -> None:
+    def has_it(pid: int) -> bool:
+        return b"PYTHONMALLOC=malloc" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+    assert has_it(daemon.process.pid)
+    assert not has_it(daemon.engine_pid)  # slower, and its pages are counted when it is planned
+
+
 def test_a_small_cache_serves_more_than_fits_at_once(tiny_package: Path, tmp_path: Path) -> None:
     """With a cache for about two requests, eight of them preempt each other and all finish as they would alone."""
     bodies = [chat(f"{index} " * 20, max_tokens=100) for index in range(8)]
