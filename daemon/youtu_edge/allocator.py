@@ -9,21 +9,24 @@ import sys
 
 _VARIABLE, _C_LIBRARY = "PYTHONMALLOC", "malloc"
 _M_ARENA_MAX = -8
-_M_MMAP_THRESHOLD, _KEPT_BYTES = -3, 1 << 20
+_M_MMAP_THRESHOLD = -3
 _ARENAS = 2
 
 
 class Allocator:
-    """The C library's heap. Without glibc nothing is done, and nothing needs to be: others return memory themselves."""
+    """The C library's heap. Without glibc nothing is done, and nothing needs to be: others return memory themselves.
 
-    def __init__(self) -> None:
+    Pieces of `apart_bytes` and more lie outside the heap and go back when they are freed. By default glibc keeps them once
+    they have come and gone, and small pieces that stay settle in the holes.
+    """
+
+    def __init__(self, apart_bytes: int = 1 << 20) -> None:
         library = ctypes.CDLL(None)
         self._trim = getattr(library, "malloc_trim", None)
         if mallopt := getattr(library, "mallopt", None):
             # By default there are eight heaps a core, and each keeps what its threads freed.
             mallopt(_M_ARENA_MAX, _ARENAS)
-            # Larger pieces go back when they are freed. By default glibc keeps them once they have come and gone.
-            mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+            mallopt(_M_MMAP_THRESHOLD, apart_bytes)
 
     def give_back(self) -> None:
         """Return free memory of all heaps to the system."""

@@ -22,6 +22,8 @@ from youtu_edge.protocol import Ready, Shed
 log = logging.getLogger(__name__)
 
 _PERIOD_S = 1.0
+_APART_BYTES = 128 * 1024
+"""Of bodies, that is; what they are parsed into is smaller."""
 
 
 class MemoryWatch:
@@ -42,7 +44,7 @@ class MemoryWatch:
         self._reader = reader or MemoryPressureReader()
         self._governor = MemoryGovernor(config, clock)
         self._leaks = LeakWatch(*parse_growth(config.max_growth), clock) if config.max_growth else None
-        self._heap = IdleHeap(Allocator(), config.return_after_s, clock)
+        self._heap = IdleHeap(Allocator(_APART_BYTES), config.return_after_s, clock)
         self._watched: Ready | None = None
         self.pressure: MemoryPressure = self._reader.read()
 
