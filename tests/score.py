@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.service import load_prompter
+from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.package import open_package
 
 PAGE_TOKENS = 32

@@ -15,7 +15,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from youtu_export.gguf_tokenizer import build_tokenizer
+from youtu_export.checkpoints.gguf_tokenizer import build_tokenizer
 
 CONTROL = ("<unk>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))

@@ -91,7 +91,7 @@ def test_the_doctor_loads_no_library_that_may_be_sick(path: Path) -> None:
     """In its own process, that is; the probe does in another one."""
     assert not {name.split(".")[0] for name in imports(path)} & HEAVY
     assert not {name for name in imports(path) if name.startswith("youtu_edge.engine.")} - {
-        f"youtu_edge.engine.memory.{name}"
+        f"youtu_edge.engine.memory.budget.{name}"
         for name in (
             *("FRONT_BYTES", "TEXT_IDLE_BYTES", "TEXT_WORKER_BYTES"),
             *("budget_bytes", "device_memory", "own_limit"),

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.export import export
-from youtu_export.hf_reader import open_hf
-from youtu_export.recipes import RECIPES
+from youtu_export.quantise.recipes import RECIPES
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 END_TOKEN = "<|im_end|>"

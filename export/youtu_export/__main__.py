@@ -15,17 +15,17 @@ from pathlib import Path
 from types import FrameType
 
 from youtu_edge.errors import YoutuEdgeError, one_line
-from youtu_export.compare import SAMPLE as EVALUATION
-from youtu_export.compare import compare
-from youtu_export.golden import PROMPTS, read_prompts
+from youtu_export.checkpoints.source import DEFAULT_HUB, HubOptions, find_source
 from youtu_export.hubs import HUBS
 from youtu_export.make_package import PackageRequest, make_package
 from youtu_export.package_directory import refuse_existing
 from youtu_export.progress import layer_progress
-from youtu_export.recipes import BLOCKS, RECIPES
+from youtu_export.quality.compare import SAMPLE as EVALUATION
+from youtu_export.quality.compare import compare
+from youtu_export.quality.golden import PROMPTS, read_prompts
+from youtu_export.quality.verify import verify
+from youtu_export.quantise.recipes import BLOCKS, RECIPES
 from youtu_export.sign import keygen, sign
-from youtu_export.source import DEFAULT_HUB, HubOptions, find_source
-from youtu_export.verify import verify
 
 _INTERRUPTED = 130
 

@@ -25,15 +25,15 @@ from youtu_edge.package import (
     file_sha256,
     write_manifest,
 )
-from youtu_export.checkpoint import Checkpoint, TextAssets
-from youtu_export.decoder import Decoder
+from youtu_export.checkpoints.checkpoint import Checkpoint, TextAssets
 from youtu_export.errors import ExportError
-from youtu_export.families import family_of
-from youtu_export.families.family import cache_geometry
-from youtu_export.graph import Graph
-from youtu_export.model_spec import ModelSpec
+from youtu_export.graph.decoder import Decoder
+from youtu_export.graph.families import family_of
+from youtu_export.graph.families.family import cache_geometry
+from youtu_export.graph.graph import Graph
+from youtu_export.graph.model_spec import ModelSpec
 from youtu_export.package_directory import new_directory, refuse_existing
-from youtu_export.recipes import Recipe
+from youtu_export.quantise.recipes import Recipe
 
 Progress = Callable[[int, int], None]
 Assess = Callable[[Path, Manifest, Sequence[str]], dict[str, Any]]

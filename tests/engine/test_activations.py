@@ -11,15 +11,15 @@ import pytest
 
 from score import open_model, run
 from tiny_model import make_tiny_package
-from youtu_edge.engine.activations import measure_memory
+from youtu_edge.engine.memory.activations import measure_memory
 
 # In processes of their own: an allocator that has grown before grows less.
 SCRIPT = """
 import sys
 from pathlib import Path
 from score import open_model
-from youtu_edge.engine.activations import measure_memory
-from youtu_edge.engine.process_memory import holding, untouched_bytes
+from youtu_edge.engine.memory.activations import measure_memory
+from youtu_edge.engine.memory.process_memory import holding, untouched_bytes
 
 runner = open_model(Path(sys.argv[2]), 4096)[0]
 weights = Path(sys.argv[2]) / "weights.bin"

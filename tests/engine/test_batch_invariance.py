@@ -17,11 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 from export.small_families import CONFIGS, random_tensors, write_checkpoint
 from tiny_model import make_tiny_checkpoint
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.package import Package, open_package
+from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.export import export
-from youtu_export.hf_reader import open_hf
-from youtu_export.recipes import RECIPES
+from youtu_export.quantise.recipes import RECIPES
 
 Logits = npt.NDArray[np.float32]
 NANO = Path(__file__).parents[3] / "shared" / "models" / "youtu-nano"

@@ -12,7 +12,7 @@ import pytest
 
 from board_trees import A55, A76, cores, plant
 from tiny_model import make_tiny_package
-from youtu_edge.engine.placement import Placement, stay_on
+from youtu_edge.engine.model.placement import Placement, stay_on
 
 CORES = os.sched_getaffinity(0)
 PROGRAM = """
@@ -22,7 +22,7 @@ from pathlib import Path
 from score import run
 from youtu_edge.board_files import BoardFiles
 from youtu_edge.config import Config, EngineConfig, ModelConfig
-from youtu_edge.engine.opening import open_description, open_model
+from youtu_edge.engine.model.opening import open_description, open_model
 
 config = Config(model=ModelConfig(path=sys.argv[1]), engine=EngineConfig(threads=int(sys.argv[3])))
 opened = open_model(config, open_description(config), BoardFiles(Path(sys.argv[2])))
@@ -78,13 +78,13 @@ def test_nobody_is_moved_off_the_chosen_cores(monkeypatch: pytest.MonkeyPatch) -
     """Where somebody else has moved the thread that computes to another core, that one is left to him."""
     moved: list[object] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1022, 1023})
-    monkeypatch.setattr("youtu_edge.engine.placement._WORKER", Path("/proc/thread-self/comm").read_text().strip())
-    monkeypatch.setattr("youtu_edge.engine.placement._waited_ns", lambda: 0)
+    monkeypatch.setattr("youtu_edge.engine.model.placement._WORKER", Path("/proc/thread-self/comm").read_text().strip())
+    monkeypatch.setattr("youtu_edge.engine.model.placement._waited_ns", lambda: 0)
     placement = Placement()
-    monkeypatch.setattr("youtu_edge.engine.placement._waited_ns", lambda: 2**62)
-    monkeypatch.setattr("youtu_edge.engine.placement._involuntary_switches", lambda: -1)
+    monkeypatch.setattr("youtu_edge.engine.model.placement._waited_ns", lambda: 2**62)
+    monkeypatch.setattr("youtu_edge.engine.model.placement._involuntary_switches", lambda: -1)
     places = iter([0, 1] * 100)
-    monkeypatch.setattr("youtu_edge.engine.placement._core_of", lambda _: next(places))
+    monkeypatch.setattr("youtu_edge.engine.model.placement._core_of", lambda _: next(places))
     monkeypatch.setattr(os, "sched_setaffinity", lambda *asked: moved.append(asked))
     placement.adjust()
     assert moved == []

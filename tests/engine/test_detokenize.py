@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers
 
-from youtu_edge.engine.detokenize import ProseGate, TextStream, Vocabulary
+from youtu_edge.engine.text.detokenize import ProseGate, TextStream, Vocabulary
 
 
 @pytest.fixture(scope="module")

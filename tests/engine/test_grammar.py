@@ -12,11 +12,12 @@ from tokenizers import AddedToken, Tokenizer
 
 from sentence_piece import KINDS, make_sentence_piece
 from tiny_model import END_TOKEN, make_tokenizer
-from youtu_edge.engine.answer_grammar import AnswerGrammar
-from youtu_edge.engine.detokenize import TextStream, Vocabulary
-from youtu_edge.engine.grammar import GrammarCompiler, TokenTable
-from youtu_edge.engine.grammar_trial import GrammarTrial
-from youtu_edge.engine.text_encoder import TextEncoder
+from youtu_edge.engine.grammar.answer_grammar import AnswerGrammar
+from youtu_edge.engine.grammar.grammar import GrammarCompiler
+from youtu_edge.engine.grammar.grammar_trial import GrammarTrial
+from youtu_edge.engine.grammar.token_table import TokenTable
+from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
+from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Lark, Regex, SamplingParams, Submit
 

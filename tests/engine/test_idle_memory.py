@@ -14,10 +14,10 @@ from score import open_model
 from tiny_model import make_tiny_package
 from youtu_edge.allocator import Allocator
 from youtu_edge.config import MemoryConfig
-from youtu_edge.engine.idle_memory import IdleMemory
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.loop import Loop
-from youtu_edge.engine.process_memory import holding, limit_data
+from youtu_edge.engine.memory.idle_memory import IdleMemory
+from youtu_edge.engine.memory.process_memory import holding, limit_data
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.service import make_loop
 from youtu_edge.protocol import FromEngine, SamplingParams, StepFrame, Submit
@@ -123,8 +123,8 @@ PROMPT_AND_TOKEN = """
 import sys
 from pathlib import Path
 from youtu_edge.allocator import Allocator
-from youtu_edge.engine.process_memory import holding
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.memory.process_memory import holding
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.package import open_package
 
 Allocator()

@@ -7,10 +7,10 @@ from tokenizers import Tokenizer
 
 from sentence_piece import KINDS, make_sentence_piece
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
-from youtu_edge.engine.detokenize import Vocabulary
-from youtu_edge.engine.known_tokens import known_beginning
-from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.text_encoder import TextEncoder
+from youtu_edge.engine.text.detokenize import Vocabulary
+from youtu_edge.engine.text.known_tokens import known_beginning
+from youtu_edge.engine.text.prompt import Prompter
+from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.protocol import ChatMessage
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from sentence_piece import KINDS, TOKENS, make_sentence_piece
 from tiny_model import END_TOKEN, make_tokenizer
-from youtu_edge.engine.detokenize import TextStream, Vocabulary
 from youtu_edge.engine.logprobs import LogprobReporter
+from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
 
 
 def test_they_are_the_log_softmax_and_say_what_the_tokens_are() -> None:

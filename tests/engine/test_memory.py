@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from youtu_edge.config import Config, MemoryConfig, ModelConfig
-from youtu_edge.engine.memory import (
+from youtu_edge.engine.memory.budget import (
     FRONT_BYTES,
     TEXT_IDLE_BYTES,
     TEXT_WORKER_BYTES,

@@ -10,7 +10,7 @@ import pytest
 from score import run
 from tiny_model import make_tiny_package
 from youtu_edge.config import Config, EngineConfig, ModelConfig
-from youtu_edge.engine.opening import OpenedModel, open_description, open_model
+from youtu_edge.engine.model.opening import OpenedModel, open_description, open_model
 from youtu_edge.errors import PackageError
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from youtu_edge.engine.kv_pages import OutOfPagesError, PagePool
-from youtu_edge.engine.page_memory import PageMemory, runs
+from youtu_edge.engine.memory.page_memory import PageMemory, runs
 from youtu_edge.package import CacheGeometry
 
 

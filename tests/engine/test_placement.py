@@ -12,7 +12,7 @@ import pytest
 
 from ops.operators import OneNode, library
 from ops.test_linear import activations, in_order, matrix
-from youtu_edge.engine.placement import Placement
+from youtu_edge.engine.model.placement import Placement
 
 CORES = sorted(os.sched_getaffinity(0))
 
@@ -60,8 +60,8 @@ def name_of(task: str) -> str:
 
 def test_an_interruption_of_an_instant_moves_nobody(node: OneNode, monkeypatch: pytest.MonkeyPatch) -> None:
     waited, switches = iter(range(0, 10**9, 900_000)), iter(range(10**9))
-    monkeypatch.setattr("youtu_edge.engine.placement._waited_ns", lambda: next(waited))
-    monkeypatch.setattr("youtu_edge.engine.placement._involuntary_switches", lambda: next(switches))
+    monkeypatch.setattr("youtu_edge.engine.model.placement._waited_ns", lambda: next(waited))
+    monkeypatch.setattr("youtu_edge.engine.model.placement._involuntary_switches", lambda: next(switches))
     placement = Placement()
     for _ in range(20):
         placement.adjust()
@@ -75,8 +75,8 @@ def test_a_system_that_forbids_it_is_left_alone(node: OneNode, monkeypatch: pyte
 
     placement = Placement()
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    monkeypatch.setattr("youtu_edge.engine.placement._waited_ns", lambda: 2**62)
-    monkeypatch.setattr("youtu_edge.engine.placement._involuntary_switches", lambda: -1)
+    monkeypatch.setattr("youtu_edge.engine.model.placement._waited_ns", lambda: 2**62)
+    monkeypatch.setattr("youtu_edge.engine.model.placement._involuntary_switches", lambda: -1)
     node.run()
     placement.adjust()
     placement.adjust()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from youtu_edge.engine.process_memory import untouched_bytes
+from youtu_edge.engine.memory.process_memory import untouched_bytes
 
 
 def test_a_mapped_file_is_untouched_until_it_is_read(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers
 
-from youtu_edge.engine.prompt import Prompter, PromptError
+from youtu_edge.engine.text.prompt import Prompter, PromptError
 from youtu_edge.protocol import ChatMessage, ToolCall
 
 TEMPLATE = (

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from youtu_edge.config import ModelConfig
-from youtu_edge.engine.rope_scaling import served_rope
+from youtu_edge.engine.model.rope_scaling import served_rope
 from youtu_edge.errors import ConfigError
 from youtu_edge.package import CacheGeometry, Manifest, Rope
-from youtu_export.rope import inverse_frequencies
-from youtu_export.yarn import Yarn
+from youtu_export.graph.rope import inverse_frequencies
+from youtu_export.graph.yarn import Yarn
 
 THETA, WIDTH, TRAINED = 1e5, 64, 2048
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ops.operators import instruction_sets, select_instruction_set
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.package import Package, open_package
+from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.export import export
-from youtu_export.hf_reader import open_hf
-from youtu_export.recipes import RECIPES
+from youtu_export.quantise.recipes import RECIPES
 
 NANO = Path(__file__).resolve().parents[3] / "shared" / "models" / "youtu-nano"
 

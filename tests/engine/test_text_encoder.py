@@ -13,15 +13,15 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from sentence_piece import BYTES, CONTROL, KINDS, PREFIXED, make_sentence_piece
 from tiny_model import CHAT_TEMPLATE, SPECIAL_TOKENS, make_tiny_checkpoint, make_tokenizer
-from youtu_edge.engine.detokenize import Vocabulary
-from youtu_edge.engine.prompt import Prompter
 from youtu_edge.engine.service import load_prompter
-from youtu_edge.engine.text_encoder import TextEncoder
+from youtu_edge.engine.text.detokenize import Vocabulary
+from youtu_edge.engine.text.prompt import Prompter
+from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.package import open_package
 from youtu_edge.protocol import ChatMessage
+from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.export import export
-from youtu_export.hf_reader import open_hf
-from youtu_export.recipes import RECIPES
+from youtu_export.quantise.recipes import RECIPES
 
 BYTE_LEVEL = "byte level"
 ALL = (BYTE_LEVEL, *KINDS)

@@ -10,8 +10,8 @@ import pytest
 
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
 from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, incoming, read
-from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.text_work import Prepared, TextWork
+from youtu_edge.engine.text.prompt import Prompter
+from youtu_edge.engine.text.text_work import Prepared, TextWork
 from youtu_edge.protocol import (
     Ask,
     ChatMessage,

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
-from youtu_edge.engine.fork_server import ForkServerGoneError
 from youtu_edge.engine.incoming import IncomingAsk, incoming, read
-from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.text_work import Prepared, TextWork
-from youtu_edge.engine.text_worker import Outcome
-from youtu_edge.engine.text_workers import MAX_WAITING_BYTES, TextWorkers
+from youtu_edge.engine.text.fork_server import ForkServerGoneError
+from youtu_edge.engine.text.prompt import Prompter
+from youtu_edge.engine.text.text_work import Prepared, TextWork
+from youtu_edge.engine.text.text_worker import Outcome
+from youtu_edge.engine.text.text_workers import MAX_WAITING_BYTES, TextWorkers
 from youtu_edge.protocol import Ask, ChatMessage, Failed, JsonSchema, Lark, Regex, Reply, SamplingParams, Submit, Tokenize
 
 MIB = 1024 * 1024

@@ -11,8 +11,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 
 from sentence_piece import KINDS, PREFIXED, TOKENS, make_sentence_piece
 from tiny_model import make_tokenizer
-from youtu_edge.engine.detokenize import TextStream, Vocabulary
-from youtu_edge.engine.text_encoder import TextEncoder
+from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
+from youtu_edge.engine.text.text_encoder import TextEncoder
 
 
 def _byte_level_within_a_sequence() -> Tokenizer:

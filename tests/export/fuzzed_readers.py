@@ -26,10 +26,10 @@ from export.mutations import Files, mutated
 from tiny_model import make_tiny_checkpoint, make_tiny_package
 from youtu_edge import __main__ as device
 from youtu_edge.config import ModelConfig
-from youtu_edge.engine.rope_scaling import served_rope
+from youtu_edge.engine.model.rope_scaling import served_rope
 from youtu_edge.engine.service import load_prompter
 from youtu_edge.errors import EXIT_CONFIG, PackageError, one_line
-from youtu_edge.front.requests.generation import read_recommendation
+from youtu_edge.front.admission.sampling import read_recommendation
 from youtu_edge.golden import GOLDEN, read_golden
 from youtu_edge.package import open_package
 from youtu_edge.rotary import rotary_tables

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.package import open_package
 
 _PAGE_TOKENS = 16

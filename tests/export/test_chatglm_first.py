@@ -11,7 +11,7 @@ from export import chatglm_first as reference
 from export.chatglm_first import GMASK, SOP, random_tensors, write_checkpoint
 from export.small_families import Tensors
 from youtu_edge.engine.kv_pages import PagePool
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.service import load_prompter, make_loop
 from youtu_edge.package import open_package

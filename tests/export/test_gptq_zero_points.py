@@ -14,8 +14,8 @@ from export.package_weights import matrix
 from export.refusal import refusal
 from export.test_packed_checkpoints import COMPRESSED, GPTQ, Array, Writer, _compressed, _formula, _gptq, _int32, _quantised
 from youtu_export.__main__ import main
-from youtu_export.gptq_zero_points import decide, doubt
-from youtu_export.hf_reader import open_hf
+from youtu_export.checkpoints.gptq_zero_points import decide, doubt
+from youtu_export.checkpoints.hf_reader import open_hf
 
 PLAIN = tuple(range(8))
 NAME = "model.layers.0.mlp.down_proj.weight"

@@ -14,10 +14,10 @@ from export.package_runner import PackageRunner
 from tiny_model import make_tiny_checkpoint, make_tiny_package
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
-from youtu_export.compare import compare
 from youtu_export.errors import ExportError
-from youtu_export.png_plot import bar_chart
-from youtu_export.quality import measure, read_text, window_sums
+from youtu_export.quality.compare import compare
+from youtu_export.quality.png_plot import bar_chart
+from youtu_export.quality.quality import measure, read_text, window_sums
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_reference_that_is_too_large_is_left_out_with_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The package is made, the errors of matrices are there, and the report tells how to get the rest."""
-    monkeypatch.setattr("youtu_export.quality_report.LARGEST_REFERENCE", 1000)
+    monkeypatch.setattr("youtu_export.quality.quality_report.LARGEST_REFERENCE", 1000)
     source = tmp_path / "checkpoint"
     source.mkdir()
     make_tiny_checkpoint(source)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from youtu_export.checkpoints.model_config import ModelConfig
 from youtu_export.errors import ExportError
-from youtu_export.model_config import ModelConfig
-from youtu_export.rope import inverse_frequencies, rope_from_config
+from youtu_export.graph.rope import inverse_frequencies, rope_from_config
 
 LLAMA3 = {
     "rope_type": "llama3",

@@ -13,9 +13,9 @@ from export.refusal import refusal
 from export.small_gguf import random_tensors, write_gguf
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
 from youtu_export.__main__ import main
-from youtu_export.checkpoint import Checkpoint
-from youtu_export.gguf_reader import open_gguf
-from youtu_export.hf_reader import open_hf
+from youtu_export.checkpoints.checkpoint import Checkpoint
+from youtu_export.checkpoints.gguf_reader import open_gguf
+from youtu_export.checkpoints.hf_reader import open_hf
 
 TEXT, START, END = 0, 1, 2
 """Ids of <|endoftext|>, <|im_start|> and <|im_end|>."""

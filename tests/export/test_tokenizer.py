@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from youtu_edge.engine.prompt import Prompter
+from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.package import open_package
 from youtu_edge.protocol import ChatMessage
 from youtu_export.__main__ import main
+from youtu_export.checkpoints.gguf_text import read_text_sources
+from youtu_export.checkpoints.gguf_tokenizer import build_tokenizer
+from youtu_export.checkpoints.special_tokens import start_token
 from youtu_export.errors import ExportError
-from youtu_export.findings import Findings
-from youtu_export.gguf_text import read_text_sources
-from youtu_export.gguf_tokenizer import build_tokenizer
-from youtu_export.special_tokens import start_token
+from youtu_export.quality.findings import Findings
 
 PATH = Path("model.gguf")
 

@@ -10,7 +10,7 @@ import pytest
 
 from export.package_runner import PackageRunner
 from youtu_export.__main__ import main
-from youtu_export.verify import verify
+from youtu_export.quality.verify import verify
 
 MISSING = [name for name in ("torch", "transformers", "optimum") if importlib.util.find_spec(name) is None]
 needs_extra = pytest.mark.skipif(bool(MISSING), reason=f"the extra [verify] is not installed: {', '.join(MISSING)}")

@@ -15,7 +15,7 @@ from export.package_runner import PackageRunner
 from tiny_model import make_tokenizer
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
-from youtu_export.gguf_tokenizer import begins_with_bos, build_tokenizer
+from youtu_export.checkpoints.gguf_tokenizer import begins_with_bos, build_tokenizer
 
 _METADATA = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "youtu", "tokenizer.ggml.bos_token_id": 0}
 

@@ -11,9 +11,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from score import log_softmax
-from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.service import load_prompter
+from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.package import open_package
 from youtu_edge.protocol import ChatMessage
 from youtu_export.__main__ import main

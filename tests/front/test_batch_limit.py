@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from youtu_edge.front.memory.batch_limit import BatchLimit
+from youtu_edge.front.machine.batch_limit import BatchLimit
 from youtu_edge.protocol import Narrow
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from board_trees import ORIN_NX, RASPBERRY_PI_5, RK3588, VIRTUAL_MACHINE, X86, plant
 from youtu_edge.board_files import BoardFiles
 from youtu_edge.config import ThermalConfig
-from youtu_edge.front.board.readings import Board, BoardState
-from youtu_edge.front.board.thermal import PERIOD_S, ThermalPolicy
+from youtu_edge.front.machine.board_readings import Board, BoardState
+from youtu_edge.front.machine.thermal import PERIOD_S, ThermalPolicy
 
 
 def look(root: Path, tree: Mapping[str, str]) -> BoardState:

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
-from youtu_edge.front.conversations.documents import PlainBody
 from youtu_edge.front.conversations.routes import InterruptBody, SessionChange
+from youtu_edge.front.dialects.anthropic.request import CountBody, MessagesBody
+from youtu_edge.front.dialects.anthropic.routes import MessagesQuery
+from youtu_edge.front.dialects.openai.chat_request import ChatBody
+from youtu_edge.front.dialects.openai.completion_request import CompletionBody
+from youtu_edge.front.dialects.openai.tokens import DetokenizeBody, TemplateBody, TokenizeBody
+from youtu_edge.front.dialects.plain.documents import PlainBody
+from youtu_edge.front.dialects.responses.items import tidy
+from youtu_edge.front.dialects.responses.request import ResponsesBody
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.duplicate_keys import check_keys
-from youtu_edge.front.messages.request import CountBody, MessagesBody
-from youtu_edge.front.messages.routes import MessagesQuery
-from youtu_edge.front.openai.chat_request import ChatBody
-from youtu_edge.front.openai.completion_request import CompletionBody
-from youtu_edge.front.openai.tokens import DetokenizeBody, TemplateBody, TokenizeBody
-from youtu_edge.front.responses.items import tidy
-from youtu_edge.front.responses.request import ResponsesBody
 
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
 

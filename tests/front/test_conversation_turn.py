@@ -10,7 +10,7 @@ from youtu_edge.config import StorageConfig
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.store import Name
 from youtu_edge.front.conversations.turn import TurnRequest, open_turn
-from youtu_edge.front.requests.sessions import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import Session, SessionTable
 from youtu_edge.protocol import SamplingParams, Submit
 
 NAME = Name("kitchen", "s")

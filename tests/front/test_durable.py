@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
-from youtu_edge.front.requests.durable_requests import MAX_FRUITLESS_STARTS
+from youtu_edge.front.durable.durable_requests import MAX_FRUITLESS_STARTS
 
 TEXT = "slow The quick brown fox jumps over the lazy dog"
 PATHS = {

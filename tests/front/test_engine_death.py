@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from front.scripted_daemon import wait_until
-from youtu_edge.front.supervision.engine_death import is_stopped, judge, oom_kills
+from youtu_edge.process_death import is_stopped, judge, oom_kills
 
 
 @pytest.mark.parametrize(

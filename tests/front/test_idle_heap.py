@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from youtu_edge.allocator import Allocator
-from youtu_edge.front.memory.idle_heap import IdleHeap
-from youtu_edge.front.memory.process_memory import anonymous_bytes
+from youtu_edge.front.machine.idle_heap import IdleHeap
+from youtu_edge.front.machine.process_memory import anonymous_bytes
 
 MIB = 1024 * 1024
 

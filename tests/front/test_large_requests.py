@@ -6,7 +6,7 @@ import contextlib
 import http.client
 
 from front.scripted_daemon import running, wait_until
-from youtu_edge.front.memory.process_memory import anonymous_bytes
+from youtu_edge.front.machine.process_memory import anonymous_bytes
 
 MIB = 1024 * 1024
 PARTS = [{"type": "text", "text": f"x{number}"} for number in range(20_000)]

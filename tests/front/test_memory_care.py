@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from front.scripted_daemon import running, wait_until
 from youtu_edge.config import MemoryConfig
-from youtu_edge.front.memory.governor import NAMES, RAISE_S, RECOVER_S, REQUESTS, MemoryGovernor
-from youtu_edge.front.memory.leak_watch import LeakWatch
-from youtu_edge.front.memory.pressure import MemoryPressure, MemoryPressureReader
+from youtu_edge.front.machine.leak_watch import LeakWatch
+from youtu_edge.front.machine.memory_governor import NAMES, RAISE_S, RECOVER_S, REQUESTS, MemoryGovernor
+from youtu_edge.front.machine.memory_pressure import MemoryPressure, MemoryPressureReader
 
 MIB = 1 << 20
 CALM = MemoryPressure(total=1000, available=900, stall_percent=0.0)

@@ -11,7 +11,7 @@ import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.front.messages.request import (
+from youtu_edge.front.dialects.anthropic.request import (
     CountBody,
     MessageParam,
     TextBlock,

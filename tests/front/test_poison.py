@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.errors import PoisonRequestError
-from youtu_edge.front.requests.work import digest_of
+from youtu_edge.front.inflight.work import digest_of
 from youtu_edge.front.supervision.poison import PoisonWatch
 from youtu_edge.protocol import PROBATION_TOKENS, SamplingParams, Submit
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from youtu_edge.front.requests.questions import QuestionTable
-from youtu_edge.front.requests.sessions import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
 from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
 from youtu_edge.protocol import Finished, Reply, SamplingParams, StepFrame, Submit, Tokenize
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from youtu_edge.front.requests.request_journal import MIGRATIONS, Known, Limits, Record, RequestJournal
+from youtu_edge.front.durable.journal import MIGRATIONS, Known, Limits, Record, RequestJournal
 from youtu_edge.protocol import Failed, SamplingParams, Submit
 
 HOUR_S = 3600.0

@@ -12,7 +12,7 @@ import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.front.responses.items import (
+from youtu_edge.front.dialects.responses.items import (
     FunctionCall,
     FunctionCallOutput,
     InputText,

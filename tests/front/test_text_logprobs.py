@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from youtu_edge.front.openai.text_logprobs import TextLogprobWriter
+from youtu_edge.front.dialects.openai.text_logprobs import TextLogprobWriter
 from youtu_edge.protocol import Alternative, TokenLogprob
 
 

@@ -21,7 +21,7 @@ import msgspec
 
 from youtu_edge.config import Config, parse_bytes, parse_restart_rate
 from youtu_edge.config_file import load_config
-from youtu_edge.engine.memory import HEADROOM_BYTES
+from youtu_edge.engine.memory.budget import HEADROOM_BYTES
 from youtu_edge.errors import ConfigError
 from youtu_edge.installation_files import CURRENT_COMMAND, installation_directory, service_command
 

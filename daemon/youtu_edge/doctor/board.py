@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from youtu_edge.cores import read_processor
 from youtu_edge.doctor.finding import Finding, ok, warn
 from youtu_edge.doctor.surroundings import Surroundings
-from youtu_edge.front.board.readings import Board, BoardState
+from youtu_edge.front.machine.board_readings import Board, BoardState
 
 _OWN_GOVERNORS = ("intel_pstate", "amd-pstate", "amd-pstate-epp")
 """Drivers whose "powersave" is no lowest clock: the processor itself chooses."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from youtu_edge.doctor.finding import Finding, fail, ok, warn
 from youtu_edge.doctor.surroundings import Surroundings, size
-from youtu_edge.engine.memory import (
+from youtu_edge.engine.memory.budget import (
     FRONT_BYTES,
     TEXT_IDLE_BYTES,
     TEXT_WORKER_BYTES,

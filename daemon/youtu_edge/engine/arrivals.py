@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from youtu_edge.engine.answer_grammar import AnswerGrammar
-from youtu_edge.engine.detokenize import ProseGate, TextStream, Vocabulary
-from youtu_edge.engine.grammar import GrammarCompiler
+from youtu_edge.engine.grammar.answer_grammar import AnswerGrammar
+from youtu_edge.engine.grammar.grammar import GrammarCompiler
 from youtu_edge.engine.incoming import IncomingSubmit
 from youtu_edge.engine.sampler import SamplerState
 from youtu_edge.engine.sequence import Sequence
-from youtu_edge.engine.text_work import Prepared, guarded
-from youtu_edge.engine.text_worker import Outcome
-from youtu_edge.engine.text_workers import Texts
+from youtu_edge.engine.text.detokenize import ProseGate, TextStream, Vocabulary
+from youtu_edge.engine.text.text_work import Prepared, guarded
+from youtu_edge.engine.text.text_worker import Outcome
+from youtu_edge.engine.text.text_workers import Texts
 from youtu_edge.errors import ContextLengthError, InvalidRequestError
 from youtu_edge.protocol import PROBATION_TOKENS, Failed
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.elementary import exp_negative
-from youtu_edge.engine.detokenize import TextStream, Vocabulary
 from youtu_edge.engine.sampler import largest
+from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
 from youtu_edge.protocol import Alternative, TokenLogprob
 
 Floats = npt.NDArray[np.float32]

@@ -16,13 +16,13 @@ import numpy.typing as npt
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.incoming import IncomingAsk, IncomingSubmit, incoming
 from youtu_edge.engine.logprobs import LogprobReporter
-from youtu_edge.engine.runner import Runner, StepMemoryError
+from youtu_edge.engine.model.runner import Runner, StepMemoryError
 from youtu_edge.engine.sampler import Ints, sample
 from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan
 from youtu_edge.engine.sequence import Sequence
-from youtu_edge.engine.text_work import Prepared, guarded
-from youtu_edge.engine.text_worker import Outcome
-from youtu_edge.engine.text_workers import Texts
+from youtu_edge.engine.text.text_work import Prepared, guarded
+from youtu_edge.engine.text.text_worker import Outcome
+from youtu_edge.engine.text.text_workers import Texts
 from youtu_edge.errors import InternalError, YoutuEdgeError
 from youtu_edge.log import line
 from youtu_edge.protocol import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from youtu_edge.engine.answer_grammar import AnswerGrammar
-from youtu_edge.engine.detokenize import TextStream
+from youtu_edge.engine.grammar.answer_grammar import AnswerGrammar
 from youtu_edge.engine.sampler import SamplerState
+from youtu_edge.engine.text.detokenize import TextStream
 
 
 @dataclass(eq=False)

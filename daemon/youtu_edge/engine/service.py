@@ -19,23 +19,24 @@ from youtu_edge import protocol
 from youtu_edge.allocator import Allocator
 from youtu_edge.chat_template import TemplateSourceError
 from youtu_edge.config import Config, ModelConfig, SchedulerConfig
-from youtu_edge.engine.activations import measure_memory
 from youtu_edge.engine.arrivals import Arrivals
-from youtu_edge.engine.detokenize import Vocabulary
-from youtu_edge.engine.grammar import TABLE_BYTES_PER_TOKEN, GrammarCompiler, TokenTable
-from youtu_edge.engine.idle_memory import IdleMemory
+from youtu_edge.engine.grammar.grammar import GrammarCompiler
+from youtu_edge.engine.grammar.token_table import TABLE_BYTES_PER_TOKEN, TokenTable
 from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, read
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
-from youtu_edge.engine.memory import MemoryPlan, budget_bytes, plan_memory
-from youtu_edge.engine.opening import OpenedModel, open_description, open_model
-from youtu_edge.engine.process_memory import holding, limit_data
-from youtu_edge.engine.prompt import Prompter
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.memory.activations import measure_memory
+from youtu_edge.engine.memory.budget import MemoryPlan, budget_bytes, plan_memory
+from youtu_edge.engine.memory.idle_memory import IdleMemory
+from youtu_edge.engine.memory.process_memory import holding, limit_data
+from youtu_edge.engine.model.opening import OpenedModel, open_description, open_model
+from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
-from youtu_edge.engine.text_work import TextWork
-from youtu_edge.engine.text_workers import Texts, TextsAtOnce, TextWorkers
+from youtu_edge.engine.text.detokenize import Vocabulary
+from youtu_edge.engine.text.prompt import Prompter
+from youtu_edge.engine.text.text_work import TextWork
+from youtu_edge.engine.text.text_workers import Texts, TextsAtOnce, TextWorkers
 from youtu_edge.engine.warm_prompts import warm_up
 from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
 from youtu_edge.framing import FrameReader

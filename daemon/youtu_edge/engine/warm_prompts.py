@@ -9,8 +9,8 @@ import logging
 from collections.abc import Sequence as Seq
 
 from youtu_edge.engine.kv_pages import PagePool
-from youtu_edge.engine.prompt import Prompter, PromptError
-from youtu_edge.engine.runner import Runner
+from youtu_edge.engine.model.runner import Runner
+from youtu_edge.engine.text.prompt import Prompter, PromptError
 from youtu_edge.errors import ConfigError
 from youtu_edge.log import line
 

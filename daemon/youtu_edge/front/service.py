@@ -17,11 +17,24 @@ from aiohttp import web
 from youtu_edge.board_files import BoardFiles
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_OK, EngineGaveUpError, UnavailableError, YoutuEdgeError
-from youtu_edge.front.board.watch import BoardWatch
-from youtu_edge.front.conversations.chat import PlainHandlers
+from youtu_edge.front.admission.admission import Admission
+from youtu_edge.front.admission.intake import Intake, ServedModel
+from youtu_edge.front.admission.response_cache import ResponseCache
+from youtu_edge.front.admission.sampling import read_recommendation
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.routes import SessionHandlers
 from youtu_edge.front.data_directory import DataDirectory
+from youtu_edge.front.dialects.anthropic.routes import MessageHandlers
+from youtu_edge.front.dialects.openai.chat import ChatHandlers
+from youtu_edge.front.dialects.openai.completions import CompletionHandlers
+from youtu_edge.front.dialects.openai.tokens import TokenHandlers
+from youtu_edge.front.dialects.plain.routes import PlainHandlers
+from youtu_edge.front.dialects.responses.archive import ResponseArchive
+from youtu_edge.front.dialects.responses.background import BackgroundResponses
+from youtu_edge.front.dialects.responses.routes import ResponseHandlers
+from youtu_edge.front.dialects.responses.run import ResponseRun
+from youtu_edge.front.durable.durable_requests import DurableRequests
+from youtu_edge.front.durable.headers import make_durable_middleware
 from youtu_edge.front.http import answer_headers, cors
 from youtu_edge.front.http.acceptor import Acceptor
 from youtu_edge.front.http.app import Handlers, make_app
@@ -29,32 +42,19 @@ from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.site import Site
 from youtu_edge.front.http.static_files import StaticFiles
 from youtu_edge.front.http.tls import Tls
+from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.request_log import log_request
+from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
 from youtu_edge.front.keys.access import check_exposure, make_access_middleware
 from youtu_edge.front.keys.key_ring import KeyRing
 from youtu_edge.front.keys.key_usage import KeyUsage
-from youtu_edge.front.memory.batch_limit import BatchLimit
-from youtu_edge.front.memory.watch import MemoryWatch
-from youtu_edge.front.messages.routes import MessageHandlers
-from youtu_edge.front.metrics import Metrics
-from youtu_edge.front.openai.chat import ChatHandlers
-from youtu_edge.front.openai.completions import CompletionHandlers
-from youtu_edge.front.openai.tokens import TokenHandlers
+from youtu_edge.front.machine.batch_limit import BatchLimit
+from youtu_edge.front.machine.board_watch import BoardWatch
+from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.reload import Reloader
-from youtu_edge.front.requests.admission import Admission
-from youtu_edge.front.requests.durable_intent import make_durable_middleware
-from youtu_edge.front.requests.durable_requests import DurableRequests
-from youtu_edge.front.requests.generation import read_recommendation
-from youtu_edge.front.requests.intake import Intake, ServedModel
-from youtu_edge.front.requests.questions import QuestionTable
-from youtu_edge.front.requests.request_log import log_request
-from youtu_edge.front.requests.response_cache import ResponseCache
-from youtu_edge.front.requests.sessions import Session, SessionTable
-from youtu_edge.front.responses.archive import ResponseArchive
-from youtu_edge.front.responses.background import BackgroundResponses
-from youtu_edge.front.responses.routes import ResponseHandlers
-from youtu_edge.front.responses.run import ResponseRun
-from youtu_edge.front.status import StatusHandlers
-from youtu_edge.front.status_line import StatusLine
+from youtu_edge.front.status.metrics import Metrics
+from youtu_edge.front.status.routes import StatusHandlers
+from youtu_edge.front.status.status_line import StatusLine
 from youtu_edge.front.supervision.package_choice import PackageChoice
 from youtu_edge.front.supervision.supervisor import State, Supervisor
 from youtu_edge.front.systemd_notify import SystemdNotify

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from youtu_edge.config import Config
-from youtu_edge.engine.memory import budget_bytes
+from youtu_edge.engine.memory.budget import budget_bytes
 from youtu_edge.errors import PackageError
 from youtu_edge.golden import GOLDEN, LARGEST_MEAN_REGRET, Choice, Golden, first_difference, mean_regret, read_golden
 from youtu_edge.package import Package

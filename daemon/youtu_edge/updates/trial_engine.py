@@ -17,7 +17,7 @@ import msgspec
 from youtu_edge.config import Config
 from youtu_edge.errors import PackageError
 from youtu_edge.framing import FrameReader, FramingError
-from youtu_edge.front.supervision.engine_death import describe_exit
+from youtu_edge.process_death import describe_exit
 from youtu_edge.protocol import (
     FROM_ENGINE,
     Accepted,

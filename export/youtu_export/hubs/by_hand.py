@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youtu_edge.package import TOKENIZER
-from youtu_export.hf_reader import CONFIG, INDEX, SINGLE
-from youtu_export.hf_text import TEXT_FILES
+from youtu_export.checkpoints.hf_reader import CONFIG, INDEX, SINGLE
+from youtu_export.checkpoints.hf_text import TEXT_FILES
 from youtu_export.hubs.hub import Hub, HubFile, Listing
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from youtu_edge.package import TOKENIZER
+from youtu_export.checkpoints.hf_reader import CONFIG, INDEX, SINGLE, shard_names
+from youtu_export.checkpoints.hf_text import NAMED_TEMPLATES, TEXT_FILES
 from youtu_export.errors import ExportError
-from youtu_export.hf_reader import CONFIG, INDEX, SINGLE, shard_names
-from youtu_export.hf_text import NAMED_TEMPLATES, TEXT_FILES
 from youtu_export.hubs.hub import HubFile, Listing
 
 _NAMED_TEMPLATE = re.compile(rf"{NAMED_TEMPLATES}/[^/]+\.jinja")

@@ -18,17 +18,17 @@ from contextlib import ExitStack, contextmanager
 import msgspec
 
 from youtu_edge.errors import InternalError, UnsupportedParameterError
+from youtu_edge.front.admission.admission import Admission
+from youtu_edge.front.admission.sampling import INT64_MAX
 from youtu_edge.front.answers.answer_splitter import AnswerSplitter
 from youtu_edge.front.answers.logprob_queue import LogprobQueue
 from youtu_edge.front.answers.pieces import Answer, Ended, Piece, Silence, Text, Thought, ToolArguments, ToolCallStart
 from youtu_edge.front.answers.punctuation import repaired
+from youtu_edge.front.durable.durable_requests import Follower
+from youtu_edge.front.durable.headers import INTENT, KEY_HEADER
 from youtu_edge.front.http.error_body import failure
 from youtu_edge.front.http.sse import KEEPALIVE_S
-from youtu_edge.front.requests.admission import Admission
-from youtu_edge.front.requests.durable_intent import INTENT, KEY_HEADER
-from youtu_edge.front.requests.durable_requests import Follower
-from youtu_edge.front.requests.generation import INT64_MAX
-from youtu_edge.front.requests.sessions import Session
+from youtu_edge.front.inflight.active_requests import Session
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit, TokenLogprob, ToolCall
 
 

@@ -1,1 +1,1 @@
-"""The plain dialect for applications on the device, and the conversations that the device keeps for them."""
+"""The sessions that the device keeps for applications."""

@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from youtu_edge.errors import StorageError
+from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.answers.pieces import Ended, Piece, Text, Thought
 from youtu_edge.front.conversations.conversations import Conversations, RunningTurn
 from youtu_edge.front.conversations.store import Conversation, Name, Turn
-from youtu_edge.front.requests.admission import Admission
-from youtu_edge.front.requests.sessions import Session
+from youtu_edge.front.inflight.active_requests import Session
 from youtu_edge.protocol import ChatMessage, Submit
 
 

@@ -13,9 +13,9 @@ from youtu_edge.errors import (
     RequestTimeoutError,
     UnsupportedParameterError,
 )
+from youtu_edge.front.durable.headers import INTENT
 from youtu_edge.front.http.error_body import error_response
 from youtu_edge.front.http.inflater import ENCODINGS, Inflater
-from youtu_edge.front.requests.durable_intent import INTENT
 
 _LARGE_BODIES = 8
 """So many bodies of the largest size may be on their way at once: the front is small."""

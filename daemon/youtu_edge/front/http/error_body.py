@@ -23,7 +23,7 @@ from youtu_edge.errors import (
     RequestTimeoutError,
     YoutuEdgeError,
 )
-from youtu_edge.front.messages.documents import MessageError, MessageErrorDocument
+from youtu_edge.front.dialects.anthropic.documents import MessageError, MessageErrorDocument
 from youtu_edge.log import line
 from youtu_edge.protocol import Failed
 

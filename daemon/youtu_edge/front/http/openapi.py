@@ -10,10 +10,10 @@ from aiohttp import web
 
 from youtu_edge import __version__
 from youtu_edge.errors import RequestError, YoutuEdgeError
+from youtu_edge.front.durable.headers import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 from youtu_edge.front.http.error_body import ErrorDocument
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.access import scope_of
-from youtu_edge.front.requests.durable_intent import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 
 _JSON = "application/json"
 _TEXT = "text/plain"

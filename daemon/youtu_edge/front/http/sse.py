@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from aiohttp import web
 
-from youtu_edge.front.requests.durable_intent import INTENT
+from youtu_edge.front.durable.headers import INTENT
 
 REQUEST_ID = "X-Request-Id"
 """Header that carries the request's id, on every answer that was generated."""

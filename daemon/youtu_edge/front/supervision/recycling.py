@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from youtu_edge.front.requests.questions import QuestionTable
-from youtu_edge.front.requests.sessions import SessionTable
+from youtu_edge.front.inflight.active_requests import SessionTable
+from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
 
 LEAVE_S = 1.0
 """How long an engine may take to leave after Shutdown before it is killed."""

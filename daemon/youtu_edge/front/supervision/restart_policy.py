@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from youtu_edge.config import Config, parse_restart_rate
 from youtu_edge.errors import EngineGaveUpError, PoisonRequestError
-from youtu_edge.front.requests.questions import OpenQuestion, QuestionTable
-from youtu_edge.front.requests.sessions import Session, SessionTable
-from youtu_edge.front.requests.work import Work
+from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.tokenizer_queries import OpenQuestion, QuestionTable
+from youtu_edge.front.inflight.work import Work
 from youtu_edge.front.supervision.degrade import NAMES, degraded, rung_after
-from youtu_edge.front.supervision.engine_death import Death
 from youtu_edge.front.supervision.poison import STRIKES, PoisonWatch
 from youtu_edge.front.supervision.restart_budget import FIRST_WAIT_S, RestartBudget
 from youtu_edge.log import line
+from youtu_edge.process_death import Death
 from youtu_edge.protocol import Ready
 
 log = logging.getLogger(__name__)

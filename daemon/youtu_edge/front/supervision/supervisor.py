@@ -24,15 +24,15 @@ import msgspec
 
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, UnavailableError, YoutuEdgeError
-from youtu_edge.front.requests.questions import OpenQuestion, QuestionTable
-from youtu_edge.front.requests.sessions import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.tokenizer_queries import OpenQuestion, QuestionTable
 from youtu_edge.front.supervision.engine_counters import EngineCounters
-from youtu_edge.front.supervision.engine_death import Death, is_stopped, judge, oom_kills
 from youtu_edge.front.supervision.engine_link import EngineLink, start_engine
 from youtu_edge.front.supervision.package_choice import PackageChoice
 from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
 from youtu_edge.front.supervision.restart_policy import RestartPolicy
 from youtu_edge.log import line
+from youtu_edge.process_death import Death, is_stopped, judge, oom_kills
 from youtu_edge.protocol import (
     Cancel,
     Fatal,

@@ -1,0 +1,1 @@
+"""Structured output: grammars compiled within bounds, and the masks they give."""

@@ -1,0 +1,53 @@
+"""From the sources of a request's grammars to one that can mask tokens."""
+
+from __future__ import annotations
+
+from llguidance import LLMatcher
+
+from youtu_edge.engine.grammar.answer_grammar import AnswerGrammar
+from youtu_edge.engine.grammar.grammar_source import GrammarSources
+from youtu_edge.engine.grammar.token_table import TokenTable
+from youtu_edge.engine.text.detokenize import Vocabulary
+from youtu_edge.errors import InvalidRequestError
+
+
+class GrammarCompiler:
+    """Makes the grammars of answers, in one thread at a time, which may be another than the steps'."""
+
+    def __init__(self, table: TokenTable, vocabulary: Vocabulary, eos: frozenset[int], thought_token: int | None) -> None:
+        self._table = table
+        self._vocabulary = vocabulary
+        self._eos = eos
+        self._thought_token = thought_token
+
+    @property
+    def compiled(self) -> list[bytes]:
+        """Digests of the grammars that need no compiling."""
+        return self._table.compiled
+
+    def compile(
+        self, sources: GrammarSources, *, in_thought: bool, may_think: bool, parallel_calls: bool = True
+    ) -> AnswerGrammar:
+        """The grammar of one answer.
+
+        in_thought: the prompt ends inside <think>. may_think: the answer may begin with one.
+        Raises InvalidRequestError naming the request's field, and UnavailableError.
+        """
+        return AnswerGrammar(
+            self._table,
+            self._vocabulary.token_bytes,
+            answer=self._matcher(sources.answer, sources.param),
+            call=self._matcher(sources.call, "tools"),
+            eos=self._eos,
+            in_thought=in_thought,
+            thought_token=self._thought_token if may_think else None,
+            parallel_calls=parallel_calls,
+        )
+
+    def _matcher(self, source: str | None, param: str) -> LLMatcher | None:
+        if source is None:
+            return None
+        try:
+            return self._table.matcher(source)
+        except ValueError as error:
+            raise InvalidRequestError(f"{param}: cannot be compiled: {error}", param=param) from None

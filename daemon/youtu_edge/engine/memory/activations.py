@@ -1,0 +1,34 @@
+"""How much memory a loaded model takes: at rest, and for its largest step. Measured, because only ONNX Runtime knows.
+
+All layers use the same memory one after the other, so a step that is stopped in its second layer has taken what the whole
+step would take, but for the logits, whose size is known. A whole step of a large model takes seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from youtu_edge.engine.memory.process_memory import holding, untouched_bytes
+from youtu_edge.engine.model.runner import Runner
+
+_ENOUGH_LAYERS = 2
+
+
+def measure_memory(runner: Runner, weights: Path, step_tokens: int, rows: int) -> tuple[int, int]:
+    """Bytes that this process takes at rest, and that a step of `step_tokens` tokens with `rows` rows of logits takes more.
+
+    At rest it holds all of the mapped file `weights`, whether it was read already or will be by the next tokens; no cache.
+    Replaces the runner's cache by a small one.
+    """
+    step = min(step_tokens, runner.context_length)
+    pages = list(range(-(-step // runner.page_tokens)))
+    runner.allocate_cache(len(pages))
+    for cache in runner.caches:
+        cache.fill(0)  # resident from now on
+    layers = runner.manifest.cache.layers
+    first_layers = runner.caches[: len(runner.caches) // layers * _ENOUGH_LAYERS]
+    before = holding().resident + untouched_bytes(weights)
+    runner.run_until(lambda: bool(first_layers[-1][0, 0].any()), [0] * step, pages)
+    growth = holding().resident + untouched_bytes(weights) - before
+    logits = min(rows, step) * runner.manifest.vocab_size * 4
+    return before - len(pages) * runner.page_bytes, max(0, growth) + logits

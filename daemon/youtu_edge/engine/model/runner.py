@@ -1,0 +1,231 @@
+"""ONNX Runtime: one session, one paged cache, one ragged call per step. The only module that imports onnxruntime.
+
+The weights stay mapped from the package's file. The caches are numpy arrays of this process bound once as graph inputs; the
+attention operator writes into them in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from collections.abc import Sequence as Seq
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from youtu_edge.engine.memory.page_memory import PageMemory
+from youtu_edge.engine.model.placement import Placement
+from youtu_edge.errors import PackageError
+from youtu_edge.ops import free_scratch, library_path, set_threads, wait_for_late_workers
+from youtu_edge.package import MODEL, WEIGHTS, Package, Rope
+from youtu_edge.rotary import rotary_tables
+
+_POLL_S = 0.002  # seconds
+_FEW_TOKENS = 32  # in a step whose activations are small
+
+Array = npt.NDArray[Any]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+def _prefix_positions(lengths: Seq[int], past: Seq[int], prefixes: Seq[int]) -> Int64:
+    """Positions in the prompt and in the answer, int64 [2, T]: 0 … n-1, n-1, n-1 … and 0 … 0, 1, 2 … (Du et al. 2022)."""
+    pieces = []
+    for length, first, prefix in zip(lengths, past, prefixes, strict=True):
+        positions = np.arange(first, first + length, dtype=np.int64)
+        pieces.append(np.stack([np.minimum(positions, prefix - 1), np.maximum(positions - (prefix - 1), 0)]))
+    return np.concatenate(pieces, axis=1)
+
+
+def _options(threads: int, spin_us: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # every step has other shapes
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin_us else "0")
+    if spin_us:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
+    options.register_custom_ops_library(str(library_path()))
+    return options
+
+
+def _session(package: Package, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    path = package.path(MODEL)
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library raises many kinds
+        raise PackageError(f"{path} with {WEIGHTS}: ONNX Runtime cannot load it: {error}") from error
+
+
+class StepMemoryError(Exception):
+    """A step found no memory for its activations. Nothing was computed; the session can be used again."""
+
+
+class Runner:
+    """The model with its cache pool.
+
+    Memory of the pool is taken when a page is first written. Sequences have up to `context_length` tokens, rotated by
+    `rope`, by default as the model was trained. Raises PackageError when ONNX Runtime refuses the graph.
+    """
+
+    def __init__(
+        self,
+        package: Package,
+        *,
+        page_tokens: int,
+        threads: int,
+        spin_us: int,
+        context_length: int,
+        rope: Rope | None = None,
+    ) -> None:
+        self.manifest = package.manifest
+        self.page_tokens = page_tokens
+        self.context_length = context_length
+        self.run_seconds = 0.0
+        self._rope = rope or self.manifest.rope
+        set_threads(threads, spin_us)
+        self._session = _session(package, _options(threads, spin_us))
+        self._binding = self._session.io_binding()
+        self._values: dict[str, Any] = {}
+        self._pages: PageMemory | None = None
+        self._run_options = onnxruntime.RunOptions()
+        self._placement = Placement()
+        self._large_step = False  # the last one was
+
+    def __del__(self) -> None:
+        """Weights are freed with the session."""
+        wait_for_late_workers()
+
+    @property
+    def page_bytes(self) -> int:
+        """Memory of one page: its rows in every cache, and the rotary rows of the positions that it makes possible."""
+        rotary_row = 2 * 4 * len(self._rope.inverse_frequencies)
+        return (self.manifest.cache.bytes_per_token + rotary_row) * self.page_tokens
+
+    def allocate_cache(self, num_pages: int) -> None:
+        """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped.
+
+        Rotary rows are for the positions that the pool can hold: all of a long context would take tens of megabytes.
+        """
+        wait_for_late_workers()
+        self._pages = PageMemory(self.manifest.cache, num_pages, self.page_tokens)
+        for name, cache in zip(self.manifest.cache.input_names, self._pages.arrays, strict=True):
+            self._bind(name, cache)
+        positions = min(self.context_length, num_pages * self.page_tokens)
+        for name, table in zip(("cos_cache", "sin_cache"), rotary_tables(self._rope, positions), strict=True):
+            self._bind(name, table)
+
+    @property
+    def caches(self) -> list[Array]:
+        """The pool, in the order of the manifest's cache inputs."""
+        return self._pages.arrays if self._pages else []
+
+    def give_back(self, free_pages: Iterable[int], scratch_page: int | None) -> None:
+        """Return memory to the system: that of cache pages, and the activations of former steps.
+
+        scratch_page: a page whose rows may be lost, for the one token that ONNX Runtime wants to compute before it
+        returns anything; without one the activations stay.
+        """
+        if scratch_page is not None:
+            self._large_step = True
+            with contextlib.suppress(StepMemoryError):  # with so little left there is nothing to return either
+                self.run([0], [1], [0], [[scratch_page]], [0])
+        if self._pages:
+            self._pages.give_back(free_pages)
+
+    def copy_rows(self, source: int, target: int, rows: int) -> None:
+        """Copy the first `rows` rows of one page to another, in every cache."""
+        for cache in self.caches:
+            cache[target, :rows] = cache[source, :rows]
+
+    def run(
+        self,
+        token_ids: Seq[int],
+        lengths: Seq[int],
+        past: Seq[int],
+        pages: Seq[Seq[int]],
+        logit_rows: Seq[int],
+        prefixes: Seq[int] = (),
+    ) -> npt.NDArray[np.float32]:
+        """Compute `lengths[i]` new tokens of sequence i after `past[i]` cached ones.
+
+        token_ids: all new tokens, packed. pages[i]: page of each absolute page index, long enough for the new tokens.
+        logit_rows: which of the packed tokens need logits. Returns float32 [len(logit_rows), vocab].
+        prefixes[i]: bidirectional tokens at the start of sequence i, for models that have them; by default all of it.
+        Raises StepMemoryError when the activations find no memory.
+        """
+        size = self.page_tokens
+        table = np.full((len(pages), max(len(row) for row in pages)), -1, dtype=np.int32)
+        slots = np.empty(len(token_ids), dtype=np.int32)
+        begin = 0
+        for index, row in enumerate(pages):
+            table[index, : len(row)] = row
+            first, count = past[index], lengths[index]
+            if count == 1:
+                slots[begin] = row[first // size] * size + first % size
+            else:
+                positions = np.arange(first, first + count, dtype=np.int32)
+                slots[begin : begin + count] = table[index, positions // size] * size + positions % size
+            begin += count
+        totals = [a + b for a, b in zip(past, lengths, strict=True)]
+        self._bind("token_ids", np.array(token_ids, dtype=np.int64))
+        self._bind("cumulative_sequence_length", np.cumsum([0, *lengths], dtype=np.int32))
+        self._bind("past_seqlens", np.array(past, dtype=np.int32))
+        self._bind("block_table", table)
+        self._bind("slot_mapping", slots)
+        self._bind("attention_metadata", np.array([max(lengths), max(totals), min(totals)], dtype=np.int32))
+        self._bind("logit_rows", np.array(logit_rows, dtype=np.int64))
+        if self.manifest.prompt_end:
+            self._bind("position_ids", _prefix_positions(lengths, past, prefixes or [self.context_length] * len(lengths)))
+        options = self._run_options
+        if self._large_step and len(token_ids) <= _FEW_TOKENS:  # the end of a prompt: its activations are given back
+            options = onnxruntime.RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            free_scratch()
+        self._large_step = len(token_ids) > _FEW_TOKENS
+        begun = time.perf_counter()
+        try:
+            logits = np.empty((len(logit_rows), self.manifest.vocab_size), dtype=np.float32)
+            self._binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
+            self._session.run_with_iobinding(self._binding, options)
+        except (RuntimeError, MemoryError) as error:
+            # ONNX Runtime has no kind of its own for this; "bad allocation" is std::bad_alloc from a kernel's scratch.
+            if isinstance(error, MemoryError) or re.search("allocate memory|bad_?alloc", str(error)):
+                raise StepMemoryError(str(error)) from error
+            raise
+        self.run_seconds += time.perf_counter() - begun
+        self._placement.adjust()
+        return logits
+
+    def run_until(self, is_enough: Callable[[], bool], token_ids: Seq[int], pages: Seq[int]) -> None:
+        """Begin to compute one new sequence, and stop when `is_enough` says so, which is asked every _POLL_S."""
+        options, ended = self._run_options, threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(_POLL_S):
+                if is_enough():
+                    options.terminate = True
+                    return
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            self.run(token_ids, [len(token_ids)], [0], [pages], [0])
+        except RuntimeError:
+            if not options.terminate:
+                raise
+        finally:
+            ended.set()
+            watcher.join()
+            self._run_options = onnxruntime.RunOptions()
+
+    def _bind(self, name: str, array: Array) -> None:
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        self._values[name] = (array, value)  # the binding does not keep the memory alive
+        self._binding.bind_ortvalue_input(name, value)

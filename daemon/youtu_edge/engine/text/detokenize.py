@@ -1,0 +1,185 @@
+"""From token ids to text that may be shown: whole characters only, and nothing that may turn out to be a stop string.
+
+`Vocabulary` knows the bytes of every token; `TextStream` is the state of one answer. Neither knows a model.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any
+
+from youtu_edge.engine.text.piece_decoder import PieceDecoder
+
+_THOUGHT_BEGIN, _THOUGHT_END, _CALL_BEGIN = "<think>", "</think>", "<tool_call>"
+
+TAGS = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>"})
+"""Control tokens that are part of the answer's text: the front tells thoughts and calls apart by them."""
+
+
+class Vocabulary:
+    """Bytes of each token of a `tokenizers.Tokenizer`, looked up once and kept."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = PieceDecoder(tokenizer.decoder)
+        self._added = {
+            token_id: b"" if token.special and token.content not in TAGS else self._added_bytes(token.content)
+            for token_id, token in tokenizer.get_added_tokens_decoder().items()
+        }
+        self._cache: dict[int, bytes] = dict(self._added)
+
+    @property
+    def strips_first_space(self) -> bool:
+        """Whether a text of its own loses the space with which its first token begins, as in SentencePiece."""
+        return self._decoder.strips_first_space
+
+    def token_bytes(self, token: int) -> bytes:
+        """UTF-8 bytes that the token stands for, perhaps part of a character; empty for control tokens and unknown ids.
+
+        They are those inside a text: the first token of a text may lose a space, see `first_bytes`.
+        """
+        known = self._cache.get(token)
+        if known is None:
+            known = self._cache[token] = self._look_up(token)
+        return known
+
+    def first_bytes(self, token: int) -> bytes:
+        """The token's bytes where it is the first one of a text."""
+        data = self.token_bytes(token)
+        if not self.strips_first_space or not data.startswith(b" "):
+            return data
+        return self._decoder.first_bytes_of(self._tokenizer.id_to_token(token))
+
+    def all_bytes(self, size: int) -> list[bytes]:
+        """Bytes of the tokens [0, size). They are not kept: a large vocabulary takes many megabytes in this form."""
+        return [self._added[token] if token in self._added else self._look_up(token) for token in range(size)]
+
+    def _look_up(self, token: int) -> bytes:
+        piece = self._tokenizer.id_to_token(token)
+        return b"" if piece is None else self._decoder.bytes_of(piece)
+
+    def _added_bytes(self, content: str) -> bytes:
+        """As decoded, unless the decoder takes letters of the token's text, which may be any, for stand-ins of bytes."""
+        data = self._decoder.bytes_of(content)
+        return content.encode() if "\ufffd" in data.decode(errors="replace") else data
+
+
+class ProseGate:
+    """From where on a default stop text counts: behind a thought, and behind the white space that models begin with."""
+
+    def __init__(self, *, in_thought: bool) -> None:
+        self._in_thought = in_thought
+        self._seen = ""
+        self.is_open = False
+
+    def split(self, new: str) -> int:
+        """Index in `new`, the next piece of text, from which on stop texts count; its length if not yet."""
+        before = len(self._seen)
+        self._seen += new
+        begun, body = self._seen.lstrip(), 0
+        if self._in_thought or begun.startswith(_THOUGHT_BEGIN):
+            end = self._seen.find(_THOUGHT_END)
+            if end < 0:
+                return len(new)
+            body = end + len(_THOUGHT_END)
+        elif _THOUGHT_BEGIN.startswith(begun):
+            return len(new)
+        prose = self._seen[body:].lstrip()
+        if not prose:
+            return len(new)
+        self.is_open = True
+        return max(0, len(self._seen) - len(prose) - before)
+
+
+class TextStream:
+    """Text of one answer as it grows.
+
+    decoded text: [ emitted ................ | held back ]      held back = may be the start of a stop string
+    bytes:                                               [ 1..3 bytes of an unfinished character ]
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        stop: list[str] | None = None,
+        *,
+        gate: ProseGate | None = None,
+        keeps_stop: bool = False,
+        is_continuation: bool = False,
+        has_calls: bool = False,
+    ) -> None:
+        """`gate` tells from where on stop texts count; with `keeps_stop` they stay in the text unless they are blank.
+
+        is_continuation: the text goes on from another and keeps its first space where the vocabulary would drop it.
+        has_calls: there may be calls of tools, in which stop texts do not count, nor in the tag that one begins with.
+        """
+        self._vocabulary = vocabulary
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._stop = [text for text in stop or [] if text]
+        self._gate = gate
+        self._keeps_stop = keeps_stop
+        self._has_calls = has_calls
+        self._held = ""
+        self._at_start = vocabulary.strips_first_space and not is_continuation
+        self.stop_text: str | None = None
+        """The stop string that was completed; everything behind it is dropped."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was completed."""
+        return self.stop_text is not None
+
+    def shown(self, token: int) -> bytes:
+        """What the text would gain by this token if it came next."""
+        return self._vocabulary.first_bytes(token) if self._at_start else self._vocabulary.token_bytes(token)
+
+    def push(self, token: int, *, in_call: bool = False) -> str:
+        """Text that can be shown after one more token, which may be part of a call of a tool; may be empty."""
+        if self.stopped:
+            return ""
+        new = self._decoder.decode(self.shown(token))
+        self._at_start = self._at_start and not self._vocabulary.token_bytes(token)
+        if in_call:
+            new, self._held = self._held + new, ""
+            return new
+        return self._release(new)
+
+    def finish(self) -> str:
+        """The rest when nothing more comes; an unfinished character becomes U+FFFD."""
+        if self.stopped:
+            return ""
+        self._has_calls = False  # what is held back became none
+        text = self._release(self._decoder.decode(b"", final=True))
+        if self.stopped:
+            return text
+        text, self._held = text + self._held, ""
+        return text
+
+    def _release(self, new: str) -> str:
+        if not self._stop:
+            return new
+        if self._gate is not None and not self._gate.is_open:
+            cut = self._gate.split(new)
+            return new[:cut] + (self._search(new[cut:]) if self._gate.is_open else "")
+        return self._search(new)
+
+    def _search(self, new: str) -> str:
+        """What can be shown of text in which stop texts count."""
+        text = self._held + new
+        size = len(text) - (_overlap(text, _CALL_BEGIN) if self._has_calls else 0)
+        ends = [(index, stop) for stop in self._stop if (index := text.find(stop, 0, size)) >= 0]
+        if ends:
+            self._held = ""
+            index, self.stop_text = min(ends)
+            return text[:index] + (self.stop_text if self._keeps_stop and self.stop_text.strip() else "")
+        sure = size - max(_overlap(text[:size], stop) for stop in self._stop)
+        self._held = text[sure:]
+        return text[:sure]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that is a proper beginning of `stop`."""
+    for length in range(min(len(text), len(stop) - 1), 0, -1):
+        if text.endswith(stop[:length]):
+            return length
+    return 0

@@ -1,0 +1,181 @@
+"""From messages to token ids: the chat template and the tokenizer. Knows no model.
+
+Text of users is data: no control token written inside a message becomes one (text_encoder.py). The template needs to see
+the text as it is, for it may trim or split it, so such a text is only marked with a noncharacter before rendering.
+Earlier answers whose tokens are known keep them (known_tokens.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Literal
+
+import jinja2
+
+from youtu_edge.chat_template import ChatTemplate, compile_template
+from youtu_edge.engine.text.conversation import Tools, mapped, strings, turns, turns_without_tools
+from youtu_edge.engine.text.detokenize import Vocabulary
+from youtu_edge.engine.text.known_tokens import bracket, split, unbracket
+from youtu_edge.engine.text.text_encoder import TextEncoder
+from youtu_edge.engine.text.token_bound import TextLimit
+from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import ChatMessage
+
+# Unicode noncharacters: never assigned, so no text needs them. The first that a conversation does not contain is the mark.
+_MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+
+_THOUGHT_WINDOW = 16
+"""Tokens at the end of a prompt in which a tag of a thought would be."""
+
+_OWN_VARIABLES = ("messages", "tools", "add_generation_prompt")
+
+
+class PromptError(InvalidRequestError):
+    """The conversation cannot be rendered by this model's template."""
+
+
+class Prompter:
+    """Renders and tokenises prompts for one model package.
+
+    tokenizer: a `tokenizers.Tokenizer`. template: the Jinja source, or None for models without one.
+    bos_token_id: put in front of every prompt that does not start with it; None for models that want none.
+    prompt_end: put behind every prompt.
+    variables: strings such as bos_token that the template may use.
+    system_prompt: put in front of conversations without a system message; empty: none.
+    thinking: the template's `enable_thinking` where the request does not set it; None: the template's own way.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: str | None,
+        *,
+        bos_token_id: int | None = None,
+        prompt_end: list[int] | None = None,
+        variables: dict[str, str] | None = None,
+        system_prompt: str = "",
+        thinking: bool | None = None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._vocabulary = Vocabulary(tokenizer)
+        self._bos = bos_token_id
+        self._prompt_end = prompt_end or []
+        self._variables = variables or {}
+        self._system_prompt = system_prompt
+        self._thinking = thinking
+        self.limit: TextLimit | None = None
+        """How long texts may be; None: any length."""
+        self._encoder = TextEncoder(tokenizer, self._vocabulary)
+        self._template: ChatTemplate | None = None if template is None else compile_template(template)
+        self._names = self._template.names if self._template else frozenset()
+
+    def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
+        """Token ids of plain text: no control token is parsed; what begins and ends a prompt is added if `add_special`.
+
+        Raises ContextLengthError for more than `limit` allows.
+        """
+        self._check_length(text, None)
+        ids = self._encoder.encode_plain(text)
+        return self._with_ends(ids) if add_special else ids
+
+    def encode_answer(self, text: str) -> list[int]:
+        """Token ids of a piece of an answer, as a model would write it; no space is put before its first word."""
+        return self._encoder.encode_answer(text)
+
+    def encode_beginning(self, system: str) -> list[int]:
+        """The token ids with which every conversation with this system message begins, whatever the user says.
+
+        Models without a template: those of the text, but the last one, which may melt into what follows.
+        Raises PromptError.
+        """
+        if self._template is None:
+            return self.encode_text(system)[:-1]
+        begun = [ChatMessage("system", system)]
+        ways = [self.encode_chat([*begun, ChatMessage("user", text)]) for text in ("a", "\n0", "\u4e00")]
+        same = itertools.takewhile(lambda ids: len(set(ids)) == 1, zip(*ways, strict=False))
+        return [ids[0] for ids in same]
+
+    def encode_chat(
+        self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None, tools: Tools | None = None
+    ) -> list[int]:
+        """Token ids of a conversation up to where the assistant's answer begins.
+
+        Raises PromptError when there is no template or the template refuses the conversation, and ContextLengthError for
+        more than `limit` allows.
+        """
+        rendered, mark = self._render(bracket(messages), template_kwargs or {}, tools or [])
+        self._check_length(unbracket(rendered).replace(mark, ""), "messages")
+        ids: list[int] = []
+        for piece in split(rendered, messages, self._vocabulary, mark):
+            if isinstance(piece, str):
+                piece = self._encoder.encode(piece, mark, is_continuation=bool(ids))
+            ids += piece
+        return self._with_ends(ids)
+
+    def render(
+        self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None, tools: Tools | None = None
+    ) -> str:
+        """The rendered conversation as text, for people to look at."""
+        rendered, mark = self._render(messages, template_kwargs or {}, tools or [])
+        return rendered.replace(mark, "")
+
+    def thought(self, ids: list[int]) -> Literal["open", "closed", "possible"]:
+        """Whether a prompt ends inside <think>, right behind </think>, or leaves it to the answer to begin a thought."""
+        end = str(self._tokenizer.decode(ids[-_THOUGHT_WINDOW:], skip_special_tokens=False)).rstrip()
+        return "open" if end.endswith("<think>") else "closed" if end.endswith("</think>") else "possible"
+
+    def _render(self, messages: list[ChatMessage], template_kwargs: dict[str, Any], tools: Tools) -> tuple[str, str]:
+        """The rendered conversation, and the mark that cuts it."""
+        if self._template is None:
+            raise PromptError("this model has no chat template; use a plain prompt", param="messages")
+        self._check(template_kwargs)
+        messages = self._with_system(messages)
+        if self._thinking is not None and "enable_thinking" in self._names:
+            template_kwargs = {"enable_thinking": self._thinking, **template_kwargs}
+        shaped: dict[str, Any] = {**template_kwargs}
+        if "tools" in self._names:
+            shaped |= {"messages": turns(messages), **({"tools": tools} if tools else {})}
+        else:
+            shaped["messages"] = turns_without_tools(messages, tools)
+        mark = _mark_for(list(strings(shaped)))
+        shaped = {name: mapped(value, lambda text: self._encoder.defuse(text, mark)) for name, value in shaped.items()}
+        for turn in shaped["messages"]:
+            turn["role"] = turn["role"].replace(mark, "")  # templates compare it; the front knows all of them
+        try:
+            rendered = self._template.render({**self._variables, **shaped, "add_generation_prompt": True})
+        except RecursionError:
+            raise PromptError("messages: something in this conversation is nested too deeply", param="messages") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # a template is a program, and this conversation made it fail
+            reason = str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
+            raise PromptError(f"the model's chat template refuses this conversation: {reason}", param="messages") from None
+        return rendered, mark
+
+    def _with_system(self, messages: list[ChatMessage]) -> list[ChatMessage]:
+        if not self._system_prompt or any(message.role == "system" for message in messages):
+            return messages
+        return [ChatMessage("system", self._system_prompt), *messages]
+
+    def _check_length(self, text: str, param: str | None) -> None:
+        if self.limit is not None:
+            self.limit.check(text, param)
+
+    def _check(self, template_kwargs: dict[str, Any]) -> None:
+        for name, value in template_kwargs.items():
+            where = f"chat_template_kwargs.{name}"
+            if name in (*_OWN_VARIABLES, *self._variables):
+                raise PromptError(f"{where}: is set by the daemon", param=where)
+            if name not in self._names and (name, value) != ("enable_thinking", False):
+                raise PromptError(f"{where}: this model's chat template does not know it", param=where)
+
+    def _with_ends(self, ids: list[int]) -> list[int]:
+        begin = [] if self._bos is None or (ids and ids[0] == self._bos) else [self._bos]
+        return [*begin, *ids, *self._prompt_end]
+
+
+def _mark_for(texts: list[str]) -> str:
+    for mark in _MARKS:
+        if not any(mark in text for text in texts):
+            return mark
+    raise PromptError("the text contains every Unicode noncharacter from U+FDD0 to U+FDEF; remove them")

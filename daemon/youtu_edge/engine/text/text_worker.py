@@ -1,0 +1,170 @@
+"""One process that works on the text of requests, and what is said to it.
+
+engine ── Task ──> worker
+       <── Begun, Done ──           frames as in protocol.py: | length: uint32 | msgpack |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from youtu_edge.engine.incoming import IncomingSubmit, IncomingText
+from youtu_edge.engine.memory.process_memory import holding
+from youtu_edge.engine.text.fork_server import ForkServer, WorkerLimits
+from youtu_edge.engine.text.text_work import Prepared, TextWork
+from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import Failed, Reply
+
+Outcome = Prepared | Reply | Failed | msgspec.Raw
+"""What came of a text; Raw is a Reply as the front reads it."""
+
+_LOOK_S, _LOOKS = 1.0, 2
+_FRAME_S = 10.0
+"""A frame that was begun is there after so long, or never."""
+_GROWN_BYTES = 4 * 1024 * 1024
+"""A worker that has grown by so much leaves, and the next begins small again."""
+_MAX_ANSWER_BYTES = 4 * 1024 * 1024
+_HEADER = struct.Struct("<I")
+
+
+class _Task(msgspec.Struct):
+    """A text to work on; `compiled` are digests of grammars that need no trial."""
+
+    text: IncomingText
+    compiled: list[bytes]
+
+
+class _Begun(msgspec.Struct, tag_field="t", tag="begun"):
+    """The worker begins with another field of the request."""
+
+    field: str
+
+
+class _Done(msgspec.Struct, tag_field="t", tag="done"):
+    """The worker has done its task, and goes on or leaves."""
+
+    prepared: Prepared | Failed | None
+    answer: msgspec.Raw
+    stays: bool
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_TASK = msgspec.msgpack.Decoder(_Task)
+_FROM_WORKER: msgspec.msgpack.Decoder[_Begun | _Done] = msgspec.msgpack.Decoder(_Begun | _Done)
+_NOTHING = msgspec.Raw(_ENCODER.encode(None))
+
+
+def encode_task(text: IncomingText, compiled: Collection[bytes]) -> bytes:
+    """What TextWorker.do sends."""
+    return _ENCODER.encode(_Task(text, list(compiled)))
+
+
+class TextWorker:
+    """The engine's side of one worker; used by one thread."""
+
+    def __init__(self, server: ForkServer, limits: WorkerLimits) -> None:
+        """Raises ForkServerGoneError, as the other methods do."""
+        self._server = server
+        self._worker = server.fork(limits)
+        self._connection = self._worker.connection
+        self._connection.settimeout(_FRAME_S)
+        self.field = ""
+        """The field of the request that it works on."""
+        self.stays = True
+        """Whether it can be given another task."""
+
+    def do(self, task: bytes, field: str) -> Outcome | None:
+        """What came of the task, which begins with this field; None when the worker died of it, or sleeps for ever."""
+        self.field, self.stays = field, False
+        with contextlib.suppress(OSError):
+            _send(self._connection, task)
+            while body := self._receive():
+                message = _FROM_WORKER.decode(body)
+                if isinstance(message, _Done):
+                    self.stays = message.stays
+                    return message.prepared or msgspec.Raw(bytes(message.answer))
+                self.field = message.field
+        return None
+
+    def end(self) -> str:
+        """Kill it; how it died."""
+        status = self._server.end(self._worker)
+        return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit code {status >> 8}"
+
+    def _receive(self) -> bytes:
+        """One frame, or b"" when the worker is gone or will never say anything.
+
+        An allocation that fails while another failure is reported leaves it waiting for its own lock.
+        """
+        asleep = 0
+        while not select.select([self._connection], [], [], _LOOK_S)[0]:
+            asleep = asleep + 1 if self._is_asleep() else 0
+            if asleep == _LOOKS:
+                return b""
+        return receive(self._connection)
+
+    def _is_asleep(self) -> bool:
+        stat = Path(f"/proc/{self._worker.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] in "ST"
+
+
+def serve(connection: socket.socket, limits: WorkerLimits, work: TextWork) -> None:
+    """A worker's life: one task after the other until the connection is closed or the worker has grown."""
+    os.environ["RUST_BACKTRACE"] = "0"  # one takes more memory than there is when it is needed
+    born = holding().data
+    work.limit(limits.max_tokens)
+
+    def begin(field: str) -> None:
+        _send(connection, _ENCODER.encode(_Begun(field)))
+
+    stays = True
+    while stays and (body := receive(connection)):
+        signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)  # nobody catches SIGPROF: it ends the process wherever it is
+        task = _TASK.decode(body)
+        del body
+        outcome = work.do(task.text, task.compiled, begin)
+        stays = holding().data - born < _GROWN_BYTES
+        answer = _encoded(task.text, outcome, stays=stays)
+        del task, outcome
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _send(connection, answer)
+
+
+def _encoded(text: IncomingText, outcome: Prepared | Reply | Failed, *, stays: bool) -> bytes:
+    if isinstance(text, IncomingSubmit):
+        assert not isinstance(outcome, Reply)
+        return _ENCODER.encode(_Done(outcome, _NOTHING, stays))
+    answer = _ENCODER.encode(outcome)
+    if len(answer) > _MAX_ANSWER_BYTES:
+        reason = f"the answer has more than {_MAX_ANSWER_BYTES >> 20} MiB; ask for less of it at a time"
+        answer = _ENCODER.encode(Failed(text.id, InvalidRequestError.code, reason))
+    return _ENCODER.encode(_Done(None, msgspec.Raw(answer), stays))
+
+
+def _send(connection: socket.socket, body: bytes) -> None:
+    connection.sendall(_HEADER.pack(len(body)) + body)
+
+
+def receive(connection: socket.socket) -> bytes:
+    """One frame, or b"" when the other side is gone."""
+    header = _exactly(connection, _HEADER.size)
+    return _exactly(connection, *_HEADER.unpack(header)) if header else b""
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = connection.recv(min(size - len(data), 1 << 20))
+        if not part:
+            return b""
+        data += part
+    return bytes(data)

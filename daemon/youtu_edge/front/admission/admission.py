@@ -1,0 +1,164 @@
+"""Decides whether a request may start, before any work is done for it. Knows queue and state; knows no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from youtu_edge.config import ServiceConfig
+from youtu_edge.errors import DeadlineError, EngineGaveUpError, MemoryPressureError, OverloadedError, UnavailableError
+from youtu_edge.front.admission.response_cache import ResponseCache
+from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
+from youtu_edge.front.inflight.work import digest_of
+from youtu_edge.front.keys.caller import CALLER
+from youtu_edge.front.keys.key_usage import KeyUsage
+from youtu_edge.front.supervision.supervisor import Supervisor
+from youtu_edge.protocol import Question, Reply, Submit
+
+
+class Admission:
+    """The only way into the tables of sessions and questions, and out of them for a client that leaves."""
+
+    def __init__(
+        self,
+        service: ServiceConfig,
+        sessions: SessionTable,
+        questions: QuestionTable,
+        supervisor: Supervisor,
+        key_usage: KeyUsage,
+        cache: ResponseCache | None = None,
+    ) -> None:
+        self._sessions = sessions
+        self._questions = questions
+        self.configure(service)
+        self._supervisor = supervisor
+        self._key_usage = key_usage
+        self._cache = cache
+        self._lookups: set[asyncio.Future[None]] = set()
+        self.is_draining = False
+        self.is_short_of_memory: Callable[[], bool] = lambda: False
+        """Set by who watches the memory."""
+
+    def configure(self, service: ServiceConfig) -> None:
+        """Use another bound of the queue and another time limit; what is in it stays."""
+        self._max_queue = self._questions.max_open = service.max_queue
+        self._timeout_s = service.request_timeout_s
+
+    def check(self) -> None:
+        """Raises UnavailableError, EngineGaveUpError, MemoryPressureError or OverloadedError.
+
+        While a crashed engine restarts, requests wait. The limits are those of the daemon and those of the caller's key.
+        """
+        state = self._supervisor.state
+        if self.is_draining or state == "stopped":
+            raise UnavailableError("the daemon is stopping", retry_after_s=10)
+        if state == "gave_up":
+            raise EngineGaveUpError("the engine died too often; the daemon stops, see its log")
+        if state == "loading":
+            raise UnavailableError("the model is being loaded", retry_after_s=2)
+        if self.is_short_of_memory():
+            raise MemoryPressureError("the machine is short of memory; try again later", retry_after_s=10)
+        if (key := CALLER.get().key) is not None:
+            self._key_usage.check(key)
+        if len(self._sessions) >= self._max_queue:
+            raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
+
+    def open(self, submit: Submit) -> Session:
+        """Admit a request and hand it to the engine. Raises as `check`, PoisonRequestError and DeadlineError."""
+        self.check()
+        poison = self._supervisor.policy.poison
+        poison.check(digest := digest_of(submit))
+        deadline = self._deadline()
+        session = self._sessions.open(submit, digest)
+        poison.begin(submit.id, digest)
+        if deadline is not None:
+            session.deadline = asyncio.get_running_loop().call_at(deadline, self._expire, submit.id)
+        if (key := CALLER.get().key) is not None:
+            session.key = key.name
+            self._key_usage.begin(key.name)
+        if self._cache is not None and (cache_key := self._cache.key(session.submit)) is not None:
+            session.is_held = True
+            task = asyncio.ensure_future(self._look_up(self._cache, session, cache_key))
+            self._lookups.add(task)
+            task.add_done_callback(self._lookups.discard)
+        else:
+            self._supervisor.submit(session)
+        return session
+
+    def _deadline(self) -> float | None:
+        """When the request of this caller has to be finished. Raises DeadlineError when that is over already."""
+        now = asyncio.get_running_loop().time()
+        limits = [now + self._timeout_s] if self._timeout_s else []
+        if (wanted := CALLER.get().deadline) is not None:
+            limits.append(wanted)
+        if limits and min(limits) <= now:
+            raise DeadlineError("the time for this request was over before it could begin")
+        return min(limits, default=None)
+
+    def _expire(self, request_id: str) -> None:
+        """A request whose time is over fails, and leaves the engine within a step; one that waits there never begins."""
+        self._sessions.fail(request_id, DeadlineError.code, "the request was not finished in time; its answer was given up")
+        self._supervisor.cancel(request_id)
+
+    async def _look_up(self, cache: ResponseCache, session: Session, key: bytes) -> None:
+        """Answer from the cache, or hand the request to the engine if somebody still waits for it."""
+        is_answered = await cache.answer(session, key)
+        session.is_held = False
+        if session.is_cancelled:
+            self._sessions.end_cancelled()
+        if not is_answered and session.ended_at is None:
+            self._supervisor.submit(session)
+
+    def reopen(self, submit: Submit, key: str, *, is_suspect: bool) -> Session:
+        """Take in a request that was admitted before this start; it waits for the engine, whatever the limits.
+
+        is_suspect: a former daemon died while the engine was working on it.
+        """
+        session = self._sessions.open(submit)
+        if is_suspect:
+            self._supervisor.policy.poison.suspect(submit.id, session.completion_tokens)
+        if key:
+            session.key = key
+            self._key_usage.begin(key)
+        self._supervisor.submit(session)
+        return session
+
+    async def ask(self, question: Question) -> Reply:
+        """The engine's answer; waits while a crashed engine restarts. Raises as `open`, and what the engine refuses."""
+        self.check()
+        policy = self._supervisor.policy
+        policy.poison.check(digest := digest_of(question))
+        deadline = self._deadline()
+        entry = self._questions.open(question, digest)
+        policy.poison.begin(entry.ask.id, digest)
+        key = CALLER.get().key
+        if key is not None:
+            self._key_usage.begin(key.name)
+        self._supervisor.ask(entry)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await entry.reply
+        except TimeoutError:
+            raise DeadlineError("the question was not answered in time") from None
+        finally:
+            self._questions.close(entry)
+            policy.question_ended(entry)
+            if key is not None:
+                self._key_usage.end(key.name, 0)
+
+    def close(self, session: Session) -> None:
+        """The handler is done with a session; an unfinished one is cancelled."""
+        if session.deadline is not None:
+            session.deadline.cancel()
+        if self._sessions.abandon(session):
+            self._supervisor.cancel(session.submit.id)
+
+    def cancel(self, request_id: str) -> bool:
+        """End a request of this caller with finish reason "cancelled"; its client is told. False when there is none."""
+        key = CALLER.get().key
+        found = [session for session in self._sessions.find(request_id) if key is None or session.key == key.name]
+        for session in found:
+            session.is_cancelled = True
+            self._supervisor.cancel(session.submit.id)
+        return bool(found)

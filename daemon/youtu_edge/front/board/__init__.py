@@ -1,1 +1,0 @@
-"""Temperatures, clocks and loads of the board."""

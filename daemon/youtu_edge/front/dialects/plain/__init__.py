@@ -1,0 +1,1 @@
+"""The plain dialect for applications on the device."""

@@ -1,0 +1,124 @@
+"""Responses that are made whether anybody listens or not (`background: true`), across crashes and power cuts.
+
+The durable request is the truth; a response is what a builder makes of its events, and every reading makes the same. One
+reading is done here and stores the finished response; a client may have the events told again, from any of them on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from youtu_edge.errors import NotFoundError, YoutuEdgeError
+from youtu_edge.front.answers.generation_stream import GenerationStream
+from youtu_edge.front.dialects.responses.archive import ResponseArchive, not_found
+from youtu_edge.front.dialects.responses.documents import Response, new_response
+from youtu_edge.front.dialects.responses.items import Item, input_items, tidy
+from youtu_edge.front.dialects.responses.request import NAMES, NOT_OFFERED, ResponsesBody
+from youtu_edge.front.dialects.responses.run import ResponseRun
+from youtu_edge.front.durable.durable_requests import DurableRequests, ends_for_now
+from youtu_edge.front.durable.headers import INTENT, Intent
+from youtu_edge.front.durable.journal import Known
+from youtu_edge.front.http.bodies import decode_body
+from youtu_edge.front.keys.caller import acting_for
+from youtu_edge.log import line
+from youtu_edge.protocol import Submit
+
+log = logging.getLogger(__name__)
+
+PATH = "/v1/responses"
+
+
+class BackgroundResponses:
+    """`running` is the table of responses that are being made; `model` tells the name of the one that is served."""
+
+    def __init__(
+        self,
+        durable: DurableRequests,
+        archive: ResponseArchive,
+        running: dict[str, ResponseRun],
+        model: Callable[[], str],
+    ) -> None:
+        self._durable = durable
+        self._archive = archive
+        self._running = running
+        self._model = model
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def resume(self) -> None:
+        """Go on with those of the last life; called once, after the durable requests were resumed."""
+        for known in self._durable.unfinished(PATH):
+            with acting_for(known.owner):
+                try:
+                    await self._adopt(known)
+                except YoutuEdgeError as error:
+                    log.error(line("response_not_resumed", id=known.id, reason=error.message))
+
+    async def begin(self, submit: Submit, body: ResponsesBody, raw: bytes, conversation: list[Item]) -> ResponseRun:
+        """Make a response, or find the one that this Idempotency-Key began. Raises what the engine refuses."""
+        intent = INTENT.get() or Intent(key=None, path=PATH, requests=self._durable, body=raw)
+        follower = self._durable.begin(intent, submit)
+        generation = GenerationStream(follower, NAMES)
+        await generation.accepted()
+        if run := self._running.get(generation.id):
+            return run
+        return self._run(generation, body, conversation)
+
+    async def rebuild(self, response_id: str) -> Response:
+        """A response that has ended but was not stored: the daemon died in between. Raises NotFoundError."""
+        try:
+            known = self._durable.owned(response_id)
+            run = await self._adopt(known)
+        except NotFoundError:
+            raise not_found(response_id, "response_id") from None
+        await self._tasks[response_id]
+        return run.builder.response
+
+    async def retold(self, response_id: str) -> ResponseRun:
+        """The events of a response from the first on; nothing is stored. Raises NotFoundError."""
+        try:
+            self._durable.owned(response_id)
+            record = await self._durable.record(response_id)
+        except NotFoundError:
+            raise not_found(response_id, "response_id") from None
+        body = decode_body(record.body, ResponsesBody, NOT_OFFERED, tidy)
+        generation = GenerationStream(self._durable.follow(response_id, record.submit), NAMES)
+        return ResponseRun(None, generation, self._response(generation, body))
+
+    async def close(self) -> None:
+        """Give up reading; called when the requests have ended for this life."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _adopt(self, known: Known) -> ResponseRun:
+        record = await self._durable.record(known.id)
+        body = decode_body(record.body, ResponsesBody, NOT_OFFERED, tidy)
+        earlier: list[Item] = []
+        if body.previous_response_id is not None:
+            earlier = (await self._archive.find(body.previous_response_id, "previous_response_id")).conversation
+        generation = GenerationStream(self._durable.follow(known.id, record.submit), NAMES)
+        return self._run(generation, body, [*earlier, *input_items(body.input)])
+
+    def _run(self, generation: GenerationStream, body: ResponsesBody, conversation: list[Item]) -> ResponseRun:
+        run = ResponseRun(self._archive, generation, self._response(generation, body), conversation)
+        self._running[generation.id] = run
+        self._tasks[generation.id] = asyncio.create_task(self._complete(run))
+        return run
+
+    def _response(self, generation: GenerationStream, body: ResponsesBody) -> Response:
+        return new_response(generation.id, generation.created, self._model(), body, generation.session.submit)
+
+    async def _complete(self, run: ResponseRun) -> None:
+        try:
+            async for _ in run.events():
+                pass
+        except YoutuEdgeError as error:
+            run.builder.fail(error)
+            if not ends_for_now(error.code):
+                await run.keep()
+        finally:
+            del self._running[run.generation.id]
+            del self._tasks[run.generation.id]

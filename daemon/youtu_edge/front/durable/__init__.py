@@ -1,0 +1,1 @@
+"""Requests that are finished whatever dies: the journal, and those who follow an answer."""

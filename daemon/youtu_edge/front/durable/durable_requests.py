@@ -1,0 +1,340 @@
+"""Requests that are finished whatever happens: to the client, to the engine, to this process or to the power.
+
+    client ──> record in the journal ──> session ──> engine
+                                            │ events
+    clients <── DurableRequest <── journal <┘          what a client sees was written before
+
+A request ends when its answer does, not when its client leaves. After a start every unfinished one is handed to the engine
+again with the tokens that the journal has. Clients follow a request from its first event as often as they like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Coroutine
+from functools import partial
+from typing import TypeGuard
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from youtu_edge.config import StorageConfig, parse_bytes
+from youtu_edge.errors import (
+    EngineGaveUpError,
+    IdempotencyConflictError,
+    ModelChangedError,
+    NotFoundError,
+    PoisonRequestError,
+    StorageError,
+    UnavailableError,
+)
+from youtu_edge.front.admission.admission import Admission
+from youtu_edge.front.database import Database
+from youtu_edge.front.durable.headers import LAST_EVENT_HEADER, Intent
+from youtu_edge.front.durable.journal import MIGRATIONS, Event, Known, Limits, Record, RequestJournal
+from youtu_edge.front.durable.work_notes import WorkNotes
+from youtu_edge.front.inflight.active_requests import Session
+from youtu_edge.front.keys.caller import owner
+from youtu_edge.log import line
+from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit
+
+log = logging.getLogger(__name__)
+
+FILE = "requests.db"
+MAX_FRUITLESS_STARTS = 5
+"""A request on which the engine worked when so many starts in a row died, with no token gained, is not tried again."""
+_CLOSE_S = 2.0
+_RETRY_S = 1.0
+_UNFINISHED = (UnavailableError.code, EngineGaveUpError.code)
+"""Failures that say nothing about the request: it goes on with the next start."""
+
+
+class DurableRequest:
+    """A request and its events so far. Many may follow it."""
+
+    def __init__(self, known: Known, events: list[Event] | None = None) -> None:
+        self.known = known
+        self.events = events if events is not None else []
+        self.num_written = len(self.events)
+        self._news = asyncio.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no event follows, at least not in this life of the daemon."""
+        return bool(self.events) and isinstance(self.events[-1], Finished | Failed)
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether the journal lacks an event that it has to have."""
+        missing = self.events[self.num_written :]
+        return bool(missing) and not _is_for_the_next_start(missing[-1])
+
+    def add(self, events: list[Event]) -> None:
+        """Show events to everybody who follows."""
+        self.events += events
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def event(self, index: int) -> Event:
+        """Event number `index`, as soon as there is one."""
+        while len(self.events) <= index:
+            await self._news.wait()
+        return self.events[index]
+
+
+class Follower:
+    """One reader of a request from its first event on; takes the place of a session in a GenerationStream."""
+
+    def __init__(self, requests: DurableRequests, request: DurableRequest, submit: Submit) -> None:
+        """`submit` says what was asked for, so that the reader can tell its parts apart."""
+        self._requests = requests
+        self._request = request
+        self._index = 0
+        self.submit = submit
+        self.created = request.known.created
+        self.events = self
+
+    async def get(self) -> Event:
+        """The next event. A cancelled call loses none."""
+        await self._requests.loaded(self._request)
+        while True:
+            event = await self._request.event(self._index)
+            self._index += 1
+            if not isinstance(event, Delta) or event.text or event.logprobs:
+                return event
+
+
+class DurableRequests:
+    """All durable requests. `begin` and `follow` are for handlers, `resume` is called once at the start."""
+
+    def __init__(
+        self, config: StorageConfig, admission: Admission, model: Callable[[], str], on_failure: Callable[[], None]
+    ) -> None:
+        """`model` tells the checksum of the package that is served."""
+        self.database = Database.in_directory(
+            config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
+        )
+        self._journal = RequestJournal(Limits(parse_bytes(config.requests_max_size), config.requests_max_age_hours))
+        self._is_to_persist = bool(config.directory)
+        self._admission = admission
+        self._model = model
+        self._by_id: dict[str, Known] = {}
+        self._by_key: dict[str, str] = {}
+        self._running: dict[str, DurableRequest] = {}
+        self._at_hand: WeakValueDictionary[str, DurableRequest] = WeakValueDictionary()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._notes = WorkNotes(self._note_work)
+
+    @property
+    def num_unfinished(self) -> int:
+        """Requests that are not yet answered and on the disk."""
+        return len(self._running)
+
+    async def resume(self) -> None:
+        """Read the journal and continue what is unfinished. A request that cannot be continued fails for good."""
+        for known in await self.database.run(self._journal.known):
+            self._know(known)
+            if known.is_ended:
+                continue
+            record = await self.record(known.id)
+            events = await self.database.run(partial(self._journal.events, request_id=known.id))
+            request = self._running[known.id] = DurableRequest(known, events)
+            if reason := self._refusal(record, events):
+                await self._take(request, [Failed(known.id, reason.code, reason.message)])
+                del self._running[known.id]
+                continue
+            self._notes.watch(known.id)
+            session = self._admission.reopen(
+                _continued(record.submit, events), known.owner, is_suspect=record.fruitless_starts > 0
+            )
+            session.wants_all = True
+            log.info(line("request_resumed", id=known.id, tokens=session.completion_tokens))
+            self._start(self._pump(request, session))
+
+    def begin(self, intent: Intent, submit: Submit) -> Follower:
+        """The request of that key, or a new one. Raises as `Admission.open`, IdempotencyConflictError and NotFoundError."""
+        digest = hashlib.sha256(intent.body).digest()
+        if intent.key is not None and (request_id := self._by_key.get(intent.key)):
+            if self._by_id[request_id].digest != digest:
+                raise IdempotencyConflictError("Idempotency-Key: this key belongs to a request with another body")
+            return self.follow(request_id, msgspec.structs.replace(submit, id=request_id))
+        if self._is_to_persist and not self.database.is_persistent:
+            raise StorageError(
+                "requests.db could not be opened when the daemon started; nothing can be kept until it starts again"
+            )
+        if intent.last_event:
+            raise NotFoundError(
+                "Last-Event-ID: no request with this key is kept here any more; send it without this header to begin anew",
+                param=LAST_EVENT_HEADER,
+            )
+        session = self._admission.open(submit)
+        session.wants_all = True
+        known = Known(
+            id=submit.id,
+            key=intent.key,
+            owner=owner(),
+            path=intent.path,
+            created=int(time.time()),
+            digest=digest,
+        )
+        self._know(known)
+        request = self._running[known.id] = DurableRequest(known)
+        record = Record(known=known, body=intent.body, submit=submit, model=self._model())
+        self._start(self._write_and_pump(request, record, session))
+        return Follower(self, request, submit)
+
+    def working(self, ids: Collection[str]) -> None:
+        """The engine begins to work on these requests, durable or not, and on nothing else."""
+        self._notes.working(ids)
+
+    def unfinished(self, path: str) -> list[Known]:
+        """Requests to `path` that are not answered yet, of all owners."""
+        return [request.known for request in self._running.values() if request.known.path == path]
+
+    async def record(self, request_id: str) -> Record:
+        """What was asked. Raises NotFoundError and StorageError."""
+        record = await self.database.run(partial(self._journal.record, known=self._find(request_id)))
+        if record is None:
+            raise _not_kept(request_id)
+        return record
+
+    def owned(self, request_id: str) -> Known:
+        """A request of the caller. Raises NotFoundError."""
+        known = self._find(request_id)
+        if known.owner != owner():
+            raise _not_kept(request_id)
+        return known
+
+    def follow(self, request_id: str, submit: Submit) -> Follower:
+        """A reader from the first event on. Raises NotFoundError."""
+        request = self._running.get(request_id) or self._at_hand.get(request_id)
+        if request is None:
+            request = self._at_hand[request_id] = DurableRequest(self._find(request_id))
+        return Follower(self, request, submit)
+
+    async def loaded(self, request: DurableRequest) -> None:
+        """Make sure that the events of an ended request are at hand. Raises StorageError."""
+        known = request.known
+        if known.is_ended and not request.events:
+            events = await self.database.run(partial(self._journal.events, request_id=known.id))
+            if not request.events:
+                request.add(events or [Failed(known.id, NotFoundError.code, "the answer is no longer kept here")])
+                request.num_written = len(request.events)
+
+    async def close(self) -> None:
+        """Write what is still on its way; called when every session has ended."""
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=_CLOSE_S)
+        await self.database.close()
+
+    def _find(self, request_id: str) -> Known:
+        if (known := self._by_id.get(request_id)) is None:
+            raise _not_kept(request_id)
+        return known
+
+    def _know(self, known: Known) -> None:
+        self._by_id[known.id] = known
+        if known.key is not None:
+            self._by_key[known.key] = known.id
+
+    def _forget(self, request_id: str) -> None:
+        known = self._by_id.pop(request_id, None)
+        if known is not None and known.key is not None:
+            self._by_key.pop(known.key, None)
+
+    def _refusal(self, record: Record, events: list[Event]) -> PoisonRequestError | ModelChangedError | None:
+        if record.fruitless_starts >= MAX_FRUITLESS_STARTS:
+            return PoisonRequestError(
+                f"the daemon died {record.fruitless_starts} times with this request; it is not tried again"
+            )
+        if record.model != self._model() and any(isinstance(event, Delta) for event in events):
+            return ModelChangedError("the model was changed while this request was unfinished; send it again")
+        return None
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._pumps.add(task)
+        task.add_done_callback(self._pumps.discard)
+
+    async def _write_and_pump(self, request: DurableRequest, record: Record, session: Session) -> None:
+        try:
+            for forgotten in await self.database.run(partial(self._journal.add, record=record)):
+                self._forget(forgotten)
+        except StorageError as error:
+            # It cannot be what it was asked to be; better no answer than one that only seems to be safe.
+            self._admission.close(session)
+            self._running.pop(request.known.id, None)
+            self._forget(request.known.id)
+            request.add([Failed(request.known.id, error.code, error.message)])
+            return
+        await self._pump(request, session)
+
+    async def _pump(self, request: DurableRequest, session: Session) -> None:
+        """From the session to the journal, and only then to those who follow."""
+        while not request.is_over:
+            events: list[Event] = [await session.events.get()]
+            while not session.events.empty():  # what came while the disk was busy is written together
+                events.append(session.events.get_nowait())
+            await self._take(request, events)
+        while request.has_unwritten:  # the clients have it all; the disk will have it as soon as it can
+            await asyncio.sleep(_RETRY_S)
+            await self._take(request, [])
+        self._running.pop(request.known.id, None)
+        if request.known.is_ended:
+            self._at_hand[request.known.id] = request
+
+    async def _take(self, request: DurableRequest, events: list[Event]) -> None:
+        if events and isinstance(events[0], Accepted) and request.events:  # a former engine had accepted it already
+            events = events[1:]
+        pending = [*request.events[request.num_written :], *events]
+        if pending and _is_for_the_next_start(last := pending[-1]):
+            pending.pop()
+            if last.code == UnavailableError.code and self._notes.settle(request.known.id):  # stopped in good order
+                await self._note_work(set(), {request.known.id})
+        elif any(isinstance(event, Delta | Finished | Failed) for event in events):
+            self._notes.settle(request.known.id)
+        first = request.num_written
+        if pending and await self._write(
+            request.known.id, partial(self._journal.append, request_id=request.known.id, first=first, events=pending)
+        ):
+            request.num_written += len(pending)
+            request.known.is_ended = isinstance(pending[-1], Finished | Failed)
+        request.add(events)
+
+    async def _note_work(self, begun: set[str], over: set[str]) -> None:
+        await self._write(",".join(begun | over), partial(self._journal.note_work, begun=begun, over=over))
+
+    async def _write(self, what: str, work: Callable[[sqlite3.Connection], None]) -> bool:
+        try:
+            await self.database.run(work)
+        except StorageError as error:  # the answer goes on; what is missing is written with the next event
+            log.error(line("request_not_written", id=what, reason=error.message))
+            return False
+        return True
+
+
+def _not_kept(request_id: str) -> NotFoundError:
+    return NotFoundError(f"no request {request_id[:100]!r} is kept here")
+
+
+def ends_for_now(code: str) -> bool:
+    """Whether a failure of this code says nothing about the request, which goes on with the next start."""
+    return code in _UNFINISHED
+
+
+def _is_for_the_next_start(event: Event) -> TypeGuard[Failed]:
+    return isinstance(event, Failed) and ends_for_now(event.code)
+
+
+def _continued(submit: Submit, events: list[Event]) -> Submit:
+    """The rest of a request: what the events say was sent already."""
+    deltas = [event for event in events if isinstance(event, Delta)]
+    return msgspec.structs.replace(
+        submit,
+        sent_tokens=[token for delta in deltas for token in delta.tokens],
+        sent_text="".join(delta.text for delta in deltas),
+    )

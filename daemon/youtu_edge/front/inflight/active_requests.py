@@ -1,0 +1,218 @@
+"""The truth about every request: what was asked, what was already sent, and where its events go.
+
+Knows no engine, no HTTP and no policy. A session ends exactly once; whatever the engine says about it later is dropped.
+
+    open ──Accepted──> streaming ──Finished/Failed──> ended
+      └──────────────────Failed────────────────────────^     (abandon: the client left; nobody is told)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from youtu_edge.errors import ContextLengthError
+from youtu_edge.front.inflight.work import Departed, Work, digest_of
+from youtu_edge.protocol import Accepted, Delta, Failed, Finished, FromEngine, StepFrame, Submit
+
+Event = Accepted | Delta | Finished | Failed
+
+
+class Session:
+    """One accepted request. `events` is read by its HTTP handler; it is unbounded, but never longer than the answer."""
+
+    def __init__(self, submit: Submit, now: float, digest: bytes) -> None:
+        self.submit = submit
+        self.digest = digest
+        """Of what was asked, whatever `shorten` takes out of it."""
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self.opened_at = now
+        self.wants_all = False
+        """Deltas without text are events too: whoever keeps the tokens must not miss one."""
+        self.created = int(time.time())
+        """Unix time in seconds."""
+        self.first_text_at: float | None = None
+        self.ended_at: float | None = None
+        self.accepted = False
+        self.in_thought = False
+        self.stop_text: str | None = None
+        self.is_held = False
+        """Not for an engine yet: the response cache is asked first."""
+        self.cache: Literal["HIT", "MISS", ""] = ""
+        """What the response cache said; empty when it was not asked."""
+        self.cache_key: bytes | None = None
+        """Where the answer is to be kept."""
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
+        self.user: str | None = None
+        """OpenAI's `user`, for the log."""
+        self.key: str | None = None
+        """Name of the API key that it came with."""
+        self.resumes = 0
+        self.outcome = ""
+        """A finish reason or "failed"; "cancelled" when the client left."""
+        self.is_cancelled = False
+        """Somebody asked for its end; no other engine may take it up."""
+        self.shorten: Callable[[], bool] | None = None
+        """Called when the prompt does not fit: takes something out of `submit`, and says whether to try again."""
+        self.deadline: asyncio.TimerHandle | None = None
+        self.failure = ""
+        """The error's code when it failed."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens produced for this request so far, by all engines."""
+        return len(self.submit.sent_tokens)
+
+    @property
+    def work(self) -> Work:
+        """What an engine has to do with it."""
+        return Work(self.digest, self.completion_tokens)
+
+
+class SessionTable:
+    """All unfinished sessions, oldest first. `on_end` is called once for each, after its last event was queued."""
+
+    def __init__(self, clock: Callable[[], float], on_end: Callable[[Session], None]) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._departed = Departed()
+        self._clock = clock
+        self._on_end = on_end
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def open(self, submit: Submit, digest: bytes | None = None) -> Session:
+        """A new session for a request that was admitted; `digest` where it is known already."""
+        assert submit.id not in self._sessions, f"request id {submit.id} is taken"
+        # A private copy: sent_tokens and sent_text grow here, so that the very message can be submitted again.
+        own = msgspec.structs.replace(submit, sent_tokens=list(submit.sent_tokens))
+        session = self._sessions[submit.id] = Session(own, self._clock(), digest or digest_of(own))
+        return session
+
+    def find(self, request_id: str) -> list[Session]:
+        """The unfinished sessions of a request; several answers to one have its id and a number (`ID-1`)."""
+        numbered = re.compile(rf"{re.escape(request_id)}(-[0-9]+)?")
+        return [session for session in self if numbered.fullmatch(session.submit.id)]
+
+    def apply(self, message: FromEngine) -> Session | None:
+        """Take over what the engine reports about requests; other messages are not for the table.
+
+        Returns the session that was shortened because its prompt does not fit: it has to be submitted again.
+        """
+        if isinstance(message, Failed):
+            shortened = self._failed(message)
+            self._departed.forget(message.id)
+            return shortened
+        if isinstance(message, StepFrame):
+            for delta in message.deltas:
+                self._delta(delta)
+            for finished in message.finished:
+                self._finished(finished)
+                self._departed.forget(finished.id)
+        elif isinstance(message, Accepted):
+            self._accepted(message)
+        return None
+
+    def end_cancelled(self) -> None:
+        """End the sessions that somebody cancelled, as an engine would have; there is none that could."""
+        for session in self:
+            if session.is_cancelled:
+                submit = session.submit
+                self._accepted(Accepted(submit.id, 0))
+                counts = session.prompt_tokens, session.cached_tokens, session.completion_tokens
+                self._finished(Finished(submit.id, "cancelled", *counts))
+
+    def abandon(self, session: Session) -> bool:
+        """The client is gone; True when the engine still works on it and must be told."""
+        if self._end(session.submit.id, "cancelled") is None:
+            return False
+        self._on_end(session)
+        return True
+
+    def works(self) -> dict[str, Work]:
+        """Everything that is unfinished, by id."""
+        return {name: session.work for name, session in self._sessions.items()}
+
+    def work_of(self, request_id: str) -> Work | None:
+        """What the running engine may be working on under that id, also when the client has left."""
+        session = self._sessions.get(request_id)
+        return session.work if session else self._departed.find(request_id)
+
+    def engine_starts(self) -> None:
+        """What the former engine was working on is over."""
+        self._departed.clear()
+
+    def fail_same(self, digest: bytes, code: str, message: str) -> None:
+        """End every session that asks this with a failure."""
+        for session in self:
+            if session.digest == digest:
+                self.fail(session.submit.id, code, message)
+
+    def fail(self, request_id: str, code: str, message: str) -> None:
+        """End one session with a failure; an unknown id has just ended."""
+        self._failed(Failed(id=request_id, code=code, message=message))
+
+    def fail_all(self, code: str, message: str) -> None:
+        """End every unfinished session with the same failure."""
+        for session in self:
+            self.fail(session.submit.id, code, message)
+
+    def _accepted(self, accepted: Accepted) -> None:
+        session = self._sessions.get(accepted.id)
+        if session is None or session.accepted:  # gone, or accepted before by an engine that died
+            return
+        session.accepted = True
+        session.prompt_tokens = accepted.prompt_tokens
+        session.in_thought = accepted.in_thought
+        session.events.put_nowait(accepted)
+
+    def _delta(self, delta: Delta) -> None:
+        session = self._sessions.get(delta.id)
+        if session is None:
+            return
+        session.submit.sent_tokens.extend(delta.tokens)
+        if not delta.text and not delta.logprobs and not session.wants_all:
+            return
+        session.submit.sent_text += delta.text
+        if delta.text and session.first_text_at is None:
+            session.first_text_at = self._clock()
+        session.events.put_nowait(delta)
+
+    def _finished(self, finished: Finished) -> None:
+        session = self._end(finished.id, finished.reason)
+        if session is None:
+            return
+        session.prompt_tokens = finished.prompt_tokens
+        session.cached_tokens = finished.cached_tokens
+        session.stop_text = finished.stop_text
+        session.events.put_nowait(finished)
+        self._on_end(session)
+
+    def _failed(self, failed: Failed) -> Session | None:
+        session = self._sessions.get(failed.id)
+        if session is None:
+            return None
+        if failed.code == ContextLengthError.code and session.shorten is not None and session.shorten():
+            return session
+        self._end(failed.id, "failed")
+        session.failure = failed.code
+        session.events.put_nowait(failed)
+        self._on_end(session)
+        return None
+
+    def _end(self, request_id: str, outcome: str) -> Session | None:
+        session = self._sessions.pop(request_id, None)
+        if session is not None:
+            self._departed.note(request_id, session.work)
+            session.outcome = outcome
+            session.ended_at = self._clock()
+        return session

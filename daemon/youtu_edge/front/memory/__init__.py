@@ -1,1 +1,0 @@
-"""The memory that the daemon gives back while others need it."""

@@ -1,0 +1,64 @@
+"""The one line that `systemctl status` shows: what the daemon does now, in words for a technician."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from youtu_edge.config import Config
+from youtu_edge.front.inflight.active_requests import SessionTable
+from youtu_edge.front.supervision.degrade import NAMES
+from youtu_edge.front.supervision.supervisor import Supervisor
+
+
+class StatusLine:
+    """Composed afresh on every call. `config` gives the configuration in force, `waiting` the keys that need a restart."""
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        supervisor: Supervisor,
+        sessions: SessionTable,
+        waiting: Callable[[], list[str]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._supervisor = supervisor
+        self._sessions = sessions
+        self._waiting = waiting
+        self._clock = clock
+        self._started_at = clock()
+        self.url = ""
+        """Where the daemon listens, once it does."""
+        self.is_draining = False
+
+    def __call__(self) -> str:
+        """Such as "serving tiny at http://127.0.0.1:8080, 3 requests"."""
+        service, supervisor = self._config().service, self._supervisor
+        if self.is_draining:
+            return f"finishing {self._requests()} within {service.drain_s:g} s"
+        if supervisor.state == "loading":
+            seconds = self._clock() - self._started_at
+            return f"loading {supervisor.package.path}: {seconds:.0f} s of at most {service.load_deadline_s:g}"
+        if not self.url:
+            return f"the model is loaded; waiting until this machine has the address {service.host}"
+        if supervisor.state == "restarting":
+            return f"starting another engine, number {supervisor.restarts + 1}; {self._requests()} wait"
+        if supervisor.state == "recycling":
+            return f"replacing the engine between requests; {self._requests()} wait"
+        if supervisor.state == "gave_up":
+            return "the engine died too often or refuses to start; see the log"
+        return self._serving()
+
+    def _serving(self) -> str:
+        supervisor, waiting = self._supervisor, self._waiting()
+        name = self._config().model.name or (supervisor.ready.model if supervisor.ready else "")
+        parts = [f"serving {name} at {self.url}, {self._requests()}"]
+        if rung := supervisor.policy.rung:
+            parts.append(f"with a {NAMES[rung]} after crashes")
+        if waiting:
+            parts.append(f"a restart is needed for {', '.join(waiting)}")
+        return "; ".join(parts)
+
+    def _requests(self) -> str:
+        count = len(self._sessions)
+        return f"{count} request{'' if count == 1 else 's'}"

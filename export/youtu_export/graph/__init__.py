@@ -1,0 +1,1 @@
+"""The ONNX graph of a model: operators, layers, one short file for each family."""

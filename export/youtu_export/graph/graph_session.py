@@ -1,0 +1,96 @@
+"""Running a package's graph, or a part of it, for one sequence. The only module of the exporter that imports onnxruntime.
+
+The engine runs the same graph for many sequences; here one sequence lies in the pages 0, 1, … of a cache of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from youtu_edge.ops import library_path, wait_for_late_workers
+from youtu_edge.package import MODEL, CacheGeometry, Package, Rope
+from youtu_edge.rotary import rotary_tables
+from youtu_export.errors import ExportError
+from youtu_export.quantise.stored_tensor import Float32
+
+Array = npt.NDArray[Any]
+
+_PAGE_TOKENS = 32
+
+
+class GraphSession:
+    """One graph file with weights beside it; its outputs are asked for by name."""
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        try:
+            options.register_custom_ops_library(str(library_path()))
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except FileNotFoundError as error:
+            raise ExportError(str(error)) from None
+        except Exception as error:  # the library raises its own exceptions, which share no base
+            raise ExportError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        self._names = {value.name for value in self._session.get_inputs()}
+
+    def __del__(self) -> None:
+        """Weights are freed with the session."""
+        wait_for_late_workers()
+
+    def run(self, outputs: list[str], values: dict[str, Array]) -> list[Array]:
+        """The named outputs; inputs that the graph does not have are left out."""
+        found: list[Array] = self._session.run(outputs, {k: v for k, v in values.items() if k in self._names})
+        return found
+
+
+class PackageScorer:
+    """Logits of whole texts. Errors name `named`, by default the package's directory."""
+
+    def __init__(self, package: Package, named: Path | None = None) -> None:
+        self._named = named or package.root
+        self._manifest = package.manifest
+        self._session = GraphSession(package.path(MODEL))
+
+    def logits(self, token_ids: list[int]) -> Float32:
+        """Logits behind every token, float32 [T, vocab]. Raises ExportError for NaN and infinite ones."""
+        inputs = sequence_inputs(token_ids, self._manifest.rope) | empty_cache(self._manifest.cache, len(token_ids))
+        logits: Float32 = self._session.run(["logits"], inputs)[0]
+        if not np.isfinite(logits).all():
+            raise ExportError(
+                f"{self._named}: the model computes scores that are NaN or infinite: its weights are damaged, or its "
+                f"activations exceed what the {self._manifest.cache.dtype} cache or the recipe can hold"
+            )
+        return logits
+
+
+def sequence_inputs(token_ids: list[int], rope: Rope) -> dict[str, Array]:
+    """All inputs but the caches, for a new sequence whose tokens all need logits."""
+    count = len(token_ids)
+    cos, sin = rotary_tables(rope, count)
+    return {
+        "token_ids": np.array(token_ids, dtype=np.int64),
+        "cumulative_sequence_length": np.array([0, count], dtype=np.int32),
+        "past_seqlens": np.zeros(1, dtype=np.int32),
+        "block_table": np.arange(_pages(count), dtype=np.int32)[None],
+        "slot_mapping": np.arange(count, dtype=np.int32),
+        "attention_metadata": np.full(3, count, dtype=np.int32),
+        "logit_rows": np.arange(count, dtype=np.int64),
+        "cos_cache": cos,
+        "sin_cache": sin,
+    }
+
+
+def empty_cache(cache: CacheGeometry, tokens: int) -> dict[str, Array]:
+    """Caches of all layers that hold `tokens` tokens, each [pages, page_tokens, kv_heads, width]."""
+    shape = (_pages(tokens), _PAGE_TOKENS, cache.kv_heads, cache.width)
+    return {name: np.zeros(shape, cache.dtype) for name in cache.input_names}
+
+
+def _pages(tokens: int) -> int:
+    return -(-tokens // _PAGE_TOKENS)

@@ -1,0 +1,148 @@
+"""Inverse frequencies of rotary embeddings, float32 step by step as PyTorch computes them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from youtu_edge.package import Rope
+from youtu_export.checkpoints.model_config import ModelConfig, positive_number
+from youtu_export.errors import ExportError
+from youtu_export.graph.yarn import Yarn
+
+Float32 = npt.NDArray[np.float32]
+
+
+def partial_rope_from_config(config: ModelConfig, head_width: int) -> Rope:
+    """The rope of the first int(partial_rotary_factor * head_width) values per head; without the factor an error."""
+    parameters = config.mapping("rope_parameters")
+    factor = config.get("partial_rotary_factor", parameters.get("partial_rotary_factor"))
+    if factor is None:
+        raise ExportError(f"{config.path}: partial_rotary_factor is missing")
+    width = int(positive_number(config.path, "partial_rotary_factor", factor) * head_width)
+    if not 0 < width <= head_width or width % 2:
+        raise ExportError(f"{config.path}: partial_rotary_factor: {factor!r} rotates {width} of {head_width} values")
+    return rope_from_config(config, width, partial=True)
+
+
+def rope_from_config(
+    config: ModelConfig, width: int, factors: Float32 | None = None, *, partial: bool = False, yarn: Yarn | None = None
+) -> Rope:
+    """The rope of `width` rotated values per head, out of rope_theta, rope_scaling and rope_parameters.
+
+    factors: float32 [width/2], each frequency is divided by its own (GGUF stores scaled rope so).
+    partial: `width` is partial_rotary_factor's already. yarn: what `yarn_from_config` found, for families that know it.
+    """
+    # transformers 5 keeps everything in rope_parameters, older ones theta at the top and the rest in rope_scaling.
+    parameters: dict[str, Any] = config.mapping("rope_scaling") | config.mapping("rope_parameters")
+    if partial:
+        parameters.pop("partial_rotary_factor", None)
+    theta = parameters.pop("rope_theta", None) or config.get("rope_theta")
+    if theta is None:
+        raise ExportError(f"{config.path}: rope_theta is missing")
+    theta = positive_number(config.path, "rope_theta", theta)
+    kinds = (parameters.pop("rope_type", None), parameters.pop("type", None))
+    kind = next((kind for kind in kinds if kind is not None), "default")
+    if kind == "yarn" and parameters.get("factor") == 1 and parameters.get("attention_factor") in (None, 1):
+        # Stretched by nothing: frequencies and the scale of attention stay as they are, whatever the other keys say.
+        kind, parameters = "default", {}
+    scaling = _Scaling(config, parameters)
+    if theta <= 1:
+        raise ExportError(f"{config.path}: rope_theta: {theta!r} is not above 1")
+    frequencies = _frequencies_of(config, theta, width)
+    if kind == "linear":
+        frequencies = frequencies / np.float32(scaling.number("factor"))
+    elif kind == "llama3":
+        frequencies = _llama3(frequencies, scaling)
+    elif kind == "yarn" and yarn is not None:
+        return _rope(config, yarn.frequencies(theta, frequencies), yarn.rotation_scale)
+    elif kind != "default":
+        raise ExportError(f"{config.path}: rope_scaling: type {kind!r} is not supported")
+    scaling.refuse_rest()
+    if factors is not None:
+        with np.errstate(all="ignore"):  # _rope refuses what is not a frequency
+            frequencies = frequencies / factors
+    return _rope(config, frequencies)
+
+
+def plain_rope(config: ModelConfig, theta: float, width: int) -> Rope:
+    """The rope of `width` rotated values per head, not scaled. Raises ExportError for a width that has no halves."""
+    return _rope(config, _frequencies_of(config, theta, width))
+
+
+def _frequencies_of(config: ModelConfig, theta: float, width: int) -> Float32:
+    if width < 2 or width % 2:
+        raise ExportError(f"{config.path}: {width} values of each head would be rotated, and they are rotated in pairs")
+    return inverse_frequencies(theta, width)
+
+
+def _rope(config: ModelConfig, frequencies: Float32, scale: float = 1.0) -> Rope:
+    if not (np.isfinite(frequencies) & (frequencies > 0)).all():
+        raise ExportError(f"{config.path}: rope_scaling: frequencies that are not positive numbers come of it")
+    return Rope(inverse_frequencies=[float(value) for value in frequencies], scale=scale)
+
+
+def inverse_frequencies(theta: float, width: int) -> Float32:
+    """theta^(-2j/width) for j < width/2 (Su et al. 2021, section 3.2.2)."""
+    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
+    frequencies: Float32 = np.float32(1) / np.power(np.float32(theta), exponents)
+    return frequencies
+
+
+def yarn_from_config(config: ModelConfig) -> Yarn | None:
+    """The yarn block of a configuration, unless it stretches nothing."""
+    values: dict[str, Any] = config.mapping("rope_scaling") | config.mapping("rope_parameters")
+    kinds = (values.pop("rope_type", None), values.pop("type", None))
+    if "yarn" not in kinds or values.get("factor") == 1:
+        return None
+    values.pop("rope_theta", None)
+    scaling = _Scaling(config, values)
+    yarn = Yarn(
+        factor=scaling.number("factor"),
+        original_context=scaling.number("original_max_position_embeddings"),
+        beta_fast=scaling.number("beta_fast", 32),
+        beta_slow=scaling.number("beta_slow", 1),
+        mscale=scaling.number("mscale", 0),
+        mscale_all_dim=scaling.number("mscale_all_dim", 0),
+    )
+    scaling.refuse_rest()
+    return yarn
+
+
+class _Scaling:
+    def __init__(self, config: ModelConfig, values: dict[str, Any]) -> None:
+        self._path = config.path
+        self._values = dict(values)
+
+    def number(self, key: str, default: float | None = None) -> float:
+        if default is not None and self._values.get(key) in (None, 0):
+            self._values.pop(key, None)
+            return default
+        if key not in self._values:
+            raise ExportError(f"{self._path}: rope_scaling: {key} is missing")
+        return positive_number(self._path, f"rope_scaling: {key}", self._values.pop(key))
+
+    def refuse(self, key: str, value: float, reason: str) -> NoReturn:
+        raise ExportError(f"{self._path}: rope_scaling: {key}: {value!r} {reason}")
+
+    def refuse_rest(self) -> None:
+        for key, value in self._values.items():
+            if value is not None and not (key == "partial_rotary_factor" and value == 1):
+                raise ExportError(f"{self._path}: rope_scaling: {key}: {value!r} is not supported")
+
+
+def _llama3(frequencies: Float32, scaling: _Scaling) -> Float32:
+    """Slow frequencies are divided by `factor`, fast ones kept, those between mixed (Llama 3.1 model card)."""
+    factor, low, high = (scaling.number(key) for key in ("factor", "low_freq_factor", "high_freq_factor"))
+    context = scaling.number("original_max_position_embeddings")
+    if high <= low:
+        scaling.refuse("high_freq_factor", high, "is not above low_freq_factor")
+    wavelengths = np.float32(2 * math.pi) / frequencies
+    divided = frequencies / np.float32(factor)
+    smooth = (np.float32(context) / wavelengths - np.float32(low)) / np.float32(high - low)
+    mixed = (1 - smooth) * divided + smooth * frequencies
+    slow, fast = wavelengths > np.float32(context / low), wavelengths < np.float32(context / high)
+    return np.where(slow, divided, np.where(fast, frequencies, mixed)).astype(np.float32)

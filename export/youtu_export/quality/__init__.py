@@ -1,0 +1,1 @@
+"""What rounding cost: comparisons, the quality report, golden prompts."""

@@ -1,0 +1,1 @@
+"""Weights to codes and scales: recipes, AWQ calibration, the tiles of the file."""
