@@ -1,4 +1,4 @@
-"""Why an engine ended, and whether a request can be the cause. Reads /proc; knows no request."""
+"""How an engine process ended, and whether a request can be the cause."""
 
 from __future__ import annotations
 

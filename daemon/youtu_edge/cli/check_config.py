@@ -7,22 +7,12 @@ certificates may come later, and a file may be checked on another machine than t
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
-from youtu_edge.config import Config
 from youtu_edge.config_file import dotted_keys, trace_config
-from youtu_edge.errors import YoutuEdgeError
-from youtu_edge.front.http.listener import open_listener
+from youtu_edge.doctor.missing import missing_here
 from youtu_edge.front.http.tls import Tls
-from youtu_edge.front.keys.access import check_exposure
-from youtu_edge.front.keys.key_ring import KeyRing
-from youtu_edge.package import read_manifest
-
-_CREDENTIALS = "/run/credentials"
-"""Only the service itself sees what systemd hands over there."""
 
 
 def run(file: str, *, explain: bool) -> int:
@@ -48,27 +38,3 @@ def run(file: str, *, explain: bool) -> int:
             f"{name:<{max(map(len, keys))}} = {value:<{min(40, max(map(len, values)))}}  # {origins.get(name, 'default')}"
         )
     return 0
-
-
-def missing_here(config: Config) -> Iterator[tuple[str, str]]:
-    """The keys, and why a daemon that were started here and now could not use them."""
-    service = config.service
-    try:
-        read_manifest(Path(config.model.path))
-    except YoutuEdgeError as error:
-        yield "model.path", error.message
-    try:
-        open_listener(service.host, 0).close()
-    except YoutuEdgeError as error:
-        yield "service.host", error.message
-    files = (service.keys_file, service.tls_certificate, service.tls_key)
-    if any(name.startswith(_CREDENTIALS) for name in files):
-        return
-    try:
-        check_exposure(service, KeyRing(Path(service.keys_file)))
-    except YoutuEdgeError as error:
-        yield "service.keys_file", error.message
-    try:
-        Tls(service)
-    except YoutuEdgeError as error:
-        yield "service.tls_certificate", error.message

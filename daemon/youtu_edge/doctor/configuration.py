@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from youtu_edge.cli.check_config import missing_here
 from youtu_edge.doctor.finding import Finding, fail, ok
+from youtu_edge.doctor.missing import missing_here
 from youtu_edge.doctor.surroundings import Surroundings
 
 _ELSEWHERE = ("model.path", "service.host")

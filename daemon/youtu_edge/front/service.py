@@ -34,7 +34,8 @@ from youtu_edge.front.dialects.responses.background import BackgroundResponses
 from youtu_edge.front.dialects.responses.routes import ResponseHandlers
 from youtu_edge.front.dialects.responses.run import ResponseRun
 from youtu_edge.front.durable.durable_requests import DurableRequests
-from youtu_edge.front.durable.headers import make_durable_middleware
+from youtu_edge.front.durable.generations import Generations
+from youtu_edge.front.durable.headers import make_durability_middleware
 from youtu_edge.front.http import answer_headers, cors
 from youtu_edge.front.http.acceptor import Acceptor
 from youtu_edge.front.http.app import Handlers, make_app
@@ -206,23 +207,23 @@ class Service:
     def make_app(self) -> web.Application:
         """The application with every route, as `run` serves it."""
         bodies, intake = self._bodies, self._intake
+        generations = Generations(self._admission, self._durable)
         groups: list[Handlers] = [
             self._status,
-            ChatHandlers(intake, bodies),
-            CompletionHandlers(intake, bodies),
-            PlainHandlers(intake, self._conversations, bodies),
+            ChatHandlers(intake, generations, bodies),
+            CompletionHandlers(intake, generations, bodies),
+            PlainHandlers(intake, generations, self._conversations, bodies),
             SessionHandlers(self._conversations, self._admission, bodies),
-            MessageHandlers(intake, bodies),
-            ResponseHandlers(intake, bodies, self._archive, self._background, self._responses),
+            MessageHandlers(intake, generations, bodies),
+            ResponseHandlers(intake, generations, bodies, self._archive, self._background, self._responses),
             TokenHandlers(self._admission, bodies),
+            self._ui,
         ]
-        generating = {route.path for group in groups for route in group.routes() if route.generates}
-        app = make_app(self._config, groups, bodies.expect, self._metrics.refused)
-        self._ui.install(app)
+        app, table = make_app(self._config, groups, bodies.expect, self._metrics.refused)
         answer_headers.install(app)
         cors.install(app, self._config.service.cors_origins)
-        app.middlewares.append(make_access_middleware(self._key_ring))
-        app.middlewares.append(make_durable_middleware(self._durable, generating))
+        app.middlewares.append(make_access_middleware(self._key_ring, table.scope))
+        app.middlewares.append(make_durability_middleware(table.find))
         return app
 
     def configure(self, config: Config) -> None:

@@ -36,7 +36,7 @@ async def stream_answers(
     """Answer with an event stream. Before the status is sent, raises what the engine refuses; later errors are events."""
     for generation in generations:
         await generation.accepted()
-    stream = await open_stream(request, generations[0].id)
+    stream = await open_stream(request, generations[0].id, generations[0].numbers)
     try:
         await stream.send(writer.begin())
         async for index, piece in merged(generations):

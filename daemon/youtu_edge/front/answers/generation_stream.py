@@ -1,6 +1,6 @@
 """One answer as it comes: the events of a session turned into pieces. The core that every dialect builds on.
 
-    with open_generation(admission, submit) as generation:
+    with generations.open(request, body, submit) as generation:
         await generation.accepted()            # raises what the engine refused, before any status is sent
         async for piece in generation.pieces():
             ...                                # Thought, Text, ToolCallStart, ToolArguments, Silence; at last Ended
@@ -12,34 +12,57 @@ generations; `merged` gives out their pieces as they come.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from youtu_edge.errors import InternalError, UnsupportedParameterError
-from youtu_edge.front.admission.admission import Admission
+from youtu_edge.errors import InternalError
 from youtu_edge.front.admission.sampling import INT64_MAX
 from youtu_edge.front.answers.answer_splitter import AnswerSplitter
 from youtu_edge.front.answers.logprob_queue import LogprobQueue
 from youtu_edge.front.answers.pieces import Answer, Ended, Piece, Silence, Text, Thought, ToolArguments, ToolCallStart
 from youtu_edge.front.answers.punctuation import repaired
-from youtu_edge.front.durable.durable_requests import Follower
-from youtu_edge.front.durable.headers import INTENT, KEY_HEADER
-from youtu_edge.front.http.error_body import failure
-from youtu_edge.front.http.sse import KEEPALIVE_S
-from youtu_edge.front.inflight.active_requests import Session
+from youtu_edge.front.http.sse import KEEPALIVE_S, EventNumbers
+from youtu_edge.front.inflight.failure import failure
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit, TokenLogprob, ToolCall
 
 
-class GenerationStream:
-    """The pieces of one session's answer. Only in chats are thoughts and tool calls told apart, not in completions.
+class Events(Protocol):
+    """The events of a request, in order."""
 
-    `names`: what the dialect calls the fields that an error may be about, see error_body.renamed.
+    async def get(self) -> Accepted | Delta | Finished | Failed:
+        """The next one. A cancelled call loses none."""
+
+
+class Source(Protocol):
+    """Where an answer comes from: an open request, or what the journal has of one."""
+
+    @property
+    def submit(self) -> Submit:
+        """What was asked."""
+
+    @property
+    def created(self) -> int:
+        """When it was asked, Unix time in seconds."""
+
+    @property
+    def events(self) -> Events:
+        """Accepted first, Finished or Failed last."""
+
+
+class GenerationStream:
+    """The pieces of one answer. Only in chats are thoughts and tool calls told apart, not in completions.
+
+    `names`: what the dialect calls the fields that an error may be about, see failure.renamed. `numbers`: those of the
+    events of its stream, where they have any.
     """
 
-    def __init__(self, session: Session | Follower, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, session: Source, names: Mapping[str, str] | None = None, numbers: EventNumbers | None = None
+    ) -> None:
         self.session = session
+        self.numbers = numbers
         self._names = names or {}
         self._accepted: Accepted | None = None
 
@@ -138,42 +161,6 @@ def _attach(pieces: list[Piece], logprobs: list[TokenLogprob]) -> list[Piece]:
         if isinstance(piece, Text):
             return [*pieces[:index], Text(piece.text, logprobs), *pieces[index + 1 :]]
     return [*pieces, Text("", logprobs)]
-
-
-@contextmanager
-def open_generation(
-    admission: Admission, submit: Submit, *, user: str | None = None, names: Mapping[str, str] | None = None
-) -> Iterator[GenerationStream]:
-    """Admit a request for as long as the block lasts; a durable one lasts longer. Raises as `Admission.open`."""
-    if (intent := INTENT.get()) is not None:
-        yield GenerationStream(intent.requests.begin(intent, submit), names)
-        return
-    session = admission.open(submit)
-    session.user = user
-    try:
-        yield GenerationStream(session, names)
-    finally:  # also when the client left: aiohttp cancels the handler
-        admission.close(session)
-
-
-@contextmanager
-def open_generations(
-    admission: Admission,
-    submits: Sequence[Submit],
-    *,
-    user: str | None = None,
-    names: Sequence[Mapping[str, str]] | None = None,
-) -> Iterator[list[GenerationStream]]:
-    """Admit several requests for as long as the block lasts; all of them or none. `names`: see GenerationStream."""
-    called = names or [{}] * len(submits)
-    if len(submits) > 1 and INTENT.get() is not None:
-        param = "n" if called[0] == called[-1] else "prompt"
-        raise UnsupportedParameterError(f"{KEY_HEADER}: only for a request with one prompt and one answer", param=param)
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(open_generation(admission, submit, user=user, names=own))
-            for submit, own in zip(numbered(submits), called, strict=True)
-        ]
 
 
 def copies(submit: Submit, count: int) -> list[Submit]:

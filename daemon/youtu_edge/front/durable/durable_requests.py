@@ -34,9 +34,10 @@ from youtu_edge.errors import (
 )
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.database import Database
-from youtu_edge.front.durable.headers import LAST_EVENT_HEADER, Intent
+from youtu_edge.front.durable.headers import Durability
 from youtu_edge.front.durable.journal import MIGRATIONS, Event, Known, Limits, Record, RequestJournal
 from youtu_edge.front.durable.work_notes import WorkNotes
+from youtu_edge.front.http.durability import LAST_EVENT_HEADER
 from youtu_edge.front.inflight.active_requests import Session
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.log import line
@@ -155,10 +156,10 @@ class DurableRequests:
             log.info(line("request_resumed", id=known.id, tokens=session.completion_tokens))
             self._start(self._pump(request, session))
 
-    def begin(self, intent: Intent, submit: Submit) -> Follower:
+    def begin(self, wanted: Durability, body: bytes, submit: Submit) -> Follower:
         """The request of that key, or a new one. Raises as `Admission.open`, IdempotencyConflictError and NotFoundError."""
-        digest = hashlib.sha256(intent.body).digest()
-        if intent.key is not None and (request_id := self._by_key.get(intent.key)):
+        digest = hashlib.sha256(body).digest()
+        if wanted.key is not None and (request_id := self._by_key.get(wanted.key)):
             if self._by_id[request_id].digest != digest:
                 raise IdempotencyConflictError("Idempotency-Key: this key belongs to a request with another body")
             return self.follow(request_id, msgspec.structs.replace(submit, id=request_id))
@@ -166,7 +167,7 @@ class DurableRequests:
             raise StorageError(
                 "requests.db could not be opened when the daemon started; nothing can be kept until it starts again"
             )
-        if intent.last_event:
+        if wanted.last_event:
             raise NotFoundError(
                 "Last-Event-ID: no request with this key is kept here any more; send it without this header to begin anew",
                 param=LAST_EVENT_HEADER,
@@ -175,15 +176,15 @@ class DurableRequests:
         session.wants_all = True
         known = Known(
             id=submit.id,
-            key=intent.key,
+            key=wanted.key,
             owner=owner(),
-            path=intent.path,
+            path=wanted.path,
             created=int(time.time()),
             digest=digest,
         )
         self._know(known)
         request = self._running[known.id] = DurableRequest(known)
-        record = Record(known=known, body=intent.body, submit=submit, model=self._model())
+        record = Record(known=known, body=body, submit=submit, model=self._model())
         self._start(self._write_and_pump(request, record, session))
         return Follower(self, request, submit)
 

@@ -1,72 +1,54 @@
-"""What the headers of a request say about its durability.
-
-    Idempotency-Key: K    keep this request on the device; the same request with the same key gets the same answer
-    Last-Event-ID: N      of its stream, send only what follows event number N
-
-A context variable, because it concerns every dialect alike and none of them should have to pass it on: the middleware sets
-it, the body reader adds the body, and the generation core acts on it.
-"""
+"""What the headers of a request say about its durability: see http.durability. Read once, before the body."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Collection
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
+from youtu_edge.front.http.durability import KEY, KEY_HEADER, LAST_EVENT_HEADER, last_event_number
+from youtu_edge.front.http.handler import Handler
+from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
 
-KEY_HEADER = "Idempotency-Key"
-LAST_EVENT_HEADER = "Last-Event-ID"
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
-NUMBER = re.compile(r"[0-9]{1,12}")
-
-if TYPE_CHECKING:
-    from youtu_edge.front.durable.durable_requests import DurableRequests
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_NOTED = "durability"
 
 
-@dataclass
-class Intent:
-    """One request that is to be durable."""
+class Durability(msgspec.Struct, frozen=True):
+    """What a request that is to be durable says about that."""
 
     key: str | None
     """Caller, path and Idempotency-Key; None: the request's own id is enough."""
     path: str
-    requests: DurableRequests
     last_event: int = 0
-    body: bytes = b""
 
 
-INTENT: ContextVar[Intent | None] = ContextVar("intent", default=None)
+def durability(request: web.Request) -> Durability | None:
+    """What the headers say; None: the request is not durable."""
+    noted: Durability | None = request.get(_NOTED)
+    return noted
 
 
-def make_durable_middleware(requests: DurableRequests, paths: Collection[str]) -> Any:
-    """Middleware that reads the headers of POST requests to `paths`, those that generate. Raises InvalidRequestError naming
-    the one that is wrong, and UnsupportedParameterError for the key on any other path."""
+def make_durability_middleware(route_of: Callable[[web.Request], Route | None]) -> Any:
+    """Middleware that reads the headers of requests that generate. Raises InvalidRequestError naming
+    the one that is wrong, and UnsupportedParameterError for the key on any other route."""
 
     @web.middleware
-    async def durable(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in paths and KEY_HEADER in request.headers and request.method == "POST":
-            raise UnsupportedParameterError(f"{KEY_HEADER}: only for requests that generate", param=KEY_HEADER)
-        intent = _intent(request, requests) if request.method == "POST" else None
-        if intent is None:
-            return await handler(request)
-        token = INTENT.set(intent)
-        try:
-            return await handler(request)
-        finally:
-            INTENT.reset(token)
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "POST":
+            route = route_of(request)
+            if KEY_HEADER in request.headers and (route is None or not route.generates):
+                raise UnsupportedParameterError(f"{KEY_HEADER}: only for requests that generate", param=KEY_HEADER)
+            request[_NOTED] = _read(request)
+        return await handler(request)
 
-    return durable
+    return note
 
 
-def _intent(request: web.Request, requests: DurableRequests) -> Intent | None:
+def _read(request: web.Request) -> Durability | None:
     key, last = request.headers.get(KEY_HEADER), request.headers.get(LAST_EVENT_HEADER)
     if key is None:
         if last is not None:
@@ -74,15 +56,4 @@ def _intent(request: web.Request, requests: DurableRequests) -> Intent | None:
         return None
     if not KEY.fullmatch(key):
         raise InvalidRequestError(f"{KEY_HEADER}: must be 1 to 255 visible ASCII characters", param=KEY_HEADER)
-    return Intent(
-        key=f"{owner()} {request.path} {key}", path=request.path, requests=requests, last_event=last_event_number(last)
-    )
-
-
-def last_event_number(text: str | None, name: str = LAST_EVENT_HEADER) -> int:
-    """The number of the last event that a client has; 0 for none. Raises InvalidRequestError naming `name`."""
-    if text is None:
-        return 0
-    if not NUMBER.fullmatch(text):
-        raise InvalidRequestError(f"{name}: {text[:40]!r} is not the number of an event", param=name)
-    return int(text)
+    return Durability(f"{owner()} {request.path} {key}", request.path, last_event_number(last))

@@ -6,12 +6,11 @@ dialect has to pass them on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 from aiohttp import web
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from youtu_edge.front.http.handler import Handler
 
 _NOTES: ContextVar[dict[str, str] | None] = ContextVar("answer_headers", default=None)
 _KEY = "answer_headers"

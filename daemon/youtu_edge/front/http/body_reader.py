@@ -13,8 +13,7 @@ from youtu_edge.errors import (
     RequestTimeoutError,
     UnsupportedParameterError,
 )
-from youtu_edge.front.durable.headers import INTENT
-from youtu_edge.front.http.error_body import error_response
+from youtu_edge.front.http.error_body import ErrorForm, error_document, error_response
 from youtu_edge.front.http.inflater import ENCODINGS, Inflater
 
 _LARGE_BODIES = 8
@@ -54,16 +53,14 @@ class BodyReader:
             raise InvalidRequestError("the body is not framed as Transfer-Encoding or Content-Length says") from None
         finally:
             self._held -= len(body)
-        if intent := INTENT.get():
-            intent.body = bytes(body)
         return bytes(body)
 
-    async def expect(self, request: web.Request) -> web.StreamResponse | None:
+    async def expect(self, request: web.Request, form: ErrorForm = error_document) -> web.StreamResponse | None:
         """Answer "Expect: 100-continue": only a body that will be read may be sent."""
         try:
             self._check(request.content_length or 0)
         except BodyTooLargeError as error:  # the middlewares do not see what happens this early
-            return error_response(error, request.path)
+            return error_response(error, form)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None

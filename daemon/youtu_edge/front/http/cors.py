@@ -5,16 +5,14 @@ Off by default: origin_guard refuses foreign pages. Cookies play no part here, s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
+
+from youtu_edge.front.http.handler import Handler
 
 ANY = "*"
 _EXPOSED = "X-Request-Id, X-Cache, Retry-After"
 _METHODS = "GET, POST, PATCH, DELETE"
 _MAX_AGE_S = "600"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def is_allowed(origin: str | None, origins: tuple[str, ...]) -> bool:

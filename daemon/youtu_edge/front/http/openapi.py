@@ -10,10 +10,9 @@ from aiohttp import web
 
 from youtu_edge import __version__
 from youtu_edge.errors import RequestError, YoutuEdgeError
-from youtu_edge.front.durable.headers import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
+from youtu_edge.front.http.durability import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 from youtu_edge.front.http.error_body import ErrorDocument
 from youtu_edge.front.http.route import Route
-from youtu_edge.front.keys.access import scope_of
 
 _JSON = "application/json"
 _TEXT = "text/plain"
@@ -89,7 +88,7 @@ def _types(routes: list[Route]) -> Iterator[Any]:
 
 def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": route.summary, "operationId": _operation_id(route)}
-    if scope_of(route.path) is not None:
+    if route.scope is not None:
         operation["security"] = [{}, *({name: []} for name in _KEYS)]
     parameters = [_path_parameter(name) for name in route.parameters]
     if route.query is not None:
@@ -160,7 +159,7 @@ def _errors(route: Route) -> dict[int, Any]:
         statuses |= {410, 422}
     if route.stores:
         statuses.add(503)
-    if scope_of(route.path) is not None:
+    if route.scope is not None:
         statuses.add(401)
     return dict.fromkeys(statuses, route.error or ErrorDocument) | route.errors
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +15,7 @@ from aiohttp import web
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import ForbiddenError
 from youtu_edge.front.http.cors import is_allowed
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from youtu_edge.front.http.handler import Handler
 
 
 class OriginGuard:

@@ -1,21 +1,22 @@
 """One route of the daemon as data: what is called, and the types that it takes and answers.
 
-Every handler class lists its routes; `front.app` makes both aiohttp's router and `/openapi.json` from them, so that no
+Every handler class lists its routes; `http.app` makes both aiohttp's router and `/openapi.json` from them, so that no
 route can exist that the document does not describe.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from youtu_edge.errors import UnsupportedParameterError
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from youtu_edge.front.http.error_body import ErrorForm, error_document
+from youtu_edge.front.http.handler import Handler
+from youtu_edge.front.http.scope import Scope
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -46,12 +47,18 @@ class Route(msgspec.Struct, frozen=True):
     """Needs the device's storage: may be answered 503."""
     untagged: tuple[type[msgspec.Struct], ...] = ()
     """Tagged structs within the body whose tag may be left out."""
+    scope: Scope | None = "chat"
+    """What the caller's key has to allow; None: no key is needed."""
     error: Any = None
     """Type of the document of an error; None: that of OpenAI's dialects."""
+    error_form: ErrorForm = error_document
+    """Makes that document."""
     errors: dict[int, Any] = {}
     """Type of the document by status, for errors beyond those that follow from the fields above."""
     content_type: str = ""
     """Of the answer, where it is neither JSON nor plain text."""
+    is_listed: bool = True
+    """False: parts of a page, which are no interface for programs; any query is ignored."""
 
     @property
     def summary(self) -> str:
@@ -66,11 +73,11 @@ class Route(msgspec.Struct, frozen=True):
 
     def install(self, app: web.Application, expect: Any) -> None:
         """Add it to aiohttp's router; `expect` answers "Expect: 100-continue" of routes with a body."""
-        handler = self.handler if self.query is not None else _without_query(self.handler)
+        handler = self.handler if self.query is not None or not self.is_listed else _without_query(self.handler)
         if self.method == "GET":
             app.router.add_get(self.path, handler)
         else:
-            app.router.add_route(self.method, self.path, handler, expect_handler=expect)
+            app.router.add_route(self.method, self.path, handler, expect_handler=partial(expect, form=self.error_form))
 
 
 def _without_query(handler: Handler) -> Handler:

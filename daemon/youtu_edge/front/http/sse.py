@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from aiohttp import web
 
-from youtu_edge.front.durable.headers import INTENT
-
 REQUEST_ID = "X-Request-Id"
 """Header that carries the request's id, on every answer that was generated."""
 
@@ -74,9 +72,7 @@ def _data(document: Mapping[str, object] | msgspec.Struct | str) -> bytes:
 
 
 async def open_stream(request: web.Request, request_id: str, numbers: EventNumbers | None = None) -> EventStream:
-    """Send status 200 and the headers of an event stream. Those of durable requests are numbered from 1."""
-    if numbers is None and (intent := INTENT.get()) is not None:
-        numbers = EventNumbers(next=1, seen=intent.last_event)
+    """Send status 200 and the headers of an event stream."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from youtu_edge.errors import NotFoundError
+from youtu_edge.front.http.route import Route
 
 PAGE = "index.html"
 STATIC = Path(__file__).parents[1] / "static"
@@ -79,9 +80,9 @@ class StaticFiles:
         }
         self._files: dict[str, StaticFile] = {}
 
-    def install(self, app: web.Application) -> None:
-        """Add the route of the files. It is not in the table of routes: parts of a page are no interface for programs."""
-        app.router.add_get("/ui/{name}", self.file)
+    def routes(self) -> list[Route]:
+        """The files that the page refers to."""
+        return [Route("GET", "/ui/{name}", self.file, scope=None, is_listed=False)]
 
     async def file(self, request: web.Request) -> web.Response:
         """GET /ui/{name}: a file that the page refers to."""

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 
 from youtu_edge.errors import OverloadedError, YoutuEdgeError
-from youtu_edge.front.http.error_body import failure
+from youtu_edge.front.inflight.failure import failure
 from youtu_edge.front.inflight.work import Departed, Work, digest_of
 from youtu_edge.protocol import Ask, Failed, FromEngine, Question, Reply
 

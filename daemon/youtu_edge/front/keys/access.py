@@ -8,35 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import ConfigError, InsufficientScopeError, InvalidApiKeyError, InvalidRequestError
+from youtu_edge.front.http.handler import Handler
 from youtu_edge.front.http.origin_guard import is_loopback
-from youtu_edge.front.keys.api_keys import ApiKey, Scope
+from youtu_edge.front.http.scope import Scope
+from youtu_edge.front.keys.api_keys import ApiKey
 from youtu_edge.front.keys.caller import CALLER, Caller
 from youtu_edge.front.keys.key_ring import KeyRing
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 TIMEOUT_HEADER = "X-Request-Timeout-S"
 """Seconds within which the sender needs the complete answer; it does not want a later one."""
 
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
-_OPEN = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
-_OPEN_PREFIX = "/ui/"
 _URGENCY = re.compile(r"(?:^|,)\s*u=([0-7])\s*(?:$|,|;)")
-_METRICS = frozenset({"/metrics", "/v1/status"})
-
-
-def scope_of(path: str) -> Scope | None:
-    """The scope that a path needs; None for those that are open. A path that nobody thought of is not open."""
-    if path in _OPEN or path.startswith(_OPEN_PREFIX):
-        return None
-    return "metrics" if path in _METRICS else "chat"
 
 
 def check_exposure(service: ServiceConfig, ring: KeyRing) -> None:
@@ -49,12 +39,15 @@ def check_exposure(service: ServiceConfig, ring: KeyRing) -> None:
     )
 
 
-def make_access_middleware(ring: KeyRing) -> Any:
-    """Middleware that finds the caller of every request and refuses those without the right key."""
+def make_access_middleware(ring: KeyRing, scope_of: Callable[[web.Request], Scope | None]) -> Any:
+    """Middleware that finds the caller of every request and refuses those without the right key.
+
+    `scope_of`: what the key has to allow; None: the request needs no key.
+    """
 
     @web.middleware
     async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
-        key = _authenticate(request, ring)
+        key = _authenticate(request, ring, scope_of(request))
         token = CALLER.set(Caller(key, _urgency(request, key), _deadline(request)))
         try:
             return await handler(request)
@@ -64,8 +57,7 @@ def make_access_middleware(ring: KeyRing) -> Any:
     return access
 
 
-def _authenticate(request: web.Request, ring: KeyRing) -> ApiKey | None:
-    scope = scope_of(request.path)
+def _authenticate(request: web.Request, ring: KeyRing, scope: Scope | None) -> ApiKey | None:
     if scope is None or not ring.needs_key():
         return None
     presented = _presented(request)

@@ -16,15 +16,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta
 
 from youtu_edge.errors import ConfigError, YoutuEdgeError
-
-Scope = Literal["chat", "metrics", "admin"]
-"""chat: every route that generates, and what belongs to it. metrics: /metrics and /v1/status. admin: everything."""
+from youtu_edge.front.http.scope import Scope
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PREFIX = "ye-"

@@ -62,12 +62,12 @@ class StatusHandlers:
     def routes(self) -> list[Route]:
         """What changes nothing."""
         return [
-            Route("GET", "/", self.index, answer=str),
-            Route("GET", "/livez", self.livez, answer=str),
-            Route("GET", "/readyz", self.readyz, answer=str, errors={503: str}),
-            Route("GET", "/metrics", self.metrics, answer=str),
+            Route("GET", "/", self.index, answer=str, scope=None),
+            Route("GET", "/livez", self.livez, answer=str, scope=None),
+            Route("GET", "/readyz", self.readyz, answer=str, scope=None, errors={503: str}),
+            Route("GET", "/metrics", self.metrics, answer=str, scope="metrics"),
             Route("GET", "/v1/models", self.models, answer=ModelList),
-            Route("GET", "/v1/status", self.status, answer=StatusDocument),
+            Route("GET", "/v1/status", self.status, answer=StatusDocument, scope="metrics"),
         ]
 
     async def livez(self, request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.admission.intake import Intake
-from youtu_edge.front.answers.generation_stream import GenerationStream, open_generation
+from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.answers.pieces import Silence
 from youtu_edge.front.dialects.anthropic.builder import MessageBuilder
 from youtu_edge.front.dialects.anthropic.documents import (
@@ -19,6 +19,7 @@ from youtu_edge.front.dialects.anthropic.documents import (
     MessageUsage,
     TokenCount,
 )
+from youtu_edge.front.dialects.anthropic.errors import message_error_document
 from youtu_edge.front.dialects.anthropic.request import (
     NAMES,
     NOT_OFFERED,
@@ -29,11 +30,12 @@ from youtu_edge.front.dialects.anthropic.request import (
     check,
 )
 from youtu_edge.front.dialects.common.tools import offer_tools
+from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.body_reader import BodyReader
-from youtu_edge.front.http.error_body import message_error_document, renamed
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.sse import REQUEST_ID, open_stream
+from youtu_edge.front.inflight.failure import renamed
 from youtu_edge.protocol import Render, Submit
 
 
@@ -46,8 +48,9 @@ class MessagesQuery(msgspec.Struct, forbid_unknown_fields=True):
 class MessageHandlers:
     """One instance serves all requests."""
 
-    def __init__(self, intake: Intake, bodies: BodyReader) -> None:
+    def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader) -> None:
         self._intake = intake
+        self._generations = generations
         self._bodies = bodies
 
     def routes(self) -> list[Route]:
@@ -64,6 +67,7 @@ class MessageHandlers:
                 events=MessageEvent,
                 generates=True,
                 error=MessageErrorDocument,
+                error_form=message_error_document,
             ),
             Route(
                 "POST",
@@ -74,6 +78,7 @@ class MessageHandlers:
                 answer=TokenCount,
                 asks=True,
                 error=MessageErrorDocument,
+                error_form=message_error_document,
             ),
         ]
 
@@ -81,10 +86,11 @@ class MessageHandlers:
         """POST /v1/messages: Anthropic's Messages, whole or streamed."""
         decode_query(request.query, MessagesQuery)
         model = self._intake.model()
-        body = decode_body(await self._bodies.read(request), MessagesBody, NOT_OFFERED)
+        raw = await self._bodies.read(request)
+        body = decode_body(raw, MessagesBody, NOT_OFFERED)
         submit = self._submit(body)
         user = body.metadata.user_id if body.metadata else None
-        with open_generation(self._intake.admission, submit, user=user, names=NAMES) as generation:
+        with self._generations.open(request, raw, submit, user=user, names=NAMES) as generation:
             accepted = await generation.accepted()
             message = AnswerMessage(id=generation.id, model=model.name, usage=MessageUsage(accepted.prompt_tokens, 0))
             builder = MessageBuilder(message)
@@ -123,7 +129,7 @@ class MessageHandlers:
 
 
 async def _stream(request: web.Request, generation: GenerationStream, builder: MessageBuilder) -> web.StreamResponse:
-    stream = await open_stream(request, generation.id)
+    stream = await open_stream(request, generation.id, generation.numbers)
     try:
         await stream.send([builder.begin()])
         async for piece in generation.pieces():

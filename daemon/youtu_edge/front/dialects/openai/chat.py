@@ -11,10 +11,11 @@ from aiohttp import web
 
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.answers.answer_stream import json_response, stream_answers
-from youtu_edge.front.answers.generation_stream import copies, open_generations
+from youtu_edge.front.answers.generation_stream import copies
 from youtu_edge.front.dialects.openai import chat_request
 from youtu_edge.front.dialects.openai.builder import ChunkWriter, Head, completion
 from youtu_edge.front.dialects.openai.documents import ChatCompletion, ChatCompletionChunk
+from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.route import Route
@@ -23,8 +24,9 @@ from youtu_edge.front.http.route import Route
 class ChatHandlers:
     """One instance serves all requests."""
 
-    def __init__(self, intake: Intake, bodies: BodyReader) -> None:
+    def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader) -> None:
         self._intake = intake
+        self._generations = generations
         self._bodies = bodies
 
     def routes(self) -> list[Route]:
@@ -45,13 +47,15 @@ class ChatHandlers:
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions: OpenAI's chat, whole or streamed."""
         model = self._intake.model()
-        body = decode_body(await self._bodies.read(request), chat_request.ChatBody, chat_request.NOT_OFFERED)
+        raw = await self._bodies.read(request)
+        body = decode_body(raw, chat_request.ChatBody, chat_request.NOT_OFFERED)
         chat_request.check(body)
         self._intake.check_name(body.model)
         submit = self._intake.submit("chatcmpl", body, self._intake.max_new_tokens(*body.limit), body.stop)
         chat_request.fill(submit, body)
         with_logprobs = bool(body.logprobs)
-        with open_generations(self._intake.admission, copies(submit, body.n or 1), user=body.user) as generations:
+        submits = copies(submit, body.n or 1)
+        with self._generations.open_all(request, raw, submits, user=body.user) as generations:
             head = Head(generations[0].id, generations[0].created, model.name)
             if body.stream:
                 writer = ChunkWriter(head, len(generations), include_usage=body.include_usage, with_logprobs=with_logprobs)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.answers.answer_stream import json_response, stream_answers
-from youtu_edge.front.answers.generation_stream import copies, open_generations
+from youtu_edge.front.answers.generation_stream import copies
 from youtu_edge.front.dialects.openai.builder import Head
 from youtu_edge.front.dialects.openai.completion_request import (
     NOT_OFFERED,
@@ -20,6 +20,7 @@ from youtu_edge.front.dialects.openai.completion_request import (
     submits,
 )
 from youtu_edge.front.dialects.openai.documents import TextCompletion
+from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.route import Route
@@ -28,8 +29,9 @@ from youtu_edge.front.http.route import Route
 class CompletionHandlers:
     """One instance serves all requests."""
 
-    def __init__(self, intake: Intake, bodies: BodyReader) -> None:
+    def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader) -> None:
         self._intake = intake
+        self._generations = generations
         self._bodies = bodies
 
     def routes(self) -> list[Route]:
@@ -50,7 +52,8 @@ class CompletionHandlers:
     async def completions(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/completions: continue one or several texts, or what token ids stand for."""
         model = self._intake.model()
-        body = decode_body(await self._bodies.read(request), CompletionBody, NOT_OFFERED)
+        raw = await self._bodies.read(request)
+        body = decode_body(raw, CompletionBody, NOT_OFFERED)
         check(body)
         self._intake.check_name(body.model)
         submit = self._intake.submit("cmpl", body, self._intake.max_new_tokens("max_tokens", body.max_tokens), body.stop)
@@ -58,7 +61,7 @@ class CompletionHandlers:
         asked = prompts(body, model.context_length)
         wanted = [copy for one in submits(submit, body, asked) for copy in copies(one, count)]
         names = [{"prompt": name} for name in asked for _ in range(count)]
-        with open_generations(self._intake.admission, wanted, user=body.user, names=names) as generations:
+        with self._generations.open_all(request, raw, wanted, user=body.user, names=names) as generations:
             head = Head(generations[0].id, generations[0].created, model.name)
             if body.stream:
                 writer = CompletionWriter(

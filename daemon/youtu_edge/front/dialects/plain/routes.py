@@ -11,12 +11,13 @@ from aiohttp import web
 from youtu_edge.errors import UnsupportedParameterError
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.answers.answer_stream import json_response, stream_answers
-from youtu_edge.front.answers.generation_stream import GenerationStream, open_generation
+from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.store import Name
 from youtu_edge.front.conversations.turn import TurnRequest, open_turn
 from youtu_edge.front.dialects.plain import documents
-from youtu_edge.front.durable.headers import INTENT
+from youtu_edge.front.durable.generations import Generations
+from youtu_edge.front.durable.headers import durability
 from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.error_body import ErrorDocument
@@ -34,8 +35,9 @@ _LEAST_SHARE_OF_CONTEXT = 4
 class PlainHandlers:
     """One instance serves all requests."""
 
-    def __init__(self, intake: Intake, conversations: Conversations, bodies: BodyReader) -> None:
+    def __init__(self, intake: Intake, generations: Generations, conversations: Conversations, bodies: BodyReader) -> None:
         self._intake = intake
+        self._generations = generations
         self._conversations = conversations
         self._bodies = bodies
 
@@ -69,17 +71,18 @@ class PlainHandlers:
     @asynccontextmanager
     async def _generation(self, request: web.Request, *, is_streamed: bool) -> AsyncIterator[GenerationStream]:
         model = self._intake.model()
-        body = decode_body(await self._bodies.read(request), documents.PlainBody, {})
+        raw = await self._bodies.read(request)
+        body = decode_body(raw, documents.PlainBody, {})
         limit = self._intake.max_new_tokens("max_new_tokens", body.max_new_tokens)
         submit = self._intake.submit("chat", body, limit, body.stop)
         if body.thinking is not None:
             submit.template_kwargs = {_THINKING: body.thinking}
         if body.session_id is None:
             submit.messages = documents.chat_messages(body)
-            with open_generation(self._intake.admission, submit, names=_NAMES) as generation:
+            with self._generations.open(request, raw, submit, names=_NAMES) as generation:
                 yield generation
             return
-        if INTENT.get() is not None:
+        if durability(request) is not None:
             raise UnsupportedParameterError(
                 "session_id: not together with Idempotency-Key; a turn is in its session when its end was sent",
                 param="session_id",

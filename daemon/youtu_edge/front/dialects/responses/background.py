@@ -18,7 +18,7 @@ from youtu_edge.front.dialects.responses.items import Item, input_items, tidy
 from youtu_edge.front.dialects.responses.request import NAMES, NOT_OFFERED, ResponsesBody
 from youtu_edge.front.dialects.responses.run import ResponseRun
 from youtu_edge.front.durable.durable_requests import DurableRequests, ends_for_now
-from youtu_edge.front.durable.headers import INTENT, Intent
+from youtu_edge.front.durable.headers import Durability
 from youtu_edge.front.durable.journal import Known
 from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.keys.caller import acting_for
@@ -55,10 +55,11 @@ class BackgroundResponses:
                 except YoutuEdgeError as error:
                     log.error(line("response_not_resumed", id=known.id, reason=error.message))
 
-    async def begin(self, submit: Submit, body: ResponsesBody, raw: bytes, conversation: list[Item]) -> ResponseRun:
+    async def begin(
+        self, wanted: Durability | None, submit: Submit, body: ResponsesBody, raw: bytes, conversation: list[Item]
+    ) -> ResponseRun:
         """Make a response, or find the one that this Idempotency-Key began. Raises what the engine refuses."""
-        intent = INTENT.get() or Intent(key=None, path=PATH, requests=self._durable, body=raw)
-        follower = self._durable.begin(intent, submit)
+        follower = self._durable.begin(wanted or Durability(key=None, path=PATH), raw, submit)
         generation = GenerationStream(follower, NAMES)
         await generation.accepted()
         if run := self._running.get(generation.id):

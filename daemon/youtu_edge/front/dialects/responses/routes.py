@@ -13,16 +13,17 @@ from msgspec import Meta
 
 from youtu_edge.errors import InvalidRequestError, NotFoundError
 from youtu_edge.front.admission.intake import Intake
-from youtu_edge.front.answers.generation_stream import open_generation
 from youtu_edge.front.dialects.responses.archive import ResponseArchive
 from youtu_edge.front.dialects.responses.background import BackgroundResponses
 from youtu_edge.front.dialects.responses.documents import DeletedResponse, Response, ResponseEvent, new_response
 from youtu_edge.front.dialects.responses.items import Item, MessageItem, ReasoningText, chat_messages, input_items, tidy
 from youtu_edge.front.dialects.responses.request import NAMES, NOT_OFFERED, ResponsesBody, check, fill
 from youtu_edge.front.dialects.responses.run import ResponseRun
-from youtu_edge.front.durable.headers import LAST_EVENT_HEADER, last_event_number
+from youtu_edge.front.durable.generations import Generations
+from youtu_edge.front.durable.headers import durability
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.body_reader import BodyReader
+from youtu_edge.front.http.durability import LAST_EVENT_HEADER, last_event_number
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.sse import REQUEST_ID, EventNumbers
 from youtu_edge.front.keys.caller import owner
@@ -44,6 +45,7 @@ class ResponseHandlers:
     def __init__(
         self,
         intake: Intake,
+        generations: Generations,
         bodies: BodyReader,
         archive: ResponseArchive,
         background: BackgroundResponses,
@@ -51,6 +53,7 @@ class ResponseHandlers:
     ) -> None:
         """`running` is the table of responses that are being made, which `background` fills too."""
         self._intake = intake
+        self._generations = generations
         self._bodies = bodies
         self._archive = archive
         self._background = background
@@ -90,11 +93,11 @@ class ResponseHandlers:
         asked = input_items(body.input)
         submit.messages = chat_messages(body.instructions, earlier, asked)
         if body.background:
-            run = await self._background.begin(submit, body, raw, [*earlier, *asked])
+            run = await self._background.begin(durability(request), submit, body, raw, [*earlier, *asked])
             if body.stream:
                 return await self._retell(request, run.generation.id, ResponseQuery())
             return _json(run.builder.response)
-        with self._run(submit, body, [*earlier, *asked]) as run:
+        with self._run(request, raw, submit, body, [*earlier, *asked]) as run:
             await run.generation.accepted()
             if body.stream:
                 return await run.stream(request)
@@ -144,9 +147,11 @@ class ResponseHandlers:
         return (await self._archive.find(body.previous_response_id, "previous_response_id")).conversation
 
     @contextmanager
-    def _run(self, submit: Submit, body: ResponsesBody, conversation: list[Item]) -> Iterator[ResponseRun]:
+    def _run(
+        self, request: web.Request, raw: bytes, submit: Submit, body: ResponsesBody, conversation: list[Item]
+    ) -> Iterator[ResponseRun]:
         model = self._intake.model().name
-        with open_generation(self._intake.admission, submit, user=body.user, names=NAMES) as generation:
+        with self._generations.open(request, raw, submit, user=body.user, names=NAMES) as generation:
             response = new_response(generation.id, generation.created, model, body, submit)
             run = self._running[response.id] = ResponseRun(self._archive, generation, response, conversation)
             try:

@@ -62,7 +62,7 @@ class ResponseRun:
 
     async def stream(self, request: web.Request, numbers: EventNumbers | None = None) -> web.StreamResponse:
         """Answer with the events."""
-        stream = await open_stream(request, self.generation.id, numbers)
+        stream = await open_stream(request, self.generation.id, numbers or self.generation.numbers)
         try:
             async for events in self.events():
                 if events:

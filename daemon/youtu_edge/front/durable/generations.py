@@ -1,0 +1,68 @@
+"""Opens the answers that dialects send: those of durable requests, and all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from aiohttp import web
+
+from youtu_edge.errors import UnsupportedParameterError
+from youtu_edge.front.admission.admission import Admission
+from youtu_edge.front.answers.generation_stream import GenerationStream, numbered
+from youtu_edge.front.durable.durable_requests import DurableRequests
+from youtu_edge.front.durable.headers import durability
+from youtu_edge.front.http.durability import KEY_HEADER
+from youtu_edge.front.http.sse import EventNumbers
+from youtu_edge.protocol import Submit
+
+
+class Generations:
+    """`body` is always the HTTP request's, as it was received: two requests with one key must have the same."""
+
+    def __init__(self, admission: Admission, durable: DurableRequests) -> None:
+        self._admission = admission
+        self._durable = durable
+
+    @contextmanager
+    def open(
+        self,
+        request: web.Request,
+        body: bytes,
+        submit: Submit,
+        *,
+        user: str | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Iterator[GenerationStream]:
+        """Admit a request for as long as the block lasts; a durable one lasts longer. Raises as `Admission.open`."""
+        if (wanted := durability(request)) is not None:
+            follower = self._durable.begin(wanted, body, submit)
+            yield GenerationStream(follower, names, EventNumbers(next=1, seen=wanted.last_event))
+            return
+        session = self._admission.open(submit)
+        session.user = user
+        try:
+            yield GenerationStream(session, names)
+        finally:  # also when the client left: aiohttp cancels the handler
+            self._admission.close(session)
+
+    @contextmanager
+    def open_all(
+        self,
+        request: web.Request,
+        body: bytes,
+        submits: Sequence[Submit],
+        *,
+        user: str | None = None,
+        names: Sequence[Mapping[str, str]] | None = None,
+    ) -> Iterator[list[GenerationStream]]:
+        """Admit several requests for as long as the block lasts; all of them or none. `names`: see GenerationStream."""
+        called = names or [{}] * len(submits)
+        if len(submits) > 1 and durability(request) is not None:
+            param = "n" if called[0] == called[-1] else "prompt"
+            raise UnsupportedParameterError(f"{KEY_HEADER}: only for a request with one prompt and one answer", param=param)
+        with ExitStack() as stack:
+            yield [
+                stack.enter_context(self.open(request, body, submit, user=user, names=own))
+                for submit, own in zip(numbered(submits), called, strict=True)
+            ]
