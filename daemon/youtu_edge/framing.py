@@ -32,8 +32,19 @@ class FrameReader:
         self._max = max_frame_bytes
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield every body that is complete now. Raises FramingError on an oversized header."""
+        """Take `data` in, then as `bodies`."""
+        self.add(data)
+        yield from self.bodies()
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Take `data` in: all of it, or with a MemoryError nothing."""
         self._buffer += data
+
+    def bodies(self) -> Iterator[bytes]:
+        """Yield every body that is complete now. Raises FramingError on an oversized header.
+
+        A body during which the caller fails comes again the next time.
+        """
         while len(self._buffer) >= _HEADER.size:
             (length,) = _HEADER.unpack_from(self._buffer)
             if length > self._max:
@@ -41,9 +52,8 @@ class FrameReader:
             end = _HEADER.size + length
             if len(self._buffer) < end:
                 return
-            body = bytes(self._buffer[_HEADER.size : end])
+            yield bytes(memoryview(self._buffer)[_HEADER.size : end])
             del self._buffer[:end]
-            yield body
 
     @property
     def pending_bytes(self) -> int:

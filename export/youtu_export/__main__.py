@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 
 from youtu_edge.errors import YoutuEdgeError, one_line
-from youtu_export.checkpoints.source import DEFAULT_HUB, HubOptions, find_source
 from youtu_export.hubs import HUBS
 from youtu_export.make_package import PackageRequest, make_package
 from youtu_export.package_directory import refuse_existing
@@ -26,6 +25,7 @@ from youtu_export.quality.golden import PROMPTS, read_prompts
 from youtu_export.quality.verify import verify
 from youtu_export.quantise.recipes import BLOCKS, RECIPES
 from youtu_export.sign import keygen, sign
+from youtu_export.source import DEFAULT_HUB, HubOptions, find_source
 
 _INTERRUPTED = 130
 

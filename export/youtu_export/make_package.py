@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from youtu_edge.package import Manifest
+from youtu_export.awq.awq_checkpoint import calibrate
+from youtu_export.awq.calibration import SAMPLE, read_calibration
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.checkpoints.gguf_reader import open_gguf
 from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.errors import ExportError
 from youtu_export.export import Assess, export
+from youtu_export.findings import Findings
 from youtu_export.graph.families import family_of
 from youtu_export.package_directory import refuse_existing
-from youtu_export.quality.findings import Findings
 from youtu_export.quality.golden import PROMPTS, write_golden
 from youtu_export.quality.quality_report import Assessment
-from youtu_export.quantise.awq_checkpoint import calibrate
-from youtu_export.quantise.calibration import SAMPLE, read_calibration
 from youtu_export.quantise.recipes import Recipe
 
 

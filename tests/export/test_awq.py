@@ -15,16 +15,16 @@ from export.package_weights import initializers
 from tiny_model import make_tiny_checkpoint
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
+from youtu_export.awq.awq import Activations, compress, output_error, rounded, search_scales, search_shrink
+from youtu_export.awq.awq_checkpoint import calibrate
+from youtu_export.awq.calibration import SAMPLE, read_calibration
 from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.checkpoints.packed_matrix import round_int4, unpack
+from youtu_export.checkpoints.scaled_tensor import ScaledTensor, clipped
 from youtu_export.errors import ExportError
 from youtu_export.export import export
 from youtu_export.quality.quality import measure, read_text
-from youtu_export.quantise.awq import Activations, compress, output_error, rounded, search_scales, search_shrink
-from youtu_export.quantise.awq_checkpoint import calibrate
-from youtu_export.quantise.calibration import SAMPLE, read_calibration
 from youtu_export.quantise.recipes import RECIPES
-from youtu_export.quantise.scaled_tensor import ScaledTensor, clipped
 
 PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
 TINY = Path("models") / "tiny-random"
@@ -87,7 +87,7 @@ def test_scales_leave_the_float_model_as_it_is(
     checkpoint: Path, tmp_path: Path, runner_of: type[PackageRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exported in float32 and without clipping, a scaled checkpoint gives the logits of the original."""
-    monkeypatch.setattr("youtu_export.quantise.awq_checkpoint.search_shrink", lambda matrix, block, _: _no_shrink(matrix, block))
+    monkeypatch.setattr("youtu_export.awq.awq_checkpoint.search_shrink", lambda matrix, block, _: _no_shrink(matrix, block))
     original = open_hf(checkpoint)
     recipe = dataclasses.replace(RECIPES["q4-awq"], block=32)
     text = tmp_path / "text.txt"

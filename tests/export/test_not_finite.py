@@ -19,9 +19,9 @@ from export.test_packed_checkpoints import AWQ, COMPRESSED, GPTQ, Array, Writer,
 from updates_support import edited
 from youtu_edge.ops import library_path
 from youtu_export.__main__ import main
+from youtu_export.checkpoints.stored_tensor import StoredTensor, stored_bytes
 from youtu_export.errors import ExportError
 from youtu_export.quality.compare import compare
-from youtu_export.quantise.stored_tensor import StoredTensor, stored_bytes
 
 RECIPES = ["f32", "q4", "q4-small", "q8", "q4-awq"]
 WRONG = [np.nan, np.inf, -np.inf]

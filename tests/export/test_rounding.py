@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from export.refusal import refusal
 from tiny_model import make_tiny_checkpoint
 from youtu_export.checkpoints.packed_matrix import PackedMatrix, round_int4, round_int8, unpack
-from youtu_export.quantise.stored_tensor import Float32
+from youtu_export.checkpoints.stored_tensor import Float32
 
 BLOCK = 32
 SMALLEST = 2.0**-24

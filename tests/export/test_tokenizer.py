@@ -17,7 +17,7 @@ from youtu_export.checkpoints.gguf_text import read_text_sources
 from youtu_export.checkpoints.gguf_tokenizer import build_tokenizer
 from youtu_export.checkpoints.special_tokens import start_token
 from youtu_export.errors import ExportError
-from youtu_export.quality.findings import Findings
+from youtu_export.findings import Findings
 
 PATH = Path("model.gguf")
 

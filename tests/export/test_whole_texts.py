@@ -11,11 +11,11 @@ from tokenizers import Tokenizer
 from tiny_model import make_tiny_checkpoint, make_tiny_package
 from youtu_edge.golden import GOLDEN
 from youtu_edge.package import TOKENIZER, Package, read_manifest
+from youtu_export.awq.calibration import SAMPLE, read_calibration
 from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.checkpoints.tokenizer_file import make_tokenizer, read_tokenizer
 from youtu_export.quality.golden import write_golden
 from youtu_export.quality.quality import read_text
-from youtu_export.quantise.calibration import SAMPLE, read_calibration
 
 PROMPTS = ("a", "a text of more than four tokens, which is what the tokenizer below would leave of it")
 

@@ -92,6 +92,10 @@ class Arrivals:
         self._waiting[request.id] = Arrival(request, self._texts.submit(request, self._grammars.compiled))
         request.body = b""
 
+    def forget_grammars(self) -> None:
+        """Keep no compiled grammar for others that may ask with the same."""
+        self._grammars.forget()
+
     def drop(self, request_id: str) -> Arrival | None:
         """Forget a request that has not been taken yet."""
         arrival = self._waiting.pop(request_id, None)

@@ -6,6 +6,8 @@ as it came, to those who work on it (text_workers.py).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from youtu_edge.protocol import (
@@ -51,6 +53,11 @@ class IncomingSubmit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=
         return "messages" if self.is_chat else "prompt"
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether a former engine has begun its answer."""
+        return bool(self.sent_tokens)
+
+    @property
     def is_chat(self) -> bool:
         """Whether the prompt is rendered from messages."""
         return bool(self.messages)
@@ -66,6 +73,7 @@ class IncomingAsk(msgspec.Struct, tag_field="t", tag="ask", omit_defaults=True):
 
     id: str
     body: bytes = b""
+    is_resumed: ClassVar[bool] = False
 
     @property
     def field(self) -> str:

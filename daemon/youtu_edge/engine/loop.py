@@ -23,7 +23,7 @@ from youtu_edge.engine.sequence import Sequence
 from youtu_edge.engine.text.text_work import Prepared, guarded
 from youtu_edge.engine.text.text_worker import Outcome
 from youtu_edge.engine.text.text_workers import Texts
-from youtu_edge.errors import InternalError, YoutuEdgeError
+from youtu_edge.errors import InternalError, UnavailableError, YoutuEdgeError
 from youtu_edge.log import line
 from youtu_edge.protocol import (
     Accepted,
@@ -97,6 +97,14 @@ class Loop:
         """Take a request in; it is answered `Accepted` or `Failed` by `admit`, as soon as its text is prepared."""
         self._arrivals.add(incoming(request) if isinstance(request, Submit) else request)
         self.admit()
+
+    def refuse(self, message: IncomingSubmit | IncomingAsk, reason: str) -> None:
+        """Answer a request or a question at once: there is no room for it now."""
+        self._send(Failed(message.id, UnavailableError.code, reason))
+
+    def forget_grammars(self) -> None:
+        """Keep no grammar but those of running answers."""
+        self._arrivals.forget_grammars()
 
     def ask(self, question: IncomingAsk) -> None:
         """Take a question in; it is answered `Reply` or `Failed` by `admit`."""

@@ -22,7 +22,7 @@ from youtu_edge.config import Config, ModelConfig, SchedulerConfig
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.grammar.grammar import GrammarCompiler
 from youtu_edge.engine.grammar.token_table import TABLE_BYTES_PER_TOKEN, TokenTable
-from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, read
+from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, IncomingText, read
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
@@ -30,6 +30,7 @@ from youtu_edge.engine.memory.activations import measure_memory
 from youtu_edge.engine.memory.budget import MemoryPlan, budget_bytes, plan_memory
 from youtu_edge.engine.memory.idle_memory import IdleMemory
 from youtu_edge.engine.memory.process_memory import holding, limit_data
+from youtu_edge.engine.memory.reserve import Reserve
 from youtu_edge.engine.model.opening import OpenedModel, open_description, open_model
 from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
@@ -56,10 +57,11 @@ class FrontGoneError(Exception):
 
 
 class Link:
-    """Our end of the socketpair."""
+    """Our end of the socketpair. What it reads finds memory even when the engine is at its limit: see `reserve`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self.reserve = Reserve()
         self._wakes = os.eventfd(0, os.EFD_NONBLOCK)
         self._reader = FrameReader()
         self._buffer = bytearray(1 << 16)  # taken once: a read must not fail because the engine is at its memory limit
@@ -91,7 +93,18 @@ class Link:
             raise FrontGoneError from None
         if not size:
             raise FrontGoneError
-        return [read(body) for body in self._reader.feed(bytes(self._buffer[:size]))]
+        self._with_reserve(lambda: self._reader.add(memoryview(self._buffer)[:size]))
+        messages: list[Incoming] = []
+        self._with_reserve(lambda: messages.extend(map(read, self._reader.bodies())))
+        return messages
+
+    def _with_reserve(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except MemoryError:
+            if not self.reserve.release():
+                raise
+            work()
 
 
 def main(descriptor: int) -> int:
@@ -135,8 +148,14 @@ def _serve(link: Link) -> int:
     link.send(protocol.Ready(**{**ready, "load_seconds": time.monotonic() - begun}))  # type: ignore[arg-type]
     last_beat = time.monotonic()
     while True:
+        if not link.reserve.is_held:
+            loop.forget_grammars()
+            memory.shed()
+            link.reserve.restore()
         for message in messages:
-            if isinstance(message, IncomingSubmit):
+            if isinstance(message, IncomingText) and not link.reserve.is_held and not message.is_resumed:
+                loop.refuse(message, "the memory for requests is taken by others; try again later")
+            elif isinstance(message, IncomingSubmit):
                 loop.submit(message)
             elif isinstance(message, protocol.Cancel):
                 loop.cancel(message.id)

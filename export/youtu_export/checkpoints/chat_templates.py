@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from youtu_edge.chat_template import ChatTemplate, TemplateSourceError, compile_template
 from youtu_export.checkpoints.special_tokens import Claim
 from youtu_export.errors import ExportError
-from youtu_export.quality.findings import Findings
+from youtu_export.findings import Findings
 
 DEFAULT = "default"
 _QUESTION, _ANSWER = "What is it?", "Certainly."

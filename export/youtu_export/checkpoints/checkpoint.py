@@ -11,9 +11,9 @@ import msgspec
 from youtu_edge.json_file import JsonError, checked
 from youtu_edge.recommendation import Recommendation
 from youtu_export.checkpoints.model_config import ModelConfig
+from youtu_export.checkpoints.stored_tensor import StoredTensor
 from youtu_export.errors import ExportError
-from youtu_export.quality.findings import Findings
-from youtu_export.quantise.stored_tensor import StoredTensor
+from youtu_export.findings import Findings
 
 _FREQUENCIES = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq")
 

@@ -19,8 +19,8 @@ from typing import IO, Any
 import gguf
 
 from youtu_edge.regular_file import open_regular
+from youtu_export.checkpoints.stored_tensor import LONGEST_SIDE, StoredTensor, refuse_overlaps, stored_bytes
 from youtu_export.errors import ExportError
-from youtu_export.quantise.stored_tensor import LONGEST_SIDE, StoredTensor, refuse_overlaps, stored_bytes
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING = 8

@@ -21,10 +21,10 @@ from youtu_export.checkpoints.gguf_file import GgufFile, read_gguf
 from youtu_export.checkpoints.gguf_metadata import check_metadata
 from youtu_export.checkpoints.gguf_text import read_text_sources
 from youtu_export.checkpoints.model_config import ModelConfig
-from youtu_export.checkpoints.text_assets import settle
+from youtu_export.checkpoints.stored_tensor import StoredTensor
 from youtu_export.checkpoints.vocabulary_fit import refuse_missing_rows
 from youtu_export.errors import ExportError
-from youtu_export.quantise.stored_tensor import StoredTensor
+from youtu_export.text_assets import settle
 
 _INERT_KEYS = ("attention.causal",)
 _INERT_SCALING_KEYS = ("original_context_length", "orig_ctx_len", "finetuned")

@@ -10,8 +10,8 @@ from youtu_export.checkpoints.chat_templates import DEFAULT, FoundTemplate, temp
 from youtu_export.checkpoints.checkpoint import sampling_defaults
 from youtu_export.checkpoints.gguf_tokenizer import begins_with_bos, build_tokenizer
 from youtu_export.checkpoints.special_tokens import Claim, claim
-from youtu_export.checkpoints.text_assets import TextSources
 from youtu_export.errors import ExportError
+from youtu_export.text_assets import TextSources
 
 _ENDS = [f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom")]
 _START = "tokenizer.ggml.bos_token_id"

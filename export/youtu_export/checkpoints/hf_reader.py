@@ -10,10 +10,10 @@ from youtu_export.checkpoints.hf_text import read_text_sources
 from youtu_export.checkpoints.model_config import ModelConfig
 from youtu_export.checkpoints.packed_checkpoints import unpack_tensors
 from youtu_export.checkpoints.safetensors_file import read_safetensors
-from youtu_export.checkpoints.text_assets import settle
+from youtu_export.checkpoints.stored_tensor import StoredTensor
 from youtu_export.errors import ExportError
-from youtu_export.quality.findings import Findings
-from youtu_export.quantise.stored_tensor import StoredTensor
+from youtu_export.findings import Findings
+from youtu_export.text_assets import settle
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"

@@ -11,8 +11,8 @@ from youtu_export.checkpoints.chat_templates import DEFAULT, FoundTemplate, temp
 from youtu_export.checkpoints.checkpoint import sampling_defaults
 from youtu_export.checkpoints.hf_files import ChatTemplateFile, Ends, Roles, TokenizerSettings, read_object, read_text
 from youtu_export.checkpoints.special_tokens import Claim, claim
-from youtu_export.checkpoints.text_assets import TextSources
 from youtu_export.checkpoints.tokenizer_file import read_tokenizer
+from youtu_export.text_assets import TextSources
 
 _SETTINGS = "tokenizer_config.json"
 _ROLE_FILE = "special_tokens_map.json"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from youtu_export.checkpoints.stored_tensor import StoredTensor
 from youtu_export.errors import ExportError
-from youtu_export.quantise.stored_tensor import StoredTensor
 
 # Keys that describe training, bookkeeping or generation and leave the forward pass alone.
 _INERT = frozenset(

@@ -24,10 +24,10 @@ from youtu_export.checkpoints.gptq_zero_points import added_by, decide, doubt
 from youtu_export.checkpoints.model_config import ModelConfig
 from youtu_export.checkpoints.packed_matrix import PackedMatrix, PackedSource
 from youtu_export.checkpoints.quantization_settings import read_settings
+from youtu_export.checkpoints.scales import finite, kept_scales
+from youtu_export.checkpoints.stored_tensor import Bytes, Float32, StoredTensor, naming
 from youtu_export.errors import ExportError
-from youtu_export.quality.findings import Findings
-from youtu_export.quantise.scales import finite, kept_scales
-from youtu_export.quantise.stored_tensor import Bytes, Float32, StoredTensor, naming
+from youtu_export.findings import Findings
 
 KIND = "INT4"
 _GROUPS = (16, 32, 64, 128, 256)

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from youtu_export.quantise.scales import Float16, chosen_scales, finite
-from youtu_export.quantise.stored_tensor import CHUNK_VALUES, Bytes, Float32, StoredTensor
+from youtu_export.checkpoints.scales import Float16, chosen_scales, finite
+from youtu_export.checkpoints.stored_tensor import CHUNK_VALUES, Bytes, Float32, StoredTensor
 
 GGML_BLOCK = 32
 

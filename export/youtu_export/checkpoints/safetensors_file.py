@@ -16,8 +16,8 @@ from msgspec import Meta
 
 from youtu_edge.json_file import LARGEST_FILE, JsonError, checked, decode_json
 from youtu_edge.regular_file import open_regular
+from youtu_export.checkpoints.stored_tensor import LONGEST_SIDE, StoredTensor, refuse_overlaps, stored_bytes
 from youtu_export.errors import ExportError
-from youtu_export.quantise.stored_tensor import LONGEST_SIDE, StoredTensor, refuse_overlaps, stored_bytes
 
 _KINDS = ("F32", "F16", "BF16", "I32", "I64")  # the names of safetensors and of ggml agree
 _METADATA = "__metadata__"

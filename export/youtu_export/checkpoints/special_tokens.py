@@ -17,7 +17,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from youtu_export.errors import ExportError
-from youtu_export.quality.findings import Findings
+from youtu_export.findings import Findings
 
 _CONTROL_FORM = re.compile(r"<(?!0x).*>|\[.*\]", re.DOTALL)
 """How tokens are written that no text contains, for tokenizers that do not mark them."""

@@ -14,8 +14,8 @@ from msgspec import Meta
 from tokenizers import Tokenizer
 
 from youtu_edge.json_file import described
+from youtu_export.checkpoints.stored_tensor import LONGEST_SIDE
 from youtu_export.errors import ExportError
-from youtu_export.quantise.stored_tensor import LONGEST_SIDE
 
 _TokenId = Annotated[int, Meta(ge=0, lt=LONGEST_SIDE)]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from youtu_export.checkpoints.tokenizer_file import whole_text_tokenizer
 from youtu_export.errors import ExportError
-from youtu_export.quality.findings import Findings
+from youtu_export.findings import Findings
 
 
 def fitted(path: Path, text: str, rows: int, template: str | None, findings: Findings) -> str:

@@ -15,8 +15,8 @@ import onnxruntime
 from youtu_edge.ops import library_path, wait_for_late_workers
 from youtu_edge.package import MODEL, CacheGeometry, Package, Rope
 from youtu_edge.rotary import rotary_tables
+from youtu_export.checkpoints.stored_tensor import Float32
 from youtu_export.errors import ExportError
-from youtu_export.quantise.stored_tensor import Float32
 
 Array = npt.NDArray[Any]
 

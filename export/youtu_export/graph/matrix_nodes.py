@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from youtu_export.checkpoints.packed_matrix import PackedMatrix, fitting_block, pack, round_int8, stack
+from youtu_export.checkpoints.stored_tensor import Float32, StoredTensor, naming
 from youtu_export.graph.graph import YOUTU_EDGE, Graph
 from youtu_export.quantise.recipes import Recipe
-from youtu_export.quantise.stored_tensor import Float32, StoredTensor, naming
 from youtu_export.quantise.tiles import tiled
 
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from youtu_edge.package import TOKENIZER, Package
+from youtu_export.checkpoints.stored_tensor import Float32
 from youtu_export.checkpoints.tokenizer_file import make_tokenizer
 from youtu_export.errors import ExportError
 from youtu_export.graph.graph_session import PackageScorer
-from youtu_export.quantise.stored_tensor import Float32
 
 WINDOW = 512
 """Tokens that are scored in one piece, without context from the piece before."""

@@ -16,12 +16,12 @@ import numpy as np
 from youtu_edge.package import Manifest, Package, open_package
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.checkpoints.packed_matrix import pack, unpack
+from youtu_export.checkpoints.scaled_tensor import ScaledTensor
+from youtu_export.checkpoints.stored_tensor import StoredTensor
 from youtu_export.export import export
 from youtu_export.quality.png_plot import COLOURS, bar_chart
 from youtu_export.quality.quality import Quality, measure, read_text
 from youtu_export.quantise.recipes import RECIPES, Recipe
-from youtu_export.quantise.scaled_tensor import ScaledTensor
-from youtu_export.quantise.stored_tensor import StoredTensor
 
 REPORT = "report.md"
 PLOT = "relative_error.png"

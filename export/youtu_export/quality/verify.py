@@ -14,12 +14,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from youtu_edge.package import TOKENIZER, open_package
+from youtu_export.checkpoints.stored_tensor import Float32
 from youtu_export.checkpoints.tokenizer_file import make_tokenizer
 from youtu_export.errors import ExportError
 from youtu_export.graph.graph_session import PackageScorer
 from youtu_export.optional_library import optional_library
 from youtu_export.quality.quality import read_text, window_sums
-from youtu_export.quantise.stored_tensor import Float32
 
 LARGEST_KL = 0.05
 """Above it a package is not the model that it claims to be."""

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_export.checkpoints.packed_matrix import PackedMatrix
-from youtu_export.quantise.stored_tensor import CHUNK_VALUES
+from youtu_export.checkpoints.stored_tensor import CHUNK_VALUES
 
 Array = npt.NDArray[Any]
 

@@ -25,6 +25,10 @@ class GrammarCompiler:
         """Digests of the grammars that need no compiling."""
         return self._table.compiled
 
+    def forget(self) -> None:
+        """Keep no compiled grammar; those in use stay with their answers."""
+        self._table.forget()
+
     def compile(
         self, sources: GrammarSources, *, in_thought: bool, may_think: bool, parallel_calls: bool = True
     ) -> AnswerGrammar:

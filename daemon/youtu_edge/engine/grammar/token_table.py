@@ -19,6 +19,8 @@ TABLE_BYTES_PER_TOKEN = 300
 """What the table takes, rounded up; the memory plan sets it aside."""
 LINE_BREAKS = (b"\n", b"\n\n")
 
+_LEFT_BYTES = 8 * 1024 * 1024
+"""What grammars leave to the rest of the engine."""
 _MAX_COMPILED = 8
 """Applications ask with the same few schemas again and again."""
 
@@ -66,9 +68,10 @@ class TokenTable:
 
     def check_room(self, size: int) -> None:
         """Make sure that llguidance can allocate so much: it cannot do without. Raises UnavailableError."""
-        if free_data() < size:
+        wanted = size + _LEFT_BYTES
+        if free_data() < wanted:
             self.forget()
-            if free_data() < size:
+            if free_data() < wanted:
                 raise UnavailableError("the memory for grammars is taken by those of other answers; try again later")
 
     def forget(self) -> None:

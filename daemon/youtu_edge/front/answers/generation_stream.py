@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -181,6 +181,22 @@ def _with_seed(submit: Submit, index: int) -> Submit:
     return msgspec.structs.replace(submit, sampling=sampling)
 
 
+async def collected(generations: Sequence[GenerationStream]) -> list[Answer]:
+    """All answers, whole. Raises what ended any of them otherwise; nobody waits for the others then."""
+    tasks = [asyncio.create_task(generation.collect()) for generation in generations]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        await _end(tasks)
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel what still runs and wait for it: an unfinished generator would be closed later, in an order of its own."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def merged(generations: Sequence[GenerationStream]) -> AsyncIterator[tuple[int, Piece]]:
     """Pieces of all generations with their number, each in its order, until all have ended. Raises what any raises."""
     news: asyncio.Queue[tuple[int, Piece | BaseException]] = asyncio.Queue()
@@ -202,5 +218,4 @@ async def merged(generations: Sequence[GenerationStream]) -> AsyncIterator[tuple
             unfinished -= isinstance(piece, Ended)
             yield index, piece
     finally:
-        for task in tasks:
-            task.cancel()
+        await _end(tasks)

@@ -27,7 +27,7 @@ def make_app(
 ) -> tuple[web.Application, RouteTable]:
     """The aiohttp application, which holds no state of its own, and its routes. `expect` answers "Expect: 100-continue"."""
     routes = [route for group in groups for route in group.routes()]
-    document = OpenApiHandler([route for route in routes if route.is_listed])
+    document = OpenApiHandler(routes)
     routes.append(Route("GET", "/openapi.json", document.openapi, scope=None))
     table = RouteTable(routes)
     errors = make_error_middleware(table.error_form, on_refused)

@@ -41,7 +41,7 @@ class OpenApiHandler:
 
 def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     """Every route with its parameters, body, answers and errors."""
-    routes = list(routes)
+    routes = [route for route in routes if route.is_listed]
     types = list(dict.fromkeys(_types(routes)))
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, schemas, strict=True))

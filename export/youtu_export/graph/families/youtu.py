@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.checkpoints.model_config import ModelConfig
+from youtu_export.checkpoints.stored_tensor import Float32, StoredTensor
 from youtu_export.errors import ExportError
 from youtu_export.graph.decoder import Decoder
 from youtu_export.graph.families.family import Family
 from youtu_export.graph.families.pre_norm import PreNormDecoder, gated_feed_forward
 from youtu_export.graph.model_spec import LatentAttention, ModelSpec
 from youtu_export.graph.rope import rope_from_config, yarn_from_config
-from youtu_export.quantise.stored_tensor import Float32, StoredTensor
 
 _LATENT_EPSILON = 1e-6
 """Of the norms of both latents, whatever rms_norm_eps says."""

@@ -5,13 +5,11 @@ The status is sent only after `Accepted`, so that a prompt that does not fit is 
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.answers.answer_stream import json_response, stream_answers
-from youtu_edge.front.answers.generation_stream import copies
+from youtu_edge.front.answers.generation_stream import collected, copies
 from youtu_edge.front.dialects.openai import chat_request
 from youtu_edge.front.dialects.openai.builder import ChunkWriter, Head, completion
 from youtu_edge.front.dialects.openai.documents import ChatCompletion, ChatCompletionChunk
@@ -60,5 +58,4 @@ class ChatHandlers:
             if body.stream:
                 writer = ChunkWriter(head, len(generations), include_usage=body.include_usage, with_logprobs=with_logprobs)
                 return await stream_answers(request, generations, writer)
-            answers = await asyncio.gather(*(generation.collect() for generation in generations))
-            return json_response(completion(head, answers, with_logprobs=with_logprobs), head.id)
+            return json_response(completion(head, await collected(generations), with_logprobs=with_logprobs), head.id)

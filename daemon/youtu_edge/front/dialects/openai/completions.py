@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.answers.answer_stream import json_response, stream_answers
-from youtu_edge.front.answers.generation_stream import copies
+from youtu_edge.front.answers.generation_stream import collected, copies
 from youtu_edge.front.dialects.openai.builder import Head
 from youtu_edge.front.dialects.openai.completion_request import (
     NOT_OFFERED,
@@ -68,5 +66,5 @@ class CompletionHandlers:
                     head, len(wanted), count, include_usage=body.include_usage, with_logprobs=with_logprobs
                 )
                 return await stream_answers(request, generations, writer)
-            answers = await asyncio.gather(*(generation.collect() for generation in generations))
+            answers = await collected(generations)
             return json_response(completion(head, answers, count, with_logprobs=with_logprobs), head.id)

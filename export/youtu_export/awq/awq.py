@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from youtu_export.checkpoints.packed_matrix import int4_codes
-from youtu_export.quantise.scaled_tensor import clipped
-from youtu_export.quantise.stored_tensor import Float32
+from youtu_export.checkpoints.scaled_tensor import clipped
+from youtu_export.checkpoints.stored_tensor import Float32
 
 _STEPS = 20
 _SHRINKS = tuple(1 - 0.025 * step for step in range(1, 17))

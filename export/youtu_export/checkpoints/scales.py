@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from youtu_export.quantise.stored_tensor import Float32
+from youtu_export.checkpoints.stored_tensor import Float32
 
 Float16 = npt.NDArray[np.float16]
 

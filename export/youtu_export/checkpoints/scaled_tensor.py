@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from youtu_export.quantise.stored_tensor import Float32, StoredTensor
+from youtu_export.checkpoints.stored_tensor import Float32, StoredTensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from youtu_export.awq.awq import Activations, search_scales, search_shrink
+from youtu_export.awq.awq_pairs import PAIRS, FamilyPairs, Pair
+from youtu_export.awq.calibration import Calibration
+from youtu_export.awq.calibration_layers import FloatModel
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.checkpoints.packed_matrix import fitting_block
+from youtu_export.checkpoints.scaled_tensor import scaled
+from youtu_export.checkpoints.stored_tensor import Float32, StoredTensor, naming
 from youtu_export.errors import ExportError
-from youtu_export.quantise.awq import Activations, search_scales, search_shrink
-from youtu_export.quantise.awq_pairs import PAIRS, FamilyPairs, Pair
-from youtu_export.quantise.calibration import Calibration
-from youtu_export.quantise.calibration_layers import FloatModel
 from youtu_export.quantise.recipes import RECIPES, Recipe
-from youtu_export.quantise.scaled_tensor import scaled
-from youtu_export.quantise.stored_tensor import Float32, StoredTensor, naming
 
 Progress = Callable[[int, int], None]
 _NO_PAIRS = FamilyPairs("", ())

@@ -16,6 +16,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from youtu_edge.package import MODEL, WEIGHTS, CacheGeometry, Rope
+from youtu_export.awq.awq import Activations, compress
+from youtu_export.awq.calibration import Calibration
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.errors import ExportError
 from youtu_export.graph.decoder import Decoder
@@ -24,8 +26,6 @@ from youtu_export.graph.families.family import cache_geometry
 from youtu_export.graph.graph import Graph
 from youtu_export.graph.graph_session import GraphSession, empty_cache, sequence_inputs
 from youtu_export.graph.model_spec import ModelSpec
-from youtu_export.quantise.awq import Activations, compress
-from youtu_export.quantise.calibration import Calibration
 from youtu_export.quantise.recipes import RECIPES
 
 Array = npt.NDArray[Any]

@@ -1,0 +1,1 @@
+"""AWQ: scales found by calibration, through the graph of the float model."""

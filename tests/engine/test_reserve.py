@@ -1,0 +1,79 @@
+"""What the front says is read although the engine holds all the memory that it may."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from youtu_edge.framing import FrameReader, frame
+
+# In a process of its own: the limit stays.
+SCRIPT = """
+import socket, sys
+from youtu_edge.allocator import Allocator
+from youtu_edge.engine.memory.process_memory import free_data, holding, limit_data
+from youtu_edge.engine.service import Link
+from youtu_edge.protocol import ChatMessage, SamplingParams, Submit, encode_frame
+
+allocator = Allocator()
+front, engine = socket.socketpair()
+front.setblocking(False)
+link = Link(engine)
+if sys.argv[1] == "without":
+    link.reserve.release()
+request = Submit("r", SamplingParams(), 1, messages=[ChatMessage("user", "x" * 2_000_000)])
+frame = encode_frame(request)
+assert limit_data(holding().data + (1 << 20))
+taken = []
+try:
+    while free_data() > 4096:
+        taken.append(bytearray(min(free_data(), 1 << 18)))
+except MemoryError:
+    pass
+sent, messages = 0, []
+while sent < len(frame) or not messages:
+    if sent < len(frame):
+        sent += front.send(memoryview(frame)[sent : sent + 60_000])
+    messages += link.receive(0.1)
+print(messages[0].id, len(messages[0].body) > 2_000_000, link.reserve.is_held)
+del taken
+messages.clear()
+allocator.give_back()
+link.reserve.restore()
+print(link.reserve.is_held)
+"""
+
+
+def run(how: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "1"}
+    return subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_a_large_request_is_read_when_nothing_else_is_free() -> None:
+    done = run("with")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["r", "True", "False", "True"]
+
+
+def test_without_a_reserve_it_cannot_be_read() -> None:
+    """This test would not notice otherwise that the memory above is not all taken."""
+    assert "MemoryError" in run("without").stderr
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_body_during_which_the_reader_fails_comes_again(place: int) -> None:
+    reader, got = FrameReader(), list[bytes]()
+    reader.add(frame(b"one") + frame(b"two"))
+
+    def read_up_to_there() -> None:
+        for index, body in enumerate(reader.bodies()):
+            if index == place:
+                raise MemoryError
+            got.append(body)
+
+    with pytest.raises(MemoryError):
+        read_up_to_there()
+    assert got + list(reader.bodies()) == [b"one", b"two"]
