@@ -99,6 +99,121 @@ def test_the_doctor_loads_no_library_that_may_be_sick(path: Path) -> None:
     }
 
 
+FRONT_LAYERS = (
+    {"http", "database", "data_directory", "systemd_notify"},
+    {"keys"},
+    {"inflight"},
+    {"supervision"},
+    {"machine", "reload"},
+    {"admission"},
+    {"answers"},
+    {"durable", "conversations"},
+    {"dialects", "status"},
+    {"service"},
+)
+"""A package of the front imports only from layers above it here; those of one layer do not know each other."""
+
+
+def sources() -> dict[str, Path]:
+    """Every module of ours by its name."""
+    found = {}
+    for root in (DAEMON, EXPORT):
+        for path in modules(root):
+            parts = path.relative_to(root.parent).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def graph() -> dict[str, set[str]]:
+    """Which of our modules each of them imports, anywhere in the file."""
+    found = sources()
+    return {
+        name: {
+            module
+            for used in imports(path)
+            for module in (used if used in found else used.rpartition(".")[0],)
+            if module in found and module != name
+        }
+        for name, path in found.items()
+    }
+
+
+def circles(edges: dict[str, set[str]]) -> list[str]:
+    """A name for every module that reaches itself."""
+
+    def reached(start: str) -> set[str]:
+        seen, todo = set[str](), [start]
+        while todo:
+            for module in edges[todo.pop()] - seen:
+                seen.add(module)
+                todo.append(module)
+        return seen
+
+    return [name for name in edges if name in reached(name)]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles(graph()) == []
+
+
+def test_this_search_finds_a_circle() -> None:
+    edges = graph()
+    edges["youtu_edge.errors"] = {"youtu_edge.front.service"}
+    assert "youtu_edge.front.service" in circles(edges)
+
+
+def layer_of(layers: tuple[set[str], ...], package: str) -> int:
+    return next(level for level, packages in enumerate(layers) if package in packages)
+
+
+def crossings(prefix: str, layers: tuple[set[str], ...], edges: dict[str, set[str]]) -> list[str]:
+    """Imports of another package that is not below one's own."""
+
+    def package(module: str) -> str:
+        return module.removeprefix(prefix).partition(".")[0]
+
+    return [
+        f"{name} imports {used}"
+        for name, uses in edges.items()
+        for used in uses
+        if name.startswith(prefix) and used.startswith(prefix) and package(name) != package(used)
+        if layer_of(layers, package(used)) >= layer_of(layers, package(name))
+    ]
+
+
+def test_the_packages_of_the_front_are_layers() -> None:
+    assert crossings("youtu_edge.front.", FRONT_LAYERS, graph()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [
+        ("http.error_body", "dialects.anthropic.documents"),
+        ("http.sse", "durable.headers"),
+        ("http.openapi", "keys.access"),
+        ("inflight.tokenizer_queries", "supervision.supervisor"),
+        ("answers.generation_stream", "durable.durable_requests"),
+        ("conversations.turn", "durable.headers"),
+    ],
+)
+def test_a_tie_that_was_cut_would_be_seen(name: str, used: str) -> None:
+    edges = graph()
+    edges[f"youtu_edge.front.{name}"].add(f"youtu_edge.front.{used}")
+    assert crossings("youtu_edge.front.", FRONT_LAYERS, edges) != []
+
+
+def test_the_dialects_know_only_what_they_have_in_common() -> None:
+    prefix = "youtu_edge.front.dialects."
+    others = {
+        (name, used)
+        for name, uses in graph().items()
+        for used in uses
+        if name.startswith(prefix) and used.startswith(prefix)
+        if used.split(".")[3] not in (name.split(".")[3], "common")
+    }
+    assert others == set()
+
+
 def test_only_the_runner_imports_onnxruntime() -> None:
     users = {path.stem for path in modules(DAEMON) if any(name.split(".")[0] == "onnxruntime" for name in imports(path))}
     assert users <= {"runner"}

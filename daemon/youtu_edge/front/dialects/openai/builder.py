@@ -8,6 +8,8 @@ import msgspec
 
 from youtu_edge.front.answers.answer_stream import Documents
 from youtu_edge.front.answers.pieces import Answer, Ended, EndReason, Piece, Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.front.dialects.common.logprobs import logprobs
+from youtu_edge.front.dialects.common.usage import usage
 from youtu_edge.front.dialects.openai.documents import (
     AnsweredCall,
     AnsweredMessage,
@@ -15,13 +17,10 @@ from youtu_edge.front.dialects.openai.documents import (
     ChatChoice,
     ChatCompletion,
     ChatCompletionChunk,
-    ChoiceLogprobs,
     ChunkChoice,
     MessagePiece,
-    TokenUsage,
-    TopLogprob,
 )
-from youtu_edge.protocol import Alternative, Finished, TokenLogprob, ToolCall
+from youtu_edge.protocol import Finished, TokenLogprob, ToolCall
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -31,17 +30,6 @@ class Head(msgspec.Struct, frozen=True):
     created: int
     """Unix time in seconds."""
     model: str
-
-
-def usage(*finished: Finished) -> TokenUsage:
-    """Tokens of whole answers, also when several engines worked on them. The prompt is the same for all and counts once."""
-    prompt, completion = finished[0].prompt_tokens, sum(end.completion_tokens for end in finished)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": finished[0].cached_tokens},
-    }
 
 
 def completion(head: Head, answers: Sequence[Answer], *, with_logprobs: bool) -> ChatCompletion:
@@ -130,20 +118,6 @@ class ChunkWriter:
             "model": head.model,
             "choices": choices,
         }
-
-
-def logprobs(entries: Sequence[TokenLogprob]) -> ChoiceLogprobs:
-    """Log-probabilities of the answer's tokens."""
-    return {
-        "content": [
-            {**_alternative(entry.drawn), "top_logprobs": [_alternative(other) for other in entry.top]} for entry in entries
-        ],
-        "refusal": None,
-    }
-
-
-def _alternative(token: Alternative) -> TopLogprob:
-    return {"token": token.text, "logprob": token.logprob, "bytes": list(token.utf8) or None}
 
 
 def _message(answer: Answer) -> AnsweredMessage:

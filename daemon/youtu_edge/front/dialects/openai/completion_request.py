@@ -12,8 +12,9 @@ from youtu_edge.errors import ContextLengthError, InvalidRequestError
 from youtu_edge.front.answers.answer_stream import Documents
 from youtu_edge.front.answers.pieces import Answer, Ended, EndReason, Piece, Text
 from youtu_edge.front.dialects.common.fields import GenerationFields, check_fields, fill_fields
-from youtu_edge.front.dialects.openai.builder import Head, usage
-from youtu_edge.front.dialects.openai.documents import TextChoice, TextCompletion, TextLogprobs, TokenUsage
+from youtu_edge.front.dialects.common.usage import TokenUsage, usage
+from youtu_edge.front.dialects.openai.builder import Head
+from youtu_edge.front.dialects.openai.documents import TextChoice, TextCompletion, TextLogprobs
 from youtu_edge.front.dialects.openai.text_logprobs import TextLogprobWriter
 from youtu_edge.protocol import Finished, Submit
 

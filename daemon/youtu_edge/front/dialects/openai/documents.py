@@ -5,45 +5,8 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from youtu_edge.front.answers.pieces import EndReason
-
-
-class PromptTokensDetails(TypedDict):
-    """What the prefix cache supplied."""
-
-    cached_tokens: int
-
-
-class TokenUsage(TypedDict):
-    """Tokens of all answers; a prompt counts once."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptTokensDetails
-
-
-class TopLogprob(TypedDict):
-    """A token that could have been drawn; `bytes` is null for control tokens."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None
-
-
-class ContentLogprob(TypedDict):
-    """A token that was drawn, and the most likely ones at its place."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None
-    top_logprobs: list[TopLogprob]
-
-
-class ChoiceLogprobs(TypedDict):
-    """Log-probabilities of the content."""
-
-    content: list[ContentLogprob]
-    refusal: None
+from youtu_edge.front.dialects.common.logprobs import ChoiceLogprobs
+from youtu_edge.front.dialects.common.usage import TokenUsage
 
 
 class AnsweredFunction(TypedDict):

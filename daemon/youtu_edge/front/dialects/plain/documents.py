@@ -13,7 +13,7 @@ from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.answers.pieces import Answer, Ended, Piece, Text, Thought
 from youtu_edge.front.conversations.turn import ConversationTurn
 from youtu_edge.front.dialects.common.fields import Stop, Tokens
-from youtu_edge.front.dialects.openai.builder import usage
+from youtu_edge.front.dialects.common.usage import usage
 from youtu_edge.front.http.error_body import ErrorBody
 from youtu_edge.protocol import ChatMessage, Finished
 

@@ -13,7 +13,7 @@ import msgspec
 
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.answers.pieces import Ended, Piece, Silence, Text, Thought, ToolArguments, ToolCallStart
-from youtu_edge.front.dialects.openai.builder import logprobs
+from youtu_edge.front.dialects.common.logprobs import logprobs
 from youtu_edge.front.dialects.responses import documents
 from youtu_edge.front.dialects.responses.documents import Response, ResponseEvent
 from youtu_edge.front.dialects.responses.items import (

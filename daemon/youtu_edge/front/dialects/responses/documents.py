@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from youtu_edge.errors import YoutuEdgeError
-from youtu_edge.front.dialects.openai.documents import ContentLogprob
+from youtu_edge.front.dialects.common.logprobs import ContentLogprob
 from youtu_edge.front.dialects.responses.items import OutputItem, OutputText, ReasoningText
 from youtu_edge.front.dialects.responses.request import (
     FunctionChoice,
