@@ -47,7 +47,9 @@ def make_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
 
     plan = commands.add_parser("plan", help="the memory that a model package needs, and what fits")
-    plan.add_argument("package", metavar="PACKAGE", nargs="?", help="a directory (default: model.path of the configuration)")
+    plan.add_argument(
+        "package", metavar="PACKAGE", nargs="?", help="a directory (default: model.path of the configuration)"
+    )
     plan.add_argument("--memory", metavar="SIZE", help="the budget, such as 4G (default: what the daemon would have here)")
     plan.add_argument("--context", metavar="N", help="tokens of a stream, prompt and answer (default: a table)")
     plan.add_argument("--streams", metavar="N", help="streams that run together (default: a table)")

@@ -10,7 +10,7 @@ from youtu_edge.config import StorageConfig
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.store import Name
 from youtu_edge.front.conversations.turn import TurnRequest, open_turn
-from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.protocol import SamplingParams, Submit
 
 NAME = Name("kitchen", "s")
@@ -22,18 +22,18 @@ class Admission:
     """Notes what is handed to the engine and what is cancelled there."""
 
     def __init__(self) -> None:
-        self.sessions = SessionTable(lambda: 0.0, lambda session: None)
+        self.active_requests = ActiveRequests(lambda: 0.0, lambda active: None)
         self.cancelled: list[str] = []
 
-    def open(self, submit: Submit) -> Session:
-        return self.sessions.open(submit)
+    def open(self, submit: Submit) -> ActiveRequest:
+        return self.active_requests.open(submit)
 
     def cancel(self, request_id: str) -> bool:
         self.cancelled.append(request_id)
         return True
 
-    def close(self, session: Session) -> None:
-        self.sessions.abandon(session)
+    def close(self, active: ActiveRequest) -> None:
+        self.active_requests.abandon(active)
 
 
 async def stopped(directory: Path, owner: str) -> tuple[bool, bool, list[str]]:

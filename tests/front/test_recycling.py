@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
 from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
 from youtu_edge.protocol import Finished, Reply, SamplingParams, StepFrame, Submit, Tokenize
@@ -18,17 +18,17 @@ class Clock:
         return self.now
 
 
-def open_session(table: SessionTable, name: str) -> Session:
+def open_session(table: ActiveRequests, name: str) -> ActiveRequest:
     return table.open(Submit(name, SamplingParams(), 8, prompt="Hello"))
 
 
-def finish(table: SessionTable, name: str) -> None:
+def finish(table: ActiveRequests, name: str) -> None:
     table.apply(StepFrame(finished=[Finished(name, "stop", 1, 0, 1)]))
 
 
 def test_it_waits_for_the_requests_that_were_there_and_for_no_later_one() -> None:
     clock = Clock()
-    table = SessionTable(clock, lambda _: None)
+    table = ActiveRequests(clock, lambda _: None)
     open_session(table, "early")
     recycling = Recycling(table, QuestionTable(8), clock, patience_s=60)
     open_session(table, "late")
@@ -41,7 +41,7 @@ def test_it_waits_for_the_questions_that_were_there_and_for_no_later_one() -> No
     async def ask() -> None:
         clock, questions = Clock(), QuestionTable(8)
         early = questions.open(Tokenize("early", add_special=False))
-        recycling = Recycling(SessionTable(clock, lambda _: None), questions, clock, patience_s=60)
+        recycling = Recycling(ActiveRequests(clock, lambda _: None), questions, clock, patience_s=60)
         questions.open(Tokenize("late", add_special=False))
         assert not recycling.may_ask
         questions.apply(Reply(early.ask.id, "early", [1]))
@@ -52,7 +52,7 @@ def test_it_waits_for_the_questions_that_were_there_and_for_no_later_one() -> No
 
 def test_its_patience_ends() -> None:
     clock = Clock()
-    table = SessionTable(clock, lambda _: None)
+    table = ActiveRequests(clock, lambda _: None)
     open_session(table, "long")
     recycling = Recycling(table, QuestionTable(8), clock, patience_s=60)
     clock.now += 59
@@ -64,14 +64,14 @@ def test_its_patience_ends() -> None:
 def test_a_request_that_is_still_looked_up_in_the_cache_waits_for_the_next_engine() -> None:
     """This engine never saw it; waiting for it would be waiting for nothing."""
     clock = Clock()
-    table = SessionTable(clock, lambda _: None)
+    table = ActiveRequests(clock, lambda _: None)
     open_session(table, "held").is_held = True
     assert Recycling(table, QuestionTable(8), clock, patience_s=60).may_ask
 
 
 def test_an_engine_that_was_asked_and_stays_is_killed() -> None:
     clock = Clock()
-    recycling = Recycling(SessionTable(clock, lambda _: None), QuestionTable(8), clock, patience_s=0)
+    recycling = Recycling(ActiveRequests(clock, lambda _: None), QuestionTable(8), clock, patience_s=0)
     recycling.ask()
     assert recycling.is_asked
     assert not recycling.may_ask

@@ -43,7 +43,7 @@ from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.site import Site
 from youtu_edge.front.http.static_files import StaticFiles
 from youtu_edge.front.http.tls import Tls
-from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.request_log import log_request
 from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
 from youtu_edge.front.keys.access import check_exposure, make_access_middleware
@@ -89,11 +89,11 @@ class Service:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._notify = SystemdNotify()
-        self._sessions = SessionTable(clock, self._session_ended)
+        self._active = ActiveRequests(clock, self._request_ended)
         self._questions = QuestionTable(config.service.max_queue)
         self._supervisor = Supervisor(
             config,
-            self._sessions,
+            self._active,
             self._questions,
             argv=engine_argv,
             clock=clock,
@@ -109,7 +109,7 @@ class Service:
         self._data = DataDirectory(config.storage.directory)
         self._cache = self._response_cache() if config.response_cache.enabled else None
         self._admission = Admission(
-            config.service, self._sessions, self._questions, self._supervisor, self._key_usage, self._cache
+            config.service, self._active, self._questions, self._supervisor, self._key_usage, self._cache
         )
         self._bodies = BodyReader(config.service.max_body_bytes, config.service.body_timeout_s)
         self._intake = Intake(config.generation, self._admission, lambda: self._model)
@@ -117,7 +117,7 @@ class Service:
         self._status_line = StatusLine(
             lambda: self._config,
             self._supervisor,
-            self._sessions,
+            self._active,
             lambda: self._reloader.waiting if self._reloader else [],
             clock,
         )
@@ -144,7 +144,7 @@ class Service:
         self._admission.is_short_of_memory = lambda: self._memory.refuses_requests
         self._status = StatusHandlers(
             admission=self._admission,
-            sessions=self._sessions,
+            active_requests=self._active,
             supervisor=self._supervisor,
             metrics=self._metrics,
             board=self._board,
@@ -293,16 +293,16 @@ class Service:
     async def _drain(self, engine: asyncio.Future[None]) -> None:
         """Let running requests finish for drain_s, or until a second signal; then fail the rest."""
         self._admission.is_draining = True
-        log.info(line("draining", unfinished=len(self._sessions), drain_s=self._config.service.drain_s))
+        log.info(line("draining", unfinished=len(self._active), drain_s=self._config.service.drain_s))
         self._status_line.is_draining = True
         self._notify.status(self._status_line())
         end = time.monotonic() + self._config.service.drain_s
         while time.monotonic() < end and not self._hurry.is_set() and not engine.done():
-            if not self._sessions and not self._questions:
+            if not self._active and not self._questions:
                 break
             await asyncio.sleep(0.02)
         stopping = UnavailableError("the daemon is stopping; send the request again")
-        self._sessions.fail_all(stopping.code, stopping.message)
+        self._active.fail_all(stopping.code, stopping.message)
         self._questions.fail_all(stopping)
         await asyncio.sleep(0.05)  # the handlers write their last events
 
@@ -365,21 +365,21 @@ class Service:
     def _response_cache(self) -> ResponseCache:
         return ResponseCache(
             self._config,
-            self._sessions,
+            self._active,
             lambda: self._supervisor.ready.fingerprint if self._supervisor.ready else "",
             on_lookup=lambda hit: self._metrics.looked_up(hit),
             on_failure=lambda: self._storage_failed("response-cache"),
         )
 
-    def _session_ended(self, session: Session) -> None:
-        self._supervisor.policy.session_ended(session)
-        self._metrics.session_ended(session)
+    def _request_ended(self, active: ActiveRequest) -> None:
+        self._supervisor.policy.session_ended(active)
+        self._metrics.session_ended(active)
         if self._cache:
-            self._cache.keep(session)
-        if session.key is not None:
-            computed = session.prompt_tokens + session.completion_tokens if session.cache != "HIT" else 0
-            self._key_usage.end(session.key, computed)
-        log_request(session)
+            self._cache.keep(active)
+        if active.key is not None:
+            computed = active.prompt_tokens + active.completion_tokens if active.cache != "HIT" else 0
+            self._key_usage.end(active.key, computed)
+        log_request(active)
 
 
 def serve(

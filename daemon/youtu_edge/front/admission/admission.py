@@ -8,7 +8,7 @@ from collections.abc import Callable
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import DeadlineError, EngineGaveUpError, MemoryPressureError, OverloadedError, UnavailableError
 from youtu_edge.front.admission.response_cache import ResponseCache
-from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
 from youtu_edge.front.inflight.work import digest_of
 from youtu_edge.front.keys.caller import CALLER
@@ -18,18 +18,18 @@ from youtu_edge.protocol import Question, Reply, Submit
 
 
 class Admission:
-    """The only way into the tables of sessions and questions, and out of them for a client that leaves."""
+    """The only way into the tables of requests and questions, and out of them for a client that leaves."""
 
     def __init__(
         self,
         service: ServiceConfig,
-        sessions: SessionTable,
+        active_requests: ActiveRequests,
         questions: QuestionTable,
         supervisor: Supervisor,
         key_usage: KeyUsage,
         cache: ResponseCache | None = None,
     ) -> None:
-        self._sessions = sessions
+        self._active = active_requests
         self._questions = questions
         self.configure(service)
         self._supervisor = supervisor
@@ -61,30 +61,30 @@ class Admission:
             raise MemoryPressureError("the machine is short of memory; try again later", retry_after_s=10)
         if (key := CALLER.get().key) is not None:
             self._key_usage.check(key)
-        if len(self._sessions) >= self._max_queue:
+        if len(self._active) >= self._max_queue:
             raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
 
-    def open(self, submit: Submit) -> Session:
+    def open(self, submit: Submit) -> ActiveRequest:
         """Admit a request and hand it to the engine. Raises as `check`, PoisonRequestError and DeadlineError."""
         self.check()
         poison = self._supervisor.policy.poison
         poison.check(digest := digest_of(submit))
         deadline = self._deadline()
-        session = self._sessions.open(submit, digest)
+        active = self._active.open(submit, digest)
         poison.begin(submit.id, digest)
         if deadline is not None:
-            session.deadline = asyncio.get_running_loop().call_at(deadline, self._expire, submit.id)
+            active.deadline = asyncio.get_running_loop().call_at(deadline, self._expire, submit.id)
         if (key := CALLER.get().key) is not None:
-            session.key = key.name
+            active.key = key.name
             self._key_usage.begin(key.name)
-        if self._cache is not None and (cache_key := self._cache.key(session.submit)) is not None:
-            session.is_held = True
-            task = asyncio.ensure_future(self._look_up(self._cache, session, cache_key))
+        if self._cache is not None and (cache_key := self._cache.key(active.submit)) is not None:
+            active.is_held = True
+            task = asyncio.ensure_future(self._look_up(self._cache, active, cache_key))
             self._lookups.add(task)
             task.add_done_callback(self._lookups.discard)
         else:
-            self._supervisor.submit(session)
-        return session
+            self._supervisor.submit(active)
+        return active
 
     def _deadline(self) -> float | None:
         """When the request of this caller has to be finished. Raises DeadlineError when that is over already."""
@@ -98,31 +98,31 @@ class Admission:
 
     def _expire(self, request_id: str) -> None:
         """A request whose time is over fails, and leaves the engine within a step; one that waits there never begins."""
-        self._sessions.fail(request_id, DeadlineError.code, "the request was not finished in time; its answer was given up")
+        self._active.fail(request_id, DeadlineError.code, "the request was not finished in time; its answer was given up")
         self._supervisor.cancel(request_id)
 
-    async def _look_up(self, cache: ResponseCache, session: Session, key: bytes) -> None:
+    async def _look_up(self, cache: ResponseCache, active: ActiveRequest, key: bytes) -> None:
         """Answer from the cache, or hand the request to the engine if somebody still waits for it."""
-        is_answered = await cache.answer(session, key)
-        session.is_held = False
-        if session.is_cancelled:
-            self._sessions.end_cancelled()
-        if not is_answered and session.ended_at is None:
-            self._supervisor.submit(session)
+        is_answered = await cache.answer(active, key)
+        active.is_held = False
+        if active.is_cancelled:
+            self._active.end_cancelled()
+        if not is_answered and active.ended_at is None:
+            self._supervisor.submit(active)
 
-    def reopen(self, submit: Submit, key: str, *, is_suspect: bool) -> Session:
+    def reopen(self, submit: Submit, key: str, *, is_suspect: bool) -> ActiveRequest:
         """Take in a request that was admitted before this start; it waits for the engine, whatever the limits.
 
         is_suspect: a former daemon died while the engine was working on it.
         """
-        session = self._sessions.open(submit)
+        active = self._active.open(submit)
         if is_suspect:
-            self._supervisor.policy.poison.suspect(submit.id, session.completion_tokens)
+            self._supervisor.policy.poison.suspect(submit.id, active.completion_tokens)
         if key:
-            session.key = key
+            active.key = key
             self._key_usage.begin(key)
-        self._supervisor.submit(session)
-        return session
+        self._supervisor.submit(active)
+        return active
 
     async def ask(self, question: Question) -> Reply:
         """The engine's answer; waits while a crashed engine restarts. Raises as `open`, and what the engine refuses."""
@@ -147,18 +147,18 @@ class Admission:
             if key is not None:
                 self._key_usage.end(key.name, 0)
 
-    def close(self, session: Session) -> None:
-        """The handler is done with a session; an unfinished one is cancelled."""
-        if session.deadline is not None:
-            session.deadline.cancel()
-        if self._sessions.abandon(session):
-            self._supervisor.cancel(session.submit.id)
+    def close(self, active: ActiveRequest) -> None:
+        """The handler is done with a request; an unfinished one is cancelled."""
+        if active.deadline is not None:
+            active.deadline.cancel()
+        if self._active.abandon(active):
+            self._supervisor.cancel(active.submit.id)
 
     def cancel(self, request_id: str) -> bool:
         """End a request of this caller with finish reason "cancelled"; its client is told. False when there is none."""
         key = CALLER.get().key
-        found = [session for session in self._sessions.find(request_id) if key is None or session.key == key.name]
-        for session in found:
-            session.is_cancelled = True
-            self._supervisor.cancel(session.submit.id)
+        found = [active for active in self._active.find(request_id) if key is None or active.key == key.name]
+        for active in found:
+            active.is_cancelled = True
+            self._supervisor.cancel(active.submit.id)
         return bool(found)

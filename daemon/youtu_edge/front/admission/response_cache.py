@@ -1,7 +1,7 @@
 """Answers to frequent questions, kept on the device. Knows requests and SQL; knows no HTTP and no dialect.
 
 Only what would be answered the same again is kept: greedy requests, and those with a seed of the client's own. The key is
-everything that the answer depends on: the model package, how it is loaded, and the request. A hit is told to the session
+everything that the answer depends on: the model package, how it is loaded, and the request. A hit is told to the request
 table in the engine's own messages, so that every dialect, streamed or not, is served alike.
 """
 
@@ -20,7 +20,7 @@ from youtu_edge.config import Config, parse_bytes
 from youtu_edge.errors import StorageError
 from youtu_edge.front.database import Database, bytes_used, size_limit
 from youtu_edge.front.http.answer_headers import note_cache
-from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.log import line
 from youtu_edge.protocol import Accepted, Delta, Finished, FinishReason, StepFrame, Submit
 
@@ -63,7 +63,7 @@ class ResponseCache:
     def __init__(
         self,
         config: Config,
-        sessions: SessionTable,
+        active_requests: ActiveRequests,
         fingerprint: Callable[[], str],
         *,
         on_lookup: Callable[[bool], None],
@@ -74,7 +74,7 @@ class ResponseCache:
         self._max_bytes = parse_bytes(config.response_cache.max_size)
         # What the package is loaded with changes answers too: the context's length, how positions are extended …
         self._setting = msgspec.msgpack.encode(config.model)
-        self._sessions = sessions
+        self._active = active_requests
         self._fingerprint = fingerprint
         self._on_lookup = on_lookup
         self._wall = wall
@@ -98,32 +98,32 @@ class ResponseCache:
         )
         return hashlib.sha256(b"\0".join((fingerprint.encode(), self._setting, msgspec.msgpack.encode(bare)))).digest()
 
-    async def answer(self, session: Session, key: bytes) -> bool:
-        """Answer the session if its answer is known; False when the engine has to. Never raises."""
+    async def answer(self, active: ActiveRequest, key: bytes) -> bool:
+        """Answer the request if its answer is known; False when the engine has to. Never raises."""
         kept = await self._look_up(key)
         self._on_lookup(kept is not None)
         note_cache(kept is not None)
-        session.cache = "MISS" if kept is None else "HIT"
+        active.cache = "MISS" if kept is None else "HIT"
         if kept is None:
-            session.cache_key = key
+            active.cache_key = key
             return False
-        name, count = session.submit.id, kept.prompt_tokens
-        self._sessions.apply(Accepted(name, count, kept.in_thought))
+        name, count = active.submit.id, kept.prompt_tokens
+        self._active.apply(Accepted(name, count, kept.in_thought))
         finished = Finished(name, kept.reason, count, count, len(kept.tokens), kept.stop_text)
-        self._sessions.apply(StepFrame([Delta(name, kept.tokens, kept.text)], [finished]))
+        self._active.apply(StepFrame([Delta(name, kept.tokens, kept.text)], [finished]))
         return True
 
-    def keep(self, session: Session) -> None:
-        """Keep the answer of a session that has just ended, if it was looked up before, is complete, and of one engine.
+    def keep(self, active: ActiveRequest) -> None:
+        """Keep the answer of a request that has just ended, if it was looked up before, is complete, and of one engine.
 
         The next engine may have loaded another package; one that is not reproducible rounds a resumed answer differently.
         """
-        if session.cache_key is None or session.outcome not in ("stop", "length") or session.resumes:
+        if active.cache_key is None or active.outcome not in ("stop", "length") or active.resumes:
             return
-        submit, key, now = session.submit, session.cache_key, self._wall()
-        reason: FinishReason = "stop" if session.outcome == "stop" else "length"
+        submit, key, now = active.submit, active.cache_key, self._wall()
+        reason: FinishReason = "stop" if active.outcome == "stop" else "length"
         answer = KeptAnswer(
-            submit.sent_text, submit.sent_tokens, reason, session.prompt_tokens, session.in_thought, session.stop_text
+            submit.sent_text, submit.sent_tokens, reason, active.prompt_tokens, active.in_thought, active.stop_text
         )
         body = msgspec.msgpack.encode(answer)
 

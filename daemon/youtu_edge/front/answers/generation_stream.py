@@ -1,4 +1,4 @@
-"""One answer as it comes: the events of a session turned into pieces. The core that every dialect builds on.
+"""One answer as it comes: the events of a request turned into pieces. The core that every dialect builds on.
 
     with generations.open(request, body, submit) as generation:
         await generation.accepted()            # raises what the engine refused, before any status is sent
@@ -58,10 +58,8 @@ class GenerationStream:
     events of its stream, where they have any.
     """
 
-    def __init__(
-        self, session: Source, names: Mapping[str, str] | None = None, numbers: EventNumbers | None = None
-    ) -> None:
-        self.session = session
+    def __init__(self, source: Source, names: Mapping[str, str] | None = None, numbers: EventNumbers | None = None) -> None:
+        self.source = source
         self.numbers = numbers
         self._names = names or {}
         self._accepted: Accepted | None = None
@@ -69,32 +67,32 @@ class GenerationStream:
     @property
     def id(self) -> str:
         """The request's id."""
-        return self.session.submit.id
+        return self.source.submit.id
 
     async def accepted(self) -> Accepted:
         """Wait until the prompt was found to fit; may be called again. Raises what the engine answered otherwise."""
         if self._accepted is None:
-            event = await self.session.events.get()
+            event = await self.source.events.get()
             if isinstance(event, Failed):
                 raise failure(event, self._names)
-            assert isinstance(event, Accepted), "the first event of a session tells whether it runs"
+            assert isinstance(event, Accepted), "the first event of a request tells whether it runs"
             self._accepted = event
         return self._accepted
 
     @property
     def created(self) -> int:
         """When it was asked, Unix time in seconds."""
-        return self.session.created
+        return self.source.created
 
     def pieces(self) -> AsyncIterator[Piece]:
         """Everything up to `Ended`; `Silence` after KEEPALIVE_S without news. Raises what ended the request otherwise."""
-        submit = self.session.submit
+        submit = self.source.submit
         # An answer bound by a grammar is right as it is.
         return repaired(self._pieces()) if submit.punctuation == "repair" and submit.grammar is None else self._pieces()
 
     async def _pieces(self) -> AsyncIterator[Piece]:
         accepted = await self.accepted()
-        submit = self.session.submit
+        submit = self.source.submit
         splitter = None
         if submit.messages is not None:
             splitter = AnswerSplitter(self.id, in_thought=accepted.in_thought, has_tools=bool(submit.tools))
@@ -144,7 +142,7 @@ class GenerationStream:
         """None after KEEPALIVE_S of silence."""
         try:
             async with asyncio.timeout(KEEPALIVE_S):
-                event = await self.session.events.get()
+                event = await self.source.events.get()
         except TimeoutError:
             return None
         if isinstance(event, Failed):

@@ -20,7 +20,7 @@ from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.answers.pieces import Ended, Piece, Text, Thought
 from youtu_edge.front.conversations.conversations import Conversations, RunningTurn
 from youtu_edge.front.conversations.store import Conversation, Name, Turn
-from youtu_edge.front.inflight.active_requests import Session
+from youtu_edge.front.inflight.active_requests import ActiveRequest
 from youtu_edge.protocol import ChatMessage, Submit
 
 
@@ -40,15 +40,15 @@ class ConversationTurn(GenerationStream):
 
     def __init__(
         self,
-        session: Session,
+        active: ActiveRequest,
         conversations: Conversations,
         running: RunningTurn,
         known: Conversation,
         said: TurnRequest,
         names: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(session, names)
-        self._live = session
+        super().__init__(active, names)
+        self._live = active
         self._conversations = conversations
         self._running = running
         self._known = known
@@ -61,7 +61,7 @@ class ConversationTurn(GenerationStream):
         """Turns at the beginning that the model does not see in this turn."""
         self.is_stored: bool | None = None
         """Whether the turn is in the database; None before its end."""
-        session.shorten = self._shorten
+        active.shorten = self._shorten
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """As any generation's; the turn is in the database before `Ended` is given out."""
@@ -91,7 +91,7 @@ class ConversationTurn(GenerationStream):
             assistant="".join(self._texts),
             thinking=thinking,
             # Templates leave thoughts out of later prompts, so the ids of an answer with thoughts would not come again.
-            tokens=[] if thinking else list(self.session.submit.sent_tokens),
+            tokens=[] if thinking else list(self.source.submit.sent_tokens),
             asked=self._asked,
         )
         try:
@@ -109,7 +109,7 @@ class ConversationTurn(GenerationStream):
         while spare > 0 and seen:
             spare -= _size(seen.pop(0))
             self.dropped_turns += 1
-        _fill(self.session.submit, self._known.system, seen, self._said)
+        _fill(self.source.submit, self._known.system, seen, self._said)
         return True
 
 
@@ -132,18 +132,18 @@ async def open_turn(
         if said.system is not None:
             known.system = said.system
         _fill(submit, known.system, known.turns, said)
-        session = admission.open(submit)
+        active = admission.open(submit)
         running.is_submitted = True
         if running.is_cancelled:
             admission.cancel(submit.id)
     except BaseException:
         conversations.release(running)
         raise
-    turn = ConversationTurn(session, conversations, running, known, said, names)
+    turn = ConversationTurn(active, conversations, running, known, said, names)
     try:
         yield turn
     finally:  # also when the client left: aiohttp cancels the handler
-        admission.close(session)
+        admission.close(active)
         await turn.leave()
 
 

@@ -1,6 +1,6 @@
 """Requests that are finished whatever happens: to the client, to the engine, to this process or to the power.
 
-    client ──> record in the journal ──> session ──> engine
+    client ──> record in the journal ──> request ──> engine
                                             │ events
     clients <── DurableRequest <── journal <┘          what a client sees was written before
 
@@ -38,7 +38,7 @@ from youtu_edge.front.durable.headers import Durability
 from youtu_edge.front.durable.journal import MIGRATIONS, Event, Known, Limits, Record, RequestJournal
 from youtu_edge.front.durable.work_notes import WorkNotes
 from youtu_edge.front.http.durability import LAST_EVENT_HEADER
-from youtu_edge.front.inflight.active_requests import Session
+from youtu_edge.front.inflight.active_requests import ActiveRequest
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.log import line
 from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit
@@ -88,7 +88,7 @@ class DurableRequest:
 
 
 class Follower:
-    """One reader of a request from its first event on; takes the place of a session in a GenerationStream."""
+    """One reader of a request from its first event on; takes the place of an open request in a GenerationStream."""
 
     def __init__(self, requests: DurableRequests, request: DurableRequest, submit: Submit) -> None:
         """`submit` says what was asked for, so that the reader can tell its parts apart."""
@@ -149,12 +149,12 @@ class DurableRequests:
                 del self._running[known.id]
                 continue
             self._notes.watch(known.id)
-            session = self._admission.reopen(
+            active = self._admission.reopen(
                 _continued(record.submit, events), known.owner, is_suspect=record.fruitless_starts > 0
             )
-            session.wants_all = True
-            log.info(line("request_resumed", id=known.id, tokens=session.completion_tokens))
-            self._start(self._pump(request, session))
+            active.wants_all = True
+            log.info(line("request_resumed", id=known.id, tokens=active.completion_tokens))
+            self._start(self._pump(request, active))
 
     def begin(self, wanted: Durability, body: bytes, submit: Submit) -> Follower:
         """The request of that key, or a new one. Raises as `Admission.open`, IdempotencyConflictError and NotFoundError."""
@@ -172,8 +172,8 @@ class DurableRequests:
                 "Last-Event-ID: no request with this key is kept here any more; send it without this header to begin anew",
                 param=LAST_EVENT_HEADER,
             )
-        session = self._admission.open(submit)
-        session.wants_all = True
+        active = self._admission.open(submit)
+        active.wants_all = True
         known = Known(
             id=submit.id,
             key=wanted.key,
@@ -185,7 +185,7 @@ class DurableRequests:
         self._know(known)
         request = self._running[known.id] = DurableRequest(known)
         record = Record(known=known, body=body, submit=submit, model=self._model())
-        self._start(self._write_and_pump(request, record, session))
+        self._start(self._write_and_pump(request, record, active))
         return Follower(self, request, submit)
 
     def working(self, ids: Collection[str]) -> None:
@@ -227,7 +227,7 @@ class DurableRequests:
                 request.num_written = len(request.events)
 
     async def close(self) -> None:
-        """Write what is still on its way; called when every session has ended."""
+        """Write what is still on its way; called when every request has ended."""
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=_CLOSE_S)
         await self.database.close()
@@ -261,25 +261,25 @@ class DurableRequests:
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
 
-    async def _write_and_pump(self, request: DurableRequest, record: Record, session: Session) -> None:
+    async def _write_and_pump(self, request: DurableRequest, record: Record, active: ActiveRequest) -> None:
         try:
             for forgotten in await self.database.run(partial(self._journal.add, record=record)):
                 self._forget(forgotten)
         except StorageError as error:
             # It cannot be what it was asked to be; better no answer than one that only seems to be safe.
-            self._admission.close(session)
+            self._admission.close(active)
             self._running.pop(request.known.id, None)
             self._forget(request.known.id)
             request.add([Failed(request.known.id, error.code, error.message)])
             return
-        await self._pump(request, session)
+        await self._pump(request, active)
 
-    async def _pump(self, request: DurableRequest, session: Session) -> None:
-        """From the session to the journal, and only then to those who follow."""
+    async def _pump(self, request: DurableRequest, active: ActiveRequest) -> None:
+        """From the request to the journal, and only then to those who follow."""
         while not request.is_over:
-            events: list[Event] = [await session.events.get()]
-            while not session.events.empty():  # what came while the disk was busy is written together
-                events.append(session.events.get_nowait())
+            events: list[Event] = [await active.events.get()]
+            while not active.events.empty():  # what came while the disk was busy is written together
+                events.append(active.events.get_nowait())
             await self._take(request, events)
         while request.has_unwritten:  # the clients have it all; the disk will have it as soon as it can
             await asyncio.sleep(_RETRY_S)

@@ -39,12 +39,12 @@ class Generations:
             follower = self._durable.begin(wanted, body, submit)
             yield GenerationStream(follower, names, EventNumbers(next=1, seen=wanted.last_event))
             return
-        session = self._admission.open(submit)
-        session.user = user
+        active = self._admission.open(submit)
+        active.user = user
         try:
-            yield GenerationStream(session, names)
+            yield GenerationStream(active, names)
         finally:  # also when the client left: aiohttp cancels the handler
-            self._admission.close(session)
+            self._admission.close(active)
 
     @contextmanager
     def open_all(

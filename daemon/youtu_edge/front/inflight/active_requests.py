@@ -1,6 +1,6 @@
 """The truth about every request: what was asked, what was already sent, and where its events go.
 
-Knows no engine, no HTTP and no policy. A session ends exactly once; whatever the engine says about it later is dropped.
+Knows no engine, no HTTP and no policy. A request ends exactly once; whatever the engine says about it later is dropped.
 
     open ──Accepted──> streaming ──Finished/Failed──> ended
       └──────────────────Failed────────────────────────^     (abandon: the client left; nobody is told)
@@ -23,7 +23,7 @@ from youtu_edge.protocol import Accepted, Delta, Failed, Finished, FromEngine, S
 Event = Accepted | Delta | Finished | Failed
 
 
-class Session:
+class ActiveRequest:
     """One accepted request. `events` is read by its HTTP handler; it is unbounded, but never longer than the answer."""
 
     def __init__(self, submit: Submit, now: float, digest: bytes) -> None:
@@ -75,38 +75,38 @@ class Session:
         return Work(self.digest, self.completion_tokens)
 
 
-class SessionTable:
-    """All unfinished sessions, oldest first. `on_end` is called once for each, after its last event was queued."""
+class ActiveRequests:
+    """All unfinished requests, oldest first. `on_end` is called once for each, after its last event was queued."""
 
-    def __init__(self, clock: Callable[[], float], on_end: Callable[[Session], None]) -> None:
-        self._sessions: dict[str, Session] = {}
+    def __init__(self, clock: Callable[[], float], on_end: Callable[[ActiveRequest], None]) -> None:
+        self._active: dict[str, ActiveRequest] = {}
         self._departed = Departed()
         self._clock = clock
         self._on_end = on_end
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._active)
 
-    def __iter__(self) -> Iterator[Session]:
-        return iter(list(self._sessions.values()))
+    def __iter__(self) -> Iterator[ActiveRequest]:
+        return iter(list(self._active.values()))
 
-    def open(self, submit: Submit, digest: bytes | None = None) -> Session:
-        """A new session for a request that was admitted; `digest` where it is known already."""
-        assert submit.id not in self._sessions, f"request id {submit.id} is taken"
+    def open(self, submit: Submit, digest: bytes | None = None) -> ActiveRequest:
+        """Take in a request that was admitted; `digest` where it is known already."""
+        assert submit.id not in self._active, f"request id {submit.id} is taken"
         # A private copy: sent_tokens and sent_text grow here, so that the very message can be submitted again.
         own = msgspec.structs.replace(submit, sent_tokens=list(submit.sent_tokens))
-        session = self._sessions[submit.id] = Session(own, self._clock(), digest or digest_of(own))
-        return session
+        active = self._active[submit.id] = ActiveRequest(own, self._clock(), digest or digest_of(own))
+        return active
 
-    def find(self, request_id: str) -> list[Session]:
-        """The unfinished sessions of a request; several answers to one have its id and a number (`ID-1`)."""
+    def find(self, request_id: str) -> list[ActiveRequest]:
+        """What is unfinished of one HTTP request; several answers to one have its id and a number (`ID-1`)."""
         numbered = re.compile(rf"{re.escape(request_id)}(-[0-9]+)?")
-        return [session for session in self if numbered.fullmatch(session.submit.id)]
+        return [active for active in self if numbered.fullmatch(active.submit.id)]
 
-    def apply(self, message: FromEngine) -> Session | None:
+    def apply(self, message: FromEngine) -> ActiveRequest | None:
         """Take over what the engine reports about requests; other messages are not for the table.
 
-        Returns the session that was shortened because its prompt does not fit: it has to be submitted again.
+        Returns the request that was shortened because its prompt does not fit: it has to be submitted again.
         """
         if isinstance(message, Failed):
             shortened = self._failed(message)
@@ -123,96 +123,96 @@ class SessionTable:
         return None
 
     def end_cancelled(self) -> None:
-        """End the sessions that somebody cancelled, as an engine would have; there is none that could."""
-        for session in self:
-            if session.is_cancelled:
-                submit = session.submit
+        """End the requests that somebody cancelled, as an engine would have; there is none that could."""
+        for active in self:
+            if active.is_cancelled:
+                submit = active.submit
                 self._accepted(Accepted(submit.id, 0))
-                counts = session.prompt_tokens, session.cached_tokens, session.completion_tokens
+                counts = active.prompt_tokens, active.cached_tokens, active.completion_tokens
                 self._finished(Finished(submit.id, "cancelled", *counts))
 
-    def abandon(self, session: Session) -> bool:
+    def abandon(self, active: ActiveRequest) -> bool:
         """The client is gone; True when the engine still works on it and must be told."""
-        if self._end(session.submit.id, "cancelled") is None:
+        if self._end(active.submit.id, "cancelled") is None:
             return False
-        self._on_end(session)
+        self._on_end(active)
         return True
 
     def works(self) -> dict[str, Work]:
         """Everything that is unfinished, by id."""
-        return {name: session.work for name, session in self._sessions.items()}
+        return {name: active.work for name, active in self._active.items()}
 
     def work_of(self, request_id: str) -> Work | None:
         """What the running engine may be working on under that id, also when the client has left."""
-        session = self._sessions.get(request_id)
-        return session.work if session else self._departed.find(request_id)
+        active = self._active.get(request_id)
+        return active.work if active else self._departed.find(request_id)
 
     def engine_starts(self) -> None:
         """What the former engine was working on is over."""
         self._departed.clear()
 
     def fail_same(self, digest: bytes, code: str, message: str) -> None:
-        """End every session that asks this with a failure."""
-        for session in self:
-            if session.digest == digest:
-                self.fail(session.submit.id, code, message)
+        """End every request that asks this with a failure."""
+        for active in self:
+            if active.digest == digest:
+                self.fail(active.submit.id, code, message)
 
     def fail(self, request_id: str, code: str, message: str) -> None:
-        """End one session with a failure; an unknown id has just ended."""
+        """End one request with a failure; an unknown id has just ended."""
         self._failed(Failed(id=request_id, code=code, message=message))
 
     def fail_all(self, code: str, message: str) -> None:
-        """End every unfinished session with the same failure."""
-        for session in self:
-            self.fail(session.submit.id, code, message)
+        """End every unfinished request with the same failure."""
+        for active in self:
+            self.fail(active.submit.id, code, message)
 
     def _accepted(self, accepted: Accepted) -> None:
-        session = self._sessions.get(accepted.id)
-        if session is None or session.accepted:  # gone, or accepted before by an engine that died
+        active = self._active.get(accepted.id)
+        if active is None or active.accepted:  # gone, or accepted before by an engine that died
             return
-        session.accepted = True
-        session.prompt_tokens = accepted.prompt_tokens
-        session.in_thought = accepted.in_thought
-        session.events.put_nowait(accepted)
+        active.accepted = True
+        active.prompt_tokens = accepted.prompt_tokens
+        active.in_thought = accepted.in_thought
+        active.events.put_nowait(accepted)
 
     def _delta(self, delta: Delta) -> None:
-        session = self._sessions.get(delta.id)
-        if session is None:
+        active = self._active.get(delta.id)
+        if active is None:
             return
-        session.submit.sent_tokens.extend(delta.tokens)
-        if not delta.text and not delta.logprobs and not session.wants_all:
+        active.submit.sent_tokens.extend(delta.tokens)
+        if not delta.text and not delta.logprobs and not active.wants_all:
             return
-        session.submit.sent_text += delta.text
-        if delta.text and session.first_text_at is None:
-            session.first_text_at = self._clock()
-        session.events.put_nowait(delta)
+        active.submit.sent_text += delta.text
+        if delta.text and active.first_text_at is None:
+            active.first_text_at = self._clock()
+        active.events.put_nowait(delta)
 
     def _finished(self, finished: Finished) -> None:
-        session = self._end(finished.id, finished.reason)
-        if session is None:
+        active = self._end(finished.id, finished.reason)
+        if active is None:
             return
-        session.prompt_tokens = finished.prompt_tokens
-        session.cached_tokens = finished.cached_tokens
-        session.stop_text = finished.stop_text
-        session.events.put_nowait(finished)
-        self._on_end(session)
+        active.prompt_tokens = finished.prompt_tokens
+        active.cached_tokens = finished.cached_tokens
+        active.stop_text = finished.stop_text
+        active.events.put_nowait(finished)
+        self._on_end(active)
 
-    def _failed(self, failed: Failed) -> Session | None:
-        session = self._sessions.get(failed.id)
-        if session is None:
+    def _failed(self, failed: Failed) -> ActiveRequest | None:
+        active = self._active.get(failed.id)
+        if active is None:
             return None
-        if failed.code == ContextLengthError.code and session.shorten is not None and session.shorten():
-            return session
+        if failed.code == ContextLengthError.code and active.shorten is not None and active.shorten():
+            return active
         self._end(failed.id, "failed")
-        session.failure = failed.code
-        session.events.put_nowait(failed)
-        self._on_end(session)
+        active.failure = failed.code
+        active.events.put_nowait(failed)
+        self._on_end(active)
         return None
 
-    def _end(self, request_id: str, outcome: str) -> Session | None:
-        session = self._sessions.pop(request_id, None)
-        if session is not None:
-            self._departed.note(request_id, session.work)
-            session.outcome = outcome
-            session.ended_at = self._clock()
-        return session
+    def _end(self, request_id: str, outcome: str) -> ActiveRequest | None:
+        active = self._active.pop(request_id, None)
+        if active is not None:
+            self._departed.note(request_id, active.work)
+            active.outcome = outcome
+            active.ended_at = self._clock()
+        return active

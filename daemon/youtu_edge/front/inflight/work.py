@@ -1,6 +1,6 @@
 """What an engine may be working on: a request or a question, known by what it asks for rather than by who asks.
 
-Whose client leaves, or whose time is over, is no session and no question any more; the engine may be in the middle of it
+Whose client leaves, or whose time is over, is no request and no question any more; the engine may be in the middle of it
 all the same, and if it dies there, that was the cause.
 """
 

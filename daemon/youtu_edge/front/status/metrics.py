@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from youtu_edge.errors import PoisonRequestError
-from youtu_edge.front.inflight.active_requests import Session
+from youtu_edge.front.inflight.active_requests import ActiveRequest
 from youtu_edge.front.supervision.engine_counters import EngineCounters
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -57,19 +57,19 @@ class Metrics:
         self._first_text = self._histogram("time_to_first_text_seconds", "From admission to the first text")
         self._duration = self._histogram("request_duration_seconds", "From admission to the end")
 
-    def session_ended(self, session: Session) -> None:
+    def session_ended(self, active: ActiveRequest) -> None:
         """Count a request that was admitted and has ended."""
-        assert session.ended_at is not None
-        self._requests.labels(session.outcome).inc()
-        if session.failure == PoisonRequestError.code:
+        assert active.ended_at is not None
+        self._requests.labels(active.outcome).inc()
+        if active.failure == PoisonRequestError.code:
             self._poisons.inc()
-        if session.cache != "HIT":  # nothing was computed
-            self._prompt_tokens.inc(session.prompt_tokens)
-            self._completion_tokens.inc(session.completion_tokens)
-            self._cached_tokens.inc(session.cached_tokens)
-        self._duration.observe(session.ended_at - session.opened_at)
-        if session.first_text_at is not None:
-            self._first_text.observe(session.first_text_at - session.opened_at)
+        if active.cache != "HIT":  # nothing was computed
+            self._prompt_tokens.inc(active.prompt_tokens)
+            self._completion_tokens.inc(active.completion_tokens)
+            self._cached_tokens.inc(active.cached_tokens)
+        self._duration.observe(active.ended_at - active.opened_at)
+        if active.first_text_at is not None:
+            self._first_text.observe(active.first_text_at - active.opened_at)
 
     def refused(self, code: str) -> None:
         """Count a request that was answered with an error."""

@@ -17,7 +17,7 @@ from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.http.error_body import error_document
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.static_files import StaticFiles, wants_html
-from youtu_edge.front.inflight.active_requests import SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequests
 from youtu_edge.front.machine.board_watch import BoardWatch
 from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.machine.process_memory import resident_bytes
@@ -35,7 +35,7 @@ class StatusHandlers:
         self,
         *,
         admission: Admission,
-        sessions: SessionTable,
+        active_requests: ActiveRequests,
         supervisor: Supervisor,
         metrics: Metrics,
         board: BoardWatch,
@@ -47,7 +47,7 @@ class StatusHandlers:
         clock: Callable[[], float],
     ) -> None:
         self._admission = admission
-        self._sessions = sessions
+        self._active = active_requests
         self._supervisor = supervisor
         self._metrics = metrics
         self._board = board
@@ -106,7 +106,7 @@ class StatusHandlers:
             "restarts": self._supervisor.restarts,
             "recycles": self._supervisor.recycles,
             "degraded": NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
-            "unfinished_requests": len(self._sessions),
+            "unfinished_requests": len(self._active),
             "unfinished_durable_requests": self._num_durable(),
             "model": {
                 "name": model.name,
@@ -152,7 +152,7 @@ class StatusHandlers:
         """Figures of the front for /metrics: name -> (help, value)."""
         ready = self._supervisor.ready
         return {
-            "queue_depth": ("Requests accepted and unfinished", len(self._sessions)),
+            "queue_depth": ("Requests accepted and unfinished", len(self._active)),
             "durable_requests_unfinished": ("Durable requests not yet answered and on the disk", self._num_durable()),
             "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),
             "engine_rung": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from youtu_edge.config import Config
-from youtu_edge.front.inflight.active_requests import SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequests
 from youtu_edge.front.supervision.degrade import NAMES
 from youtu_edge.front.supervision.supervisor import Supervisor
 
@@ -17,13 +17,13 @@ class StatusLine:
         self,
         config: Callable[[], Config],
         supervisor: Supervisor,
-        sessions: SessionTable,
+        active_requests: ActiveRequests,
         waiting: Callable[[], list[str]],
         clock: Callable[[], float],
     ) -> None:
         self._config = config
         self._supervisor = supervisor
-        self._sessions = sessions
+        self._active = active_requests
         self._waiting = waiting
         self._clock = clock
         self._started_at = clock()
@@ -60,5 +60,5 @@ class StatusLine:
         return "; ".join(parts)
 
     def _requests(self) -> str:
-        count = len(self._sessions)
+        count = len(self._active)
         return f"{count} request{'' if count == 1 else 's'}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from youtu_edge.front.inflight.active_requests import SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequests
 from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
 
 LEAVE_S = 1.0
@@ -19,20 +19,20 @@ class Recycling:
 
     def __init__(
         self,
-        sessions: SessionTable,
+        active_requests: ActiveRequests,
         questions: QuestionTable,
         clock: Callable[[], float],
         *,
         patience_s: float,
         is_new_model: bool = False,
     ) -> None:
-        self._sessions = sessions
+        self._active = active_requests
         self._questions = questions
         self._clock = clock
         self._patience_s = patience_s
         self._since = clock()
         # A held one is not with this engine yet, and will not be: it waits for the next like those that come later.
-        self._finishing = {session.submit.id for session in sessions if not session.is_held}
+        self._finishing = {active.submit.id for active in active_requests if not active.is_held}
         self._finishing |= {entry.ask.id for entry in questions}
         self._asked_at: float | None = None
         self.is_new_model = is_new_model
@@ -46,7 +46,7 @@ class Recycling:
     @property
     def may_ask(self) -> bool:
         """Whether nobody needs the engine any more, or has needed it for long enough."""
-        unfinished = any(session.submit.id in self._finishing for session in self._sessions) or any(
+        unfinished = any(active.submit.id in self._finishing for active in self._active) or any(
             entry.ask.id in self._finishing for entry in self._questions
         )
         return not self.is_asked and (not unfinished or self._clock() - self._since >= self._patience_s)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from youtu_edge.config import Config, parse_restart_rate
 from youtu_edge.errors import EngineGaveUpError, PoisonRequestError
-from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.tokenizer_queries import OpenQuestion, QuestionTable
 from youtu_edge.front.inflight.work import Work
 from youtu_edge.front.supervision.degrade import NAMES, degraded, rung_after
@@ -27,10 +27,10 @@ class RestartPolicy:
     """Budget, ladder and search for poison in one place."""
 
     def __init__(
-        self, config: Config, sessions: SessionTable, questions: QuestionTable, clock: Callable[[], float]
+        self, config: Config, active_requests: ActiveRequests, questions: QuestionTable, clock: Callable[[], float]
     ) -> None:
         self._config = config
-        self._sessions = sessions
+        self._active = active_requests
         self._questions = questions
         self._budget = RestartBudget(*parse_restart_rate(config.service.max_restart_rate), clock)
         self._full: Ready | None = None
@@ -68,7 +68,7 @@ class RestartPolicy:
 
         Raises EngineGaveUpError when there were too many restarts.
         """
-        unfinished = len(self._sessions)
+        unfinished = len(self._active)
         is_poisoned = death.may_be_a_request and self._fail_poison(working)
         wait = FIRST_WAIT_S if is_poisoned else self._budget.take()
         rate = self._config.service.max_restart_rate
@@ -81,12 +81,12 @@ class RestartPolicy:
         self.choose_rung()
         return wait
 
-    def session_ended(self, session: Session) -> None:
+    def session_ended(self, active: ActiveRequest) -> None:
         """An engine that has finished a request is not dead of it; one that nobody waits for stays suspected."""
-        if session.outcome in ("stop", "length"):
-            self.poison.survived(session.submit.id, session.digest)
+        if active.outcome in ("stop", "length"):
+            self.poison.survived(active.submit.id, active.digest)
         else:
-            self.poison.left(session.submit.id, session.digest)
+            self.poison.left(active.submit.id, active.digest)
 
     def question_ended(self, entry: OpenQuestion) -> None:
         """The same for a question."""
@@ -97,7 +97,7 @@ class RestartPolicy:
 
     def _fail_poison(self, working: Sequence[str]) -> bool:
         """Whether this death shows what is the cause; it is failed then, and its deaths leave the budget alone."""
-        unfinished = self._sessions.works() | self._questions.works()
+        unfinished = self._active.works() | self._questions.works()
         works = {name: work for name in working if (work := self._work_of(name)) is not None}
         poison = self.poison.engine_died(_tokens(works), _tokens(unfinished))
         if poison is None:
@@ -108,13 +108,13 @@ class RestartPolicy:
         log.error(line("poison_request", id=poison, tokens=tokens))
         self.poison.quarantine(poison, digest)
         error = PoisonRequestError("the engine died twice while it worked on this request; do not send it again")
-        self._sessions.fail_same(digest, error.code, error.message)
+        self._active.fail_same(digest, error.code, error.message)
         self._questions.fail_same(digest, error)
         self._budget.forgive(STRIKES - 1)
         return True
 
     def _work_of(self, name: str) -> Work | None:
-        return self._sessions.work_of(name) or self._questions.work_of(name)
+        return self._active.work_of(name) or self._questions.work_of(name)
 
 
 def _tokens(works: Mapping[str, Work]) -> dict[str, int]:

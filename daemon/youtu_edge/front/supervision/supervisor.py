@@ -24,7 +24,7 @@ import msgspec
 
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, UnavailableError, YoutuEdgeError
-from youtu_edge.front.inflight.active_requests import Session, SessionTable
+from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.tokenizer_queries import OpenQuestion, QuestionTable
 from youtu_edge.front.supervision.engine_counters import EngineCounters
 from youtu_edge.front.supervision.engine_link import EngineLink, start_engine
@@ -79,7 +79,7 @@ class Supervisor:
     def __init__(
         self,
         config: Config,
-        sessions: SessionTable,
+        active_requests: ActiveRequests,
         questions: QuestionTable,
         *,
         argv: Sequence[str],
@@ -91,7 +91,7 @@ class Supervisor:
         self._config = config
         self.package = package or PackageChoice(config.model.path)
         self._tokenizer = ""
-        self._sessions = sessions
+        self._active = active_requests
         self._questions = questions
         self._argv = argv
         self._clock = clock
@@ -103,7 +103,7 @@ class Supervisor:
         self._is_stopped = False
         self._working: list[str] = []
         self._recycling: Recycling | None = None
-        self.policy = RestartPolicy(config, sessions, questions, clock)
+        self.policy = RestartPolicy(config, active_requests, questions, clock)
         self.recycles = 0
         """Replacements of engines that were asked to leave."""
         self.state: State = "loading"
@@ -124,7 +124,7 @@ class Supervisor:
         return self.state not in ("gave_up", "stopped") and self._clock() - self._progress_at < self._deadline_s + 5.0
 
     async def run(self) -> None:
-        """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError, having failed all sessions."""
+        """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError, having failed all requests."""
         try:
             while not self._is_stopped:
                 death = await self._life()
@@ -132,7 +132,7 @@ class Supervisor:
                     await self._prepare_restart(death)
         except (EngineGaveUpError, EngineFatalError) as error:
             self._enter("gave_up")
-            self._sessions.fail_all(EngineGaveUpError.code, error.message)
+            self._active.fail_all(EngineGaveUpError.code, error.message)
             self._questions.fail_all(EngineGaveUpError(error.message))
             raise
 
@@ -142,12 +142,12 @@ class Supervisor:
         if self._link:
             self._link.send(SetLogLevel(config.service.log_level))
 
-    def submit(self, session: Session) -> None:
-        """Hand a session to the engine now, or to the next engine as soon as it is ready; not while it is held."""
-        if session.is_held or self._recycling is not None:
+    def submit(self, active: ActiveRequest) -> None:
+        """Hand a request to the engine now, or to the next engine as soon as it is ready; not while it is held."""
+        if active.is_held or self._recycling is not None:
             return
-        is_suspect = self.policy.poison.is_suspect(session.submit.id, session.completion_tokens)
-        self.send(msgspec.structs.replace(session.submit, is_suspect=True) if is_suspect else session.submit)
+        is_suspect = self.policy.poison.is_suspect(active.submit.id, active.completion_tokens)
+        self.send(msgspec.structs.replace(active.submit, is_suspect=True) if is_suspect else active.submit)
 
     def ask(self, entry: OpenQuestion) -> None:
         """Ask the engine now, or the next engine as soon as it is ready."""
@@ -159,7 +159,7 @@ class Supervisor:
         if self.state == "ready" and self._link:
             self._link.send(Cancel(request_id))
         else:
-            self._sessions.end_cancelled()
+            self._active.end_cancelled()
 
     def send(self, message: ToEngine) -> None:
         """Hand a message to the engine if it is ready; the next engine starts afresh and is not told."""
@@ -169,9 +169,9 @@ class Supervisor:
     def recycle(self, reason: str, *, patience_s: float = _RECYCLE_WAIT_S, is_new_model: bool = False) -> None:
         """Replace a ready engine as soon as its requests have ended, or after `patience_s`; new ones wait for the next."""
         if self.state == "ready" and (self._recycling is None or (is_new_model and not self._recycling.is_new_model)):
-            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._sessions) + len(self._questions)))
+            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._active) + len(self._questions)))
             self._recycling = Recycling(
-                self._sessions, self._questions, self._clock, patience_s=patience_s, is_new_model=is_new_model
+                self._active, self._questions, self._clock, patience_s=patience_s, is_new_model=is_new_model
             )
 
     async def stop(self) -> None:
@@ -216,7 +216,7 @@ class Supervisor:
         """One life of an engine; returns how it died, None when it left because we asked it to."""
         self._fatal, self._recycling = None, None
         self._begin_work([])
-        self._sessions.engine_starts()
+        self._active.engine_starts()
         self._questions.engine_starts()
         self._progress_at = self._clock()
         try:
@@ -242,7 +242,7 @@ class Supervisor:
             closed.cancel()
             self._link = None
             self.counters.engine_ended()
-            self._sessions.end_cancelled()
+            self._active.end_cancelled()
         if self._is_stopped:
             return None
         self._raise_if_fatal(code)
@@ -328,7 +328,7 @@ class Supervisor:
             self._fatal = message
         elif isinstance(message, Ready):
             self._engine_ready(message)
-        elif not self._questions.apply(message) and (shortened := self._sessions.apply(message)):
+        elif not self._questions.apply(message) and (shortened := self._active.apply(message)):
             self.submit(shortened)
 
     def _begin_work(self, ids: list[str]) -> None:
@@ -349,13 +349,13 @@ class Supervisor:
                 pages=ready.pages,
                 page_tokens=ready.page_tokens,
                 load_seconds=ready.load_seconds,
-                resumed=len(self._sessions),
+                resumed=len(self._active),
             )
         )
         self._fail_untranslatable()
-        for session in self._sessions:
-            session.resumes += 1
-            self.submit(session)
+        for active in self._active:
+            active.resumes += 1
+            self.submit(active)
         for entry in self._questions:
             self.ask(entry)
 
@@ -364,10 +364,10 @@ class Supervisor:
         former, self._tokenizer = self._tokenizer, self.package.tokenizer()
         if former in ("", self._tokenizer):
             return
-        for session in self._sessions:
-            if session.submit.sent_tokens:
+        for active in self._active:
+            if active.submit.sent_tokens:
                 message = "the model was exchanged while it answered; send the request again"
-                self._sessions.fail(session.submit.id, UnavailableError.code, message)
+                self._active.fail(active.submit.id, UnavailableError.code, message)
 
     def _enter(self, state: State) -> None:
         if state != self.state:

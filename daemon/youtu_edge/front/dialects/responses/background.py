@@ -110,7 +110,7 @@ class BackgroundResponses:
         return run
 
     def _response(self, generation: GenerationStream, body: ResponsesBody) -> Response:
-        return new_response(generation.id, generation.created, self._model(), body, generation.session.submit)
+        return new_response(generation.id, generation.created, self._model(), body, generation.source.submit)
 
     async def _complete(self, run: ResponseRun) -> None:
         try:
