@@ -244,3 +244,21 @@ def test_the_exporter_imports_only_the_package_format_of_the_device(path: Path) 
 @pytest.mark.parametrize("path", modules(DAEMON, EXPORT), ids=name_of)
 def test_a_file_is_one_noun_and_not_a_book(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def layers() -> Iterator[str]:
+    """Every package and module with what its docstring says, the front's layers from the bottom up."""
+
+    def order(name: str) -> tuple[int, str]:
+        parts = name.split(".")
+        in_front = parts[:2] == ["youtu_edge", "front"] and len(parts) > 2
+        return (layer_of(FRONT_LAYERS, parts[2]) if in_front else -1, name)
+
+    for name, path in sorted(sources().items(), key=lambda item: order(item[0])):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        indent = "" if path.name == "__init__.py" else "    "
+        yield f"{indent}{name.removeprefix('youtu_edge.')}: {docstring.splitlines()[0] if docstring else ''}"
+
+
+if __name__ == "__main__":
+    print("\n".join(layers()))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from youtu_edge import __version__
 from youtu_edge.allocator import use_for_objects
-from youtu_edge.errors import ConfigError, YoutuEdgeError, one_line
+from youtu_edge.errors import EXIT_OK, ConfigError, YoutuEdgeError, one_line
 from youtu_edge.process_limits import FRONT, LIBRARIES, check_room, shortage
 
 DEFAULT_CONFIG = "/etc/youtu-edge/youtu-edge.yaml"
@@ -47,15 +48,19 @@ def make_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
 
     plan = commands.add_parser("plan", help="the memory that a model package needs, and what fits")
-    plan.add_argument(
-        "package", metavar="PACKAGE", nargs="?", help="a directory (default: model.path of the configuration)"
-    )
+    plan.add_argument("package", metavar="PACKAGE", nargs="?", help="a directory (default: model.path)")
     plan.add_argument("--memory", metavar="SIZE", help="the budget, such as 4G (default: what the daemon would have here)")
     plan.add_argument("--context", metavar="N", help="tokens of a stream, prompt and answer (default: a table)")
     plan.add_argument("--streams", metavar="N", help="streams that run together (default: a table)")
     plan.add_argument("--json", action="store_true", help="print one JSON document, in bytes")
     plan.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
     plan.add_argument(
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
+    )
+
+    health = commands.add_parser("health", help="ask the running daemon whether it is ready; exit code 1 if not")
+    health.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
+    health.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
     )
 
@@ -128,6 +133,8 @@ def _default_config() -> str | None:
 def run(options: argparse.Namespace) -> int:
     """Run the chosen subcommand; returns its exit code or raises a YoutuEdgeError."""
     if options.command == "serve":
+        if os.getpid() == 1:  # of a container: the kernel drops what this process does not handle, until the daemon does
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_OK))
         check_room(FRONT, "the front")
         from youtu_edge.cli import serve
 
@@ -149,11 +156,18 @@ def run(options: argparse.Namespace) -> int:
         return doctor.run(options.config or _default_config(), options.set, user=options.user, as_json=options.json)
     if options.command == "plan":
         check_room(LIBRARIES, "the plan, its model not counted,")
-        from youtu_edge.cli import plan
+        try:
+            from youtu_edge.cli import plan
+        except ImportError:
+            raise YoutuEdgeError("a library cannot be loaded; `youtu-edge doctor` says which, and why") from None
 
         asked = {name: getattr(options, name) for name in ("memory", "context", "streams")}
         config_file = options.config or _default_config()
         return plan.run(options.package, config_file, options.set, as_json=options.json, **asked)
+    if options.command == "health":
+        from youtu_edge.cli import health
+
+        return health.run(options.config or _default_config(), options.set)
     if options.command == "render-unit":
         from youtu_edge.cli import render_unit
 

@@ -44,14 +44,24 @@ def fake_system(root: Path, cgroup_line: str, limits: dict[str, str]) -> tuple[P
         ("0::/a/b", {"a/memory.max": str(900 * MIB), "a/b/memory.max": "max"}, 900, 450),
         ("0::/a/b", {"a/memory.max": str(900 * MIB), "a/b/memory.max": str(400 * MIB)}, 900, 336),
         ("4:cpu,memory:/edge", {"memory/edge/memory.limit_in_bytes": str(700 * MIB)}, 8192, 636),
-        ("4:memory:/a/b\n0::/", {"memory/a/memory.limit_in_bytes": str(700 * MIB)}, 700, 350),
+        (
+            "4:memory:/a/b\n0::/",
+            {"memory/a/memory.limit_in_bytes": str(700 * MIB), "memory/a/b/memory.limit_in_bytes": str(1 << 62)},
+            700,
+            350,
+        ),
         ("4:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 8192, 4096),
+        ("4:memory:/docker/5f3a\n0::/docker/5f3a", {"memory/memory.limit_in_bytes": str(700 * MIB)}, 8192, 636),
+        ("0::/", {"memory.max": str(700 * MIB)}, 8192, 636),
     ],
 )
 def test_a_share_of_the_device_is_capped_by_our_own_limit(
     tmp_path: Path, line: str, limits: dict[str, str], device: int, half: int
 ) -> None:
-    """In MiB. A cgroup above ours is the device, in version 1 and 2; our own limit is not divided, 64 of it stay free."""
+    """In MiB. A cgroup above ours is the device, in version 1 and 2; our own limit is not divided, 64 of it stay free.
+
+    In a container ours may be the root, with the path that it has outside or without.
+    """
     system = fake_system(tmp_path, line, limits)
     assert device_memory(*system) == device * MIB
     assert budget_bytes(Config(memory=MemoryConfig(fraction=0.5)), *system) == half * MIB

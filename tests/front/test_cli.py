@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import socket
 import subprocess
 import sys
 import termios
@@ -49,6 +50,17 @@ class Terminal:
         status = os.waitpid(self._pid, 0)[1]
         os.close(self._terminal)
         return status
+
+
+def test_health_tells_whether_the_daemon_is_ready(daemon: Daemon) -> None:
+    """By its exit code, and in words why not."""
+    done = youtu_edge("health", "--set", f"service.port={daemon.port}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ready\n", "")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        done = youtu_edge("health", "--set", f"service.port={port}")
+    assert (done.returncode, done.stdout, done.stderr) == (1, f"nobody answers on 127.0.0.1 port {port}\n", "")
 
 
 def test_chat_answers_one_piped_question_per_line(daemon: Daemon) -> None:

@@ -1,7 +1,7 @@
-"""A booted systemd on an overlay of this machine's root, with the host's network: what it does leaves no trace here.
+"""A booted systemd on an overlay of this machine's root, or another one: what it does leaves no trace here.
 
 Needs root, systemd-nspawn (Debian and Ubuntu: systemd-container) and cgroup v1 hierarchies, as a container of a CI system
-has them. Commands run inside through nsenter; HTTP reaches the daemon at 127.0.0.1.
+has them. Commands run inside through nsenter; with the host's network HTTP reaches the daemon at 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from types import TracebackType
 HIERARCHIES = ("memory", "pids", "systemd", "unified")
 INIT = "/lib/systemd/systemd"
 
-# $1 directory for the overlay, $2 directory that is /out inside, then the cgroups to join, "--" and options of nspawn.
+# $1 directory for the overlay, $2 directory that is /out inside, $3 the root below the overlay, then the cgroups to join,
+# "--" and options of nspawn.
 # The mounts lie in a namespace of their own and vanish with the last process.
 BOOT = """
 set -e
-overlay=$1 out=$2
-shift 2
+overlay=$1 out=$2 root=$3
+shift 3
 mount -t tmpfs tmpfs "$overlay"
 mkdir "$overlay"/upper "$overlay"/work "$overlay"/merged
-mount -t overlay overlay -o "lowerdir=/,upperdir=$overlay/upper,workdir=$overlay/work" "$overlay/merged"
+mount -t overlay overlay -o "lowerdir=$root,upperdir=$overlay/upper,workdir=$overlay/work" "$overlay/merged"
 rm -rf "$overlay"/merged/etc/systemd/system/*
 cat >"$overlay/merged/etc/systemd/system/default.target" <<'UNIT'
 [Unit]
@@ -68,8 +69,10 @@ def why_not() -> str:
 class Machine:
     """Use as a context manager; `out` is this machine's directory that the booted one sees as /out."""
 
-    def __init__(self, directory: Path, binds: dict[Path, str]) -> None:
-        """`binds`: directories of this machine to show inside, read-only."""
+    def __init__(
+        self, directory: Path, binds: dict[Path, str], *, root: Path = Path("/"), has_network: bool = True
+    ) -> None:
+        """`binds`: directories of this machine to show inside, read-only. Without network only the loopback is there."""
         self.out = directory / "out"
         self.out.mkdir()
         (directory / "overlay").mkdir()
@@ -82,8 +85,9 @@ class Machine:
         self._log = (directory / "console.log").open("w+b")
         self._process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", BOOT, "boot"]
-            + [str(directory / "overlay"), str(self.out), *map(str, self._cgroups), "--"]
-            + [f"--bind-ro={path}:{inside}" for path, inside in binds.items()],
+            + [str(directory / "overlay"), str(self.out), str(root), *map(str, self._cgroups), "--"]
+            + [f"--bind-ro={path}:{inside}" for path, inside in binds.items()]
+            + ([] if has_network else ["--private-network"]),
             env={"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -125,7 +129,7 @@ class Machine:
     def run(self, *command: str, check: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command inside; its stdout holds stderr as well. `check`: fail the test unless it exits with 0."""
         done = subprocess.run(
-            ["nsenter", "-t", str(self._init_pid), "-m", "-u", "-i", "-p", "-C", *command],
+            ["nsenter", "-t", str(self._init_pid), "-m", "-u", "-i", "-n", "-p", "-C", *command],
             env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -38,7 +38,7 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
 
 
 def _held(service: ServiceConfig, where: str, error: PortInUseError) -> Finding:
-    status, text = _ready(service)
+    status, text = ask_ready(service)
     holder = port_holder(service.port)
     if not holder.startswith("youtu-edge") and "youtu_edge" not in holder and not _is_ours(status, text):
         return fail(error.message)
@@ -54,8 +54,8 @@ def _is_ours(status: int, text: str) -> bool:
     return (status, text) == (200, "ready") or (status == 503 and text.startswith(("the daemon is ", "the engine is ")))
 
 
-def _ready(service: ServiceConfig) -> tuple[int, str]:
-    """Status and body of /readyz; (0, "") without an answer."""
+def ask_ready(service: ServiceConfig) -> tuple[int, str]:
+    """Status and body of the running daemon's /readyz; (0, "") without an answer."""
     host = _ANY.get(service.host, service.host)
     connection: http.client.HTTPConnection
     if service.tls_certificate:

@@ -18,18 +18,18 @@ import tokenizers
 from youtu_edge import protocol
 from youtu_edge.allocator import Allocator
 from youtu_edge.chat_template import TemplateSourceError
-from youtu_edge.config import Config, ModelConfig, SchedulerConfig
+from youtu_edge.config import Config, ModelConfig
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.grammar.grammar import GrammarCompiler
-from youtu_edge.engine.grammar.token_table import TABLE_BYTES_PER_TOKEN, TokenTable
+from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, IncomingText, read
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
-from youtu_edge.engine.memory.activations import measure_memory
-from youtu_edge.engine.memory.budget import MemoryPlan, budget_bytes, plan_memory
+from youtu_edge.engine.memory.budget import budget_bytes
 from youtu_edge.engine.memory.idle_memory import IdleMemory
 from youtu_edge.engine.memory.process_memory import holding, limit_data
+from youtu_edge.engine.memory.requirements import measure, step_limits
 from youtu_edge.engine.memory.reserve import Reserve
 from youtu_edge.engine.model.opening import OpenedModel, open_description, open_model
 from youtu_edge.engine.model.runner import Runner
@@ -192,11 +192,8 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
     texts = TextWorkers(TextWork(tokenizer, prompter, vocab_size, is_bounded=True))  # forks, so before the weights
     opened = open_model(config, package)
     runner = opened.runner
-    limits = config.scheduler
-    if manifest.prompt_end:  # a bidirectional prompt is one piece
-        longest = runner.context_length + limits.max_sequences
-        limits = msgspec.structs.replace(limits, step_tokens=max(limits.step_tokens, longest))
-    plan = _plan(config, limits, opened, TABLE_BYTES_PER_TOKEN * vocab_size)
+    limits = step_limits(config, opened)
+    plan = measure(opened, limits, vocab_size).split(config)
     _refuse_damaged_scores(opened)
     growth = plan.num_pages * plan.page_bytes + plan.activations + plan.grammar
     check_room(held() + Room(growth, growth), "the engine, with a cache as memory.limit and model.kv_cache_max_page allow,")
@@ -294,19 +291,3 @@ def _refuse_damaged_scores(opened: OpenedModel) -> None:
         raise PackageError(
             f"{opened.package.path(WEIGHTS)}: the model computes scores that are NaN or infinite; export the model again"
         )
-
-
-def _plan(config: Config, limits: SchedulerConfig, opened: OpenedModel, grammar: int) -> MemoryPlan:
-    """Split the budget by what this process takes here."""
-    runner, path = opened.runner, opened.package.path(WEIGHTS)
-    rest, activations = measure_memory(runner, path, limits.step_tokens, limits.max_sequences)
-    weights = path.stat().st_size
-    return plan_memory(
-        config,
-        rest=rest,
-        weights=weights,
-        activations=activations,
-        page_bytes=runner.page_bytes,
-        grammar=grammar,
-        text_tokens=runner.context_length,
-    )

@@ -62,7 +62,10 @@ class ModelStore:
     def around(model_path: str | os.PathLike[str]) -> ModelStore | None:
         """The store that `model_path` is the link of; None when it is a package itself."""
         link = Path(os.path.abspath(model_path))
-        return None if link.is_dir() and not link.is_symlink() else ModelStore(link)
+        try:
+            return None if link.is_dir() and not link.is_symlink() else ModelStore(link)
+        except PermissionError:  # whoever opens the package says so
+            return None
 
     def target(self, name: str | None = None) -> str | None:
         """What the link `name` says (None: the served one), or None without such a link."""

@@ -30,5 +30,9 @@ def measure_memory(runner: Runner, weights: Path, step_tokens: int, rows: int) -
     before = holding().resident + untouched_bytes(weights)
     runner.run_until(lambda: bool(first_layers[-1][0, 0].any()), [0] * step, pages)
     growth = holding().resident + untouched_bytes(weights) - before
-    logits = min(rows, step) * runner.manifest.vocab_size * 4
-    return before - len(pages) * runner.page_bytes, max(0, growth) + logits
+    return before - len(pages) * runner.page_bytes, max(0, growth) + logits_bytes(runner, min(rows, step))
+
+
+def logits_bytes(runner: Runner, rows: int) -> int:
+    """What `rows` rows of logits take: a sequence that decodes has one in each step."""
+    return rows * runner.manifest.vocab_size * 4

@@ -26,9 +26,10 @@ TEXT_WORKER_BYTES = 16 * 1024 * 1024
 """What a worker may take for the text of any request."""
 _TEXT_BYTES_PER_TOKEN = 1536
 """What rendering and tokenising takes: the tokenizer 100 to 400 bytes for one of text, of which a token has 3 to 5."""
+_FIXED_BYTES = FRONT_BYTES + TEXT_IDLE_BYTES + TEXT_WORKER_BYTES
 
+_LEAST_PAGES = 2
 _UNLIMITED = 1 << 60
-
 
 HEADROOM_BYTES = 64 * 1024 * 1024
 """What a limit on our own cgroup is above the budget: MemoryMax= of the systemd unit, for example."""
@@ -59,9 +60,14 @@ def _cgroup_limits(proc: Path, cgroup: Path) -> list[list[int]]:
 
 
 def _limits_up(root: Path, path: str, name: str) -> list[int]:
-    """Limits of a cgroup and of everything above it; what has none counts as unlimited."""
+    """Limits of a cgroup and of everything above it; what has none counts as unlimited.
+
+    A container may see its own cgroup as the root, and still the path that it has outside.
+    """
     found = []
     here = root / path.lstrip("/")
+    if not here.is_dir():
+        here = root
     while True:
         try:
             text = (here / name).read_text().strip()
@@ -137,16 +143,15 @@ def plan_memory(
     text_tokens: the longest prompt; where the cache holds fewer, those.
     """
     budget = budget_bytes(config)
-    fixed = FRONT_BYTES + TEXT_IDLE_BYTES + TEXT_WORKER_BYTES + rest + activations + grammar
+    fixed = _FIXED_BYTES + rest + activations + grammar
     per_page = _TEXT_BYTES_PER_TOKEN * config.model.page_tokens
     longest = -(-text_tokens // config.model.page_tokens)
     num_pages = (budget - fixed) // (page_bytes + per_page)
-    if num_pages > longest:
+    if num_pages >= longest:
         num_pages = max(longest, (budget - fixed - longest * per_page) // page_bytes)
     num_pages = min(config.model.kv_cache_max_page, num_pages)
-    least = 2
-    if num_pages < least:
-        needed = fixed + least * (page_bytes + per_page)
+    if num_pages < _LEAST_PAGES:
+        needed = fixed + _LEAST_PAGES * (page_bytes + per_page)
         raise ConfigError(
             f"memory: the budget of {budget // 2**20} MiB is too small for this model: weights and runtime take "
             f"{rest // 2**20} MiB, a step {activations // 2**20} MiB, grammars {grammar // 2**20} MiB, "
@@ -155,3 +160,19 @@ def plan_memory(
         )
     text_worker = TEXT_WORKER_BYTES + per_page * min(longest, int(num_pages))
     return MemoryPlan(budget, rest, min(weights, rest), activations, grammar, text_worker, page_bytes, int(num_pages))
+
+
+def least_budget(
+    config: Config,
+    num_pages: int,
+    *,
+    rest: int,
+    activations: int,
+    page_bytes: int,
+    grammar: int = 0,
+    text_tokens: int = 0,
+) -> int:
+    """The smallest budget that leaves `num_pages` cache pages: plan_memory the other way round."""
+    longest = -(-text_tokens // config.model.page_tokens)
+    texts = _TEXT_BYTES_PER_TOKEN * config.model.page_tokens * min(longest, num_pages)
+    return _FIXED_BYTES + rest + activations + grammar + num_pages * page_bytes + texts

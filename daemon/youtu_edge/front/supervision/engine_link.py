@@ -118,6 +118,8 @@ class _Wire(asyncio.Protocol):
 
 async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], None]) -> EngineLink:
     """Spawn `argv --fd N` and connect to it. `on_message` is called in the event loop, in order. Raises OSError."""
+    if os.getpid() == 1:
+        _reap_orphans()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     try:
@@ -138,3 +140,13 @@ async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], N
         raise
     await asyncio.get_running_loop().create_connection(lambda: _Wire(link, ours), sock=ours)
     return link
+
+
+def _reap_orphans() -> None:
+    """As the first process of a container: what earlier engines left, which the kernel made our children.
+
+    Between two engines we have no other children.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

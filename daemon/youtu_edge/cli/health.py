@@ -1,0 +1,17 @@
+"""`youtu-edge health`: whether the daemon of this configuration is ready, for health checks of containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from youtu_edge.config_file import load_config
+from youtu_edge.doctor.port import ask_ready
+from youtu_edge.errors import EXIT_FAILURE, EXIT_OK
+
+
+def run(config_file: str | None, overrides: Sequence[str]) -> int:
+    """Print what /readyz says. Raises ConfigError."""
+    service = load_config(config_file, overrides).service
+    status, text = ask_ready(service)
+    print(text if status else f"nobody answers on {service.host} port {service.port}")
+    return EXIT_OK if status == 200 else EXIT_FAILURE

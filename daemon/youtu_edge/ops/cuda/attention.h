@@ -1,0 +1,403 @@
+// PagedAttention with the bits of the CPU's (../attention_kernel.h): every sum has the same order, so no tensor cores.
+//
+// A thread block has a tile of up to R query rows, (token, head) pairs of one sequence and one kv head, which share every key
+// that is read, and some segments of 256 keys. A segment goes through four phases, with barriers between them:
+//
+//   slots     where the keys lie; -1 for a dropped page
+//   scores    two threads per key: eight of the sixteen lanes of a dot product each, for all R rows
+//   softmax   one warp per row: blocks of 32 or 64 keys in order, with a running maximum; the factors are kept by block
+//   values    threads own channels, two of P rows each, and add key after key
+//
+//   one split     segments are joined in order, the mean is the output
+//   more splits   each segment's sums, maximum and total go to the workspace; merge_segments() joins them, in order
+//
+// Batch invariance: segments and blocks begin at absolute positions; how many splits there are changes no order.
+#pragma once
+
+#include "attention_rows.h"
+
+namespace youtu::cuda {
+
+constexpr int kManyRows = 4, kFewRows = 2;  // of a tile
+constexpr float kMaximumSlack = 8.0f;
+constexpr int kMostKeyBlocks = kSegment / 32;
+
+struct AttentionCut {
+  int tile_tokens;     // tokens of one sequence that share a tile
+  int part;            // heads of a group in a tile
+  int parts;           // of a group
+  int tiles;           // at least those of all sequences
+  int segments;        // of the longest sequence
+  int splits, step;    // step: segments of a split
+  int64_t row_floats;  // of a partial result: value_width sums, maximum, total
+};
+
+struct AttendCall {
+  Attention c;
+  AttentionCut cut;
+  float* partials;  // [tiles, kv_heads * parts, segments, R, row_floats]
+};
+
+// The rows of one tile.
+struct Tile {
+  bool there;
+  int sequence, token, tokens;    // from `token` on
+  int position;                   // of the first
+  int last;                       // the last position that anything of the sequence sees when not causal
+  bool causal;
+  int kv_head, head, heads;       // from `head` on
+  int key_begin, key_end;         // that any row sees
+
+  YOUTU_DEVICE int rows() const { return tokens * heads; }
+  YOUTU_DEVICE int token_of(int row) const { return row / heads; }
+};
+
+YOUTU_DEVICE Tile find_tile(const Attention& c, const AttentionCut& cut) {
+  Tile t{};
+  int index = int(blockIdx.x);
+  for (int b = 0; b < c.sequences; ++b) {
+    const int begin = load1(c.cumulative + b), count = load1(c.cumulative + b + 1) - begin;
+    const int tiles = int(divide_up(size_t(count), size_t(cut.tile_tokens)));
+    if (index >= tiles) {
+      index -= tiles;
+      continue;
+    }
+    const int first = index * cut.tile_tokens, past = load1(c.past + b);
+    t.there = true;
+    t.sequence = b;
+    t.token = begin + first;
+    t.tokens = count - first < cut.tile_tokens ? count - first : cut.tile_tokens;
+    t.position = past + first;
+    t.last = past + count - 1;
+    t.causal = c.causal && !(c.bidirectional_prefix && past == 0);
+    break;
+  }
+  const int group = c.heads / c.kv_heads, part = int(blockIdx.y) % cut.parts;
+  t.kv_head = int(blockIdx.y) / cut.parts;
+  t.head = t.kv_head * group + part * cut.part;
+  t.heads = group - part * cut.part < cut.part ? group - part * cut.part : cut.part;
+  t.key_begin = c.window > 0 && t.position - c.window + 1 > 0 ? t.position - c.window + 1 : 0;
+  t.key_end = 1 + (t.causal ? t.position + t.tokens - 1 : t.last);
+  return t;
+}
+
+template <int R>
+struct AttendShared {
+  float* query;      // [stride / 8, R, 8]: rotated, scaled, zeros up to a multiple of 16
+  float* scores;     // [256, R], later the probabilities
+  float* factors;    // [8, R]: of what was summed before a block
+  float *maximum, *total;          // [R], of the segment
+  float *all_maximum, *all_total;  // [R], of the segments before it
+  Join* joins;                     // [R], of the segment
+  Tile* tile;                      // here it takes no registers, as the next one
+  float* all;                      // [2 P, threads]: each thread's sums of the segments before
+  int* slots;                      // [256]
+  int stride;
+
+  YOUTU_DEVICE AttendShared(char* memory, int width) : stride(int(round_up(size_t(width), 16))) {
+    query = reinterpret_cast<float*>(memory);
+    scores = query + R * stride;
+    factors = scores + kSegment * R;
+    maximum = factors + kMostKeyBlocks * R;
+    total = maximum + R;
+    all_maximum = total + R;
+    all_total = all_maximum + R;
+    joins = reinterpret_cast<Join*>(all_total + R);
+    tile = reinterpret_cast<Tile*>(joins + R);
+    slots = reinterpret_cast<int*>(tile + 1);
+    all = reinterpret_cast<float*>(slots + kSegment) + threadIdx.x;
+  }
+};
+
+template <int R, int P>
+YOUTU_HD size_t shared_attend(int width) {
+  const size_t floats = R * round_up(size_t(width), 16) + kSegment * R + kMostKeyBlocks * R + 4 * R + 2 * P * kAttendThreads;
+  return floats * sizeof(float) + R * sizeof(Join) + sizeof(Tile) + kSegment * sizeof(int);
+}
+
+// Eight values of a row of the cache, zeros behind its end. Many rows share only keys that begin on 16 bytes.
+template <bool kAligned>
+YOUTU_DEVICE void widen8(const uint16_t* row, int begin, int width, float (&v)[8]) {
+  if constexpr (!kAligned)
+    if (width % 8 != 0) {
+      YOUTU_UNROLL
+      for (int i = 0; i < 8; ++i) v[i] = begin + i < width ? widen(load1(row + begin + i)) : 0.0f;
+      return;
+    }
+  const Words4 words = begin < width ? load16(row + begin) : Words4{{0, 0, 0, 0}};
+  YOUTU_UNROLL
+  for (int i = 0; i < 8; ++i) v[i] = widen(uint16_t(words.word[i / 2] >> (i % 2 * 16)));
+}
+
+template <int R>
+YOUTU_DEVICE void load_queries(const Attention& c, const Tile& t, const AttendShared<R>& s) {
+  for (int i = threadIdx.x; i < R * s.stride; i += kAttendThreads) {
+    const int row = i / s.stride, channel = i % s.stride;
+    float value = 0.0f;
+    if (row < t.rows() && channel < c.width) {
+      const int token = t.token_of(row);
+      const float* head = c.query + (t.token + token) * c.query_stride + (t.head + row % t.heads) * c.width;
+      value = rotated(c, head, channel, t.position + token) * c.scale;
+    }
+    s.query[(channel / 8 * R + row) * 8 + channel % 8] = value;
+  }
+}
+
+// Scores of the keys [begin, end) of a segment that starts at `base`: sixteen lanes summed each by itself, then in
+// the order of total_of_lanes().
+template <int R>
+YOUTU_DEVICE void score_keys(const Attention& c, const Tile& t, const AttendShared<R>& s, int begin, int end) {
+  const int half = int(threadIdx.x) % 2;
+  for (int key = int(threadIdx.x) / 2; key < kSegment; key += kAttendThreads / 2) {
+    const int first = key / 16 * 16;  // of the warp
+    if (first + 16 <= begin || first >= end) continue;
+    const int slot = s.slots[key];
+    const uint16_t* row = c.key_cache + (int64_t(slot < 0 ? 0 : slot) * c.kv_heads + t.kv_head) * c.width;
+    float sums[R][8] = {};
+    if (slot >= 0) {
+      YOUTU_UNROLL_BY(4)
+      for (int k = half * 8; k < s.stride; k += 16) {
+        float v[8];
+        widen8<R == kManyRows>(row, k, c.width, v);
+        YOUTU_UNROLL
+        for (int r = 0; r < R; ++r) {
+          const Floats<4> low = floats_at<4>(s.query + k * R + r * 8), high = floats_at<4>(s.query + k * R + r * 8 + 4);
+          YOUTU_UNROLL
+          for (int i = 0; i < 8; ++i) sums[r][i] = fused(i < 4 ? low.value[i] : high.value[i - 4], v[i], sums[r][i]);
+        }
+      }
+    }
+    YOUTU_UNROLL
+    for (int r = 0; r < R; ++r) {
+      float y[4];
+      YOUTU_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        const float kept = half ? sums[r][4 + i] : sums[r][i], given = half ? sums[r][i] : sums[r][4 + i];
+        y[i] = kept + shuffle_xor(given, 1);
+      }
+      const float part = (y[0] + y[1]) + (y[2] + y[3]);
+      const float score = part + shuffle_xor(part, 1);
+      if (half == r % 2) s.scores[key * R + r] = score;
+    }
+  }
+}
+
+YOUTU_DEVICE float capped(float softcap, float score) {
+  if (softcap == 0.0f) return score;
+  return softcap * (1.0f - 2.0f / (exponential(score * (2.0f / softcap)) + 1.0f));
+}
+
+// Scores of row r of the keys [begin, end) -> exp(score - maximum), 0 where it does not see; both halves of a warp do the
+// same, with key i in lane i % 16. The maximum moves only when a score exceeds it by more than the slack.
+template <int R>
+YOUTU_DEVICE void soften_row(const Attention& c, const Tile& t, const AttendShared<R>& s, int r, int base, int begin, int end) {
+  const int lane = int(threadIdx.x) % 16, size = c.width > 256 ? 32 : 64;
+  const int position = t.position + t.token_of(r), last = t.causal ? position : t.last;
+  const int seen_from = c.window > 0 ? position - c.window + 1 : 0;
+  const float minus_infinity = float_of(int32_t(0xff800000));
+  float maximum = minus_infinity, total = 0.0f;
+  for (int block = 0; block < kSegment / size; ++block) {
+    float scores[4], top = minus_infinity;
+    YOUTU_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int key = block * size + i * 16 + lane, at = base + key;
+      const bool seen = i * 16 < size && key >= begin && key < end && r < t.rows() && at >= seen_from && at <= last &&
+                        s.slots[key] >= 0;
+      scores[i] = seen ? capped(c.softcap, s.scores[key * R + r]) : minus_infinity;
+      top = scores[i] > top ? scores[i] : top;
+    }
+    YOUTU_UNROLL
+    for (int mask = 8; mask > 0; mask /= 2) {
+      const float other = shuffle_xor(top, mask);
+      top = other > top ? other : top;
+    }
+    float factor = 1.0f;
+    if (top != minus_infinity && !(top <= maximum + kMaximumSlack)) {
+      if (total != 0.0f) factor = exponential(maximum - top);
+      total = total * factor;
+      maximum = top;
+    }
+    float added = 0.0f;
+    YOUTU_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if (i * 16 >= size) break;
+      const float p = scores[i] == minus_infinity ? 0.0f : exponential(scores[i] - maximum);
+      added = added + p;
+      if (int(threadIdx.x) % kWarp < 16) s.scores[(block * size + i * 16 + lane) * R + r] = p;
+    }
+    added = total_of_lanes(added);
+    if (top != minus_infinity) total = total + added;
+    if (int(threadIdx.x) % kWarp == 0) s.factors[block * R + r] = factor;
+  }
+  if (int(threadIdx.x) % kWarp != 0) return;
+  s.maximum[r] = maximum;
+  s.total[r] = total;
+  s.joins[r] = join(s.all_maximum[r], s.all_total[r], maximum, total);
+  s.all_maximum[r] = s.joins[r].maximum;
+  s.all_total[r] = s.joins[r].total;
+}
+
+// Which channels and rows a thread owns in the values: two channels of P rows.
+template <int R, int P>
+struct Owner {
+  static constexpr int kPairs = kAttendThreads * P / R, kChannels = 2 * kPairs;
+  int channel, row;
+  YOUTU_DEVICE explicit Owner(int first)
+      : channel(first + int(threadIdx.x) % kPairs * 2), row(int(threadIdx.x) / kPairs * P) {}
+};
+
+// Two neighbouring channels of a value.
+YOUTU_DEVICE void widen2(const uint16_t* row, int channel, const Attention& c, float (&v)[2]) {
+  if (c.width % 2 == 0) {
+    const uint32_t both = load4(row + channel);
+    v[0] = widen(uint16_t(both));
+    v[1] = widen(uint16_t(both >> 16));
+    return;
+  }
+  v[0] = widen(load1(row + channel));
+  v[1] = channel + 1 < c.value_width ? widen(load1(row + channel + 1)) : 0.0f;
+}
+
+template <int R, int P>
+YOUTU_DEVICE void add_values(const Attention& c, const Tile& t, const AttendShared<R>& s, const Owner<R, P>& own, int begin,
+                             int end, float (&sums)[P][2]) {
+  const int size = c.width > 256 ? 32 : 64;
+  const uint16_t* cache = c.value_cache != nullptr ? c.value_cache : c.key_cache;
+  for (int block = begin / size; block * size < end; ++block) {
+    YOUTU_UNROLL
+    for (int i = 0; i < P; ++i) {
+      const float factor = s.factors[block * R + own.row + i];
+      sums[i][0] = sums[i][0] * factor;
+      sums[i][1] = sums[i][1] * factor;
+    }
+    const int from = begin > block * size ? begin : block * size, to = end < (block + 1) * size ? end : (block + 1) * size;
+    YOUTU_UNROLL_BY(P == 4 ? 8 : 16)
+    for (int key = from; key < to; ++key) {
+      const int slot = s.slots[key];
+      float v[2] = {0.0f, 0.0f};
+      if (slot >= 0) widen2(cache + (int64_t(slot) * c.kv_heads + t.kv_head) * c.width, own.channel, c, v);
+      const Floats<P> p = floats_at<P>(s.scores + key * R + own.row);
+      YOUTU_UNROLL
+      for (int i = 0; i < P; ++i) {
+        sums[i][0] = fused(p.value[i], v[0], sums[i][0]);
+        sums[i][1] = fused(p.value[i], v[1], sums[i][1]);
+      }
+    }
+  }
+}
+
+// Scores want a row's channels one after another: all of a segment's rows are asked for at once before.
+YOUTU_DEVICE void prefetch_rows(const Attention& c, const Tile& t, const int* slots, int begin, int end) {
+  const int bytes = c.width * 2, lines = (bytes + kLineBytes - 1) / kLineBytes + 1;
+  for (int i = begin * lines + threadIdx.x; i < end * lines; i += kAttendThreads) {
+    const int slot = slots[i / lines], wanted = i % lines * kLineBytes, at = wanted < bytes ? wanted : bytes - 1;
+    if (slot < 0) continue;
+    const int64_t row = (int64_t(slot) * c.kv_heads + t.kv_head) * bytes + at;
+    prefetch(reinterpret_cast<const char*>(c.key_cache) + row);
+    if (c.value_cache != nullptr) prefetch(reinterpret_cast<const char*>(c.value_cache) + row);
+  }
+}
+
+// One segment up to the probabilities: keys [begin, end) of it.
+template <int R>
+YOUTU_DEVICE void weigh_segment(const Attention& c, const Tile& t, const AttendShared<R>& s, int base, int begin, int end) {
+  for (int i = threadIdx.x; i < kSegment; i += kAttendThreads)
+    s.slots[i] = i >= begin && i < end ? slot_of(c, t.sequence, base + i) : -1;
+  __syncthreads();
+  prefetch_rows(c, t, s.slots, begin, end);
+  score_keys(c, t, s, begin, end);
+  __syncthreads();
+  for (int r = int(threadIdx.x) / kWarp; r < R; r += kAttendThreads / kWarp) soften_row(c, t, s, r, base, begin, end);
+  __syncthreads();
+}
+
+template <int R, int P>
+YOUTU_DEVICE void store_partial(const AttendCall& call, const AttendShared<R>& s, const Owner<R, P>& own, int segment,
+                                const float (&sums)[P][2]) {
+  const AttentionCut& cut = call.cut;
+  const int64_t tile = int64_t(blockIdx.x) * gridDim.y + blockIdx.y;
+  float* target = call.partials + ((tile * cut.segments + segment) * R + own.row) * cut.row_floats;
+  YOUTU_UNROLL
+  for (int i = 0; i < P; ++i, target += cut.row_floats) {
+    for (int j = 0; j < 2; ++j)
+      if (own.channel + j < call.c.value_width) target[own.channel + j] = sums[i][j];
+    if (own.channel != 0) continue;
+    target[call.c.value_width] = s.maximum[own.row + i];
+    target[call.c.value_width + 1] = s.total[own.row + i];
+  }
+}
+
+YOUTU_DEVICE float* output_row(const Attention& c, const Tile& t, int row) {
+  return c.output + (int64_t(t.token + t.token_of(row)) * c.heads + t.head + row % t.heads) * c.value_width;
+}
+
+template <int R, int P>
+__global__ void __launch_bounds__(kAttendThreads, 2) attend(const AttendCall call) {
+  const Attention& c = call.c;
+  const AttentionCut& cut = call.cut;
+  const AttendShared<R> s(shared_memory(), c.width);
+  if (threadIdx.x == 0) *s.tile = find_tile(c, cut);
+  __syncthreads();
+  const Tile& t = *s.tile;
+  if (!t.there) return;
+  load_queries(c, t, s);
+  const int first = t.key_begin / kSegment, last = (t.key_end - 1) / kSegment;
+  const int from = int(blockIdx.z) * cut.step > first ? int(blockIdx.z) * cut.step : first;
+  const int to = int(blockIdx.z + 1) * cut.step - 1 < last ? int(blockIdx.z + 1) * cut.step - 1 : last;
+  // A head wider than the threads' channels is gone through again for the others.
+  for (int channels = 0; channels < c.value_width; channels += Owner<R, P>::kChannels) {
+    const Owner<R, P> own(channels);
+    __syncthreads();
+    for (int i = 0; i < 2 * P; ++i) s.all[i * kAttendThreads] = 0.0f;
+    if (threadIdx.x < R) s.all_maximum[threadIdx.x] = s.all_total[threadIdx.x] = 0.0f;
+    for (int segment = from; segment <= to; ++segment) {
+      const int base = segment * kSegment;
+      const int begin = t.key_begin > base ? t.key_begin - base : 0, end = t.key_end - base < kSegment ? t.key_end - base : kSegment;
+      __syncthreads();
+      weigh_segment(c, t, s, base, begin, end);
+      if (own.channel >= c.value_width) continue;
+      float sums[P][2] = {};
+      add_values(c, t, s, own, begin, end, sums);
+      if (cut.splits > 1) {
+        store_partial(call, s, own, segment, sums);
+        continue;
+      }
+      YOUTU_UNROLL
+      for (int i = 0; i < P; ++i) {
+        const Join j = s.joins[own.row + i];
+        float* all = s.all + 2 * i * kAttendThreads;
+        all[0] = joined(j, all[0], sums[i][0]);
+        all[kAttendThreads] = joined(j, all[kAttendThreads], sums[i][1]);
+      }
+    }
+    if (cut.splits > 1 || own.channel >= c.value_width) continue;
+    for (int i = 0; i < P; ++i)
+      for (int j = 0; j < 2; ++j)
+        if (own.row + i < t.rows() && own.channel + j < c.value_width)
+          output_row(c, t, own.row + i)[own.channel + j] = s.all[(2 * i + j) * kAttendThreads] * mean_factor(s.all_total[own.row + i]);
+  }
+}
+
+template <int R>
+__global__ void __launch_bounds__(kMergeThreads) merge_segments(const AttendCall call) {
+  const Attention& c = call.c;
+  const AttentionCut& cut = call.cut;
+  const Tile t = find_tile(c, cut);
+  if (!t.there) return;
+  const int first = t.key_begin / kSegment, last = (t.key_end - 1) / kSegment;
+  const int64_t tile = int64_t(blockIdx.x) * gridDim.y + blockIdx.y;
+  for (int i = threadIdx.x; i < t.rows() * c.value_width; i += kMergeThreads) {
+    const int row = i / c.value_width, channel = i % c.value_width;
+    float sum = 0.0f, maximum = 0.0f, total = 0.0f;
+    for (int segment = first; segment <= last; ++segment) {
+      const float* partial = call.partials + ((tile * cut.segments + segment) * R + row) * cut.row_floats;
+      const Join j = join(maximum, total, partial[c.value_width], partial[c.value_width + 1]);
+      sum = joined(j, sum, partial[channel]);
+      maximum = j.maximum;
+      total = j.total;
+    }
+    output_row(c, t, row)[channel] = sum * mean_factor(total);
+  }
+}
+
+}  // namespace youtu::cuda

@@ -1,0 +1,103 @@
+"""Are logits and packages on ARM64 those of this machine, to the last bit?"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulation.root import CHECKOUT, SHARED, Arm64Root
+
+SMOLLM2 = CHECKOUT / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+_PATHS = [str(CHECKOUT / name) for name in ("daemon", "export", "tests")]
+_TINY = """import sys
+from pathlib import Path
+from tiny_model import make_tiny_package
+make_tiny_package(Path(sys.argv[1]), recipe="q4")
+"""
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """`arguments` of youtu-export before the directory, as the checkout lies; without them the tiny model of the tests."""
+
+    path: Path | None
+    arguments: tuple[str, ...] = ()
+
+    def why_not(self) -> str:
+        """Why there is nothing to export, in words."""
+        return f"{self.path} is not there" if self.path and not self.path.exists() else ""
+
+    def command(self, out: str) -> list[str]:
+        """Exports it to a new directory; for python, in a checkout."""
+        if not self.arguments:
+            return ["-c", _TINY, out]
+        return ["-m", "youtu_export", *self.arguments, out, "--recipe", "q4"]
+
+
+PACKAGES: Mapping[str, PackageSource] = {
+    "tiny": PackageSource(None),
+    "youtu-nano": PackageSource(SHARED / "models/youtu-nano", ("hf", "../shared/models/youtu-nano")),
+    "smollm2": PackageSource(SMOLLM2, ("gguf", "models/SmolLM2-135M-Instruct.Q4_1.gguf")),
+}
+
+
+def package(root: Arm64Root, name: str) -> Path:
+    """Exported here, again in every run."""
+    out = root.home / "packages" / name
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(exist_ok=True)
+    here(PACKAGES[name].command(str(out)))
+    return out
+
+
+def here(arguments: list[str]) -> str:
+    """What a Python program prints on this machine, in the checkout."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(_PATHS)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    ).stdout
+
+
+def compare(root: Arm64Root, name: str, tokens: int) -> tuple[list[str], int]:
+    """Where the two processors differ, one line for each prompt that does; and how many prompts there are."""
+    directory = package(root, name)
+    program = "scripts/emulation/logits.py"
+    expected: list[dict[str, Any]] = json.loads(here([program, str(directory), str(tokens)]))
+    done = root.run(["python3", program, f"/packages/{name}", str(tokens)], binds={directory.parent: "/packages"})
+    if done.returncode != 0:
+        return [f"prompt {number}: no logits: {done.stderr[-500:]}" for number in range(len(expected))], len(expected)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    told = [difference(one, other) for one, other in zip(expected, found, strict=True)]
+    return [f"prompt {number}: {what}" for number, what in enumerate(told) if what], len(expected)
+
+
+def difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """The first one, in words; empty if there is none."""
+    if expected["prompt"] != found["prompt"]:
+        return "its tokens are others"
+    pairs = zip(expected["logits"], found["logits"], strict=True)
+    if (step := next((step for step, (one, other) in enumerate(pairs) if one != other), None)) is not None:
+        return f"the logits of token {step + 1} are others"
+    return "" if expected["answer"] == found["answer"] else "the same logits have another maximum"
+
+
+def exported_alike(root: Arm64Root, name: str) -> str:
+    """Export there, and compare with the package exported here; what differs, in words."""
+    directory, out = package(root, name), f"/exported/{name}"
+    shutil.rmtree(root.path / "exported", ignore_errors=True)
+    (root.path / "exported").mkdir()
+    done = root.run(["python3", *PACKAGES[name].command(out)])
+    if done.returncode != 0:
+        return done.stderr[-500:]
+    names = sorted(path.name for path in directory.iterdir())
+    _, different, missing = filecmp.cmpfiles(directory, root.path / "exported" / name, names, shallow=False)
+    return ", ".join([f"{file} differs" for file in different] + [f"{file} is missing" for file in missing])

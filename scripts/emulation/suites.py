@@ -1,0 +1,56 @@
+"""Which tests run on emulated ARM64, and which of them are left out, with the reason of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Paths as pytest takes them; `left_out` has node ids and why."""
+
+    name: str
+    paths: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+OPS = Suite(
+    "ops",
+    ("tests/ops",),
+    {"tests/ops/test_board_prediction.py": "cross-compiles and runs qemu itself"},
+)
+_MEMORY = "measures the memory of a process, which holds the emulator and its translated code as well"
+ENGINE = Suite("engine", ("tests/engine",), {"tests/engine/test_activations.py": _MEMORY})
+EXPORT = Suite(
+    "export",
+    tuple(
+        f"tests/export/test_{name}.py"
+        for name in (
+            "kept_codes", "rounding", "table_bits", "packed_checkpoints", "youtu_awq", "gptq_zero_points", "rope", "llama",
+            "families", "chatglm_first", "shards", "tokenizer", "whole_texts",
+        )
+    ),
+)  # fmt: skip
+PROCESS = Suite(
+    "process",
+    ("tests/process",),
+    {
+        "tests/process/test_memory_contract.py": _MEMORY,
+        "tests/process/test_process_limits.py": _MEMORY,
+        "tests/process/test_bench_board.py": "measures speed",
+    },
+)
+QUICK = Suite(
+    "ops",
+    (
+        "tests/ops/test_linear.py",
+        "tests/ops/test_row_operators.py",
+        "tests/ops/test_batch_invariance.py::test_attention_and_its_cache_have_the_same_bits_in_every_instruction_set",
+        "tests/engine/test_same_bits_everywhere.py",
+    ),
+    {
+        "tests/engine/test_same_bits_everywhere.py::test_smollm2_has_the_same_logits_on_every_processor": "takes minutes",
+    },
+)
+"""What every run of CI does: the operators' bits against their definition, and digests found on x86-64."""
