@@ -164,7 +164,7 @@ class BodyTooLargeError(RequestError):
 
 
 class NotFoundError(RequestError):
-    """No such route."""
+    """No such route, session, stored response or request."""
 
     code = "not_found"
     http_status = 404

@@ -170,6 +170,7 @@ def test_a_machine_without_memory_makes_the_daemon_give_up_one_thing_after_the_o
         assert seen == [name for name in NAMES if name in seen], "in this order"
         status, headers, body = daemon.request("POST", "/chat", {"prompt": "x"})
         assert (status, json.loads(body)["error"]["code"]) == (503, "memory_pressure")
+        assert daemon.request("GET", "/readyz")[::2] == (503, b"the machine is short of memory\n")
         assert int(headers["retry-after"]) > 0
         assert daemon.status()["memory"]["max_sequences"] == 4
         assert daemon.metric("youtu_edge_memory_pressure_level") == 4

@@ -105,6 +105,7 @@ def test_a_question_to_an_engine_that_is_to_be_replaced_waits_for_the_next(tmp_p
             leaks.append(pool.submit(daemon.chat, "leak a little"))
             time.sleep(0.05)
         assert not long.done()
+        assert daemon.request("GET", "/readyz")[::2] == (503, b"the engine is about to be replaced\n")
         assert ask(daemon, "/tokenize", {"content": "linger:1.2"})[0] == 200
         assert (daemon.status()["recycles"], long.result()[0]) == (1, 200)
         assert {leak.result()[0] for leak in leaks} == {200}

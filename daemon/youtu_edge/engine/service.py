@@ -167,8 +167,10 @@ def _serve(link: Link) -> int:
                 loop.ask(message)
             elif isinstance(message, protocol.SetLogLevel):
                 log.root.setLevel(message.level.upper())
-            else:
+            elif isinstance(message, protocol.Shutdown):
                 return EXIT_OK
+            else:
+                raise YoutuEdgeError(f"a {type(message).__name__} from the front, which has nothing to say here")
         loop.admit()
         if loop.has_work:
             loop.step()

@@ -1,4 +1,4 @@
-"""What llguidance has to know of the vocabulary: about 270 bytes a token, 34 MB for 128k. Built when the first request needs it."""
+"""What llguidance has to know of the vocabulary: 270 bytes a token, 34 MB for 128k. Built when a request first needs it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 
 RESERVE_BYTES = 8 * 1024 * 1024
-"""Twice the largest body that the front lets in by default, and what it is read into. Never touched, so it is not resident."""
+"""Twice the largest body that the front lets in by default, and what it is read into. Never touched, so never resident."""
 
 
 class Reserve:

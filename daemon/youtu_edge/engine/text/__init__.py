@@ -1,1 +1,1 @@
-"""Between text and token ids: chat templates, tokenizer, detokenizer, in processes of their own where a death hurts nobody."""
+"""Between text and token ids: chat templates, tokenizer, detokenizer; in processes that may die."""

@@ -35,6 +35,9 @@ _ENGINE_GAUGES = {
     "pages_cached": ("cache_pages_cached", "Cache pages kept for prefix reuse"),
 }
 
+DATABASES = ("conversations", "requests", "responses", "response-cache")
+"""Files of the device that may fail, as `storage_failed` names them."""
+
 
 class Metrics:
     """The counters of the front; the engine's are read from `counters` when somebody asks."""
@@ -51,6 +54,8 @@ class Metrics:
         self._restarts = self._counter("engine_restarts", "Engine restarts")
         self._lookups = self._counter("response_cache_lookups", "Questions to the response cache by result", ["result"])
         self._storage_failures = self._counter("storage_failures", "Reads and writes that the disk failed", ["database"])
+        for database in DATABASES:  # a series that begins with its first failure has no increase
+            self._storage_failures.labels(database)
         self._refused_packages = self._counter("package_refusals", "Versions of the model that the daemon went back from")
         self._recycles = self._counter("engine_recycles", "Engines replaced between requests, none of them dead")
         self._poisons = self._counter("poison_requests", "Requests that made the engine die twice and were failed")
@@ -93,6 +98,8 @@ class Metrics:
 
     def package_refused(self) -> None:
         """Count a version of the model that was no good."""
+        for database in DATABASES:  # a series that begins with its first failure has no increase
+            self._storage_failures.labels(database)
         self._refused_packages.inc()
 
     def register(self, collector: Collector) -> None:

@@ -81,6 +81,10 @@ class StatusHandlers:
             reason = "the daemon is stopping"
         elif self._supervisor.state != "ready":
             reason = f"the engine is not ready: {self._supervisor.state}"
+        elif self._supervisor.is_recycling:
+            reason = "the engine is about to be replaced"
+        elif self._admission.is_short_of_memory():
+            reason = "the machine is short of memory"
         return web.Response(text="ready\n" if not reason else f"{reason}\n", status=503 if reason else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:

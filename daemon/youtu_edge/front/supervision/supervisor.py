@@ -119,6 +119,11 @@ class Supervisor:
         return self._link.pid if self._link else None
 
     @property
+    def is_recycling(self) -> bool:
+        """Whether new requests wait for the next engine, although this one is ready."""
+        return self._recycling is not None
+
+    @property
     def is_progressing(self) -> bool:
         """Whether the engine works, or the supervisor is doing something about it within the deadlines."""
         return self.state not in ("gave_up", "stopped") and self._clock() - self._progress_at < self._deadline_s + 5.0

@@ -139,6 +139,8 @@ async def _stream(request: web.Request, generation: GenerationStream, builder: M
                 await stream.send(list(builder.add(piece)))
     except YoutuEdgeError as error:  # the status is long sent; the error is the last event
         await stream.send_error(message_error_document(error))
+    except ConnectionError:  # the client left
+        return stream.response
     await stream.response.write_eof()
     return stream.response
 
