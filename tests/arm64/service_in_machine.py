@@ -110,7 +110,9 @@ def test_a_killed_engine_is_replaced(board: Board, answer: str) -> None:
 
 def test_a_stop_is_clean(board: Board) -> None:
     """Nothing had to be killed, and nothing is left."""
+    cursor = board.cursor()
     board.systemctl("stop", timeout_s=EMULATED_S)
-    assert (board.show("ActiveState"), board.show("Result")) == ("inactive", "success"), board.journal()
-    assert "SIGKILL" not in board.journal(), board.journal()
+    log = board.journal(cursor)
+    assert (board.show("ActiveState"), board.show("Result")) == ("inactive", "success"), log
+    assert "SIGKILL" not in log, log
     assert board.machine.run("pgrep", "-f", "youtu_edge", check=False).stdout.strip() == ""

@@ -15,7 +15,9 @@ __global__ void shuffle_in_half_a_warp(float* output, bool all) {
   if (all || threadIdx.x < 16) output[threadIdx.x] = shuffle_xor(float(threadIdx.x), 1);
 }
 
-__global__ void load_words(const uint8_t* from, uint32_t* output) { output[threadIdx.x] = load16(from).word[threadIdx.x % 4]; }
+__global__ void load_words(const uint8_t* from, uint32_t* output) {
+  output[threadIdx.x] = load16(from).word[threadIdx.x % 4];
+}
 
 }  // namespace youtu::cuda
 

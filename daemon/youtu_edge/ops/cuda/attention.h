@@ -1,7 +1,7 @@
-// PagedAttention with the bits of the CPU's (../attention_kernel.h): every sum has the same order, so no tensor cores.
+// PagedAttention with the bits of ../attention_kernel.h: every sum has the same order, so there are no tensor cores.
 //
-// A thread block has a tile of up to R query rows, (token, head) pairs of one sequence and one kv head, which share every key
-// that is read, and some segments of 256 keys. A segment goes through four phases, with barriers between them:
+// A thread block has a tile of up to R query rows, (token, head) pairs of one sequence and one kv head, which share every
+// key that is read, and some segments of 256 keys. A segment goes through four phases, with barriers between them:
 //
 //   slots     where the keys lie; -1 for a dropped page
 //   scores    two threads per key: eight of the sixteen lanes of a dot product each, for all R rows
@@ -94,24 +94,25 @@ struct AttendShared {
   int* slots;                      // [256]
   int stride;
 
+  // What begins at a constant place comes first: its addresses take no registers.
   YOUTU_DEVICE AttendShared(char* memory, int width) : stride(int(round_up(size_t(width), 16))) {
-    query = reinterpret_cast<float*>(memory);
-    scores = query + R * stride;
+    scores = reinterpret_cast<float*>(memory);
     factors = scores + kSegment * R;
     maximum = factors + kMostKeyBlocks * R;
     total = maximum + R;
     all_maximum = total + R;
     all_total = all_maximum + R;
-    joins = reinterpret_cast<Join*>(all_total + R);
-    tile = reinterpret_cast<Tile*>(joins + R);
-    slots = reinterpret_cast<int*>(tile + 1);
-    all = reinterpret_cast<float*>(slots + kSegment) + threadIdx.x;
+    slots = reinterpret_cast<int*>(all_total + R);
+    query = reinterpret_cast<float*>(slots + kSegment);
+    tile = reinterpret_cast<Tile*>(query + R * stride);
+    joins = reinterpret_cast<Join*>(tile + 1);
+    all = reinterpret_cast<float*>(joins + R) + threadIdx.x;
   }
 };
 
 template <int R, int P>
 YOUTU_HD size_t shared_attend(int width) {
-  const size_t floats = R * round_up(size_t(width), 16) + kSegment * R + kMostKeyBlocks * R + 4 * R + 2 * P * kAttendThreads;
+  const size_t rows = round_up(size_t(width), 16) + kSegment + kMostKeyBlocks + 4, floats = R * rows + 2 * P * kAttendThreads;
   return floats * sizeof(float) + R * sizeof(Join) + sizeof(Tile) + kSegment * sizeof(int);
 }
 
@@ -145,7 +146,7 @@ YOUTU_DEVICE void load_queries(const Attention& c, const Tile& t, const AttendSh
 
 // Scores of the keys [begin, end) of a segment that starts at `base`: sixteen lanes summed each by itself, then in
 // the order of total_of_lanes().
-template <int R>
+template <int R, int P>
 YOUTU_DEVICE void score_keys(const Attention& c, const Tile& t, const AttendShared<R>& s, int begin, int end) {
   const int half = int(threadIdx.x) % 2;
   for (int key = int(threadIdx.x) / 2; key < kSegment; key += kAttendThreads / 2) {
@@ -155,13 +156,14 @@ YOUTU_DEVICE void score_keys(const Attention& c, const Tile& t, const AttendShar
     const uint16_t* row = c.key_cache + (int64_t(slot < 0 ? 0 : slot) * c.kv_heads + t.kv_head) * c.width;
     float sums[R][8] = {};
     if (slot >= 0) {
-      YOUTU_UNROLL_BY(4)
+      YOUTU_UNROLL_BY(R < kManyRows ? 4 : P == 1 ? 2 : 3)  // what registers allow
       for (int k = half * 8; k < s.stride; k += 16) {
         float v[8];
         widen8<R == kManyRows>(row, k, c.width, v);
         YOUTU_UNROLL
         for (int r = 0; r < R; ++r) {
-          const Floats<4> low = floats_at<4>(s.query + k * R + r * 8), high = floats_at<4>(s.query + k * R + r * 8 + 4);
+          const float* q = s.query + k * R + r * 8;
+          const Floats<4> low = shared_at<Floats<4>>(q), high = shared_at<Floats<4>>(q + 4);
           YOUTU_UNROLL
           for (int i = 0; i < 8; ++i) sums[r][i] = fused(i < 4 ? low.value[i] : high.value[i - 4], v[i], sums[r][i]);
         }
@@ -190,7 +192,8 @@ YOUTU_DEVICE float capped(float softcap, float score) {
 // Scores of row r of the keys [begin, end) -> exp(score - maximum), 0 where it does not see; both halves of a warp do the
 // same, with key i in lane i % 16. The maximum moves only when a score exceeds it by more than the slack.
 template <int R>
-YOUTU_DEVICE void soften_row(const Attention& c, const Tile& t, const AttendShared<R>& s, int r, int base, int begin, int end) {
+YOUTU_DEVICE void soften_row(const Attention& c, const Tile& t, const AttendShared<R>& s, int r, int base, int begin,
+                             int end) {
   const int lane = int(threadIdx.x) % 16, size = c.width > 256 ? 32 : 64;
   const int position = t.position + t.token_of(r), last = t.causal ? position : t.last;
   const int seen_from = c.window > 0 ? position - c.window + 1 : 0;
@@ -271,12 +274,12 @@ YOUTU_DEVICE void add_values(const Attention& c, const Tile& t, const AttendShar
       sums[i][1] = sums[i][1] * factor;
     }
     const int from = begin > block * size ? begin : block * size, to = end < (block + 1) * size ? end : (block + 1) * size;
-    YOUTU_UNROLL_BY(P == 4 ? 8 : 16)
+    YOUTU_UNROLL_BY(16)
     for (int key = from; key < to; ++key) {
       const int slot = s.slots[key];
       float v[2] = {0.0f, 0.0f};
       if (slot >= 0) widen2(cache + (int64_t(slot) * c.kv_heads + t.kv_head) * c.width, own.channel, c, v);
-      const Floats<P> p = floats_at<P>(s.scores + key * R + own.row);
+      const Floats<P> p = shared_at<Floats<P>>(s.scores + key * R + own.row);
       YOUTU_UNROLL
       for (int i = 0; i < P; ++i) {
         sums[i][0] = fused(p.value[i], v[0], sums[i][0]);
@@ -299,13 +302,13 @@ YOUTU_DEVICE void prefetch_rows(const Attention& c, const Tile& t, const int* sl
 }
 
 // One segment up to the probabilities: keys [begin, end) of it.
-template <int R>
+template <int R, int P>
 YOUTU_DEVICE void weigh_segment(const Attention& c, const Tile& t, const AttendShared<R>& s, int base, int begin, int end) {
   for (int i = threadIdx.x; i < kSegment; i += kAttendThreads)
     s.slots[i] = i >= begin && i < end ? slot_of(c, t.sequence, base + i) : -1;
   __syncthreads();
   prefetch_rows(c, t, s.slots, begin, end);
-  score_keys(c, t, s, begin, end);
+  score_keys<R, P>(c, t, s, begin, end);
   __syncthreads();
   for (int r = int(threadIdx.x) / kWarp; r < R; r += kAttendThreads / kWarp) soften_row(c, t, s, r, base, begin, end);
   __syncthreads();
@@ -352,9 +355,10 @@ __global__ void __launch_bounds__(kAttendThreads, 2) attend(const AttendCall cal
     if (threadIdx.x < R) s.all_maximum[threadIdx.x] = s.all_total[threadIdx.x] = 0.0f;
     for (int segment = from; segment <= to; ++segment) {
       const int base = segment * kSegment;
-      const int begin = t.key_begin > base ? t.key_begin - base : 0, end = t.key_end - base < kSegment ? t.key_end - base : kSegment;
+      const int begin = t.key_begin > base ? t.key_begin - base : 0;
+      const int end = t.key_end - base < kSegment ? t.key_end - base : kSegment;
       __syncthreads();
-      weigh_segment(c, t, s, base, begin, end);
+      weigh_segment<R, P>(c, t, s, base, begin, end);
       if (own.channel >= c.value_width) continue;
       float sums[P][2] = {};
       add_values(c, t, s, own, begin, end, sums);
@@ -371,10 +375,12 @@ __global__ void __launch_bounds__(kAttendThreads, 2) attend(const AttendCall cal
       }
     }
     if (cut.splits > 1 || own.channel >= c.value_width) continue;
-    for (int i = 0; i < P; ++i)
+    for (int i = 0; i < P && own.row + i < t.rows(); ++i) {
+      float* output = output_row(c, t, own.row + i) + own.channel;
+      const float factor = mean_factor(s.all_total[own.row + i]);
       for (int j = 0; j < 2; ++j)
-        if (own.row + i < t.rows() && own.channel + j < c.value_width)
-          output_row(c, t, own.row + i)[own.channel + j] = s.all[(2 * i + j) * kAttendThreads] * mean_factor(s.all_total[own.row + i]);
+        if (own.channel + j < c.value_width) output[j] = s.all[(2 * i + j) * kAttendThreads] * factor;
+    }
   }
 }
 

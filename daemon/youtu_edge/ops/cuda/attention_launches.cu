@@ -23,11 +23,12 @@ bool fits(const Attention& c) {
 
 bool aligned(const Attention& c) {
   const auto at = [](const void* p, size_t bytes) { return p != nullptr && reinterpret_cast<uintptr_t>(p) % bytes == 0; };
-  return at(c.query, 4) && at(c.key, 4) && at(c.key_cache, 16) && (c.value == nullptr || (at(c.value, 4) && at(c.value_cache, 16))) &&
-         at(c.cumulative, 4) && at(c.past, 4) && at(c.block_table, 4) && at(c.output, 4) && (c.cos == nullptr || at(c.sin, 4));
+  return at(c.query, 4) && at(c.key, 4) && at(c.key_cache, 16) && at(c.cumulative, 4) && at(c.past, 4) &&
+         at(c.block_table, 4) && at(c.output, 4) && (c.cos == nullptr || at(c.sin, 4)) &&
+         (c.value == nullptr || (at(c.value, 4) && at(c.value_cache, 16)));
 }
 
-// Few rows in a tile where there are few, where heads are too wide for many in shared memory, and where keys are not aligned.
+// Few rows in a tile where there are few, where heads are too wide for many in shared memory, where keys are not aligned.
 int rows_of_tile(const Attention& c) {
   const int64_t group = c.heads / c.kv_heads;
   return c.width > kWidestManyRows || c.width % 8 != 0 || group * c.tokens <= kFewRows * c.sequences ? kFewRows : kManyRows;
@@ -53,7 +54,8 @@ AttentionCut cut_of(const Attention& c) {
 
 int64_t workspace_of(const Attention& c, const AttentionCut& cut) {
   if (cut.splits == 1) return 0;
-  return int64_t(cut.tiles) * c.kv_heads * cut.parts * cut.segments * rows_of_tile(c) * cut.row_floats * int64_t(sizeof(float));
+  const int64_t tiles = int64_t(cut.tiles) * c.kv_heads * cut.parts;
+  return tiles * cut.segments * rows_of_tile(c) * cut.row_floats * int64_t(sizeof(float));
 }
 
 template <int R, int P>
@@ -90,8 +92,9 @@ YOUTU_EXPORT int32_t youtu_cuda_attention(const YoutuAttention* call, void* stre
   if (!fits(*call)) return kInvalidValue;
   if (call->tokens == 0) return 0;
   const AttentionCut cut = cut_of(*call);
+  const bool workspace = call->workspace != nullptr && reinterpret_cast<uintptr_t>(call->workspace) % sizeof(float) == 0;
   if (!aligned(*call) || int64_t(call->kv_heads) * cut.parts > kMostBlocksY || cut.splits > kMostBlocksY ||
-      (workspace_of(*call, cut) > 0 && (call->workspace == nullptr || reinterpret_cast<uintptr_t>(call->workspace) % 4 != 0)))
+      (workspace_of(*call, cut) > 0 && !workspace))
     return kInvalidValue;
   YOUTU_LAUNCH(store_tokens, unsigned(call->tokens), kStoreThreads, 0, stream, *call);
   if (const int error = last_error()) return error;

@@ -12,8 +12,8 @@ using Attention = YoutuAttention;
 constexpr int kSegment = 256;  // keys; cut at absolute positions, as on the CPU
 constexpr int kAttendThreads = 256, kStoreThreads = 128, kMergeThreads = 256;
 
-// Channel i of a head after rotation at `position`: (a, b) -> (a cos - b sin, b cos + a sin), the second product rounded, the
-// first one not.
+// Channel i of a head after rotation at `position`: (a, b) -> (a cos - b sin, b cos + a sin), the second product rounded,
+// the first one not.
 //
 //   halves       pairs (i, i + rope_half)        interleaved      pairs (2i, 2i + 1)
 YOUTU_DEVICE float rotated(const Attention& c, const float* head, int i, int position) {

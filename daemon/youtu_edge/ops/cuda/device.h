@@ -42,15 +42,10 @@ struct alignas(8) Words2 {
   uint32_t word[2];
 };
 
-// Neighbouring floats of shared memory by one load; they begin on a multiple of their size.
 template <int N>
 struct alignas(4 * N) Floats {
   float value[N];
 };
-template <int N>
-YOUTU_HD Floats<N> floats_at(const float* p) {
-  return *reinterpret_cast<const Floats<N>*>(p);
-}
 
 #if defined(__CUDACC__)
 
@@ -60,6 +55,12 @@ YOUTU_DEVICE uint16_t narrow(float x) { return __half_as_ushort(__float2half_rn(
 YOUTU_DEVICE int32_t bits_of(float x) { return __float_as_int(x); }
 YOUTU_DEVICE float float_of(int32_t bits) { return __int_as_float(bits); }
 YOUTU_DEVICE int dot4(int sum, uint32_t a, uint32_t b) { return __dp4a(int(a), int(b), sum); }
+
+// Shared memory, by one load.
+template <class T>
+YOUTU_DEVICE T shared_at(const void* p) {
+  return *static_cast<const T*>(p);
+}
 
 // Memory that no thread of the kernel writes.
 YOUTU_DEVICE Words4 load16(const void* p) {
@@ -90,13 +91,14 @@ YOUTU_DEVICE char* shared_memory() {
   return memory;
 }
 
-// sums [16, 8] += a [16, 32] . b [32, 8] of signed bytes, by the 32 lanes of a warp. Lane 4 g + t holds
+// sums [16, 8] += a [16, 32] . b [32, 8] of signed bytes, by the lanes of a warp. Lane 4 g + t holds
 //
 //   a[0]  row g,     values 4t .. 4t + 3       a[2]  row g,     values 16 + 4t ..       b[0]  values 4t ..,      column g
 //   a[1]  row g + 8, values 4t .. 4t + 3       a[3]  row g + 8, values 16 + 4t ..       b[1]  values 16 + 4t .., column g
 //   sums[0], [1]  row g, columns 2t and 2t + 1           sums[2], [3]  row g + 8
 YOUTU_DEVICE void multiply_fragments(int32_t (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]), "+r"(sums[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }

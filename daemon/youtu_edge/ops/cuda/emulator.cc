@@ -139,7 +139,7 @@ float widen_bits(uint16_t half) {
 
 template <class T>
 T aligned(const void* p) {
-  if (reinterpret_cast<uintptr_t>(p) % alignof(T) != 0) throw std::runtime_error("a load is not aligned");
+  check_alignment(p, alignof(T));
   T value;
   std::memcpy(&value, p, sizeof value);
   return value;
@@ -205,6 +205,9 @@ int dot4(int sum, uint32_t a, uint32_t b) {
   return sum;
 }
 
+void check_alignment(const void* p, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(p) % bytes != 0) throw std::runtime_error("a load is not aligned");
+}
 Words4 load16(const void* p) { return aligned<Words4>(p); }
 Words2 load8(const void* p) { return aligned<Words2>(p); }
 uint32_t load4(const void* p) { return aligned<uint32_t>(p); }

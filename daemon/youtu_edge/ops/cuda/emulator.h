@@ -51,7 +51,13 @@ inline float float_of(int32_t bits) {
 float widen(uint16_t half);
 uint16_t narrow(float x);
 int dot4(int sum, uint32_t a, uint32_t b);
-Words4 load16(const void* p);  // fails the launch where p is not aligned, as the next two
+void check_alignment(const void* p, size_t bytes);  // fails the launch
+template <class T>
+T shared_at(const void* p) {
+  check_alignment(p, alignof(T));
+  return *static_cast<const T*>(p);
+}
+Words4 load16(const void* p);  // of aligned memory, as the next two
 Words2 load8(const void* p);
 uint32_t load4(const void* p);
 template <class T>

@@ -57,7 +57,7 @@ struct YoutuAttention {
   void* workspace;              /* youtu_cuda_attention_workspace() bytes; contents do not matter */
   int64_t query_stride, key_stride, value_stride; /* in values */
   int64_t tokens, sequences, table_width;
-  int64_t max_total;            /* at least past + new tokens of every sequence; decides how the work is cut, not a bit of it */
+  int64_t max_total;            /* at least past + new tokens of every sequence; how the work is cut, which changes no bit */
   int32_t page_tokens, heads, kv_heads, width, value_width;
   int32_t rope_half, rope_offset, interleaved;
   int32_t window;               /* 0: unlimited */

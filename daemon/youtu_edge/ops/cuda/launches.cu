@@ -52,8 +52,8 @@ int launch_many(const ManyCall& call, void* stream) {
   const int64_t quads = int64_t(divide_up(size_t(tiles_per_head(call.m)), kManyWarps)) * call.m.heads;
   const int64_t parts = int64_t(divide_up(size_t(call.rows), kTokens));
   if (quads > kMostBlocksY || parts > kMostBlocks) return kInvalidValue;
-  YOUTU_LAUNCH((linear_many<Bits, N>), dim3(unsigned(parts), unsigned(quads)), kManyThreads, shared_many(call.m, kTokens), stream,
-               call);
+  const dim3 grid{unsigned(parts), unsigned(quads)};
+  YOUTU_LAUNCH((linear_many<Bits, N>), grid, kManyThreads, shared_many(call.m, kTokens), stream, call);
   return last_error();
 }
 

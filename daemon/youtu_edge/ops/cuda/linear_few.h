@@ -5,7 +5,7 @@
 //
 // A thread block has a tile of 16 rows of the matrix. Its warps share the blocks of values, a chunk at a time:
 //
-//   blocks of a chunk    | warp 0 | warp 1 | … | warp 0 | warp 1 | …     sums by dp4a and shuffles: integers, without order
+//   blocks of a chunk    | warp 0 | warp 1 | … | warp 0 | warp 1 | …     sums by dp4a and shuffles: integers, no order
 //   shared memory        dot [row of x, block, row of the tile], scales
 //   one thread per y     folds the chunk in the order of its blocks      floats: always this order
 //

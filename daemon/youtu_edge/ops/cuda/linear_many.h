@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(kManyThreads, 4) linear_many(const ManyCall c)
   const uint8_t* codes = codes_of_tile(c.m, tile);
   SharedActivations<kTokens> x(shared_memory(), c.chunk_k, c.chunk_k / c.m.block);
   const bool there = c.m.block >= kFragmentK || t < 2, minimums = c.m.minimums != nullptr;
-  const int step_k = c.m.block < kFragmentK ? c.m.block : kFragmentK, step_groups = c.m.block < kFragmentK ? kGroups / 2 : kGroups;
+  const int step_k = c.m.block < kFragmentK ? c.m.block : kFragmentK, step_groups = step_k * kGroups / kFragmentK;
 
   float y[N][4] = {};
   int group = 0, b = 0;
@@ -148,7 +148,7 @@ YOUTU_UNROLL
 YOUTU_UNROLL
         for (int n = 0; n < N; ++n) {
           const int8_t* token = x.codes + (n * kFragmentTokens + g) * x.stride + k + 8 * t;
-          Words2 brought = *reinterpret_cast<const Words2*>(there ? token : x.codes);
+          const Words2 brought = shared_at<Words2>(there ? token : x.codes);
           const uint32_t fragment[2] = {brought.word[0], brought.word[1]};
           multiply_fragments(sums[n], a, fragment);
         }

@@ -1,4 +1,4 @@
-// Operators that know one row at a time: norms, SwiGLU, rows of a token table. The bits of ../row_kernels.h, ../embedding.cc.
+// Operators that know one row at a time: norms, SwiGLU, rows of a table. The bits of ../row_kernels.h and ../embedding.cc.
 #pragma once
 
 #include "matrix.h"
@@ -7,8 +7,8 @@ namespace youtu::cuda {
 
 constexpr int kRowThreads = 256;
 
-// x (+ residual, whose sum goes to `total`) / root mean square * gain. Sixteen lanes sum the squares, value i in lane i % 16,
-// each in order; the row waits for them in shared memory, filled up with zeros to a multiple of 16.
+// x (+ residual, whose sum goes to `total`) / root mean square * gain. Sixteen lanes sum the squares, value i in lane
+// i % 16, each in order; the row waits for them in shared memory, filled up with zeros to a multiple of 16.
 __global__ void __launch_bounds__(kRowThreads) rms_norm(const float* __restrict__ x, const float* __restrict__ residual,
                                                         const float* __restrict__ gain, float epsilon, float* total,
                                                         float* output, int64_t width) {
