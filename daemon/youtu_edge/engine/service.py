@@ -27,10 +27,10 @@ from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
 from youtu_edge.engine.memory.budget import budget_bytes
-from youtu_edge.engine.memory.budget.reserve import Reserve
 from youtu_edge.engine.memory.idle_memory import IdleMemory
 from youtu_edge.engine.memory.process_memory import holding, limit_data
 from youtu_edge.engine.memory.requirements import measure, step_limits
+from youtu_edge.engine.memory.reserve import Reserve
 from youtu_edge.engine.model.opening import OpenedModel, open_description, open_model
 from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
