@@ -1,4 +1,4 @@
-"""The C library's heap of this process: what it keeps of what was freed. Knows neither front nor engine."""
+"""The C library's heap of this process: what it keeps of what was freed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML nodes as plain values, and complaints about them in words. Knows no key of the configuration.
+"""YAML nodes as plain values, and complaints about them in words.
 
 The node tree of the composer is used by hand because plain loading loses lines and lets the second of two equal keys win.
 A scalar is read as what its key wants, not as what YAML 1.1 takes it for: 010000 is ten thousand and not octal, 5e-1 is a

@@ -1,4 +1,4 @@
-"""Messages on a stream of bytes, one after the other. Knows no message and no socket.
+"""Messages on a stream of bytes, one after the other.
 
 | length: uint32 little endian | body |
 """

@@ -1,4 +1,4 @@
-"""Messages between front and engine. Knows no socket and no clock.
+"""Messages between front and engine.
 
 Each is the body of one frame (framing.py): msgpack of a map that carries the message's type in the key "t".
 

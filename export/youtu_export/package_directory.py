@@ -1,4 +1,4 @@
-"""A directory that appears whole or not at all. Knows nothing of what is written into it."""
+"""A directory that appears whole or not at all."""
 
 from __future__ import annotations
 

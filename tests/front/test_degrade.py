@@ -28,7 +28,7 @@ def test_engines_shrink_with_every_death_and_grow_back_after_a_quiet_time() -> N
         assert seen == [
             (None, 16, 256, 512),
             ("smaller batch and step", 4, 128, 512),
-            ("smallest batch, step and cache", 1, 64, 256),
+            ("minimum batch, step and cache", 1, 64, 256),
         ]
         assert daemon.metric("youtu_edge_engine_rung") == 3
         wait_until(lambda: daemon.status()["degraded"] is None and daemon.status()["state"] == "ready", 30)

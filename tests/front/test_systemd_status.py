@@ -40,5 +40,5 @@ def test_the_status_names_a_degraded_engine(tmp_path: Path) -> None:
             for _ in range(3):
                 notifications.wait_for("STATUS=serving")
                 daemon.kill_engine()
-            assert "; with a smallest batch, step and cache after crashes" in notifications.wait_for("STATUS=serving")
+            assert "; degraded after crashes: minimum batch, step and cache" in notifications.wait_for("STATUS=serving")
             assert daemon.stop() == 0

@@ -1,4 +1,4 @@
-"""The page pool: who owns which page of the KV cache, and which prefixes can be used again. Knows no tensor.
+"""The page pool: who owns which page of the KV cache, and which prefixes can be used again.
 
     pages = free  +  used (some sequence refers to them)  +  cached (nobody does, but the prefix index knows their tokens)
 

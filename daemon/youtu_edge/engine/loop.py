@@ -1,4 +1,4 @@
-"""The engine's step: schedule, run, emit. Knows no socket; messages go to a callback."""
+"""The engine's step: schedule, run, emit. Messages go to a callback."""
 
 from __future__ import annotations
 

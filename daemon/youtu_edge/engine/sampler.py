@@ -1,4 +1,4 @@
-"""Drawing the next token from one row of logits. Knows no sequence and no scheduler.
+"""Drawing the next token from one row of logits.
 
 Ids that the logits have not are ignored, whoever names them: bias, history or mask. Who can tell a client does it before.
 

@@ -1,4 +1,4 @@
-"""One request inside the engine: its tokens, its pages and what was already emitted. Knows no model and no socket."""
+"""One request inside the engine: its tokens, its pages and what was already emitted."""
 
 from __future__ import annotations
 

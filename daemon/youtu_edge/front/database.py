@@ -1,4 +1,4 @@
-"""One SQLite file, and the one thread that ever touches it. Knows no table: callers bring schema and work.
+"""One SQLite file, and the one thread that ever touches it. Callers bring schema and work.
 
     event loop ── run(work) ──> queue ──> thread: BEGIN, work(connection) … of all that wait, COMMIT ──> result
 

@@ -68,7 +68,7 @@ log = logging.getLogger(__name__)
 
 ENGINE_ARGV = (sys.executable, "-m", "youtu_edge.engine")
 
-_FAREWELL_S = 1.0
+_LAST_ANSWERS_S = 1.0
 """After giving up: how long the last answers may take to reach their clients."""
 
 
@@ -87,7 +87,7 @@ class Service:
         self._config = config
         self._model: ServedModel | None = None
         self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._stop_at_once = asyncio.Event()
         self._notify = SystemdNotify()
         self._active = ActiveRequests(clock, self._request_ended)
         self._questions = QuestionTable(config.service.max_queue)
@@ -183,7 +183,9 @@ class Service:
         works = (
             self._board.run(),
             self._notify.watchdog(lambda: self._supervisor.is_progressing),
-            self._notify.keep_telling(self._status_line, lambda: not self._is_serving and self._supervisor.is_progressing),
+            self._notify.keep_status_current(
+                self._status_line, lambda: not self._is_serving and self._supervisor.is_progressing
+            ),
             self._key_usage.keep_saved(),
             self._memory.run(),
         )
@@ -276,7 +278,7 @@ class Service:
                     waiting.discard(opening)
             if engine.done():
                 error = engine.exception()
-                await asyncio.sleep(_FAREWELL_S if isinstance(error, EngineGaveUpError) else 0.1)
+                await asyncio.sleep(_LAST_ANSWERS_S if isinstance(error, EngineGaveUpError) else 0.1)
                 if isinstance(error, EngineGaveUpError) and self._model is None and (limits := described_limits()):
                     raise EngineGaveUpError(f"{error.message}; it never got ready, and {limits}") from None
                 engine.result()
@@ -297,7 +299,7 @@ class Service:
         self._status_line.is_draining = True
         self._notify.status(self._status_line())
         end = time.monotonic() + self._config.service.drain_s
-        while time.monotonic() < end and not self._hurry.is_set() and not engine.done():
+        while time.monotonic() < end and not self._stop_at_once.is_set() and not engine.done():
             if not self._active and not self._questions:
                 break
             await asyncio.sleep(0.02)
@@ -316,7 +318,7 @@ class Service:
 
     def _stop_requested(self, number: int) -> None:
         if self._stopping.is_set():
-            self._hurry.set()
+            self._stop_at_once.set()
         log.info(line("signal", name=signal.Signals(number).name))
         self._stopping.set()
 

@@ -39,7 +39,7 @@ class SystemdNotify:
         """No more requests are taken."""
         self._notifier.notify("STOPPING=1")
 
-    async def keep_telling(self, status: Callable[[], str], is_loading: Callable[[], bool]) -> None:
+    async def keep_status_current(self, status: Callable[[], str], is_loading: Callable[[], bool]) -> None:
         """Renew the status, and while the model is on its way ask for more than TimeoutStartSec=; never returns."""
         while True:
             if is_loading():

@@ -1,6 +1,6 @@
 """The C++ operators of the CPU path: where their library is, and how many threads they use.
 
-Knows no onnxruntime; the engine's runner registers the path that `library_path()` returns.
+The engine's runner registers the path that `library_path()` returns.
 """
 
 import ctypes

@@ -1,5 +1,5 @@
 """A child process that can harm nobody: bounded memory, low priority, first victim of the OOM killer, dead when this one
-dies. Knows nothing of models."""
+dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GGUF container: metadata and where each tensor lies. Knows nothing of models.
+"""The GGUF container: metadata and where each tensor lies.
 
     magic "GGUF" | version u32 | tensors u64 | keys u64 | (key, type, value)* | (name, dims, type, offset)* | pad | data
 

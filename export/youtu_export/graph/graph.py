@@ -1,4 +1,4 @@
-"""An ONNX graph under construction whose weights go straight to weights.bin. Knows no models.
+"""An ONNX graph under construction whose weights go straight to weights.bin.
 
 Names are paths: node /model/layers.0/attn/qkv/MatMul computes the value of the same name.
 """

@@ -1,4 +1,4 @@
-"""weights.bin: arrays one behind the other, each aligned so that it can be mapped. Knows no names."""
+"""weights.bin: arrays one behind the other, each aligned so that it can be mapped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One grammar, compiled by llguidance within bounds. Knows no request and no model."""
+"""One grammar, compiled by llguidance within bounds."""
 
 from __future__ import annotations
 

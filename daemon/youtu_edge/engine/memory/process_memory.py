@@ -1,4 +1,4 @@
-"""This process's memory towards the system: what it holds, what it may take, what it can give back. Knows no model."""
+"""This process's memory towards the system: what it holds, what it may take, what it can give back."""
 
 from __future__ import annotations
 

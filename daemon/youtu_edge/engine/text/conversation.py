@@ -1,6 +1,6 @@
 """A conversation in the shape in which chat templates read it: plain dictionaries, as Hugging Face's templates expect them.
 
-Knows no template and no token. A template that says nothing about tools gets them as text of ordinary turns.
+A template that says nothing about tools gets them as text of ordinary turns.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
        └── socketpair ────────────────────────────┘         EOF = the worker is dead
 
 The engine cannot fork them itself: later it has threads, and gigabytes whose pages would be copied with every write.
-Knows nothing of what workers do.
+
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Repeats an earlier answer in a prompt with the very tokens that the engine drew for it. Knows no template and no model.
+"""Repeats an earlier answer in a prompt with the very tokens that the engine drew for it.
 
 Text can be cut into tokens in many ways, and a model does not always take the tokenizer's. If an earlier answer were
 encoded again, the prefix cache would know it only up to the first difference. So the answer is bracketed before the

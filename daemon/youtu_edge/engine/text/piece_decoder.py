@@ -1,4 +1,4 @@
-"""What a tokenizer's decoder makes of a token's piece, found by asking it. Knows no token ids.
+"""What a tokenizer's decoder makes of a token's piece, found by asking it.
 
 A vocabulary's pieces are not text: `Ġthe`, `▁the` and `<0xE4>` stand for other bytes, and the decoder says which. Its type
 tells nothing: a sequence may hold a byte-level decoder, and one without byte fallback shows `<0xE4>` as it is. So every

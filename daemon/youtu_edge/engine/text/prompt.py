@@ -1,4 +1,4 @@
-"""From messages to token ids: the chat template and the tokenizer. Knows no model.
+"""From messages to token ids: the chat template and the tokenizer.
 
 Text of users is data: no control token written inside a message becomes one (text_encoder.py). The template needs to see
 the text as it is, for it may trim or split it, so such a text is only marked with a noncharacter before rendering.

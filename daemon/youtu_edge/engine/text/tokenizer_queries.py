@@ -1,4 +1,4 @@
-"""Answers questions about text, tokens and the chat template. Knows no sequence and no model."""
+"""Answers questions about text, tokens and the chat template."""
 
 from __future__ import annotations
 

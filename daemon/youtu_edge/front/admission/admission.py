@@ -93,12 +93,12 @@ class Admission:
         if (wanted := CALLER.get().deadline) is not None:
             limits.append(wanted)
         if limits and min(limits) <= now:
-            raise DeadlineError("the time for this request was over before it could begin")
+            raise DeadlineError("the deadline passed before the request started")
         return min(limits, default=None)
 
     def _expire(self, request_id: str) -> None:
         """A request whose time is over fails, and leaves the engine within a step; one that waits there never begins."""
-        self._active.fail(request_id, DeadlineError.code, "the request was not finished in time; its answer was given up")
+        self._active.fail(request_id, DeadlineError.code, "the deadline passed; generation was cancelled")
         self._supervisor.cancel(request_id)
 
     async def _look_up(self, cache: ResponseCache, active: ActiveRequest, key: bytes) -> None:

@@ -30,7 +30,7 @@ class ServedModel(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """One instance serves all routes. `served_model` is None until the first engine is ready."""
+    """`served_model` is None until the first engine is ready."""
 
     def __init__(
         self, generation: GenerationConfig, admission: Admission, served_model: Callable[[], ServedModel | None]

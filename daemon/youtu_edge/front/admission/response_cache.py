@@ -55,7 +55,7 @@ class KeptAnswer(msgspec.Struct, array_like=True):
 
 
 class ResponseCache:
-    """One instance serves all requests. `fingerprint` tells the loaded package; empty: nothing is looked up or kept.
+    """`fingerprint` tells the loaded package; empty: nothing is looked up or kept.
 
     `on_lookup(hit)` counts.
     """

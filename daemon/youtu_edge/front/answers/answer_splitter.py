@@ -1,4 +1,4 @@
-"""Splits the text of an answer as it comes into thoughts, text and tool calls. Knows no engine, no HTTP and no dialect.
+"""Splits the text of an answer as it comes into thoughts, text and tool calls.
 
     start ──<think>──> thought ──</think>──> text ──<tool_call>──> call ──</tool_call>──> text
       └────────────────────────────────────────^

@@ -1,4 +1,4 @@
-"""Reads one tool call as it is written: {"name": NAME, "arguments": ARGUMENTS}</tool_call>. Knows no JSON values.
+"""Reads one tool call as it is written: {"name": NAME, "arguments": ARGUMENTS}</tool_call>.
 
 The name is given out when the arguments begin, the arguments character by character as they come:
 

@@ -1,4 +1,4 @@
-"""The conversations on the device as the front uses them: one turn at a time each, kept in the database. Knows no HTTP.
+"""The conversations on the device as the front uses them: one turn at a time each, kept in the database.
 
 begin ── turn is running ──> keep (the turn is in the database) ──> the next may begin
                          └─> release (nothing to keep)        ──^
@@ -33,7 +33,7 @@ class RunningTurn(msgspec.Struct, eq=False):
 
 
 class Conversations:
-    """One instance serves all requests. Every method may raise StorageError."""
+    """Every method may raise StorageError."""
 
     def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
         limits = Limits(parse_bytes(config.conversations_max_size), config.conversations_max_age_days)

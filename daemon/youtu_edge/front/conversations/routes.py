@@ -91,7 +91,7 @@ class Cancelled(msgspec.Struct):
 
 
 class SessionHandlers:
-    """One instance serves all requests."""
+    """The routes of sessions, and of answers that are under way."""
 
     def __init__(self, conversations: Conversations, admission: Admission, bodies: BodyReader) -> None:
         self._conversations = conversations

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 FILE = "requests.db"
 MAX_FRUITLESS_STARTS = 5
-"""A request on which the engine worked when so many starts in a row died, with no token gained, is not tried again."""
+"""A request on which the engine worked when so many starts in a row died, with no token gained, is failed."""
 _CLOSE_S = 2.0
 _RETRY_S = 1.0
 _UNFINISHED = (UnavailableError.code, EngineGaveUpError.code)
@@ -249,9 +249,7 @@ class DurableRequests:
 
     def _refusal(self, record: Record, events: list[Event]) -> PoisonRequestError | ModelChangedError | None:
         if record.fruitless_starts >= MAX_FRUITLESS_STARTS:
-            return PoisonRequestError(
-                f"the daemon died {record.fruitless_starts} times with this request; it is not tried again"
-            )
+            return PoisonRequestError(f"the daemon crashed {record.fruitless_starts} times on this request; giving up")
         if record.model != self._model() and any(isinstance(event, Delta) for event in events):
             return ModelChangedError("the model was changed while this request was unfinished; send it again")
         return None

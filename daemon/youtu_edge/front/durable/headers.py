@@ -52,7 +52,7 @@ def _read(request: web.Request) -> Durability | None:
     key, last = request.headers.get(KEY_HEADER), request.headers.get(LAST_EVENT_HEADER)
     if key is None:
         if last is not None:
-            raise InvalidRequestError(f"{LAST_EVENT_HEADER}: only together with {KEY_HEADER}", param=LAST_EVENT_HEADER)
+            raise InvalidRequestError(f"{LAST_EVENT_HEADER}: needs {KEY_HEADER}", param=LAST_EVENT_HEADER)
         return None
     if not KEY.fullmatch(key):
         raise InvalidRequestError(f"{KEY_HEADER}: must be 1 to 255 visible ASCII characters", param=KEY_HEADER)

@@ -3,7 +3,7 @@
     working {a} ── a +1 ──> working {a, b} ── b +1 ──> token of a: a = 0 ──> the machine dies: b keeps its 1
 
 Whoever keeps a note after several starts is what kills them. A start that dies before its engine works, or while the engine
-works on something else, says nothing about a request. Knows no database.
+works on something else, says nothing about a request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which words a field of a request may hold, found in the types of its body. Knows no particular dialect."""
+"""Which words a field of a request may hold, found in the types of its body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON bodies and query parameters into typed structs; every refusal names the field. Knows no particular dialect."""
+"""JSON bodies and query parameters into typed structs; every refusal names the field."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def make_error_middleware(form_of: Callable[[web.Request], ErrorForm], on_refuse
             raise  # the client left; there is nobody to answer
         except Exception:
             log.exception(line("handler_failed", method=request.method, path=request.path))
-            error = InternalError("an error of the daemon itself; its log has the details")
+            error = InternalError("internal error; see the daemon log")
         on_refused(error.code)
         response = error_response(error, form_of(request))
         if allow is not None:

@@ -1,4 +1,4 @@
-"""Null means absent: takes the fields that are null out of a request. Knows no particular dialect.
+"""Null means absent: takes the fields that are null out of a request.
 
 Clients write out what they have not set, also fields that came into being after this server. Null asks for nothing,
 whatever it is called. What is data of the client (a schema, the input of a tool, variables of a template) stays as it is:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.2 document, made from the table of routes and their msgspec types. Knows no handler's inside."""
+"""The OpenAPI 3.2 document, made from the table of routes and their msgspec types."""
 
 from __future__ import annotations
 

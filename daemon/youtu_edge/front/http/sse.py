@@ -1,4 +1,4 @@
-"""Server-sent events on one HTTP response. Knows no dialect."""
+"""Server-sent events on one HTTP response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The web UI's files, as they lie in `static/`: read and compressed once, at their first request. Knows nothing of chats.
+"""The web UI's files, as they lie in `static/`: read and compressed once, at their first request.
 
 Everything the page needs comes from here, so it works without a network; the security policy forbids it anything else,
 scripts inside markup included.

@@ -1,6 +1,6 @@
 """The truth about every request: what was asked, what was already sent, and where its events go.
 
-Knows no engine, no HTTP and no policy. A request ends exactly once; whatever the engine says about it later is dropped.
+A request ends exactly once; whatever the engine says about it later is dropped.
 
     open ──Accepted──> streaming ──Finished/Failed──> ended
       └──────────────────Failed────────────────────────^     (abandon: the client left; nobody is told)

@@ -1,4 +1,4 @@
-"""Questions that the engine answers between steps, and who waits for them. Knows no HTTP and no process.
+"""Questions that the engine answers between steps, and who waits for them.
 
 An engine that dies leaves its questions open; the next one is asked again, since asking changes nothing. A question that
 engines die of is found as a request is: see supervision.poison.

@@ -1,4 +1,4 @@
-"""API keys: what one may do, and the file that holds their hashes. Knows no HTTP.
+"""API keys: what one may do, and the file that holds their hashes.
 
 A token is 256 random bits, shown once when it is made; the file keeps its sha256, which needs no salt and no slow hash at
 that entropy. Only its owner may write the file, and `youtu-edge keys` writes it with mode 0600.

@@ -1,4 +1,4 @@
-"""The keys that are valid now: reads their file again whenever it changed. Knows no HTTP.
+"""The keys that are valid now: reads their file again whenever it changed.
 
 Once a file of keys was seen, keys are needed until the daemon ends: a file that vanished or was damaged locks the door, it
 does not open it. A file that the system could not read just now says nothing about its keys: those read last stay valid.

@@ -1,4 +1,4 @@
-"""How much each key has used: requests at once, and tokens per hour and day. Knows no HTTP and no token.
+"""How much each key has used: requests at once, and tokens per hour and day.
 
 A window opens with the first token charged and lasts an hour or a day. Tokens are charged when a request ends, so the one
 that crosses the limit is still served whole. The figures are kept in a file beside the keys; what was charged in the last

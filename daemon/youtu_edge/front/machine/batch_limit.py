@@ -1,4 +1,4 @@
-"""How many sequences may share a step: the least of what heat, scarce memory and others ask for. Knows no reason itself."""
+"""How many sequences may share a step: the least of what heat, scarce memory and others ask for."""
 
 from __future__ import annotations
 

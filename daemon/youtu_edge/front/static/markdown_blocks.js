@@ -1,4 +1,4 @@
-// Markdown to blocks: text in, plain data out. Knows no DOM, so nothing here can run what a model wrote.
+// Markdown to blocks: text in, plain data out. No DOM here, so nothing can run what a model wrote.
 //
 //   heading {level, text}   paragraph {text}    code {language, text, closed}   rule {}
 //   quote {blocks}          list {ordered, start, items: [blocks]}              table {align, head, rows}

@@ -54,7 +54,7 @@ class StatusLine:
         name = self._config().model.name or (supervisor.ready.model if supervisor.ready else "")
         parts = [f"serving {name} at {self.url}, {self._requests()}"]
         if rung := supervisor.policy.rung:
-            parts.append(f"with a {NAMES[rung]} after crashes")
+            parts.append(f"degraded after crashes: {NAMES[rung]}")
         if waiting:
             parts.append(f"a restart is needed for {', '.join(waiting)}")
         return "; ".join(parts)

@@ -16,7 +16,7 @@ from youtu_edge.config import Config
 from youtu_edge.protocol import Ready
 
 LAST_RUNG = 3
-NAMES = ("full", "smaller batch", "smaller batch and step", "smallest batch, step and cache")
+NAMES = ("full", "smaller batch", "smaller batch and step", "minimum batch, step and cache")
 """What each rung is called in the log and in /v1/status."""
 
 _LEAST_STEP = 64

@@ -1,4 +1,4 @@
-"""Which request or question kills engines. Knows no process and no HTTP; it is told what was worked on at each death.
+"""Which request or question kills engines. It is told what was worked on at each death.
 
     first death   those that were being worked on become suspects: in the next engine each runs alone until it has
                   PROBATION_TOKENS more than now
@@ -108,7 +108,7 @@ class PoisonWatch:
         """Raises PoisonRequestError for what was poison a short while ago."""
         self._expire(self._quarantine)
         if digest in self._quarantine:
-            raise PoisonRequestError("the same request made the engine die twice a short while ago; it is not tried again")
+            raise PoisonRequestError("the engine crashed twice on the same request a short while ago; rejected")
 
     def _keep(self, memory: OrderedDict[bytes, tuple[float, _Kept]], digest: bytes, kept: _Kept) -> None:
         memory.pop(digest, None)

@@ -107,7 +107,7 @@ class RestartPolicy:
         digest, tokens = works[poison]
         log.error(line("poison_request", id=poison, tokens=tokens))
         self.poison.quarantine(poison, digest)
-        error = PoisonRequestError("the engine died twice while it worked on this request; do not send it again")
+        error = PoisonRequestError("the engine crashed twice on this request; giving up")
         self._active.fail_same(digest, error.code, error.message)
         self._questions.fail_same(digest, error)
         self._budget.forgive(STRIKES - 1)

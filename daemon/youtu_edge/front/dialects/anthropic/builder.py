@@ -1,4 +1,4 @@
-"""Builds an Anthropic message of the pieces of an answer, and tells the events of a streamed one. Knows no HTTP.
+"""Builds an Anthropic message of the pieces of an answer, and tells the events of a streamed one.
 
 Each thought, text and call is a block; a block begins with its first piece and is complete when another kind begins:
 

@@ -1,4 +1,4 @@
-"""Documents of the Messages dialect: a message, the events of a streamed one, and errors. Knows no HTTP and no engine."""
+"""Documents of the Messages dialect: a message, the events of a streamed one, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anthropic's Messages dialect: the body that is accepted, and what it asks of the engine. Knows no HTTP and no engine."""
+"""Anthropic's Messages dialect: the body that is accepted, and what it asks of the engine."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class MessagesQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MessageHandlers:
-    """One instance serves all requests."""
+    """The routes of Anthropic's Messages."""
 
     def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader) -> None:
         self._intake = intake

@@ -1,4 +1,4 @@
-"""The fields that OpenAI's chat and completion bodies have in common. Knows no HTTP and no engine."""
+"""The fields that OpenAI's chat and completion bodies have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents of OpenAI's chat dialect: a whole answer, or chunks of it. Knows no HTTP and no engine."""
+"""The documents of OpenAI's chat dialect: a whole answer, or chunks of it."""
 
 from __future__ import annotations
 

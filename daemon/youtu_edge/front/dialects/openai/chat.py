@@ -20,7 +20,7 @@ from youtu_edge.front.http.route import Route
 
 
 class ChatHandlers:
-    """One instance serves all requests."""
+    """The route of chat completions."""
 
     def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader) -> None:
         self._intake = intake

@@ -1,4 +1,4 @@
-"""OpenAI's chat dialect: the body that is accepted. Knows no HTTP and no engine."""
+"""OpenAI's chat dialect: the body that is accepted."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from youtu_edge.front.http.route import Route
 
 
 class CompletionHandlers:
-    """One instance serves all requests."""
+    """The route of completions."""
 
     def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader) -> None:
         self._intake = intake

@@ -1,4 +1,4 @@
-"""Log-probabilities in the shape of completions: parallel lists, and tokens by their text. Knows no engine."""
+"""Log-probabilities in the shape of completions: parallel lists, and tokens by their text."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class TokenHandlers:
         body = await self._read(request, TokenizeBody)
         given = [name for name in ("content", "prompt", "messages") if getattr(body, name) is not None]
         if len(given) != 1:
-            problem = "is required" if not given else f"not together with {given[1]}; give one of them"
+            problem = "is required" if not given else f"cannot be combined with {given[1]}"
             raise InvalidRequestError(f"{(given or ['content'])[0]}: {problem}", param=(given or ["content"])[0])
         if body.messages is not None:
             if body.add_special is not None:

@@ -1,4 +1,4 @@
-"""The plain dialect for sensor applications: one prompt in, one text out. Knows no HTTP and no engine."""
+"""The plain dialect for sensor applications: one prompt in, one text out."""
 
 from __future__ import annotations
 

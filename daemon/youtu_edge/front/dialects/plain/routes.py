@@ -33,7 +33,7 @@ _LEAST_SHARE_OF_CONTEXT = 4
 
 
 class PlainHandlers:
-    """One instance serves all requests."""
+    """The routes of the plain dialect."""
 
     def __init__(self, intake: Intake, generations: Generations, conversations: Conversations, bodies: BodyReader) -> None:
         self._intake = intake
@@ -84,7 +84,7 @@ class PlainHandlers:
             return
         if durability(request) is not None:
             raise UnsupportedParameterError(
-                "session_id: not together with Idempotency-Key; a turn is in its session when its end was sent",
+                "session_id: cannot be combined with Idempotency-Key; a turn is stored when its end is sent",
                 param="session_id",
             )
         said = TurnRequest(

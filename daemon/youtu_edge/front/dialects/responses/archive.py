@@ -1,4 +1,4 @@
-"""Stored responses as the front uses them: encoded, owned by the caller's key, in their own database. Knows no HTTP."""
+"""Stored responses as the front uses them: encoded, owned by the caller's key, in their own database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ArchivedResponse(NamedTuple):
 
 
 class ResponseArchive:
-    """One instance serves all requests. Every method may raise StorageError."""
+    """Every method may raise StorageError."""
 
     def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
         self._store = ResponseStore(parse_bytes(config.responses_max_size))
@@ -59,5 +59,5 @@ class ResponseArchive:
 
 def not_found(response_id: str, param: str | None) -> NotFoundError:
     """There is no such response, or it is another key's."""
-    why = "it was never stored, or had to make room for newer ones"
+    why = "it was never stored, or was evicted"
     return NotFoundError(f"no stored response {response_id[:100]!r}; {why}", param=param)

@@ -76,7 +76,7 @@ class BackgroundResponses:
         await self._tasks[response_id]
         return run.builder.response
 
-    async def retold(self, response_id: str) -> ResponseRun:
+    async def replay(self, response_id: str) -> ResponseRun:
         """The events of a response from the first on; nothing is stored. Raises NotFoundError."""
         try:
             self._durable.owned(response_id)

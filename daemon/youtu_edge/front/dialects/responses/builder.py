@@ -1,4 +1,4 @@
-"""Builds a response of the pieces of an answer, and tells the events that a streamed one consists of. Knows no HTTP.
+"""Builds a response of the pieces of an answer, and tells the events that a streamed one consists of.
 
 Each thought, text and call is an item; an item begins with its first piece and is done when another kind begins:
 

@@ -1,4 +1,4 @@
-"""Documents of the Responses dialect: a response, and the events of a streamed one. Knows no HTTP and no engine."""
+"""Documents of the Responses dialect: a response, and the events of a streamed one."""
 
 from __future__ import annotations
 

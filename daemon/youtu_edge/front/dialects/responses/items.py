@@ -1,4 +1,4 @@
-"""Items of the Responses dialect: what goes in, what comes out, and what the engine sees of them. Knows no HTTP.
+"""Items of the Responses dialect: what goes in, what comes out, and what the engine sees of them.
 
 Output items are valid input items, so that a client may keep the conversation itself and send it back.
 """

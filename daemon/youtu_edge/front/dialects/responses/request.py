@@ -1,4 +1,4 @@
-"""OpenAI's Responses dialect: the body that is accepted, and what it asks of the engine. Knows no HTTP and no store."""
+"""OpenAI's Responses dialect: the body that is accepted, and what it asks of the engine."""
 
 from __future__ import annotations
 

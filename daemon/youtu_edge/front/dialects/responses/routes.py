@@ -40,7 +40,7 @@ class ResponseQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ResponseHandlers:
-    """One instance serves all requests."""
+    """The routes of OpenAI's Responses."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class ResponseHandlers:
     async def _retell(self, request: web.Request, response_id: str, query: ResponseQuery) -> web.StreamResponse:
         header = request.headers.get(LAST_EVENT_HEADER)
         seen = query.starting_after if header is None else last_event_number(header)
-        run = await self._background.retold(response_id)
+        run = await self._background.replay(response_id)
         return await run.stream(request, EventNumbers(next=0, seen=-1 if seen is None else seen))
 
 
