@@ -44,10 +44,13 @@ hash_of() { # hash_of PATH...: one hash over the names and contents of all files
 }
 
 # prepare_venv EXTRA...: .venv holds this working tree (editable) with at least these extras. Python sources are used where they
-# lie, so only what pip or the compiler has to look at again is part of the stamp.
+# lie; the names of modules, though, are written down when it is installed, so they are part of the stamp as is what the compiler reads.
 prepare_venv() {
     local key extra missing=0 extras
-    key=$(hash_of pyproject.toml CMakeLists.txt daemon/youtu_edge/ops)
+    key=$({
+        hash_of pyproject.toml CMakeLists.txt daemon/youtu_edge/ops
+        find daemon export -name '*.py' | sort
+    } | sha256sum | cut -c1-64)
     for extra in "$@"; do
         [[ $(cat "$venv/.installed-$extra" 2>/dev/null) == "$root $key" ]] || missing=1
     done
