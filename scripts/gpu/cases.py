@@ -89,6 +89,7 @@ def attention_cases() -> Iterator[Case]:
     yield build(LATENT, 576, [(300, 1), (0, 40), (17, 1), (5, 3)], rope_half=32, page_tokens=32)
     yield build(LATENT, 576, [(2047, 1)], rope_half=32, page_tokens=64)
     yield build(Attention(9, 3), 64, [(100, 90), (0, 130)], rope_half=32)
+    yield build(Attention(8, 2), 64, [(250, 130)], rope_half=32)  # several segments, and too many tiles to split them
     yield build(Attention(4, 2), 64, [(40, 2)], dropped=1.1)
     yield build(Attention(4, 2), 64, [(5, 0), (0, 1)])
     random = np.random.default_rng(11)

@@ -68,12 +68,25 @@ def test_every_command_of_a_readme_is_understood(name: str) -> None:
         make_parser().parse_args(line.split()[1:])
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_every_link_of_a_readme_leads_to_a_file(name: str) -> None:
+@pytest.mark.parametrize("name", (*READMES, "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/README.md"))
+def test_every_link_leads_to_a_file(name: str) -> None:
     """Relative links only; those to the network are not followed."""
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (ROOT / target).exists(), f"{name} links to {target}"
+            assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
+
+
+def test_every_file_that_contributors_are_sent_to_exists() -> None:
+    """Names in backquotes with a suffix, below the package that the sentence is about."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    places = [
+        ROOT,
+        *(ROOT / name for name in ("daemon/youtu_edge", "export/youtu_export", "daemon/youtu_edge/ops", "tests/export")),
+    ]
+    names = set(re.findall(r"`([\w./-]+\.(?:py|cc|h|yaml|md))`", text))
+    families = ROOT / "export/youtu_export/graph/families"
+    assert len(names) > 15
+    assert {name for name in names if not any((place / name).exists() for place in (*places, families))} == set()
 
 
 def test_the_two_readmes_have_the_same_parts() -> None:

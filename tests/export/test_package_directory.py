@@ -87,7 +87,7 @@ def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     checkpoint = make_tiny_checkpoint(tmp_path / "checkpoint")
     code = (
-        "import os, signal; from youtu_export import __main__ as command, weights_file\n"
+        "import os, signal; from youtu_export import __main__ as command; from youtu_export.quantise import weights_file\n"
         "weights_file.WeightsFile.append = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
         "sys.exit(command.main(sys.argv[1:]))"
     )

@@ -15,7 +15,7 @@ from youtu_export.checkpoints.checkpoint import TextAssets
 from youtu_export.checkpoints.tokenizer_file import whole_text_tokenizer
 from youtu_export.errors import ExportError
 
-SAMPLE = Path(__file__).parent / "data" / "calibration.jsonl"
+SAMPLE = Path(__file__).parents[1] / "data" / "calibration.jsonl"
 """English, Chinese, code, JSON and conversations, written for this purpose."""
 
 _WINDOW = 512

@@ -7,7 +7,7 @@ from pathlib import Path
 from youtu_edge.package import Package, open_package
 from youtu_export.quality.quality import Quality, measure, read_text
 
-SAMPLE = Path(__file__).parent / "data" / "evaluation.txt"
+SAMPLE = Path(__file__).parents[1] / "data" / "evaluation.txt"
 """English, Chinese, code and JSON that is not in the calibration text."""
 
 

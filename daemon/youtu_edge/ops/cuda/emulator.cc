@@ -108,6 +108,14 @@ bool release(size_t begin, size_t end, Wait what, bool ended_count) {
   return some;
 }
 
+// As far as it comes without the other warps: whatever they still read may be overwritten by it.
+void run_warp(size_t begin, const std::vector<size_t>& lanes) {
+  do {
+    for (size_t lane : lanes)
+      if (threads[begin + lane].waits == Wait::kNothing) resume(begin + lane);
+  } while (failure.empty() && release(begin, begin + kWarp, Wait::kWarp, false));
+}
+
 void run_block(size_t count, size_t shared_bytes) {
   std::memset(shared, 0xff, shared_bytes);
   for (; created < count; ++created) create(created);
@@ -115,17 +123,10 @@ void run_block(size_t count, size_t shared_bytes) {
     threads[i].waits = Wait::kNothing;
     threads[i].exchanges = 0;
   }
-  const std::vector<size_t> in_turn = turns(count);
-  for (bool progress = true; progress && failure.empty();) {
-    progress = false;
-    for (size_t i : in_turn)
-      if (threads[i].waits == Wait::kNothing) {
-        resume(i);
-        progress = true;
-      }
-    for (size_t w = 0; w < count; w += kWarp) progress |= release(w, w + kWarp, Wait::kWarp, false);
-    progress |= release(0, count, Wait::kBlock, true);
-  }
+  const std::vector<size_t> warps_in_turn = turns(count / kWarp), lanes_in_turn = turns(kWarp);
+  do {
+    for (size_t warp : warps_in_turn) run_warp(warp * kWarp, lanes_in_turn);
+  } while (failure.empty() && release(0, count, Wait::kBlock, true));
   for (size_t i = 0; i < count && failure.empty(); ++i)
     if (threads[i].waits != Wait::kEnded) failure = "thread " + std::to_string(i) + " waits for threads that do not come";
 }
@@ -246,7 +247,7 @@ int last_error() {
 
 #define YOUTU_EXPORT extern "C" __attribute__((visibility("default")))
 
-// In which order threads run between barriers: 0 ascending, 1 descending, from 2 on shuffled by this seed.
+// In which order warps, and the lanes of a warp, run between barriers: 0 ascending, 1 descending, from 2 on shuffled by this seed.
 YOUTU_EXPORT void youtu_emulator_set_order(int order) { youtu::cuda::order = order; }
 // Why the last launch failed; empty if it did not.
 YOUTU_EXPORT const char* youtu_emulator_failure() { return youtu::cuda::failure.c_str(); }

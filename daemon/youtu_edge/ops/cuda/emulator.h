@@ -1,8 +1,8 @@
 // The words of device.h on the host: one block after another, each of its threads a coroutine that runs until it waits.
 //
-// A barrier lets nobody pass before all threads of the block (or all lanes of the warp) have come, as on a GPU, and the
-// order in which threads run in between is the caller's choice: ascending, descending or shuffled. A result that depends
-// on it lacks a barrier. Shared memory begins as NaN. A barrier that some threads do not reach fails the launch.
+// A barrier lets nobody pass before all threads of the block (or all lanes of the warp) have come, as on a GPU. In between,
+// one warp after another runs as far as it can, in an order that is the caller's choice: ascending, descending or shuffled.
+// A result that depends on it lacks a barrier. Shared memory begins as NaN. A barrier that some threads do not reach fails the launch.
 #pragma once
 
 #include <cmath>
