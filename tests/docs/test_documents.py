@@ -68,7 +68,7 @@ def test_every_command_of_a_readme_is_understood(name: str) -> None:
         make_parser().parse_args(line.split()[1:])
 
 
-@pytest.mark.parametrize("name", (*READMES, "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/README.md"))
+@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/README.md"])
 def test_every_link_leads_to_a_file(name: str) -> None:
     """Relative links only; those to the network are not followed."""
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text(encoding="utf-8")):
