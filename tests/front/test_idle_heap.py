@@ -15,8 +15,8 @@ def test_free_heap_below_pieces_in_use_is_returned_but_not_all_the_time() -> Non
     """64 MiB in pieces that the C library keeps when they are freed, with one in use above them."""
     now = 0.0
     heap = IdleHeap(Allocator(), 5.0, lambda: now)
-    pieces = [b"x" * (200 * 1024) for _ in range(320)]
-    last = b"x" * (200 * 1024)
+    pieces = [b"x" * (100 * 1024) for _ in range(640)]
+    last = b"x" * (100 * 1024)
     del pieces
     before = anonymous_bytes(os.getpid())
     heap.look()
@@ -31,8 +31,8 @@ def test_what_is_in_use_at_the_first_look_is_returned_once_it_is_free() -> None:
     """A look in the middle of a large request finds nothing to return, and nothing grows after it."""
     now = 0.0
     heap = IdleHeap(Allocator(), 5.0, lambda: now)
-    pieces = [b"x" * (200 * 1024) for _ in range(320)]
-    last = b"x" * (200 * 1024)
+    pieces = [b"x" * (100 * 1024) for _ in range(640)]
+    last = b"x" * (100 * 1024)
     now = 6.0
     heap.look()
     before = anonymous_bytes(os.getpid())

@@ -374,8 +374,8 @@ class Service:
         )
 
     def _request_ended(self, active: ActiveRequest) -> None:
-        self._supervisor.policy.session_ended(active)
-        self._metrics.session_ended(active)
+        self._supervisor.policy.request_ended(active)
+        self._metrics.request_ended(active)
         if self._cache:
             self._cache.keep(active)
         if active.key is not None:

@@ -62,7 +62,7 @@ class Metrics:
         self._first_text = self._histogram("time_to_first_text_seconds", "From admission to the first text")
         self._duration = self._histogram("request_duration_seconds", "From admission to the end")
 
-    def session_ended(self, active: ActiveRequest) -> None:
+    def request_ended(self, active: ActiveRequest) -> None:
         """Count a request that was admitted and has ended."""
         assert active.ended_at is not None
         self._requests.labels(active.outcome).inc()
@@ -98,8 +98,6 @@ class Metrics:
 
     def package_refused(self) -> None:
         """Count a version of the model that was no good."""
-        for database in DATABASES:  # a series that begins with its first failure has no increase
-            self._storage_failures.labels(database)
         self._refused_packages.inc()
 
     def register(self, collector: Collector) -> None:

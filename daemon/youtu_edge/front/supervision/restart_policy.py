@@ -81,7 +81,7 @@ class RestartPolicy:
         self.choose_rung()
         return wait
 
-    def session_ended(self, active: ActiveRequest) -> None:
+    def request_ended(self, active: ActiveRequest) -> None:
         """An engine that has finished a request is not dead of it; one that nobody waits for stays suspected."""
         if active.outcome in ("stop", "length"):
             self.poison.survived(active.submit.id, active.digest)
