@@ -86,10 +86,11 @@ def _rope(config: ModelConfig, frequencies: Float32, scale: float = 1.0) -> Rope
 
 
 def inverse_frequencies(theta: float, width: int) -> Float32:
-    """theta^(-2j/width) for j < width/2 (Su et al. 2021, section 3.2.2)."""
-    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    frequencies: Float32 = np.float32(1) / np.power(np.float32(theta), exponents)
-    return frequencies
+    """theta^(-2j/width) for j < width/2 (Su et al. 2021, section 3.2.2).
+
+    In double precision, then rounded: the last bit of numpy's power of float32 depends on the processor.
+    """
+    return np.array([theta ** (-2 * j / width) for j in range(width // 2)], dtype=np.float32)
 
 
 def yarn_from_config(config: ModelConfig) -> Yarn | None:
