@@ -66,6 +66,7 @@ from youtu_edge.protocol import (
     Working,
     encode_frame,
 )
+from youtu_edge.readable import readable
 
 
 class ScriptedEngine:
@@ -86,7 +87,7 @@ class ScriptedEngine:
         self.socket.sendall(encode_frame(message))
 
     def receive(self, timeout: float) -> None:
-        while select.select([self.socket], [], [], timeout)[0]:
+        while readable(timeout, self.socket.fileno()):
             data = self.socket.recv(65536)
             if not data:
                 raise SystemExit(0)

@@ -147,3 +147,8 @@ def test_none_of_it_leaves_a_line_in_the_log() -> None:
         assert daemon.stop() == 0
         assert b"ERROR" not in daemon.log
         assert daemon.log.count(b"\n") < 10
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/models", "/ui/app.css"])
+def test_an_expectation_that_nobody_knows_is_ignored(daemon: Daemon, path: str) -> None:
+    assert daemon.request("GET", path, None, {"Expect": "200-ok"})[0] in (200, 404)

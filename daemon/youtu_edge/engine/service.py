@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import select
 import signal
 import socket
 import time
@@ -44,6 +43,7 @@ from youtu_edge.framing import FrameReader
 from youtu_edge.log import line
 from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, WEIGHTS, Package
 from youtu_edge.process_limits import Room, check_room, enough_bytes, held, shortage
+from youtu_edge.readable import readable
 from youtu_edge.vocabulary_size import vocabulary_size
 
 log = logging.getLogger("youtu_edge.engine")
@@ -82,7 +82,7 @@ class Link:
 
         Raises FrontGoneError.
         """
-        ready = select.select([self._socket.fileno(), self._wakes], [], [], timeout_s)[0]
+        ready = readable(timeout_s, self._socket.fileno(), self._wakes)
         if self._wakes in ready:
             os.eventfd_read(self._wakes)
         if self._socket.fileno() not in ready:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from youtu_edge.protocol import (
     TokenLogprob,
     encode_frame,
 )
+from youtu_edge.readable import readable
 from youtu_edge.updates.limited_process import limited_process
 
 ENGINE_ARGV = (sys.executable, "-m", "youtu_edge.engine")
@@ -94,7 +94,7 @@ class TrialEngine:
     def _next(self, doing: str) -> FromEngine:
         while not self._queue:
             left = self._deadline - time.monotonic()
-            if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+            if left <= 0 or not readable(left, self._socket.fileno()):
                 raise PackageError(f"the package was still {doing} at the deadline (updates.trial_deadline_s)")
             try:
                 data = self._socket.recv(1 << 20)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import struct
@@ -23,6 +22,7 @@ from youtu_edge.engine.text.fork_server import ForkServer, WorkerLimits
 from youtu_edge.engine.text.text_work import Prepared, TextWork
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import Failed, Reply
+from youtu_edge.readable import readable
 
 Outcome = Prepared | Reply | Failed | msgspec.Raw
 """What came of a text; Raw is a Reply as the front reads it."""
@@ -106,7 +106,7 @@ class TextWorker:
         An allocation that fails while another failure is reported leaves it waiting for its own lock.
         """
         asleep = 0
-        while not select.select([self._connection], [], [], _LOOK_S)[0]:
+        while not readable(_LOOK_S, self._connection.fileno()):
             asleep = asleep + 1 if self._is_asleep() else 0
             if asleep == _LOOKS:
                 return b""

@@ -72,12 +72,13 @@ class Route(msgspec.Struct, frozen=True):
         return re.findall(r"{(\w+)}", self.path)
 
     def install(self, app: web.Application, expect: Any) -> None:
-        """Add it to aiohttp's router; `expect` answers "Expect: 100-continue" of routes with a body."""
+        """Add it to aiohttp's router; `expect` answers "Expect: 100-continue"."""
         handler = self.handler if self.query is not None or not self.is_listed else _without_query(self.handler)
+        expect = partial(expect, form=self.error_form)  # aiohttp's own answers what it does not know outside of middlewares
         if self.method == "GET":
-            app.router.add_get(self.path, handler)
+            app.router.add_get(self.path, handler, expect_handler=expect)
         else:
-            app.router.add_route(self.method, self.path, handler, expect_handler=partial(expect, form=self.error_form))
+            app.router.add_route(self.method, self.path, handler, expect_handler=expect)
 
 
 def _without_query(handler: Handler) -> Handler:

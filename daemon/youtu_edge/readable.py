@@ -1,0 +1,16 @@
+"""Waiting for something to read.
+
+select() takes no descriptor above 1,023. An engine that starts while the front has 2,000 connections inherits a larger one.
+"""
+
+from __future__ import annotations
+
+import select
+
+
+def readable(timeout_s: float, *descriptors: int) -> set[int]:
+    """Those that have something to read, or whose other end is gone, within the timeout; none after it."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(max(0.0, timeout_s) * 1000)}
