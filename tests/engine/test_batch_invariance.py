@@ -191,5 +191,6 @@ def test_another_order_of_sums_is_found(packages: dict[str, Package], tmp_path: 
     source = make_tiny_checkpoint(tmp_path / "source", hidden=128)
     turned = made(tmp_path, with_another_order(source, tmp_path / "turned"), "q4", 32)
     check_batches(turned, 0, 4, 40, 16, 2)
-    with pytest.raises(AssertionError, match=r"rows differ by [0-9.e]+-0[4-9]"):
+    # In the last bits, or by a tenth where a last bit moves an activation over the edge between two codes of eight bits.
+    with pytest.raises(AssertionError, match=r"rows differ by ([0-9.e]+-0[4-9]|0\.)"):
         check_batches(turned, 0, 4, 40, 16, 2, alone_in=packages["llama q4 32"])
