@@ -148,7 +148,9 @@ def _serve(link: Link) -> int:
     link.send(protocol.Ready(**{**ready, "load_seconds": time.monotonic() - begun}))  # type: ignore[arg-type]
     last_beat = time.monotonic()
     while True:
-        if not link.reserve.is_held:
+        link.reserve.restore()
+        if not link.reserve.is_held and any(isinstance(message, IncomingText) for message in messages):
+            # Not at every step: it takes milliseconds and a line of the log.
             loop.forget_grammars()
             memory.shed()
             link.reserve.restore()
