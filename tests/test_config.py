@@ -196,3 +196,8 @@ def test_check_config_prints_ok_or_every_problem_and_78(tmp_path: Path) -> None:
         f"youtu-edge: {file}:2",
         f"youtu-edge: {file}:4",
     ]
+
+
+def test_the_null_device_is_an_empty_file_and_leaves_every_default() -> None:
+    """`--config /dev/null`: whatever lies in /etc is not read. The scripts of the checkout start the daemon so."""
+    assert load_config("/dev/null") == Config()

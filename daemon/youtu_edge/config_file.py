@@ -9,6 +9,7 @@ type:
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -98,7 +99,7 @@ class _Reader:
     def read_file(self, path: Path, named_by: str = "") -> None:
         """`named_by`: FILE:LINE of the `extends` that names the file, for a message when it cannot be read."""
         try:
-            data = read_regular(path, _LARGEST_BYTES)
+            data = b"" if str(path) == os.devnull else read_regular(path, _LARGEST_BYTES)  # "no file" by custom
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
             self.problems.append(f"{named_by}{path}: cannot be read: {getattr(error, 'strerror', error)}")
             return
