@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from youtu_edge.allocator import Allocator
@@ -40,6 +41,22 @@ def test_what_is_in_use_at_the_first_look_is_returned_once_it_is_free() -> None:
     heap.look()
     assert anonymous_bytes(os.getpid()) > before - 16 * MIB  # it has just looked
     now = 20.0
+    heap.look()
+    assert anonymous_bytes(os.getpid()) < before - 48 * MIB
+    assert last
+
+
+def test_what_only_a_collection_frees_is_returned_without_any_work_that_would_start_one() -> None:
+    """As an error whose traceback holds the body that was refused, and itself."""
+    now = 0.0
+    heap = IdleHeap(Allocator(), 5.0, lambda: now)
+    gc.collect()
+    circle: list[object] = [b"x" * (100 * 1024) for _ in range(640)]
+    circle.append(circle)
+    last = b"x" * (100 * 1024)
+    before = anonymous_bytes(os.getpid())
+    del circle
+    now = 6.0
     heap.look()
     assert anonymous_bytes(os.getpid()) < before - 48 * MIB
     assert last

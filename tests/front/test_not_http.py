@@ -149,6 +149,20 @@ def test_none_of_it_leaves_a_line_in_the_log() -> None:
         assert daemon.log.count(b"\n") < 10
 
 
-@pytest.mark.parametrize("path", ["/livez", "/v1/models", "/ui/base.css"])
-def test_an_expectation_that_nobody_knows_is_ignored_by_every_kind_of_route(daemon: Daemon, path: str) -> None:
-    assert daemon.request("GET", path, None, {"Expect": "200-ok"})[0] == 200
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/livez", 200),
+        ("GET", "/v1/models", 200),
+        ("GET", "/ui/base.css", 200),
+        ("GET", "/nowhere", 404),
+        ("PATCH", "/v1/responses", 405),
+    ],
+)
+@pytest.mark.parametrize("expectation", ["200-ok", "100-continue, 200-ok", ""])
+def test_an_unknown_expectation_is_ignored_whatever_it_is_for(
+    daemon: Daemon, method: str, path: str, status: int, expectation: str
+) -> None:
+    got, headers, _ = daemon.request(method, path, None, {"Expect": expectation})
+    assert got == status
+    assert status == 200 or headers["content-type"].startswith("application/json")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from aiohttp import StreamReader, web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import InvalidRequestError, RequestTimeoutError, YoutuEdgeError
@@ -237,12 +238,19 @@ def _watch_for_silence(connection: socket.socket | None, write_timeout_s: float)
 
 
 def mark_requests(server: web.Server) -> None:
-    """Have every request of `server` tell its Connection that it begins."""
+    """Have every request of `server` tell its Connection that it begins.
+
+    An `Expect` other than 100-continue is dropped, as RFC 9110 section 10.1.1 allows: aiohttp would answer it 417 outside
+    of every middleware.
+    """
     make_request: Any = server.request_factory
 
     def begin(message: Any, payload: StreamReader, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         if isinstance(protocol, Connection):
             protocol.begin_request(payload)
+        if message.headers.get("Expect", "100-continue").lower() != "100-continue":
+            known = CIMultiDict((name, value) for name, value in message.headers.items() if name.lower() != "expect")
+            message = message._replace(headers=CIMultiDictProxy(known))
         request: web.BaseRequest = make_request(message, payload, protocol, writer, task)
         return request
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 
@@ -31,6 +32,8 @@ class IdleHeap:
             return
         if held < self._least + WORTH_BYTES:
             return
+        # A refused body hangs on its error's traceback, often in a circle; without work no collection comes by itself.
+        gc.collect()
         self._allocator.give_back()
         self._kept, self._at = anonymous_bytes(os.getpid()), self._clock()
         self._least = min(self._least, self._kept)
