@@ -63,12 +63,15 @@ def name_of(path: Path) -> str:
         ("golden", {"errors", "json_file"}),
         ("elementary", set()),
         ("rotary", {"elementary", "package"}),
-        ("framing", set()),
-        ("protocol", {"config", "errors", "framing"}),
     ],
 )
 def test_shared_modules_know_only_those_below_them(name: str, allowed: set[str]) -> None:
     assert ours(DAEMON / f"{name}.py") <= allowed
+
+
+@pytest.mark.parametrize("path", modules(DAEMON / "protocol"), ids=name_of)
+def test_the_protocol_knows_only_the_configuration(path: Path) -> None:
+    assert ours(path) <= {"config", "protocol"}
 
 
 @pytest.mark.parametrize("path", modules(DAEMON / "front"), ids=name_of)

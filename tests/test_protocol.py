@@ -9,65 +9,94 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from youtu_edge import protocol
 from youtu_edge.config import Config
-from youtu_edge.framing import FrameReader, FramingError
-from youtu_edge.protocol import FROM_ENGINE, TO_ENGINE, encode_frame
+from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.framing import FrameReader, FramingError
+from youtu_edge.protocol.from_engine import (
+    FROM_ENGINE,
+    Accepted,
+    Alternative,
+    Delta,
+    EngineStats,
+    Failed,
+    Fatal,
+    Finished,
+    FromEngine,
+    Heartbeat,
+    Ready,
+    Reply,
+    StepFrame,
+    TokenLogprob,
+)
+from youtu_edge.protocol.prompt import ChatMessage, ToolCall
+from youtu_edge.protocol.to_engine import (
+    TO_ENGINE,
+    Cancel,
+    Detokenize,
+    JsonSchema,
+    Query,
+    Regex,
+    Render,
+    SamplingParams,
+    Shutdown,
+    Start,
+    Submit,
+    ToEngine,
+    Tokenize,
+)
 
-TO: list[protocol.ToEngine] = [
-    protocol.Start(Config()),
-    protocol.Submit("a", protocol.SamplingParams(seed=2**63 - 1), 5, messages=[protocol.ChatMessage("user", "你好")]),
-    protocol.Submit("b", protocol.SamplingParams(), 5, prompt="x", sent_tokens=[1, 2], sent_text="ab"),
-    protocol.Submit(
-        "c", protocol.SamplingParams(logit_bias={5: -1.0}, logprobs=0), 5, grammar=protocol.Regex("regex", "a")
-    ),
-    protocol.Submit(
+TO: list[ToEngine] = [
+    Start(Config()),
+    Submit("a", SamplingParams(seed=2**63 - 1), 5, messages=[ChatMessage("user", "你好")]),
+    Submit("b", SamplingParams(), 5, prompt="x", sent_tokens=[1, 2], sent_text="ab"),
+    Submit("c", SamplingParams(logit_bias={5: -1.0}, logprobs=0), 5, grammar=Regex("regex", "a")),
+    Submit(
         "d",
-        protocol.SamplingParams(),
+        SamplingParams(),
         5,
-        messages=[protocol.ChatMessage("assistant", "", tool_calls=[protocol.ToolCall("1", "f", "{}")])],
-        grammar=protocol.JsonSchema("response_format", {"type": "object"}),
+        messages=[ChatMessage("assistant", "", tool_calls=[ToolCall("1", "f", "{}")])],
+        grammar=JsonSchema("response_format", {"type": "object"}),
         tools=[{"type": "function", "function": {"name": "f"}}],
         must_call=["f"],
     ),
-    protocol.Cancel("a"),
-    protocol.Ask("q", protocol.Tokenize("你好", add_special=True)),
-    protocol.Ask("q", protocol.Detokenize([1, 2])),
-    protocol.Ask("q", protocol.Render([protocol.ChatMessage("user", "x")])),
-    protocol.Shutdown(),
+    Cancel("a"),
+    Query("q", Tokenize("你好", add_special=True)),
+    Query("q", Detokenize([1, 2])),
+    Query("q", Render([ChatMessage("user", "x")])),
+    Shutdown(),
 ]
-FROM: list[protocol.FromEngine] = [
-    protocol.Ready("m", 10, 2, 32, 0.5, {"weights": 3}),
-    protocol.Accepted("a", 3),
-    protocol.StepFrame(
+FROM: list[FromEngine] = [
+    Ready("m", 10, 2, 32, 0.5, {"weights": 3}),
+    Accepted("a", 3),
+    StepFrame(
         [
-            protocol.Delta("a", [1], "x"),
-            protocol.Delta("b", [2], "", [protocol.TokenLogprob(protocol.Alternative("\ufffd", b"\xe4", -0.5), [])]),
+            Delta("a", [1], "x"),
+            Delta("b", [2], "", [TokenLogprob(Alternative("\ufffd", b"\xe4", -0.5), [])]),
         ],
-        [protocol.Finished("a", "stop", 1, 2, 3)],
-        protocol.EngineStats(steps=1),
+        [Finished("a", "stop", 1, 2, 3)],
+        EngineStats(steps=1),
     ),
-    protocol.Reply("q", "x", [1]),
-    protocol.Failed("a", "invalid_request", "no", "messages"),
-    protocol.Heartbeat(protocol.EngineStats()),
-    protocol.Fatal(78, "damaged"),
+    Reply("q", "x", [1]),
+    Failed("a", "invalid_request", "no", "messages"),
+    Heartbeat(EngineStats()),
+    Fatal(78, "damaged"),
 ]
 
 
 @pytest.mark.parametrize("message", TO, ids=lambda message: type(message).__name__)
-def test_a_message_to_the_engine_comes_back_as_it_went(message: protocol.ToEngine) -> None:
+def test_a_message_to_the_engine_comes_back_as_it_went(message: ToEngine) -> None:
     (body,) = FrameReader().feed(encode_frame(message))
     assert TO_ENGINE.decode(body) == message
 
 
 @pytest.mark.parametrize("message", FROM, ids=lambda message: type(message).__name__)
-def test_a_message_from_the_engine_comes_back_as_it_went(message: protocol.FromEngine) -> None:
+def test_a_message_from_the_engine_comes_back_as_it_went(message: FromEngine) -> None:
     (body,) = FrameReader().feed(encode_frame(message))
     assert FROM_ENGINE.decode(body) == message
 
 
 @given(st.lists(st.sampled_from(FROM), max_size=8), st.lists(st.integers(0, 400), max_size=20))
-def test_frames_are_the_same_however_the_stream_is_split(messages: list[protocol.FromEngine], cuts: list[int]) -> None:
+def test_frames_are_the_same_however_the_stream_is_split(messages: list[FromEngine], cuts: list[int]) -> None:
     stream = b"".join(map(encode_frame, messages))
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     reader = FrameReader()

@@ -1,4 +1,4 @@
-"""Cosine, sine and exponential of arrays, with the same bits on every processor. Knows numpy's arithmetic alone.
+"""Cosine, sine and exponential of arrays, with the same bits on every processor.
 
 Libraries' versions differ in the last bit from one instruction set to the next, and a token that is drawn from them may be
 another one. Here only +, -, * and rounding to an integer are used, in which IEEE 754 leaves no choice, each as a numpy

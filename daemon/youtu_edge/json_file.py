@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote, read within bounds. Knows what is JSON and what a schema says, not what it is for.
+"""JSON that somebody else wrote, read within bounds.
 
 Stricter than the `json` of Python: no key twice in an object, no NaN and Infinity, and no half of a surrogate pair, which
 cannot be written into any file. Size, depth and the number of values are limited.

@@ -1,4 +1,4 @@
-"""Tables of the rotary embedding, with the same bits wherever they are computed. Knows the manifest's `Rope` alone."""
+"""Tables of the rotary embedding, with the same bits wherever they are computed."""
 
 from __future__ import annotations
 

@@ -13,18 +13,8 @@ from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.loop import Loop
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.service import make_loop
-from youtu_edge.protocol import (
-    Accepted,
-    Delta,
-    Failed,
-    Finished,
-    FromEngine,
-    JsonSchema,
-    Regex,
-    SamplingParams,
-    StepFrame,
-    Submit,
-)
+from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished, FromEngine, StepFrame
+from youtu_edge.protocol.to_engine import JsonSchema, Regex, SamplingParams, Submit
 
 
 class Engine:

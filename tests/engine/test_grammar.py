@@ -19,7 +19,7 @@ from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
 from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Lark, Regex, SamplingParams, Submit
+from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex, SamplingParams, Submit
 
 SCHEMA = {
     "type": "object",

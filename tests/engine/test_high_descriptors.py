@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from youtu_edge.engine.service import Link
-from youtu_edge.protocol import Cancel, EngineStats, Heartbeat, encode_frame
+from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.from_engine import EngineStats, Heartbeat
+from youtu_edge.protocol.to_engine import Cancel
 
 HIGH = 1500
 

@@ -20,7 +20,8 @@ from youtu_edge.engine.memory.idle_memory import IdleMemory
 from youtu_edge.engine.memory.process_memory import holding, limit_data
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.service import make_loop
-from youtu_edge.protocol import FromEngine, SamplingParams, StepFrame, Submit
+from youtu_edge.protocol.from_engine import FromEngine, StepFrame
+from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
 CONFIG = MemoryConfig(return_after_s=5.0, keep_prefixes_s=60.0)
 

@@ -11,7 +11,7 @@ from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.engine.text.known_tokens import known_beginning
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.text_encoder import TextEncoder
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol.prompt import ChatMessage
 
 
 @pytest.fixture(scope="module")

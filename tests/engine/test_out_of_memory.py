@@ -17,7 +17,8 @@ from score import open_model
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.service import make_loop
-from youtu_edge.protocol import Failed, SamplingParams, StepFrame, Submit
+from youtu_edge.protocol.from_engine import Failed, StepFrame
+from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
 runner, prompter, tokenizer = open_model(Path(sys.argv[1]), 8192)
 messages = []

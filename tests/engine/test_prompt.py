@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers
 
 from youtu_edge.engine.text.prompt import Prompter, PromptError
-from youtu_edge.protocol import ChatMessage, ToolCall
+from youtu_edge.protocol.prompt import ChatMessage, ToolCall
 
 TEMPLATE = (
     "{% for m in messages %}{% if m['role'] == 'critic' %}{{ raise_exception('no critics here') }}{% endif %}"

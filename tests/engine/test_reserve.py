@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from youtu_edge.framing import FrameReader, frame
+from youtu_edge.protocol.framing import FrameReader, frame
 
 # In a process of its own: the limit stays.
 SCRIPT = """
@@ -16,7 +16,9 @@ import socket, sys
 from youtu_edge.allocator import Allocator
 from youtu_edge.engine.memory.process_memory import free_data, holding, limit_data
 from youtu_edge.engine.service import Link
-from youtu_edge.protocol import ChatMessage, SamplingParams, Submit, encode_frame
+from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.prompt import ChatMessage
+from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
 allocator = Allocator()
 front, engine = socket.socketpair()

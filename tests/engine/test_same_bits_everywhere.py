@@ -15,8 +15,6 @@ from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.export import export
 from youtu_export.quantise.recipes import RECIPES
 
-NANO = Path(__file__).resolve().parents[3] / "shared" / "models" / "youtu-nano"
-
 
 def digest(package: Package) -> str:
     """Of the logits of a prompt of 24 tokens and of the token after it."""
@@ -48,8 +46,8 @@ def test_smollm2_has_the_same_logits_on_every_processor(smollm2_q4: Path) -> Non
 
 
 @pytest.mark.parametrize(("recipe", "expected"), [("q4", "32f1b585ec582e0e"), ("q8", "f92f7938e3524007")])
-def test_youtu_nano_has_the_same_logits_on_every_processor(recipe: str, expected: str, tmp_path: Path) -> None:
-    if not NANO.is_dir():
-        pytest.skip("youtu-nano is not beside this checkout")
-    export(open_hf(NANO), tmp_path / "nano", RECIPES[recipe], name="nano")
+def test_youtu_nano_has_the_same_logits_on_every_processor(
+    recipe: str, expected: str, nano_checkpoint: Path, tmp_path: Path
+) -> None:
+    export(open_hf(nano_checkpoint), tmp_path / "nano", RECIPES[recipe], name="nano")
     assert set(digests(open_package(tmp_path / "nano")).values()) == {expected}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from youtu_edge.engine.sampler import SamplerState, _candidates, _locate, sample, uniform
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import SamplingParams
+from youtu_edge.protocol.to_engine import SamplingParams
 
 
 def rows(seed: int, size: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.sampler import SamplerState
 from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan
 from youtu_edge.engine.sequence import Sequence
-from youtu_edge.protocol import SamplingParams
+from youtu_edge.protocol.to_engine import SamplingParams
 
 
 def make(name: str, prompt: list[int], answer: int = 4, priority: int = 0) -> Sequence:

@@ -18,7 +18,7 @@ from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.package import open_package
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol.prompt import ChatMessage
 from youtu_export.checkpoints.hf_reader import open_hf
 from youtu_export.export import export
 from youtu_export.quantise.recipes import RECIPES

@@ -9,24 +9,23 @@ import msgspec
 import pytest
 
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
-from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, incoming, read
+from youtu_edge.engine.incoming import Incoming, IncomingQuery, IncomingSubmit, incoming, read
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.text_work import Prepared, TextWork
-from youtu_edge.protocol import (
-    Ask,
-    ChatMessage,
+from youtu_edge.protocol.from_engine import Failed, Reply
+from youtu_edge.protocol.prompt import ChatMessage
+from youtu_edge.protocol.to_engine import (
     Detokenize,
-    Failed,
     Grammar,
     JsonSchema,
     Lark,
-    Question,
+    Query,
     Regex,
     Render,
-    Reply,
     SamplingParams,
     Submit,
     Tokenize,
+    TokenizerQuery,
 )
 
 DUMPS_TOOLS = "{% if tools %}{{ tools | tojson(indent=4) }}{% endif %}" + CHAT_TEMPLATE
@@ -42,8 +41,8 @@ def chat(**more: Any) -> IncomingSubmit:
     return incoming(Submit("r", SamplingParams(), 5, **({"messages": HELLO} | more)))
 
 
-def ask(question: Question) -> Incoming:
-    return read(msgspec.msgpack.encode(Ask("r", question)))
+def ask(question: TokenizerQuery) -> Incoming:
+    return read(msgspec.msgpack.encode(Query("r", question)))
 
 
 def nested(depth: int, leaf: Any = None) -> dict[str, Any]:
@@ -147,4 +146,4 @@ def test_what_cannot_be_read_is_refused() -> None:
     failed = work().do(request, ())
     assert isinstance(failed, Failed)
     assert (failed.id, failed.code, failed.param) == ("r", "invalid_request", "messages")
-    assert isinstance(read(msgspec.msgpack.encode(Ask("r", Detokenize([1])))), IncomingAsk)
+    assert isinstance(read(msgspec.msgpack.encode(Query("r", Detokenize([1])))), IncomingQuery)

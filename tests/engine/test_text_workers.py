@@ -14,13 +14,15 @@ import msgspec
 import pytest
 
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
-from youtu_edge.engine.incoming import IncomingAsk, incoming, read
+from youtu_edge.engine.incoming import IncomingQuery, incoming, read
 from youtu_edge.engine.text.fork_server import ForkServerGoneError
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.text_work import Prepared, TextWork
 from youtu_edge.engine.text.text_worker import Outcome
 from youtu_edge.engine.text.text_workers import MAX_WAITING_BYTES, TextWorkers
-from youtu_edge.protocol import Ask, ChatMessage, Failed, JsonSchema, Lark, Regex, Reply, SamplingParams, Submit, Tokenize
+from youtu_edge.protocol.from_engine import Failed, Reply
+from youtu_edge.protocol.prompt import ChatMessage
+from youtu_edge.protocol.to_engine import JsonSchema, Lark, Query, Regex, SamplingParams, Submit, Tokenize
 
 MIB = 1024 * 1024
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
@@ -75,8 +77,8 @@ def test_a_worker_does_what_the_engine_would(workers: Workers) -> None:
     assert isinstance(prepared, Prepared)
     assert prepared.tokens == prompter.encode_chat([ChatMessage("user", "hello")])
     workers.done.get(timeout=60)
-    question = read(msgspec.msgpack.encode(Ask("ask-1", Tokenize("the end", add_special=False))))
-    assert isinstance(question, IncomingAsk)
+    question = read(msgspec.msgpack.encode(Query("ask-1", Tokenize("the end", add_special=False))))
+    assert isinstance(question, IncomingQuery)
     answer = workers.texts.submit(question).result(60)
     assert isinstance(answer, msgspec.Raw)
     assert msgspec.msgpack.decode(answer, type=Reply).tokens == prompter.encode_text("the end", add_special=False)

@@ -37,15 +37,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from youtu_edge.framing import FrameReader
-from youtu_edge.protocol import (
-    PROBATION_TOKENS,
-    TO_ENGINE,
+from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.framing import FrameReader
+from youtu_edge.protocol.from_engine import (
     Accepted,
-    Ask,
-    Cancel,
     Delta,
-    Detokenize,
     EngineStats,
     Failed,
     Fatal,
@@ -53,18 +49,24 @@ from youtu_edge.protocol import (
     FinishReason,
     FromEngine,
     Heartbeat,
-    Narrow,
-    Question,
     Ready,
-    Render,
     Reply,
+    StepFrame,
+    Working,
+)
+from youtu_edge.protocol.to_engine import (
+    PROBATION_TOKENS,
+    TO_ENGINE,
+    Cancel,
+    Detokenize,
+    Narrow,
+    Query,
+    Render,
     Shutdown,
     Start,
-    StepFrame,
     Submit,
     Tokenize,
-    Working,
-    encode_frame,
+    TokenizerQuery,
 )
 from youtu_edge.readable import readable
 
@@ -104,30 +106,30 @@ class ScriptedEngine:
         elif isinstance(message, Cancel):
             if self.running.pop(message.id, None):
                 self.send(StepFrame(finished=[Finished(message.id, "cancelled", 0, 0, 0)]))
-        elif isinstance(message, Ask):
+        elif isinstance(message, Query):
             self.send(self.reply(message))
         elif isinstance(message, Narrow):
             self.stats.waiting = message.max_sequences  # for a test to see that it arrived
         elif isinstance(message, Shutdown):
             raise SystemExit(0)
 
-    def reply(self, ask: Ask) -> Reply | Failed:
-        question = ask.question
-        self.working = [ask.id]
+    def reply(self, query: Query) -> Reply | Failed:
+        what = query.query
+        self.working = [query.id]
         self.send(Working(self.working))
-        self.distress(question)
-        if isinstance(question, Detokenize):
-            for index, token in enumerate(question.tokens):
+        self.distress(what)
+        if isinstance(what, Detokenize):
+            for index, token in enumerate(what.tokens):
                 if token >= sys.maxunicode:
-                    return Failed(ask.id, "invalid_request", f"{token} is no token", f"tokens[{index}]")
-            return Reply(ask.id, "".join(map(chr, question.tokens)), question.tokens)
-        if isinstance(question, Render):
-            text = "".join(f"{message.role}:{message.content}\n" for message in question.messages)
-            return Reply(ask.id, text, [ord(character) for character in text])
-        bos = [1] if question.add_special else []
-        return Reply(ask.id, question.text, bos + [ord(character) for character in question.text])
+                    return Failed(query.id, "invalid_request", f"{token} is no token", f"tokens[{index}]")
+            return Reply(query.id, "".join(map(chr, what.tokens)), what.tokens)
+        if isinstance(what, Render):
+            text = "".join(f"{message.role}:{message.content}\n" for message in what.messages)
+            return Reply(query.id, text, [ord(character) for character in text])
+        bos = [1] if what.add_special else []
+        return Reply(query.id, what.text, bos + [ord(character) for character in what.text])
 
-    def distress(self, question: Question) -> None:
+    def distress(self, question: TokenizerQuery) -> None:
         text = question.text if isinstance(question, Tokenize) else ""
         if isinstance(question, Render):
             text = " ".join(message.content for message in question.messages)

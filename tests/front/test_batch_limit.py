@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from youtu_edge.front.machine.batch_limit import BatchLimit
-from youtu_edge.protocol import Narrow
+from youtu_edge.protocol.to_engine import Narrow
 
 
 def test_the_least_limit_of_all_sources_holds() -> None:

@@ -11,7 +11,7 @@ from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.store import Name
 from youtu_edge.front.conversations.turn import TurnRequest, open_turn
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
-from youtu_edge.protocol import SamplingParams, Submit
+from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
 NAME = Name("kitchen", "s")
 SUBMIT = Submit(id="chat-1", sampling=SamplingParams(), max_new_tokens=4)

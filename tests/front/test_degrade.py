@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from front.scripted_daemon import running, wait_until
 from youtu_edge.config import Config, ModelConfig, SchedulerConfig
 from youtu_edge.front.supervision.degrade import LAST_RUNG, NAMES, degraded, rung_after
-from youtu_edge.protocol import Ready
+from youtu_edge.protocol.from_engine import Ready
 
 
 def test_engines_shrink_with_every_death_and_grow_back_after_a_quiet_time() -> None:

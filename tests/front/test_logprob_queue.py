@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from youtu_edge.front.answers.logprob_queue import LogprobQueue
-from youtu_edge.protocol import Alternative, Delta, TokenLogprob
+from youtu_edge.protocol.from_engine import Alternative, Delta, TokenLogprob
 
 
 def delta(token: str | bytes, text: str) -> Delta:

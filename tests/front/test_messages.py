@@ -20,7 +20,7 @@ from youtu_edge.front.dialects.anthropic.request import (
     ToolUseBlock,
     chat_messages,
 )
-from youtu_edge.protocol import ChatMessage, ToolCall
+from youtu_edge.protocol.prompt import ChatMessage, ToolCall
 
 TOOLS: list[Any] = [{"name": "look", "input_schema": {"type": "object"}}]
 CALL = '<tool_call>{"name": "look", "arguments": {"at": "sky"}}</tool_call>'

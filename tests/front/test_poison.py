@@ -17,7 +17,7 @@ from front.scripted_daemon import Daemon, running, wait_until
 from youtu_edge.errors import PoisonRequestError
 from youtu_edge.front.inflight.work import digest_of
 from youtu_edge.front.supervision.poison import PoisonWatch
-from youtu_edge.protocol import PROBATION_TOKENS, SamplingParams, Submit
+from youtu_edge.protocol.to_engine import PROBATION_TOKENS, SamplingParams, Submit
 
 CHAT = "/v1/chat/completions"
 

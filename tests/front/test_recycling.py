@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
-from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
+from youtu_edge.front.inflight.tokenizer_queries import TokenizerQueries
 from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
-from youtu_edge.protocol import Finished, Reply, SamplingParams, StepFrame, Submit, Tokenize
+from youtu_edge.protocol.from_engine import Finished, Reply, StepFrame
+from youtu_edge.protocol.to_engine import SamplingParams, Submit, Tokenize
 
 
 class Clock:
@@ -30,7 +31,7 @@ def test_it_waits_for_the_requests_that_were_there_and_for_no_later_one() -> Non
     clock = Clock()
     table = ActiveRequests(clock, lambda _: None)
     open_session(table, "early")
-    recycling = Recycling(table, QuestionTable(8), clock, patience_s=60)
+    recycling = Recycling(table, TokenizerQueries(8), clock, patience_s=60)
     open_session(table, "late")
     assert not recycling.may_ask
     finish(table, "early")
@@ -39,7 +40,7 @@ def test_it_waits_for_the_requests_that_were_there_and_for_no_later_one() -> Non
 
 def test_it_waits_for_the_questions_that_were_there_and_for_no_later_one() -> None:
     async def ask() -> None:
-        clock, questions = Clock(), QuestionTable(8)
+        clock, questions = Clock(), TokenizerQueries(8)
         early = questions.open(Tokenize("early", add_special=False))
         recycling = Recycling(ActiveRequests(clock, lambda _: None), questions, clock, patience_s=60)
         questions.open(Tokenize("late", add_special=False))
@@ -54,7 +55,7 @@ def test_its_patience_ends() -> None:
     clock = Clock()
     table = ActiveRequests(clock, lambda _: None)
     open_session(table, "long")
-    recycling = Recycling(table, QuestionTable(8), clock, patience_s=60)
+    recycling = Recycling(table, TokenizerQueries(8), clock, patience_s=60)
     clock.now += 59
     assert not recycling.may_ask
     clock.now += 1
@@ -66,12 +67,12 @@ def test_a_request_that_is_still_looked_up_in_the_cache_waits_for_the_next_engin
     clock = Clock()
     table = ActiveRequests(clock, lambda _: None)
     open_session(table, "held").is_held = True
-    assert Recycling(table, QuestionTable(8), clock, patience_s=60).may_ask
+    assert Recycling(table, TokenizerQueries(8), clock, patience_s=60).may_ask
 
 
 def test_an_engine_that_was_asked_and_stays_is_killed() -> None:
     clock = Clock()
-    recycling = Recycling(ActiveRequests(clock, lambda _: None), QuestionTable(8), clock, patience_s=0)
+    recycling = Recycling(ActiveRequests(clock, lambda _: None), TokenizerQueries(8), clock, patience_s=0)
     recycling.ask()
     assert recycling.is_asked
     assert not recycling.may_ask

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from youtu_edge.front.durable.journal import MIGRATIONS, Known, Limits, Record, RequestJournal
-from youtu_edge.protocol import Failed, SamplingParams, Submit
+from youtu_edge.protocol.from_engine import Failed
+from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
 HOUR_S = 3600.0
 

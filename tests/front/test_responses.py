@@ -22,7 +22,7 @@ from youtu_edge.front.dialects.responses.items import (
     ReasoningText,
     chat_messages,
 )
-from youtu_edge.protocol import ChatMessage, ToolCall
+from youtu_edge.protocol.prompt import ChatMessage, ToolCall
 
 TOOLS: list[Any] = [{"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": False}]
 CALL = '<tool_call>{"name": "look", "arguments": {"at": "sky"}}</tool_call>'

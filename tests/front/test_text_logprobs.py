@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from youtu_edge.front.dialects.openai.text_logprobs import TextLogprobWriter
-from youtu_edge.protocol import Alternative, TokenLogprob
+from youtu_edge.protocol.from_engine import Alternative, TokenLogprob
 
 
 def token(data: bytes, logprob: float = -1.0, text: str | None = None) -> Alternative:

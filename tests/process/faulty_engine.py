@@ -15,7 +15,7 @@ from typing import Any
 from youtu_edge.engine import __main__ as engine_main
 from youtu_edge.engine.incoming import whole
 from youtu_edge.engine.loop import Loop
-from youtu_edge.protocol import Submit
+from youtu_edge.protocol.to_engine import Submit
 
 _real_submit, _real_run = Loop.submit, Loop._run
 _prompts: dict[str, str] = {}

@@ -38,10 +38,11 @@ def _refuse(descriptor: int, error: ConfigError) -> int:
     """Tell the front, as far as there is memory for it; the log line and the exit code say the same."""
     logging.getLogger("youtu_edge.engine").error(log.line("engine_refuses", reason=error.message))
     with contextlib.suppress(Exception):
-        from youtu_edge import protocol
+        from youtu_edge.protocol.codec import encode_frame
+        from youtu_edge.protocol.from_engine import Fatal
 
         with socket.socket(fileno=descriptor) as connection:
-            connection.sendall(protocol.encode_frame(protocol.Fatal(error.exit_code, error.message)))
+            connection.sendall(encode_frame(Fatal(error.exit_code, error.message)))
     return error.exit_code
 
 

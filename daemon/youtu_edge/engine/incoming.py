@@ -10,17 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from youtu_edge.protocol import (
-    Ask,
-    Cancel,
-    Narrow,
-    SamplingParams,
-    SetLogLevel,
-    Shed,
-    Shutdown,
-    Start,
-    Submit,
-)
+from youtu_edge.protocol.to_engine import Cancel, Narrow, Query, SamplingParams, SetLogLevel, Shed, Shutdown, Start, Submit
 
 _ABSENT, _PRESENT = msgspec.Raw(), msgspec.Raw(b"\xc3")
 
@@ -68,8 +58,8 @@ class IncomingSubmit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=
         return bool(self.grammar or self.must_call)
 
 
-class IncomingAsk(msgspec.Struct, tag_field="t", tag="ask", omit_defaults=True):
-    """An Ask; `body` is the whole of it."""
+class IncomingQuery(msgspec.Struct, tag_field="t", tag="query", omit_defaults=True):
+    """A Query; `body` is the whole of it."""
 
     id: str
     body: bytes = b""
@@ -77,15 +67,15 @@ class IncomingAsk(msgspec.Struct, tag_field="t", tag="ask", omit_defaults=True):
 
     @property
     def field(self) -> str:
-        """The request's field in which its text most often is; the question itself says which."""
+        """The request's field in which its text most often is; the query itself says which."""
         return "content"
 
 
-IncomingText = IncomingSubmit | IncomingAsk
-Incoming = Start | IncomingSubmit | IncomingAsk | Cancel | Shed | Narrow | SetLogLevel | Shutdown
+IncomingText = IncomingSubmit | IncomingQuery
+Incoming = Start | IncomingSubmit | IncomingQuery | Cancel | Shed | Narrow | SetLogLevel | Shutdown
 
 _DECODER: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(Incoming)
-_WHOLE: msgspec.msgpack.Decoder[Submit | Ask] = msgspec.msgpack.Decoder(Submit | Ask)
+_WHOLE: msgspec.msgpack.Decoder[Submit | Query] = msgspec.msgpack.Decoder(Submit | Query)
 
 
 def read(body: bytes) -> Incoming:
@@ -107,6 +97,6 @@ def incoming(request: Submit) -> IncomingSubmit:
     return found
 
 
-def whole(body: bytes) -> Submit | Ask:
+def whole(body: bytes) -> Submit | Query:
     """The text of a message as well."""
     return _WHOLE.decode(body)

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from youtu_edge.elementary import exp_negative
 from youtu_edge.engine.sampler import largest
 from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
-from youtu_edge.protocol import Alternative, TokenLogprob
+from youtu_edge.protocol.from_engine import Alternative, TokenLogprob
 
 Floats = npt.NDArray[np.float32]
 
 
 class LogprobReporter:
-    """Knows how tokens are written. `tokenizer` is a `tokenizers.Tokenizer`."""
+    """Log-probabilities with the text of each token. `tokenizer` is a `tokenizers.Tokenizer`."""
 
     def __init__(self, vocabulary: Vocabulary, tokenizer: Any) -> None:
         self._vocabulary = vocabulary

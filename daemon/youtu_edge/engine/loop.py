@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.engine.arrivals import Arrivals
-from youtu_edge.engine.incoming import IncomingAsk, IncomingSubmit, incoming
+from youtu_edge.engine.incoming import IncomingQuery, IncomingSubmit, incoming
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.model.runner import Runner, StepMemoryError
 from youtu_edge.engine.sampler import Ints, sample
@@ -25,7 +25,7 @@ from youtu_edge.engine.text.text_worker import Outcome
 from youtu_edge.engine.text.text_workers import Texts
 from youtu_edge.errors import InternalError, UnavailableError, YoutuEdgeError
 from youtu_edge.log import line
-from youtu_edge.protocol import (
+from youtu_edge.protocol.from_engine import (
     Accepted,
     Delta,
     EngineStats,
@@ -34,10 +34,10 @@ from youtu_edge.protocol import (
     FinishReason,
     FromEngine,
     StepFrame,
-    Submit,
     TokenLogprob,
     Working,
 )
+from youtu_edge.protocol.to_engine import Submit
 
 log = logging.getLogger("youtu_edge.engine")
 
@@ -70,7 +70,7 @@ class Loop:
         self._max_sequences = scheduler.max_sequences
         self._arrivals = arrivals
         self._texts = texts
-        self._questions: list[Future[Outcome]] = []
+        self._queries: list[Future[Outcome]] = []
         self._logprobs = logprobs
         self._send = send
         self._max_stall_s = max_stall_s
@@ -90,31 +90,31 @@ class Loop:
 
     @property
     def is_compiling(self) -> bool:
-        """Whether a request or a question waits for its text or grammar; `admit` takes it when it is ready."""
-        return len(self._arrivals) > 0 or bool(self._questions)
+        """Whether a request or a query waits for its text or grammar; `admit` takes it when it is ready."""
+        return len(self._arrivals) > 0 or bool(self._queries)
 
     def submit(self, request: Submit | IncomingSubmit) -> None:
         """Take a request in; it is answered `Accepted` or `Failed` by `admit`, as soon as its text is prepared."""
         self._arrivals.add(incoming(request) if isinstance(request, Submit) else request)
         self.admit()
 
-    def refuse(self, message: IncomingSubmit | IncomingAsk, reason: str) -> None:
-        """Answer a request or a question at once: there is no room for it now."""
+    def refuse(self, message: IncomingSubmit | IncomingQuery, reason: str) -> None:
+        """Answer a request or a query at once: there is no room for it now."""
         self._send(Failed(message.id, UnavailableError.code, reason))
 
     def forget_grammars(self) -> None:
         """Keep no grammar but those of running answers."""
         self._arrivals.forget_grammars()
 
-    def ask(self, question: IncomingAsk) -> None:
-        """Take a question in; it is answered `Reply` or `Failed` by `admit`."""
-        self._questions.append(self._texts.submit(question))
+    def query(self, query: IncomingQuery) -> None:
+        """Take a tokenizer query in; it is answered `Reply` or `Failed` by `admit`."""
+        self._queries.append(self._texts.submit(query))
         self.admit()
 
     def admit(self) -> None:
-        """Queue every request that is ready to run, and answer questions."""
-        for done in [question for question in self._questions if question.done()]:
-            self._questions.remove(done)
+        """Queue every request that is ready to run, and answer queries."""
+        for done in [query for query in self._queries if query.done()]:
+            self._queries.remove(done)
             answer = done.result()
             assert not isinstance(answer, Prepared)
             self._send(answer)

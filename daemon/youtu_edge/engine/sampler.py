@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from youtu_edge.elementary import exp_negative
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import SamplingParams
+from youtu_edge.protocol.to_engine import SamplingParams
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -14,14 +14,13 @@ import msgspec
 import numpy as np
 import tokenizers
 
-from youtu_edge import protocol
 from youtu_edge.allocator import Allocator
 from youtu_edge.chat_template import TemplateSourceError
 from youtu_edge.config import Config, ModelConfig
 from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.grammar.grammar import GrammarCompiler
 from youtu_edge.engine.grammar.token_table import TokenTable
-from youtu_edge.engine.incoming import Incoming, IncomingAsk, IncomingSubmit, IncomingText, read
+from youtu_edge.engine.incoming import Incoming, IncomingQuery, IncomingSubmit, IncomingText, read
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
@@ -39,10 +38,14 @@ from youtu_edge.engine.text.text_work import TextWork
 from youtu_edge.engine.text.text_workers import Texts, TextsAtOnce, TextWorkers
 from youtu_edge.engine.warm_prompts import warm_up
 from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
-from youtu_edge.framing import FrameReader
 from youtu_edge.log import line
 from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, WEIGHTS, Package
 from youtu_edge.process_limits import Room, check_room, enough_bytes, held, shortage
+from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.framing import FrameReader
+from youtu_edge.protocol.from_engine import Fatal, FromEngine, Heartbeat, Ready
+from youtu_edge.protocol.tags import THOUGHT_BEGIN
+from youtu_edge.protocol.to_engine import Cancel, Narrow, SetLogLevel, Shed, Shutdown, Start
 from youtu_edge.readable import readable
 from youtu_edge.vocabulary_size import vocabulary_size
 
@@ -66,10 +69,10 @@ class Link:
         self._reader = FrameReader()
         self._buffer = bytearray(1 << 16)  # taken once: a read must not fail because the engine is at its memory limit
 
-    def send(self, message: protocol.FromEngine | msgspec.Raw) -> None:
+    def send(self, message: FromEngine | msgspec.Raw) -> None:
         """Write one frame; raises FrontGoneError."""
         try:
-            self._socket.sendall(protocol.encode_frame(message))
+            self._socket.sendall(encode_frame(message))
         except OSError:
             raise FrontGoneError from None
 
@@ -122,7 +125,7 @@ def main(descriptor: int) -> int:
     except YoutuEdgeError as error:
         log.error(line("engine_refuses", reason=error.message))
         try:
-            link.send(protocol.Fatal(error.exit_code, error.message))
+            link.send(Fatal(error.exit_code, error.message))
         except FrontGoneError:
             return EXIT_FAILURE
         return error.exit_code
@@ -134,7 +137,7 @@ def _serve(link: Link) -> int:
     while not messages:
         messages = link.receive(60.0)
     start = messages.pop(0)
-    if not isinstance(start, protocol.Start):
+    if not isinstance(start, Start):
         raise YoutuEdgeError(f"the first message must be Start, not {type(start).__name__}")
     logging.getLogger().setLevel(start.config.service.log_level.upper())
     try:
@@ -145,7 +148,7 @@ def _serve(link: Link) -> int:
         if found := shortage(error, hint, enough=enough):
             raise found from error
         raise
-    link.send(protocol.Ready(**{**ready, "load_seconds": time.monotonic() - begun}))  # type: ignore[arg-type]
+    link.send(Ready(**{**ready, "load_seconds": time.monotonic() - begun}))  # type: ignore[arg-type]
     last_beat = time.monotonic()
     while True:
         link.reserve.restore()
@@ -159,17 +162,17 @@ def _serve(link: Link) -> int:
                 loop.refuse(message, "the memory for requests is taken by others; try again later")
             elif isinstance(message, IncomingSubmit):
                 loop.submit(message)
-            elif isinstance(message, protocol.Cancel):
+            elif isinstance(message, Cancel):
                 loop.cancel(message.id)
-            elif isinstance(message, protocol.Shed):
+            elif isinstance(message, Shed):
                 memory.shed()
-            elif isinstance(message, protocol.Narrow):
+            elif isinstance(message, Narrow):
                 loop.narrow(message.max_sequences)
-            elif isinstance(message, IncomingAsk):
-                loop.ask(message)
-            elif isinstance(message, protocol.SetLogLevel):
+            elif isinstance(message, IncomingQuery):
+                loop.query(message)
+            elif isinstance(message, SetLogLevel):
                 log.root.setLevel(message.level.upper())
-            elif isinstance(message, protocol.Shutdown):
+            elif isinstance(message, Shutdown):
                 return EXIT_OK
             else:
                 raise YoutuEdgeError(f"a {type(message).__name__} from the front, which has nothing to say here")
@@ -182,7 +185,7 @@ def _serve(link: Link) -> int:
         memory.idle(loop.stats().steps)
         if time.monotonic() - last_beat >= HEARTBEAT_S:
             last_beat = time.monotonic()
-            link.send(protocol.Heartbeat(loop.stats()))
+            link.send(Heartbeat(loop.stats()))
         messages = link.receive(HEARTBEAT_S)
 
 
@@ -251,7 +254,7 @@ def make_loop(
     arrivals = Arrivals(
         texts,
         vocabulary,
-        GrammarCompiler(table, vocabulary, eos, tokenizer.token_to_id("<think>")),
+        GrammarCompiler(table, vocabulary, eos, tokenizer.token_to_id(THOUGHT_BEGIN)),
         vocab_size=size,
         context_length=runner.context_length,
         cache_tokens=(scheduler.pool.num_pages - scheduler.pool.num_pinned) * scheduler.pool.page_tokens,

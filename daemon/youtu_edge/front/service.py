@@ -46,7 +46,7 @@ from youtu_edge.front.http.static_files import StaticFiles
 from youtu_edge.front.http.tls import Tls
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.request_log import log_request
-from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
+from youtu_edge.front.inflight.tokenizer_queries import TokenizerQueries
 from youtu_edge.front.keys.access import check_exposure, make_access_middleware
 from youtu_edge.front.keys.key_ring import KeyRing
 from youtu_edge.front.keys.key_usage import KeyUsage
@@ -91,11 +91,11 @@ class Service:
         self._stop_at_once = asyncio.Event()
         self._notify = SystemdNotify()
         self._active = ActiveRequests(clock, self._request_ended)
-        self._questions = QuestionTable(config.service.max_queue)
+        self._queries = TokenizerQueries(config.service.max_queue)
         self._supervisor = Supervisor(
             config,
             self._active,
-            self._questions,
+            self._queries,
             argv=engine_argv,
             clock=clock,
             on_state=self._state_changed,
@@ -110,7 +110,7 @@ class Service:
         self._data = DataDirectory(config.storage.directory)
         self._cache = self._response_cache() if config.response_cache.enabled else None
         self._admission = Admission(
-            config.service, self._active, self._questions, self._supervisor, self._key_usage, self._cache
+            config.service, self._active, self._queries, self._supervisor, self._key_usage, self._cache
         )
         self._bodies = BodyReader(config.service.max_body_bytes, config.service.body_timeout_s)
         self._intake = Intake(config.generation, self._admission, lambda: self._model)
@@ -304,12 +304,12 @@ class Service:
         self._notify.status(self._status_line())
         end = time.monotonic() + self._config.service.drain_s
         while time.monotonic() < end and not self._stop_at_once.is_set() and not engine.done():
-            if not self._active and not self._questions:
+            if not self._active and not self._queries:
                 break
             await asyncio.sleep(0.02)
         stopping = UnavailableError("the daemon is stopping; send the request again")
         self._active.fail_all(stopping.code, stopping.message)
-        self._questions.fail_all(stopping)
+        self._queries.fail_all(stopping)
         await asyncio.sleep(0.05)  # the handlers write their last events
 
     def _storage_failed(self, what: str) -> None:

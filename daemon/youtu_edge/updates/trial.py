@@ -19,7 +19,8 @@ from youtu_edge.errors import PackageError
 from youtu_edge.golden import GOLDEN, LARGEST_MEAN_REGRET, Choice, Golden, first_difference, mean_regret, read_golden
 from youtu_edge.package import Package
 from youtu_edge.process_limits import enough_bytes
-from youtu_edge.protocol import ChatMessage, SamplingParams, Submit
+from youtu_edge.protocol.prompt import ChatMessage
+from youtu_edge.protocol.to_engine import SamplingParams, Submit
 from youtu_edge.updates.trial_engine import TrialAnswer, TrialEngine, trial_engine
 
 _TRIAL_PAGES = 64

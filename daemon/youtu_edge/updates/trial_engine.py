@@ -1,4 +1,4 @@
-"""One engine in a bounded process, asked one question after the other. Knows frames; knows nothing of what answers mean."""
+"""One engine in a bounded process, given one request after the other."""
 
 from __future__ import annotations
 
@@ -15,22 +15,11 @@ import msgspec
 
 from youtu_edge.config import Config
 from youtu_edge.errors import PackageError
-from youtu_edge.framing import FrameReader, FramingError
 from youtu_edge.process_death import describe_exit
-from youtu_edge.protocol import (
-    FROM_ENGINE,
-    Accepted,
-    Failed,
-    Fatal,
-    FromEngine,
-    Ready,
-    Start,
-    StepFrame,
-    Submit,
-    ToEngine,
-    TokenLogprob,
-    encode_frame,
-)
+from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.framing import FrameReader, FramingError
+from youtu_edge.protocol.from_engine import FROM_ENGINE, Accepted, Failed, Fatal, FromEngine, Ready, StepFrame, TokenLogprob
+from youtu_edge.protocol.to_engine import Start, Submit, ToEngine
 from youtu_edge.readable import readable
 from youtu_edge.updates.limited_process import limited_process
 

@@ -4,7 +4,7 @@ With x the activations and Q rounding to four bits, the scale s of an input chan
 
     y = W x = (W diag(s)) (x / s)  ~  Q(W diag(s)) (x / s)       s = mean|x|^alpha, alpha the best of 0, 1/20, … 1
 
-Important channels are rounded on a finer grid and the others pay for it. Knows arrays only, no model and no file.
+Important channels are rounded on a finer grid and the others pay for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tensor that still lies in its file. Knows bytes and element types, not what the tensor is for.
+"""A tensor that still lies in its file.
 
 Rows are read on demand. The file is read and not mapped: mapped pages count as resident memory, and a file that is cut
 while it is mapped kills the process.

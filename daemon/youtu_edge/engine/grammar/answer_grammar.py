@@ -1,4 +1,4 @@
-"""Which tokens may continue one answer. Knows the grammar's state and the tags around it; no request and no logits.
+"""Which tokens may continue one answer. Holds the grammar's state and the tags around it.
 
     bound:   [thought] answer                                  every token of the answer is masked
     free:    [thought] text <tool_call> call </tool_call> text ...   only calls are masked
@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from llguidance import LLMatcher
 
-from youtu_edge.engine.grammar.grammar_source import CALL_BEGIN
 from youtu_edge.engine.grammar.matcher import STEP_BYTES
 from youtu_edge.engine.grammar.token_table import LINE_BREAKS, TokenTable
 from youtu_edge.errors import InvalidRequestError
+from youtu_edge.protocol import tags
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-_THOUGHT_BEGIN, _THOUGHT_END = b"<think>", b"</think>"
-_CALL_BEGIN = CALL_BEGIN.encode()
+_THOUGHT_BEGIN, _THOUGHT_END = tags.THOUGHT_BEGIN.encode(), tags.THOUGHT_END.encode()
+_CALL_BEGIN = tags.CALL_BEGIN.encode()
 
 
 class AnswerGrammar:

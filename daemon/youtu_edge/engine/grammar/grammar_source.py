@@ -1,4 +1,4 @@
-"""Grammars of answers and tool calls as llguidance reads them. Pure text: knows no token and no state.
+"""Grammars of answers and tool calls as llguidance reads them.
 
 A tool call is one line, as the models were taught to write it:
 
@@ -17,9 +17,8 @@ import msgspec
 from llguidance import LLMatcher
 
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Lark, Regex, Submit
-
-CALL_BEGIN, CALL_END = "<tool_call>", "</tool_call>"
+from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END
+from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex, Submit
 
 _JSON_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}

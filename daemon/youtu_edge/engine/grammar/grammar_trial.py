@@ -22,11 +22,11 @@ from youtu_edge.engine.grammar.grammar_source import (
 from youtu_edge.engine.grammar.matcher import COMPILE_BYTES, compile_grammar, digest
 from youtu_edge.engine.memory.process_memory import less_data
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import Submit
+from youtu_edge.protocol.to_engine import Submit
 
 
 class GrammarTrial:
-    """Knows of a model only how many tokens it has, because grammars may name them by number.
+    """Of a model it needs only the number of tokens, because grammars may name them by number.
 
     is_bounded: a grammar that takes more than two thirds of COMPILE_BYTES ends this process.
     """

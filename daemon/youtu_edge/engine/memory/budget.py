@@ -1,4 +1,4 @@
-"""The memory budget: how many cache pages it leaves. Reads /proc and cgroup files; knows no model.
+"""The memory budget: how many cache pages it leaves. Reads /proc and cgroup files.
 
 budget  =  front  +  engine at rest (weights, runtime)  +  activations of the largest step  +  grammars  +  cache pages
            +  workers on the text of requests

@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from youtu_edge.protocol import ChatMessage, ToolCall
+from youtu_edge.protocol.prompt import ChatMessage, ToolCall
+from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END
 
 Turn = dict[str, Any]
 Tools = list[dict[str, Any]]
@@ -110,4 +111,4 @@ def _arguments(call: ToolCall) -> Any:
 
 
 def _call_text(call: ToolCall) -> str:
-    return f'<tool_call>{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}</tool_call>'
+    return f'{CALL_BEGIN}{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}{CALL_END}'

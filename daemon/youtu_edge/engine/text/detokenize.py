@@ -9,10 +9,9 @@ import codecs
 from typing import Any
 
 from youtu_edge.engine.text.piece_decoder import PieceDecoder
+from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END, THOUGHT_BEGIN, THOUGHT_END
 
-_THOUGHT_BEGIN, _THOUGHT_END, _CALL_BEGIN = "<think>", "</think>", "<tool_call>"
-
-TAGS = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>"})
+TAGS = frozenset({THOUGHT_BEGIN, THOUGHT_END, CALL_BEGIN, CALL_END})
 """Control tokens that are part of the answer's text: the front tells thoughts and calls apart by them."""
 
 
@@ -77,12 +76,12 @@ class ProseGate:
         before = len(self._seen)
         self._seen += new
         begun, body = self._seen.lstrip(), 0
-        if self._in_thought or begun.startswith(_THOUGHT_BEGIN):
-            end = self._seen.find(_THOUGHT_END)
+        if self._in_thought or begun.startswith(THOUGHT_BEGIN):
+            end = self._seen.find(THOUGHT_END)
             if end < 0:
                 return len(new)
-            body = end + len(_THOUGHT_END)
-        elif _THOUGHT_BEGIN.startswith(begun):
+            body = end + len(THOUGHT_END)
+        elif THOUGHT_BEGIN.startswith(begun):
             return len(new)
         prose = self._seen[body:].lstrip()
         if not prose:
@@ -166,7 +165,7 @@ class TextStream:
     def _search(self, new: str) -> str:
         """What can be shown of text in which stop texts count."""
         text = self._held + new
-        size = len(text) - (_overlap(text, _CALL_BEGIN) if self._has_calls else 0)
+        size = len(text) - (_overlap(text, CALL_BEGIN) if self._has_calls else 0)
         ends = [(index, stop) for stop in self._stop if (index := text.find(stop, 0, size)) >= 0]
         if ends:
             self._held = ""

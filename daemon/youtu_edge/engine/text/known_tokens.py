@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import msgspec
 
 from youtu_edge.engine.text.detokenize import Vocabulary
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol.prompt import ChatMessage
 
 # Noncharacters, as the marks of prompt.py, and none of those.
 _BEGIN, _END = "\U0001fffe", "\U0001ffff"

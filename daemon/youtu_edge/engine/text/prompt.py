@@ -19,7 +19,8 @@ from youtu_edge.engine.text.known_tokens import bracket, split, unbracket
 from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.engine.text.token_bound import TextLimit
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol.prompt import ChatMessage
+from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
 
 # Unicode noncharacters: never assigned, so no text needs them. The first that a conversation does not contain is the mark.
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
@@ -122,7 +123,7 @@ class Prompter:
     def thought(self, ids: list[int]) -> Literal["open", "closed", "possible"]:
         """Whether a prompt ends inside <think>, right behind </think>, or leaves it to the answer to begin a thought."""
         end = str(self._tokenizer.decode(ids[-_THOUGHT_WINDOW:], skip_special_tokens=False)).rstrip()
-        return "open" if end.endswith("<think>") else "closed" if end.endswith("</think>") else "possible"
+        return "open" if end.endswith(THOUGHT_BEGIN) else "closed" if end.endswith(THOUGHT_END) else "possible"
 
     def _render(self, messages: list[ChatMessage], template_kwargs: dict[str, Any], tools: Tools) -> tuple[str, str]:
         """The rendered conversation, and the mark that cuts it."""

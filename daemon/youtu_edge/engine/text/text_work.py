@@ -19,7 +19,8 @@ from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.token_bound import TextLimit, TokenBound
 from youtu_edge.engine.text.tokenizer_queries import Answerer
 from youtu_edge.errors import InvalidRequestError, RequestError, YoutuEdgeError
-from youtu_edge.protocol import Ask, Detokenize, Failed, Reply, Submit, Tokenize
+from youtu_edge.protocol.from_engine import Failed, Reply
+from youtu_edge.protocol.to_engine import Detokenize, Query, Submit, Tokenize
 
 _MAX_REASON = 300
 
@@ -65,7 +66,7 @@ class TextWork:
     def do(
         self, text: IncomingText, compiled: Collection[bytes], begin: Callable[[str], None] = lambda _: None
     ) -> Prepared | Reply | Failed:
-        """Prepare a request or answer a question; never raises.
+        """Prepare a request or answer a query; never raises.
 
         compiled: digests of grammars that are known to be good. begin: told which field of a request is worked on next.
         """
@@ -73,10 +74,10 @@ class TextWork:
         if isinstance(work, Submit):
             request = work
             return guarded(text.id, text.field, lambda: self._prepare(request, compiled, begin))
-        if isinstance(work, Ask):
-            ask, field = work, _field(work)
+        if isinstance(work, Query):
+            query, field = work, _field(work)
             begin(field)
-            return guarded(text.id, field, lambda: self._answerer.answer(ask))
+            return guarded(text.id, field, lambda: self._answerer.answer(query))
         return work
 
     def _prepare(self, request: Submit, compiled: Collection[bytes], begin: Callable[[str], None]) -> Prepared | Failed:
@@ -113,10 +114,10 @@ def guarded(request_id: str, field: str, work: Callable[[], Result]) -> Result |
         return Failed(request_id, InvalidRequestError.code, f"{field}: {_reason(error)}", field)
 
 
-def _field(ask: Ask) -> str:
-    if isinstance(ask.question, Tokenize):
+def _field(query: Query) -> str:
+    if isinstance(query.query, Tokenize):
         return "content"
-    return "tokens" if isinstance(ask.question, Detokenize) else "messages"
+    return "tokens" if isinstance(query.query, Detokenize) else "messages"
 
 
 def _reason(error: BaseException) -> str:

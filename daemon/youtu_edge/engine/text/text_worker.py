@@ -1,7 +1,7 @@
 """One process that works on the text of requests, and what is said to it.
 
 engine ── Task ──> worker
-       <── Begun, Done ──           frames as in protocol.py: | length: uint32 | msgpack |
+       <── Begun, Done ──           frames as in protocol/framing.py: | length: uint32 | msgpack |
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from youtu_edge.engine.memory.process_memory import holding
 from youtu_edge.engine.text.fork_server import ForkServer, WorkerLimits
 from youtu_edge.engine.text.text_work import Prepared, TextWork
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import Failed, Reply
+from youtu_edge.protocol.from_engine import Failed, Reply
 from youtu_edge.readable import readable
 
 Outcome = Prepared | Reply | Failed | msgspec.Raw

@@ -22,7 +22,7 @@ from youtu_edge.engine.text.text_work import TextWork
 from youtu_edge.engine.text.text_worker import Outcome, TextWorker, encode_task, serve
 from youtu_edge.errors import InternalError, InvalidRequestError, UnavailableError
 from youtu_edge.log import line
-from youtu_edge.protocol import Failed
+from youtu_edge.protocol.from_engine import Failed
 
 log = logging.getLogger("youtu_edge.engine")
 
@@ -40,7 +40,7 @@ class Texts(Protocol):
     """Who works on texts. Cancelling a future whose work has not begun spares the work."""
 
     def submit(self, text: IncomingText, compiled: Collection[bytes] = ()) -> Future[Outcome]:
-        """Prepare a request or answer a question; nothing but ForkServerGoneError is raised by the future.
+        """Prepare a request or answer a query; nothing but ForkServerGoneError is raised by the future.
 
         compiled: digests of grammars that need no trial.
         """

@@ -31,7 +31,7 @@ Shares = npt.NDArray[np.float32]
 
 
 class TokenBound:
-    """Knows one `tokenizers.Tokenizer`."""
+    """Of one `tokenizers.Tokenizer`."""
 
     def __init__(self, tokenizer: Any) -> None:
         normalizers, pre_tokenizers = _parts(tokenizer.normalizer), _parts(tokenizer.pre_tokenizer)

@@ -1,4 +1,4 @@
-"""Answers questions about text, tokens and the chat template."""
+"""Answers queries about text, tokens and the chat template."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import Ask, Detokenize, Question, Reply, Tokenize
+from youtu_edge.protocol.from_engine import Reply
+from youtu_edge.protocol.to_engine import Detokenize, Query, Tokenize, TokenizerQuery
 
 
 class Answerer:
@@ -17,17 +18,17 @@ class Answerer:
         self._tokenizer = tokenizer
         self._prompter = prompter
 
-    def answer(self, ask: Ask) -> Reply:
-        """What a question deserves. Raises whatever its text makes template and tokenizer raise."""
-        return Reply(ask.id, *self._answer(ask.question))
+    def answer(self, query: Query) -> Reply:
+        """The answer. Raises whatever its text makes template and tokenizer raise."""
+        return Reply(query.id, *self._answer(query.query))
 
-    def _answer(self, question: Question) -> tuple[str, list[int]]:
-        if isinstance(question, Tokenize):
-            return question.text, self._prompter.encode_text(question.text, add_special=question.add_special)
-        if isinstance(question, Detokenize):
-            return self._text(question.tokens), question.tokens
-        rendered = self._prompter.render(question.messages, question.template_kwargs, question.tools)
-        return rendered, self._prompter.encode_chat(question.messages, question.template_kwargs, question.tools)
+    def _answer(self, query: TokenizerQuery) -> tuple[str, list[int]]:
+        if isinstance(query, Tokenize):
+            return query.text, self._prompter.encode_text(query.text, add_special=query.add_special)
+        if isinstance(query, Detokenize):
+            return self._text(query.tokens), query.tokens
+        rendered = self._prompter.render(query.messages, query.template_kwargs, query.tools)
+        return rendered, self._prompter.encode_chat(query.messages, query.template_kwargs, query.tools)
 
     def _text(self, tokens: list[int]) -> str:
         size = self._vocab_size

@@ -1,4 +1,4 @@
-"""Decides whether a request may start, before any work is done for it. Knows queue and state; knows no HTTP."""
+"""Decides whether a request may start, before any work is done for it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import DeadlineError, EngineGaveUpError, MemoryPressureError, OverloadedError, UnavailableError
 from youtu_edge.front.admission.response_cache import ResponseCache
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
-from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.front.inflight.tokenizer_queries import TokenizerQueries
 from youtu_edge.front.inflight.work import digest_of
 from youtu_edge.front.keys.caller import CALLER
 from youtu_edge.front.keys.key_usage import KeyUsage
 from youtu_edge.front.supervision.supervisor import Supervisor
-from youtu_edge.protocol import Question, Reply, Submit
+from youtu_edge.protocol.from_engine import Reply
+from youtu_edge.protocol.to_engine import TokenizerQuery
 
 
 class Admission:
-    """The only way into the tables of requests and questions, and out of them for a client that leaves."""
+    """The only way into the tables of requests and queries, and out of them for a client that leaves."""
 
     def __init__(
         self,
         service: ServiceConfig,
         active_requests: ActiveRequests,
-        questions: QuestionTable,
+        queries: TokenizerQueries,
         supervisor: Supervisor,
         key_usage: KeyUsage,
         cache: ResponseCache | None = None,
     ) -> None:
         self._active = active_requests
-        self._questions = questions
+        self._queries = queries
         self.configure(service)
         self._supervisor = supervisor
         self._key_usage = key_usage
@@ -42,7 +44,7 @@ class Admission:
 
     def configure(self, service: ServiceConfig) -> None:
         """Use another bound of the queue and another time limit; what is in it stays."""
-        self._max_queue = self._questions.max_open = service.max_queue
+        self._max_queue = self._queries.max_open = service.max_queue
         self._timeout_s = service.request_timeout_s
 
     def check(self) -> None:
@@ -64,7 +66,7 @@ class Admission:
         if len(self._active) >= self._max_queue:
             raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
 
-    def open(self, submit: Submit) -> ActiveRequest:
+    def open(self, submit: GenerationRequest) -> ActiveRequest:
         """Admit a request and hand it to the engine. Raises as `check`, PoisonRequestError and DeadlineError."""
         self.check()
         poison = self._supervisor.policy.poison
@@ -110,7 +112,7 @@ class Admission:
         if not is_answered and active.ended_at is None:
             self._supervisor.submit(active)
 
-    def reopen(self, submit: Submit, key: str, *, is_suspect: bool) -> ActiveRequest:
+    def reopen(self, submit: GenerationRequest, key: str, *, is_suspect: bool) -> ActiveRequest:
         """Take in a request that was admitted before this start; it waits for the engine, whatever the limits.
 
         is_suspect: a former daemon died while the engine was working on it.
@@ -124,26 +126,26 @@ class Admission:
         self._supervisor.submit(active)
         return active
 
-    async def ask(self, question: Question) -> Reply:
+    async def query(self, query: TokenizerQuery) -> Reply:
         """The engine's answer; waits while a crashed engine restarts. Raises as `open`, and what the engine refuses."""
         self.check()
         policy = self._supervisor.policy
-        policy.poison.check(digest := digest_of(question))
+        policy.poison.check(digest := digest_of(query))
         deadline = self._deadline()
-        entry = self._questions.open(question, digest)
-        policy.poison.begin(entry.ask.id, digest)
+        entry = self._queries.open(query, digest)
+        policy.poison.begin(entry.message.id, digest)
         key = CALLER.get().key
         if key is not None:
             self._key_usage.begin(key.name)
-        self._supervisor.ask(entry)
+        self._supervisor.send_query(entry)
         try:
             async with asyncio.timeout_at(deadline):
                 return await entry.reply
         except TimeoutError:
-            raise DeadlineError("the question was not answered in time") from None
+            raise DeadlineError("the tokenizer query was not answered in time") from None
         finally:
-            self._questions.close(entry)
-            policy.question_ended(entry)
+            self._queries.close(entry)
+            policy.query_ended(entry)
             if key is not None:
                 self._key_usage.end(key.name, 0)
 

@@ -11,8 +11,8 @@ from youtu_edge.config import GenerationConfig
 from youtu_edge.errors import InvalidRequestError, ModelNotFoundError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.admission.sampling import SamplingFields, sampling_params
+from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import CALLER
-from youtu_edge.protocol import Submit
 from youtu_edge.recommendation import Recommendation
 
 _HIGHEST = 7
@@ -65,11 +65,13 @@ class Intake:
             raise InvalidRequestError(f"{field}: {asked} exceeds the context of {context} tokens", param=field)
         return asked
 
-    def submit(self, kind: str, asked: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None) -> Submit:
+    def submit(
+        self, kind: str, asked: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None
+    ) -> GenerationRequest:
         """A request with a new id that begins with `kind`; the caller adds messages or prompt and what else it offers."""
         urgency = CALLER.get().urgency
         sampling = sampling_params(asked, self._generation, self.model().recommendation)
-        return Submit(
+        return GenerationRequest(
             id=f"{kind}-{secrets.token_hex(12)}",
             sampling=sampling,
             is_repeatable=sampling.temperature == 0 or asked.seed is not None,

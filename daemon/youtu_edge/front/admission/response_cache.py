@@ -1,4 +1,4 @@
-"""Answers to frequent questions, kept on the device. Knows requests and SQL; knows no HTTP and no dialect.
+"""Answers to frequent questions, kept on the device.
 
 Only what would be answered the same again is kept: greedy requests, and those with a seed of the client's own. The key is
 everything that the answer depends on: the model package, how it is loaded, and the request. A hit is told to the request
@@ -21,8 +21,9 @@ from youtu_edge.errors import StorageError
 from youtu_edge.front.database import Database, bytes_used, size_limit
 from youtu_edge.front.http.answer_headers import note_cache
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
+from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.log import line
-from youtu_edge.protocol import Accepted, Delta, Finished, FinishReason, StepFrame, Submit
+from youtu_edge.protocol.from_engine import Accepted, Delta, Finished, FinishReason, StepFrame
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class ResponseCache:
         # A lost entry is computed again, so no fsync is spent on it.
         self.database = Database.in_directory(directory, FILE, MIGRATIONS, synchronous="normal", on_failure=on_failure)
 
-    def key(self, submit: Submit) -> bytes | None:
+    def key(self, submit: GenerationRequest) -> bytes | None:
         """What the answer depends on, as a hash; None for requests whose answer is not kept."""
         fingerprint = self._fingerprint()
         sampling = submit.sampling

@@ -16,7 +16,7 @@ from youtu_edge.config import GenerationConfig, Punctuation
 from youtu_edge.errors import PackageError
 from youtu_edge.json_file import JsonError, checked, decode_json, read_bounded
 from youtu_edge.package import GENERATION
-from youtu_edge.protocol import SamplingParams
+from youtu_edge.protocol.to_engine import SamplingParams
 from youtu_edge.recommendation import MinP, Recommendation, RepetitionPenalty, Temperature, TopK, TopP
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1

@@ -15,8 +15,7 @@ from typing import Literal
 
 from youtu_edge.front.answers.pieces import Piece, Text, Thought, ToolArguments, ToolCallStart
 from youtu_edge.front.answers.tool_call_reader import ToolCallReader
-
-THOUGHT_BEGIN, THOUGHT_END, CALL_BEGIN = "<think>", "</think>", "<tool_call>"
+from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END, THOUGHT_BEGIN, THOUGHT_END
 
 State = Literal["start", "thought", "text", "call"]
 
@@ -138,7 +137,7 @@ class AnswerSplitter:
             yield ToolArguments(self.num_calls - 1, arguments)
         if self._reader.is_done:
             if self._reader.name is None:
-                yield Text(f"{CALL_BEGIN}{self._reader.unread}</tool_call>")
+                yield Text(f"{CALL_BEGIN}{self._reader.unread}{CALL_END}")
             self._enter("text", self._reader.rest)
 
 

@@ -25,7 +25,9 @@ from youtu_edge.front.answers.pieces import Answer, Ended, Piece, Silence, Text,
 from youtu_edge.front.answers.punctuation import repaired
 from youtu_edge.front.http.sse import KEEPALIVE_S, EventNumbers
 from youtu_edge.front.inflight.failure import failure
-from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit, TokenLogprob, ToolCall
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished, TokenLogprob
+from youtu_edge.protocol.prompt import ToolCall
 
 
 class Events(Protocol):
@@ -39,7 +41,7 @@ class Source(Protocol):
     """Where an answer comes from: an open request, or what the journal has of one."""
 
     @property
-    def submit(self) -> Submit:
+    def submit(self) -> GenerationRequest:
         """What was asked."""
 
     @property
@@ -161,12 +163,12 @@ def _attach(pieces: list[Piece], logprobs: list[TokenLogprob]) -> list[Piece]:
     return [*pieces, Text("", logprobs)]
 
 
-def copies(submit: Submit, count: int) -> list[Submit]:
+def copies(submit: GenerationRequest, count: int) -> list[GenerationRequest]:
     """`count` requests for answers to one prompt: seeds count up, the prefix cache has the prompt once."""
     return [_with_seed(submit, index) for index in range(count)]
 
 
-def numbered(submits: Sequence[Submit]) -> list[Submit]:
+def numbered(submits: Sequence[GenerationRequest]) -> list[GenerationRequest]:
     """The requests that serve one HTTP request: the first has its id, the others its id and a number."""
     return [
         submit if index == 0 else msgspec.structs.replace(submit, id=f"{submit.id}-{index}")
@@ -174,7 +176,7 @@ def numbered(submits: Sequence[Submit]) -> list[Submit]:
     ]
 
 
-def _with_seed(submit: Submit, index: int) -> Submit:
+def _with_seed(submit: GenerationRequest, index: int) -> GenerationRequest:
     sampling = msgspec.structs.replace(submit.sampling, seed=(submit.sampling.seed + index) & INT64_MAX)
     return msgspec.structs.replace(submit, sampling=sampling)
 

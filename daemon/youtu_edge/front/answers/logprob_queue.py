@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 from collections import deque
 
-from youtu_edge.protocol import Delta, TokenLogprob
+from youtu_edge.protocol.from_engine import Delta, TokenLogprob
 
 
 class LogprobQueue:

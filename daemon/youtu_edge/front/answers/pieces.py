@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from youtu_edge.protocol import Finished, FinishReason, TokenLogprob, ToolCall
+from youtu_edge.protocol.from_engine import Finished, FinishReason, TokenLogprob
+from youtu_edge.protocol.prompt import ToolCall
 
 EndReason = FinishReason | Literal["tool_calls"]
 

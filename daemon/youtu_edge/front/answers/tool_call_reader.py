@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 
-CALL_END = "</tool_call>"
+from youtu_edge.protocol.tags import CALL_END
 
 _HEAD = re.compile(r'\n?\{"name": ("[A-Za-z0-9_-]+"), "arguments": (?=\S)')
 """As the engine's grammar has it, to the letter: what begins otherwise was not held to a schema and is no call."""

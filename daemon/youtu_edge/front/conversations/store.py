@@ -1,4 +1,4 @@
-"""Conversations on the device: which turns they have, and which of them have to go. Knows SQL; knows no HTTP and no engine.
+"""Conversations on the device: which turns they have, and which of them have to go.
 
 A turn (what the user said and what was answered) is one row, written in one transaction with everything that it changes, so
 that no crash can leave half of one. The order of use is a counter and not the clock, which jumps on boards without one.

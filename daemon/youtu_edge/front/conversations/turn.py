@@ -21,7 +21,8 @@ from youtu_edge.front.answers.pieces import Ended, Piece, Text, Thought
 from youtu_edge.front.conversations.conversations import Conversations, RunningTurn
 from youtu_edge.front.conversations.store import Conversation, Name, Turn
 from youtu_edge.front.inflight.active_requests import ActiveRequest
-from youtu_edge.protocol import ChatMessage, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.prompt import ChatMessage
 
 
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +118,7 @@ class ConversationTurn(GenerationStream):
 async def open_turn(
     conversations: Conversations,
     admission: Admission,
-    submit: Submit,
+    submit: GenerationRequest,
     said: TurnRequest,
     names: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ConversationTurn]:
@@ -147,7 +148,7 @@ async def open_turn(
         await turn.leave()
 
 
-def _fill(submit: Submit, system: str, turns: list[Turn], said: TurnRequest) -> None:
+def _fill(submit: GenerationRequest, system: str, turns: list[Turn], said: TurnRequest) -> None:
     messages = [ChatMessage("system", system)] if system else []
     for turn in turns:
         messages.append(ChatMessage("user", turn.user))

@@ -39,9 +39,10 @@ from youtu_edge.front.durable.journal import MIGRATIONS, Event, Known, Limits, R
 from youtu_edge.front.durable.work_notes import WorkNotes
 from youtu_edge.front.http.durability import LAST_EVENT_HEADER
 from youtu_edge.front.inflight.active_requests import ActiveRequest
+from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.log import line
-from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit
+from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class DurableRequest:
 class Follower:
     """One reader of a request from its first event on; takes the place of an open request in a GenerationStream."""
 
-    def __init__(self, requests: DurableRequests, request: DurableRequest, submit: Submit) -> None:
+    def __init__(self, requests: DurableRequests, request: DurableRequest, submit: GenerationRequest) -> None:
         """`submit` says what was asked for, so that the reader can tell its parts apart."""
         self._requests = requests
         self._request = request
@@ -156,7 +157,7 @@ class DurableRequests:
             log.info(line("request_resumed", id=known.id, tokens=active.completion_tokens))
             self._start(self._pump(request, active))
 
-    def begin(self, wanted: Durability, body: bytes, submit: Submit) -> Follower:
+    def begin(self, wanted: Durability, body: bytes, submit: GenerationRequest) -> Follower:
         """The request of that key, or a new one. Raises as `Admission.open`, IdempotencyConflictError and NotFoundError."""
         digest = hashlib.sha256(body).digest()
         if wanted.key is not None and (request_id := self._by_key.get(wanted.key)):
@@ -210,7 +211,7 @@ class DurableRequests:
             raise _not_kept(request_id)
         return known
 
-    def follow(self, request_id: str, submit: Submit) -> Follower:
+    def follow(self, request_id: str, submit: GenerationRequest) -> Follower:
         """A reader from the first event on. Raises NotFoundError."""
         request = self._running.get(request_id) or self._at_hand.get(request_id)
         if request is None:
@@ -329,7 +330,7 @@ def _is_for_the_next_start(event: Event) -> TypeGuard[Failed]:
     return isinstance(event, Failed) and ends_for_now(event.code)
 
 
-def _continued(submit: Submit, events: list[Event]) -> Submit:
+def _continued(submit: GenerationRequest, events: list[Event]) -> GenerationRequest:
     """The rest of a request: what the events say was sent already."""
     deltas = [event for event in events if isinstance(event, Delta)]
     return msgspec.structs.replace(

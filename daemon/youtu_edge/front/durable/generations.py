@@ -14,7 +14,7 @@ from youtu_edge.front.durable.durable_requests import DurableRequests
 from youtu_edge.front.durable.headers import durability
 from youtu_edge.front.http.durability import KEY_HEADER
 from youtu_edge.front.http.sse import EventNumbers
-from youtu_edge.protocol import Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
 
 
 class Generations:
@@ -29,7 +29,7 @@ class Generations:
         self,
         request: web.Request,
         body: bytes,
-        submit: Submit,
+        submit: GenerationRequest,
         *,
         user: str | None = None,
         names: Mapping[str, str] | None = None,
@@ -51,7 +51,7 @@ class Generations:
         self,
         request: web.Request,
         body: bytes,
-        submits: Sequence[Submit],
+        submits: Sequence[GenerationRequest],
         *,
         user: str | None = None,
         names: Sequence[Mapping[str, str]] | None = None,

@@ -1,4 +1,4 @@
-"""Requests that must be finished whatever happens, and what the engine said about them. Knows SQL; knows no HTTP.
+"""Requests that must be finished whatever happens, and what the engine said about them.
 
 A request is one row, written before anything about it is answered; each of its events is one row, written before a client
 sees it. So what a client has seen is a part of what is here, and a daemon that starts again can finish the rest.
@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from youtu_edge.protocol import Accepted, Delta, Failed, Finished, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished
 
 MIGRATIONS = (
     """
@@ -68,7 +69,7 @@ class Record(msgspec.Struct, kw_only=True):
 
     known: Known
     body: bytes
-    submit: Submit
+    submit: GenerationRequest
     """As it was handed to the first engine."""
     model: str
     """Checksum of the package that answers; another model must not continue."""
@@ -115,7 +116,7 @@ class RequestJournal:
         if row is None:
             return None
         body, submit, model, starts = row
-        submitted = msgspec.msgpack.decode(submit, type=Submit)
+        submitted = msgspec.msgpack.decode(submit, type=GenerationRequest)
         return Record(known=known, body=body, submit=submitted, model=model, fruitless_starts=starts)
 
     def events(self, connection: sqlite3.Connection, request_id: str) -> list[Event]:

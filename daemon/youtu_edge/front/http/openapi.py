@@ -153,11 +153,11 @@ def _errors(route: Route) -> dict[int, Any]:
         statuses |= {408, 413, 429}
     if route.parameters:
         statuses.add(404)
-    if route.generates or route.asks:
+    if route.generates or route.queries:
         statuses |= {404, 429, 503, 504}
     if route.generates:
         statuses |= {410, 422}
-    if route.stores:
+    if route.needs_storage:
         statuses.add(503)
     if route.scope is not None:
         statuses.add(401)

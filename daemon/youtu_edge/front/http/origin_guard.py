@@ -19,7 +19,7 @@ from youtu_edge.front.http.handler import Handler
 
 
 class OriginGuard:
-    """Knows under which names this daemon may be addressed."""
+    """The names under which this daemon may be addressed."""
 
     def __init__(self, service: ServiceConfig, machine_name: str) -> None:
         machine = machine_name.lower()

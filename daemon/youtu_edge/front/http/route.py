@@ -41,9 +41,9 @@ class Route(msgspec.Struct, frozen=True):
     """Data of the event that ends a complete stream and is not JSON."""
     generates: bool = False
     """Needs a ready engine and a place in the queue: may be answered 404 (model), 429 and 503."""
-    asks: bool = False
-    """Asks a ready engine something that makes no sequence: the same statuses but for those of a generation."""
-    stores: bool = False
+    queries: bool = False
+    """Needs a ready engine's tokenizer, and makes no sequence: the same statuses but for those of a generation."""
+    needs_storage: bool = False
     """Needs the device's storage: may be answered 503."""
     untagged: tuple[type[msgspec.Struct], ...] = ()
     """Tagged structs within the body whose tag may be left out."""

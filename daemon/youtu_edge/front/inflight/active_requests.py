@@ -17,8 +17,9 @@ from typing import Literal
 import msgspec
 
 from youtu_edge.errors import ContextLengthError
+from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.inflight.work import Departed, Work, digest_of
-from youtu_edge.protocol import Accepted, Delta, Failed, Finished, FromEngine, StepFrame, Submit
+from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished, FromEngine, StepFrame
 
 Event = Accepted | Delta | Finished | Failed
 
@@ -26,7 +27,7 @@ Event = Accepted | Delta | Finished | Failed
 class ActiveRequest:
     """One accepted request. `events` is read by its HTTP handler; it is unbounded, but never longer than the answer."""
 
-    def __init__(self, submit: Submit, now: float, digest: bytes) -> None:
+    def __init__(self, submit: GenerationRequest, now: float, digest: bytes) -> None:
         self.submit = submit
         self.digest = digest
         """Of what was asked, whatever `shorten` takes out of it."""
@@ -90,7 +91,7 @@ class ActiveRequests:
     def __iter__(self) -> Iterator[ActiveRequest]:
         return iter(list(self._active.values()))
 
-    def open(self, submit: Submit, digest: bytes | None = None) -> ActiveRequest:
+    def open(self, submit: GenerationRequest, digest: bytes | None = None) -> ActiveRequest:
         """Take in a request that was admitted; `digest` where it is known already."""
         assert submit.id not in self._active, f"request id {submit.id} is taken"
         # A private copy: sent_tokens and sent_text grow here, so that the very message can be submitted again.

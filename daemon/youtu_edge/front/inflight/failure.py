@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from youtu_edge.errors import REQUEST_ERRORS, InternalError, YoutuEdgeError
-from youtu_edge.protocol import Failed
+from youtu_edge.protocol.from_engine import Failed
 
 
 def failure(failed: Failed, names: Mapping[str, str]) -> YoutuEdgeError:

@@ -1,6 +1,6 @@
-"""What an engine may be working on: a request or a question, known by what it asks for rather than by who asks.
+"""What an engine may be working on: a request or a query, known by what it asks for rather than by who asks.
 
-Whose client leaves, or whose time is over, is no request and no question any more; the engine may be in the middle of it
+Whose client leaves, or whose time is over, is no request and no query any more; the engine may be in the middle of it
 all the same, and if it dies there, that was the cause.
 """
 
@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from youtu_edge.protocol import Question, SamplingParams, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.to_engine import SamplingParams, TokenizerQuery
 
 _MOST_DEPARTED = 256
 
@@ -51,9 +52,9 @@ class Departed:
         return self._works.get(work_id)
 
 
-def digest_of(asked: Submit | Question) -> bytes:
+def digest_of(asked: GenerationRequest | TokenizerQuery) -> bytes:
     """Of what the engine is asked to compute: not who asks, with which seed, or how much of the answer there is."""
-    if isinstance(asked, Submit):
+    if isinstance(asked, GenerationRequest):
         asked = msgspec.structs.replace(
             asked, id="", priority=0, sampling=SamplingParams(), sent_tokens=[], sent_text="", is_suspect=False
         )

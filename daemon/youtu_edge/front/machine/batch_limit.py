@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from youtu_edge.protocol import Narrow
+from youtu_edge.protocol.to_engine import Narrow
 
 
 class BatchLimit:

@@ -10,7 +10,7 @@
                   thermal_throttle counters                x86
                   over-current counters (soctherm-oc)      Jetson
 
-Knows files; decides nothing (see thermal.py). A board without a sensor has None or nothing there.
+Only reads; thermal.py decides. A board without a sensor has None or nothing there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the engine's memory grows faster than it may. Knows numbers and a clock, no process.
+"""Whether the engine's memory grows faster than it may.
 
 What counts is anonymous memory without cache pages, and only what exceeds the plan: memory at rest and the largest step.
 Its growth is the latest reading, the least of three so that no single one decides, over the least within the window:

@@ -17,7 +17,8 @@ from youtu_edge.front.machine.memory_pressure import MemoryPressure, MemoryPress
 from youtu_edge.front.machine.process_memory import anonymous_bytes
 from youtu_edge.front.supervision.supervisor import Supervisor
 from youtu_edge.log import line
-from youtu_edge.protocol import Ready, Shed
+from youtu_edge.protocol.from_engine import Ready
+from youtu_edge.protocol.to_engine import Shed
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from youtu_edge.front.status.document import ListedModel, ModelList, StatusDocum
 from youtu_edge.front.status.metrics import Metrics
 from youtu_edge.front.supervision.degrade import NAMES
 from youtu_edge.front.supervision.supervisor import Supervisor
-from youtu_edge.protocol import PLAN_PARTS
+from youtu_edge.protocol.from_engine import PLAN_PARTS
 
 
 class StatusHandlers:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import msgspec
 
 from youtu_edge.config import Config
-from youtu_edge.protocol import Ready
+from youtu_edge.protocol.from_engine import Ready
 
 LAST_RUNG = 3
 NAMES = ("full", "smaller batch", "smaller batch and step", "minimum batch, step and cache")

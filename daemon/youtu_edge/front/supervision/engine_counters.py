@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from youtu_edge.protocol import EngineStats
+from youtu_edge.protocol.from_engine import EngineStats
 
 _GAUGES = ("running", "waiting", "pages_total", "pages_used", "pages_cached", "pages_touched")
 

@@ -1,4 +1,4 @@
-"""One engine process and the socketpair to it. Knows frames and process ends; knows nothing of requests or restarts.
+"""One engine process and the socketpair to it.
 
 front  ── encode_frame ──>  socketpair  ──>  engine (--fd N)
        <── FrameReader ───                       EOF = the engine is dead
@@ -16,9 +16,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from youtu_edge.framing import FrameReader, FramingError
 from youtu_edge.log import line
-from youtu_edge.protocol import FROM_ENGINE, FromEngine, ToEngine, encode_frame
+from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.framing import FrameReader, FramingError
+from youtu_edge.protocol.from_engine import FROM_ENGINE, FromEngine
+from youtu_edge.protocol.to_engine import ToEngine
 
 log = logging.getLogger(__name__)
 

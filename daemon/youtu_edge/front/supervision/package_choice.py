@@ -4,7 +4,7 @@ A version is on trial until it has answered a request on this device. While it i
 it is refused, the link goes back to the newest version that has answered, and requests wait no longer than that one's load.
 A version that has answered is restarted as the supervisor sees fit; it is left only when its files are damaged.
 
-Knows links and reasons; knows no process. Where the link cannot be written, the choice holds until the daemon ends.
+Where the link cannot be written, the choice holds until the daemon ends.
 """
 
 from __future__ import annotations

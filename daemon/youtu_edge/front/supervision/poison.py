@@ -1,4 +1,4 @@
-"""Which request or question kills engines. It is told what was worked on at each death.
+"""Which request or query kills engines. It is told what was worked on at each death.
 
     first death   those that were being worked on become suspects: in the next engine each runs alone until it has
                   PROBATION_TOKENS more than now
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from youtu_edge.errors import PoisonRequestError
-from youtu_edge.protocol import PROBATION_TOKENS
+from youtu_edge.protocol.to_engine import PROBATION_TOKENS
 
 STRIKES = 2
 """Deaths in a row, with hardly a token gained between them, that make a poison of a request."""
@@ -100,7 +100,7 @@ class PoisonWatch:
         self._left.pop(digest, None)
 
     def quarantine(self, name: str, digest: bytes) -> None:
-        """Remember the question of a poison, and forget its suspicion."""
+        """Remember the digest of a poison, and forget its suspicion."""
         self.survived(name, digest)
         self._keep(self._quarantine, digest, None)
 

@@ -1,6 +1,6 @@
 """An engine that is to be replaced although it has not died: what it works on ends, new work waits for the next engine.
 
-Knows the unfinished requests and questions, and the clock; sends and kills nothing.
+It decides only; the supervisor sends and kills.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from youtu_edge.front.inflight.active_requests import ActiveRequests
-from youtu_edge.front.inflight.tokenizer_queries import QuestionTable
+from youtu_edge.front.inflight.tokenizer_queries import TokenizerQueries
 
 LEAVE_S = 1.0
 """How long an engine may take to leave after Shutdown before it is killed."""
@@ -20,42 +20,42 @@ class Recycling:
     def __init__(
         self,
         active_requests: ActiveRequests,
-        questions: QuestionTable,
+        queries: TokenizerQueries,
         clock: Callable[[], float],
         *,
         patience_s: float,
         is_new_model: bool = False,
     ) -> None:
         self._active = active_requests
-        self._questions = questions
+        self._queries = queries
         self._clock = clock
         self._patience_s = patience_s
         self._since = clock()
         # A held one is not with this engine yet, and will not be: it waits for the next like those that come later.
         self._finishing = {active.submit.id for active in active_requests if not active.is_held}
-        self._finishing |= {entry.ask.id for entry in questions}
-        self._asked_at: float | None = None
+        self._finishing |= {entry.message.id for entry in queries}
+        self._exit_requested_at: float | None = None
         self.is_new_model = is_new_model
         """Whether the next engine loads another model."""
 
     @property
-    def is_asked(self) -> bool:
+    def exit_requested(self) -> bool:
         """Whether the engine was asked to leave: its end is no death."""
-        return self._asked_at is not None
+        return self._exit_requested_at is not None
 
     @property
     def may_ask(self) -> bool:
         """Whether nobody needs the engine any more, or has needed it for long enough."""
         unfinished = any(active.submit.id in self._finishing for active in self._active) or any(
-            entry.ask.id in self._finishing for entry in self._questions
+            entry.message.id in self._finishing for entry in self._queries
         )
-        return not self.is_asked and (not unfinished or self._clock() - self._since >= self._patience_s)
+        return not self.exit_requested and (not unfinished or self._clock() - self._since >= self._patience_s)
 
-    def ask(self) -> None:
+    def request_exit(self) -> None:
         """Note that the engine was told to leave."""
-        self._asked_at = self._clock()
+        self._exit_requested_at = self._clock()
 
     @property
     def must_kill(self) -> bool:
         """Whether it did not leave in time: it is in a long step, nothing of which was sent, so nothing is lost."""
-        return self._asked_at is not None and self._clock() - self._asked_at >= LEAVE_S
+        return self._exit_requested_at is not None and self._clock() - self._exit_requested_at >= LEAVE_S

@@ -1,4 +1,4 @@
-"""How often the engine may be restarted, and how long to wait before each restart. Knows only a clock."""
+"""How often the engine may be restarted, and how long to wait before each restart."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What follows the death of an engine: who is failed, how long to wait, how much the next engine gets, when to give up.
 
-Knows the unfinished requests and questions, and the clock; starts and kills nothing.
+It decides only; the supervisor starts and kills.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from youtu_edge.config import Config, parse_restart_rate
 from youtu_edge.errors import EngineGaveUpError, PoisonRequestError
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
-from youtu_edge.front.inflight.tokenizer_queries import OpenQuestion, QuestionTable
+from youtu_edge.front.inflight.tokenizer_queries import ActiveQuery, TokenizerQueries
 from youtu_edge.front.inflight.work import Work
 from youtu_edge.front.supervision.degrade import NAMES, degraded, rung_after
 from youtu_edge.front.supervision.poison import STRIKES, PoisonWatch
 from youtu_edge.front.supervision.restart_budget import FIRST_WAIT_S, RestartBudget
 from youtu_edge.log import line
 from youtu_edge.process_death import Death
-from youtu_edge.protocol import Ready
+from youtu_edge.protocol.from_engine import Ready
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +27,11 @@ class RestartPolicy:
     """Budget, ladder and search for poison in one place."""
 
     def __init__(
-        self, config: Config, active_requests: ActiveRequests, questions: QuestionTable, clock: Callable[[], float]
+        self, config: Config, active_requests: ActiveRequests, queries: TokenizerQueries, clock: Callable[[], float]
     ) -> None:
         self._config = config
         self._active = active_requests
-        self._questions = questions
+        self._queries = queries
         self._budget = RestartBudget(*parse_restart_rate(config.service.max_restart_rate), clock)
         self._full: Ready | None = None
         self.poison = PoisonWatch(clock)
@@ -88,16 +88,16 @@ class RestartPolicy:
         else:
             self.poison.left(active.submit.id, active.digest)
 
-    def question_ended(self, entry: OpenQuestion) -> None:
-        """The same for a question."""
+    def query_ended(self, entry: ActiveQuery) -> None:
+        """The same for a query."""
         if entry.is_answered:
-            self.poison.survived(entry.ask.id, entry.work.digest)
+            self.poison.survived(entry.message.id, entry.work.digest)
         else:
-            self.poison.left(entry.ask.id, entry.work.digest)
+            self.poison.left(entry.message.id, entry.work.digest)
 
     def _fail_poison(self, working: Sequence[str]) -> bool:
         """Whether this death shows what is the cause; it is failed then, and its deaths leave the budget alone."""
-        unfinished = self._active.works() | self._questions.works()
+        unfinished = self._active.works() | self._queries.works()
         works = {name: work for name in working if (work := self._work_of(name)) is not None}
         poison = self.poison.engine_died(_tokens(works), _tokens(unfinished))
         if poison is None:
@@ -109,12 +109,12 @@ class RestartPolicy:
         self.poison.quarantine(poison, digest)
         error = PoisonRequestError("the engine crashed twice on this request; giving up")
         self._active.fail_same(digest, error.code, error.message)
-        self._questions.fail_same(digest, error)
+        self._queries.fail_same(digest, error)
         self._budget.forgive(STRIKES - 1)
         return True
 
     def _work_of(self, name: str) -> Work | None:
-        return self._active.work_of(name) or self._questions.work_of(name)
+        return self._active.work_of(name) or self._queries.work_of(name)
 
 
 def _tokens(works: Mapping[str, Work]) -> dict[str, int]:

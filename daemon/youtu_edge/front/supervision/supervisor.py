@@ -25,7 +25,7 @@ import msgspec
 from youtu_edge.config import Config
 from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, UnavailableError, YoutuEdgeError
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
-from youtu_edge.front.inflight.tokenizer_queries import OpenQuestion, QuestionTable
+from youtu_edge.front.inflight.tokenizer_queries import ActiveQuery, TokenizerQueries
 from youtu_edge.front.supervision.engine_counters import EngineCounters
 from youtu_edge.front.supervision.engine_link import EngineLink, start_engine
 from youtu_edge.front.supervision.package_choice import PackageChoice
@@ -33,20 +33,8 @@ from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
 from youtu_edge.front.supervision.restart_policy import RestartPolicy
 from youtu_edge.log import line
 from youtu_edge.process_death import Death, is_stopped, judge, oom_kills
-from youtu_edge.protocol import (
-    Cancel,
-    Fatal,
-    Finished,
-    FromEngine,
-    Heartbeat,
-    Ready,
-    SetLogLevel,
-    Shutdown,
-    Start,
-    StepFrame,
-    ToEngine,
-    Working,
-)
+from youtu_edge.protocol.from_engine import Fatal, Finished, FromEngine, Heartbeat, Ready, StepFrame, Working
+from youtu_edge.protocol.to_engine import Cancel, SetLogLevel, Shutdown, Start, ToEngine
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +68,7 @@ class Supervisor:
         self,
         config: Config,
         active_requests: ActiveRequests,
-        questions: QuestionTable,
+        queries: TokenizerQueries,
         *,
         argv: Sequence[str],
         clock: Callable[[], float],
@@ -92,7 +80,7 @@ class Supervisor:
         self.package = package or PackageChoice(config.model.path)
         self._tokenizer = ""
         self._active = active_requests
-        self._questions = questions
+        self._queries = queries
         self._argv = argv
         self._clock = clock
         self._on_state = on_state
@@ -103,7 +91,7 @@ class Supervisor:
         self._is_stopped = False
         self._working: list[str] = []
         self._recycling: Recycling | None = None
-        self.policy = RestartPolicy(config, active_requests, questions, clock)
+        self.policy = RestartPolicy(config, active_requests, queries, clock)
         self.recycles = 0
         """Replacements of engines that were asked to leave."""
         self.state: State = "loading"
@@ -138,7 +126,7 @@ class Supervisor:
         except (EngineGaveUpError, EngineFatalError) as error:
             self._enter("gave_up")
             self._active.fail_all(EngineGaveUpError.code, error.message)
-            self._questions.fail_all(EngineGaveUpError(error.message))
+            self._queries.fail_all(EngineGaveUpError(error.message))
             raise
 
     def configure(self, config: Config) -> None:
@@ -154,10 +142,10 @@ class Supervisor:
         is_suspect = self.policy.poison.is_suspect(active.submit.id, active.completion_tokens)
         self.send(msgspec.structs.replace(active.submit, is_suspect=True) if is_suspect else active.submit)
 
-    def ask(self, entry: OpenQuestion) -> None:
-        """Ask the engine now, or the next engine as soon as it is ready."""
+    def send_query(self, entry: ActiveQuery) -> None:
+        """Send it to the engine now, or the next engine as soon as it is ready."""
         if self._recycling is None:
-            self.send(entry.ask)
+            self.send(entry.message)
 
     def cancel(self, request_id: str) -> None:
         """Tell the engine that nobody waits for this request any more; without an engine it ends here."""
@@ -174,9 +162,9 @@ class Supervisor:
     def recycle(self, reason: str, *, patience_s: float = _RECYCLE_WAIT_S, is_new_model: bool = False) -> None:
         """Replace a ready engine as soon as its requests have ended, or after `patience_s`; new ones wait for the next."""
         if self.state == "ready" and (self._recycling is None or (is_new_model and not self._recycling.is_new_model)):
-            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._active) + len(self._questions)))
+            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._active) + len(self._queries)))
             self._recycling = Recycling(
-                self._active, self._questions, self._clock, patience_s=patience_s, is_new_model=is_new_model
+                self._active, self._queries, self._clock, patience_s=patience_s, is_new_model=is_new_model
             )
 
     async def stop(self) -> None:
@@ -222,7 +210,7 @@ class Supervisor:
         self._fatal, self._recycling = None, None
         self._begin_work([])
         self._active.engine_starts()
-        self._questions.engine_starts()
+        self._queries.engine_starts()
         self._progress_at = self._clock()
         try:
             self._link = link = await self._start_engine()
@@ -251,7 +239,7 @@ class Supervisor:
         if self._is_stopped:
             return None
         self._raise_if_fatal(code)
-        if self._recycling and self._recycling.is_asked:
+        if self._recycling and self._recycling.exit_requested:
             return None
         return judge(code, overdue=overdue, was_stopped=was_stopped, oom_kills=oom_kills() - killed_before)
 
@@ -301,7 +289,7 @@ class Supervisor:
                 self.policy.forget_model()
             self._enter("recycling")
             self._progress_at = self._clock()
-            self._recycling.ask()
+            self._recycling.request_exit()
             link.send(Shutdown())
 
     def _raise_if_fatal(self, code: int) -> None:
@@ -333,7 +321,7 @@ class Supervisor:
             self._fatal = message
         elif isinstance(message, Ready):
             self._engine_ready(message)
-        elif not self._questions.apply(message) and (shortened := self._active.apply(message)):
+        elif not self._queries.apply(message) and (shortened := self._active.apply(message)):
             self.submit(shortened)
 
     def _begin_work(self, ids: list[str]) -> None:
@@ -361,8 +349,8 @@ class Supervisor:
         for active in self._active:
             active.resumes += 1
             self.submit(active)
-        for entry in self._questions:
-            self.ask(entry)
+        for entry in self._queries:
+            self.send_query(entry)
 
     def _fail_untranslatable(self) -> None:
         """Answers that another version has begun go on where token ids mean the same; elsewhere they cannot be resumed."""

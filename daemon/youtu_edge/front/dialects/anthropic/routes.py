@@ -1,4 +1,4 @@
-"""The handlers of /v1/messages: body -> Submit -> pieces -> message."""
+"""The handlers of /v1/messages: body -> GenerationRequest -> pieces -> message."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.sse import REQUEST_ID, open_stream
 from youtu_edge.front.inflight.failure import renamed
-from youtu_edge.protocol import Render, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.to_engine import Render
 
 
 class MessagesQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +77,7 @@ class MessageHandlers:
                 body=CountBody,
                 query=MessagesQuery,
                 answer=TokenCount,
-                asks=True,
+                queries=True,
                 error=MessageErrorDocument,
                 error_form=message_error_document,
             ),
@@ -110,12 +111,12 @@ class MessageHandlers:
         self._intake.check_name(body.model)
         tools = [] if body.choice == "none" else [msgspec.to_builtins(tool.as_tool()) for tool in body.tools or ()]
         try:
-            reply = await self._intake.admission.ask(Render(chat_messages(body), body.template_kwargs, tools))
+            reply = await self._intake.admission.query(Render(chat_messages(body), body.template_kwargs, tools))
         except YoutuEdgeError as error:
             raise renamed(error, NAMES) from None
         return _json(TokenCount(len(reply.tokens)))
 
-    def _submit(self, body: MessagesBody) -> Submit:
+    def _submit(self, body: MessagesBody) -> GenerationRequest:
         check(body)
         self._intake.check_name(body.model)
         limit = self._intake.max_new_tokens("max_tokens", body.max_tokens)

@@ -9,7 +9,8 @@ from msgspec import Meta
 
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.admission.sampling import SamplingFields
-from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Lark, Regex, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex
 
 StopText = Annotated[str, Meta(min_length=1, max_length=1000)]
 Stop = StopText | Annotated[list[StopText], Meta(max_length=8)]
@@ -83,7 +84,7 @@ def check_fields(body: GenerationFields) -> None:
         raise InvalidRequestError(f"{bound[1]}: cannot be combined with {bound[0]}", param=bound[1])
 
 
-def fill_fields(submit: Submit, body: GenerationFields, logprobs: int | None) -> None:
+def fill_fields(submit: GenerationRequest, body: GenerationFields, logprobs: int | None) -> None:
     """Put what the body asks of the engine into the request. `logprobs`: alternatives to report, None for no report."""
     bias = {int(token): value for token, value in (body.logit_bias or {}).items()}
     submit.sampling = msgspec.structs.replace(submit.sampling, logit_bias=bias, logprobs=logprobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from youtu_edge.protocol import Alternative, TokenLogprob
+from youtu_edge.protocol.from_engine import Alternative, TokenLogprob
 
 
 class TopLogprob(TypedDict):

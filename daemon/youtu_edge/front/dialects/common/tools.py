@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import Submit, ToolCall
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.prompt import ToolCall
 
 ToolName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
@@ -90,7 +91,7 @@ def definitions(tools: Sequence[Tool] | None) -> list[dict[str, Any]]:
 
 
 def offer_tools(
-    submit: Submit, tools: Sequence[Tool] | None, choice: ToolChoice | None, parallel_tool_calls: bool | None
+    submit: GenerationRequest, tools: Sequence[Tool] | None, choice: ToolChoice | None, parallel_tool_calls: bool | None
 ) -> None:
     """Put the tools into the request. With the choice `none` the model does not learn of them."""
     if not tools or choice == "none":

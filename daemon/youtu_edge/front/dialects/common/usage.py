@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from youtu_edge.protocol import Finished
+from youtu_edge.protocol.from_engine import Finished
 
 
 class PromptTokensDetails(TypedDict):

@@ -20,7 +20,8 @@ from youtu_edge.front.dialects.openai.documents import (
     ChunkChoice,
     MessagePiece,
 )
-from youtu_edge.protocol import Finished, TokenLogprob, ToolCall
+from youtu_edge.protocol.from_engine import Finished, TokenLogprob
+from youtu_edge.protocol.prompt import ToolCall
 
 
 class Head(msgspec.Struct, frozen=True):

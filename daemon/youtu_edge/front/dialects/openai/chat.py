@@ -1,4 +1,4 @@
-"""The handlers of the chat routes: body -> Submit -> pieces -> answer.
+"""The handlers of the chat routes: body -> GenerationRequest -> pieces -> answer.
 
 The status is sent only after `Accepted`, so that a prompt that does not fit is a real 400 and not a broken stream.
 """

@@ -10,7 +10,8 @@ from msgspec import Meta
 from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.dialects.common.fields import GenerationFields, Tokens, check_fields, fill_fields
 from youtu_edge.front.dialects.common.tools import MadeCall, Tool, ToolChoice, check_tools, offer_tools
-from youtu_edge.protocol import ChatMessage, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.prompt import ChatMessage
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 """Roles of messages, and what the templates call them."""
@@ -95,7 +96,7 @@ def check(body: ChatBody) -> None:
     check_tools(body.tools, body.tool_choice)
 
 
-def fill(submit: Submit, body: ChatBody) -> None:
+def fill(submit: GenerationRequest, body: ChatBody) -> None:
     """Put what the body asks of the engine into the request."""
     fill_fields(submit, body, (body.top_logprobs or 0) if body.logprobs else None)
     submit.messages = chat_messages(body)

@@ -16,7 +16,8 @@ from youtu_edge.front.dialects.common.usage import TokenUsage, usage
 from youtu_edge.front.dialects.openai.builder import Head
 from youtu_edge.front.dialects.openai.documents import TextChoice, TextCompletion, TextLogprobs
 from youtu_edge.front.dialects.openai.text_logprobs import TextLogprobWriter
-from youtu_edge.protocol import Finished, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.from_engine import Finished
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
 """OpenAI parameters that this server does not offer, with the values that ask for nothing."""
@@ -68,7 +69,9 @@ def _prompts(given: str | list[int | str | list[int]]) -> dict[str, str | list[i
     return {f"prompt[{index}]": item for index, item in enumerate(given) if not isinstance(item, int)}
 
 
-def submits(submit: Submit, body: CompletionBody, asked: Mapping[str, str | list[int]]) -> list[Submit]:
+def submits(
+    submit: GenerationRequest, body: CompletionBody, asked: Mapping[str, str | list[int]]
+) -> list[GenerationRequest]:
     """One request for every prompt."""
     fill_fields(submit, body, body.logprobs)
     return [

@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 
 from youtu_edge.front.dialects.openai.documents import TextLogprobs
-from youtu_edge.protocol import Alternative, TokenLogprob
+from youtu_edge.protocol.from_engine import Alternative, TokenLogprob
 
 
 class TextLogprobWriter:

@@ -16,7 +16,7 @@ from youtu_edge.front.dialects.openai import chat_request
 from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.route import Route
-from youtu_edge.protocol import Detokenize, Render, Tokenize
+from youtu_edge.protocol.to_engine import Detokenize, Render, Tokenize
 
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
@@ -75,11 +75,11 @@ class TokenHandlers:
         self._bodies = bodies
 
     def routes(self) -> list[Route]:
-        """Questions about tokens."""
+        """Tokenizer queries."""
         return [
-            Route("POST", "/tokenize", self.tokenize, body=TokenizeBody, answer=TokenizeAnswer, asks=True),
-            Route("POST", "/detokenize", self.detokenize, body=DetokenizeBody, answer=DetokenizeAnswer, asks=True),
-            Route("POST", "/apply-template", self.apply_template, body=TemplateBody, answer=TemplateAnswer, asks=True),
+            Route("POST", "/tokenize", self.tokenize, body=TokenizeBody, answer=TokenizeAnswer, queries=True),
+            Route("POST", "/detokenize", self.detokenize, body=DetokenizeBody, answer=DetokenizeAnswer, queries=True),
+            Route("POST", "/apply-template", self.apply_template, body=TemplateBody, answer=TemplateAnswer, queries=True),
         ]
 
     async def tokenize(self, request: web.Request) -> web.Response:
@@ -92,22 +92,22 @@ class TokenHandlers:
         if body.messages is not None:
             if body.add_special is not None:
                 raise InvalidRequestError("add_special: only for a text; leave it out with messages", param="add_special")
-            reply = await self._admission.ask(_render(TemplateBody(messages=body.messages)))
+            reply = await self._admission.query(_render(TemplateBody(messages=body.messages)))
         else:
             text = body.content if body.content is not None else body.prompt
-            reply = await self._admission.ask(Tokenize(text or "", bool(body.add_special)))
+            reply = await self._admission.query(Tokenize(text or "", bool(body.add_special)))
         return _json(TokenizeAnswer(reply.tokens, len(reply.tokens)))
 
     async def detokenize(self, request: web.Request) -> web.Response:
         """POST /detokenize: the text of token ids."""
         body = await self._read(request, DetokenizeBody)
-        reply = await self._admission.ask(Detokenize(body.tokens))
+        reply = await self._admission.query(Detokenize(body.tokens))
         return _json(DetokenizeAnswer(reply.text))
 
     async def apply_template(self, request: web.Request) -> web.Response:
         """POST /apply-template: the prompt that the chat template makes of a conversation."""
         body = await self._read(request, TemplateBody)
-        reply = await self._admission.ask(_render(body))
+        reply = await self._admission.query(_render(body))
         return _json(TemplateAnswer(reply.text))
 
     async def _read(self, request: web.Request, kind: type[Any]) -> Any:

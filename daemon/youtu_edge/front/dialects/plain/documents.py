@@ -15,7 +15,8 @@ from youtu_edge.front.conversations.turn import ConversationTurn
 from youtu_edge.front.dialects.common.fields import Stop, Tokens
 from youtu_edge.front.dialects.common.usage import usage
 from youtu_edge.front.http.error_body import ErrorBody
-from youtu_edge.protocol import ChatMessage, Finished
+from youtu_edge.protocol.from_engine import Finished
+from youtu_edge.protocol.prompt import ChatMessage
 
 SessionId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 

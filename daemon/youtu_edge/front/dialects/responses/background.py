@@ -21,9 +21,9 @@ from youtu_edge.front.durable.durable_requests import DurableRequests, ends_for_
 from youtu_edge.front.durable.headers import Durability
 from youtu_edge.front.durable.journal import Known
 from youtu_edge.front.http.bodies import decode_body
+from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import acting_for
 from youtu_edge.log import line
-from youtu_edge.protocol import Submit
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,12 @@ class BackgroundResponses:
                     log.error(line("response_not_resumed", id=known.id, reason=error.message))
 
     async def begin(
-        self, wanted: Durability | None, submit: Submit, body: ResponsesBody, raw: bytes, conversation: list[Item]
+        self,
+        wanted: Durability | None,
+        submit: GenerationRequest,
+        body: ResponsesBody,
+        raw: bytes,
+        conversation: list[Item],
     ) -> ResponseRun:
         """Make a response, or find the one that this Idempotency-Key began. Raises what the engine refuses."""
         follower = self._durable.begin(wanted or Durability(key=None, path=PATH), raw, submit)

@@ -16,7 +16,8 @@ from youtu_edge.front.dialects.responses.request import (
     ResponsesBody,
     TextOptions,
 )
-from youtu_edge.protocol import Finished, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.from_engine import Finished
 
 ResponseStatus = Literal["in_progress", "completed", "incomplete", "cancelled", "failed"]
 
@@ -87,7 +88,7 @@ class DeletedResponse(msgspec.Struct):
     deleted: bool = True
 
 
-def new_response(response_id: str, created: int, model: str, body: ResponsesBody, submit: Submit) -> Response:
+def new_response(response_id: str, created: int, model: str, body: ResponsesBody, submit: GenerationRequest) -> Response:
     """A response that has just been accepted."""
     return Response(
         id=response_id,

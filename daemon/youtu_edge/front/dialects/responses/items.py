@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from youtu_edge.errors import InvalidRequestError
-from youtu_edge.protocol import ChatMessage, ToolCall
+from youtu_edge.protocol.prompt import ChatMessage, ToolCall
 
 Status = Literal["in_progress", "completed", "incomplete"]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]

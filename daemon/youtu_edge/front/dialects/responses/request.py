@@ -12,7 +12,8 @@ from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.dialects.common.fields import JsonObjectFormat, TextFormat, Tokens
 from youtu_edge.front.dialects.common.tools import FunctionDefinition, FunctionName, NamedTool, Tool, ToolName, offer_tools
 from youtu_edge.front.dialects.responses.items import Item
-from youtu_edge.protocol import Grammar, JsonObject, JsonSchema, Submit
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     "context_management": ([],),
@@ -127,7 +128,7 @@ def check(body: ResponsesBody) -> None:
         raise InvalidRequestError("stream_options: only allowed with stream: true", param="stream_options")
 
 
-def fill(submit: Submit, body: ResponsesBody) -> None:
+def fill(submit: GenerationRequest, body: ResponsesBody) -> None:
     """Put what the body asks of the engine into the request, all but the conversation."""
     choice = body.tool_choice.as_choice() if isinstance(body.tool_choice, FunctionChoice) else body.tool_choice
     offer_tools(submit, [tool.as_tool() for tool in body.tools or ()], choice, body.parallel_tool_calls)

@@ -1,4 +1,4 @@
-"""The handlers of /v1/responses: body -> conversation -> Submit -> pieces -> response, stored before its end is told."""
+"""The handlers of /v1/responses: body -> conversation -> request -> pieces -> response, stored before its end is told."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.durability import LAST_EVENT_HEADER, last_event_number
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.sse import REQUEST_ID, EventNumbers
+from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import owner
-from youtu_edge.protocol import Submit
 
 
 class ResponseQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,9 +73,9 @@ class ResponseHandlers:
                 events=ResponseEvent,
                 generates=True,
             ),
-            Route("GET", path, self.get, query=ResponseQuery, answer=Response, events=ResponseEvent, stores=True),
-            Route("DELETE", path, self.delete, answer=DeletedResponse, stores=True),
-            Route("POST", f"{path}/cancel", self.cancel, answer=Response, stores=True),
+            Route("GET", path, self.get, query=ResponseQuery, answer=Response, events=ResponseEvent, needs_storage=True),
+            Route("DELETE", path, self.delete, answer=DeletedResponse, needs_storage=True),
+            Route("POST", f"{path}/cancel", self.cancel, answer=Response, needs_storage=True),
         ]
 
     async def create(self, request: web.Request) -> web.StreamResponse:
@@ -148,7 +148,7 @@ class ResponseHandlers:
 
     @contextmanager
     def _run(
-        self, request: web.Request, raw: bytes, submit: Submit, body: ResponsesBody, conversation: list[Item]
+        self, request: web.Request, raw: bytes, submit: GenerationRequest, body: ResponsesBody, conversation: list[Item]
     ) -> Iterator[ResponseRun]:
         model = self._intake.model().name
         with self._generations.open(request, raw, submit, user=body.user, names=NAMES) as generation:

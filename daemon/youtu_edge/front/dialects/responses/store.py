@@ -1,4 +1,4 @@
-"""Responses on the device, with the conversation that led to each. Knows SQL; knows no HTTP and no engine.
+"""Responses on the device, with the conversation that led to each.
 
 A response is kept with its whole conversation, so that one look-up is enough to go on from it and an earlier one may be
 deleted without breaking a later one. Those that were not used for the longest time go first. The order of use is a counter

@@ -1,0 +1,16 @@
+"""Messages as frames."""
+
+from __future__ import annotations
+
+import msgspec
+
+from youtu_edge.protocol.framing import frame
+from youtu_edge.protocol.from_engine import FromEngine
+from youtu_edge.protocol.to_engine import ToEngine
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode_frame(message: ToEngine | FromEngine | msgspec.Raw) -> bytes:
+    """One message, which may be encoded already, as one frame. Raises FramingError when it is too large."""
+    return frame(_ENCODER.encode(message))
