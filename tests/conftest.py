@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from made_once import made_once
+
 # A test asserts no timing, hypothesis' own deadline included: the machine may be busy.
 settings.register_profile("youtu-edge", deadline=None)
 settings.load_profile("youtu-edge")
@@ -50,3 +52,11 @@ def smollm2_q4(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from smollm2 import export_smollm2  # the exporter and its libraries are for those who need them
 
     return export_smollm2("q4", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def nano_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """youtu-nano, a small trained model of the Youtu family, as Hugging Face would have it; unpacked once for all tests."""
+    from reference_data import unpack_youtu_nano
+
+    return made_once(tmp_path_factory, "youtu-nano", unpack_youtu_nano)

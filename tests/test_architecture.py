@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 DAEMON = ROOT / "daemon" / "youtu_edge"
 EXPORT = ROOT / "export" / "youtu_export"
 _FOR_EXPORT = {
-    "package", "golden", "errors", "chat_template", "vocabulary_size", "json_file", "regular_file", "recommendation",
+    "package", "cache_geometry", "file_digest", "golden", "errors", "chat_template", "vocabulary_size", "json_file", "regular_file", "recommendation",
 }  # fmt: skip
 HEAVY = {"numpy", "onnxruntime", "tokenizers", "llguidance", "jinja2"}
 
@@ -59,7 +59,9 @@ def name_of(path: Path) -> str:
         ("recommendation", set()),
         ("chat_template", set()),
         ("vocabulary_size", set()),
-        ("package", {"config", "errors", "foreign_model", "json_file", "regular_file"}),
+        ("file_digest", set()),
+        ("cache_geometry", set()),
+        ("package", {"cache_geometry", "config", "errors", "file_digest", "foreign_model", "json_file", "regular_file"}),
         ("golden", {"errors", "json_file"}),
         ("elementary", set()),
         ("rotary", {"elementary", "package"}),
@@ -103,7 +105,9 @@ def test_the_doctor_loads_no_library_that_may_be_sick(path: Path) -> None:
 
 
 FRONT_LAYERS = (
-    {"http", "database", "data_directory", "systemd_notify"},
+    {"database_schema"},
+    {"database"},
+    {"http", "data_directory", "systemd_notify"},
     {"keys"},
     {"inflight"},
     {"supervision"},
@@ -112,7 +116,10 @@ FRONT_LAYERS = (
     {"answers"},
     {"durable", "conversations"},
     {"dialects", "status"},
+    {"announcer", "shutdown", "storage"},
     {"service"},
+    {"wiring"},
+    {"serve"},
 )
 """A package of the front imports only from layers above it here; those of one layer do not know each other."""
 

@@ -16,6 +16,7 @@ from msgspec import Meta
 Punctuation = Literal["off", "repair"]
 Synchronous = Literal["full", "normal"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Device = Literal["auto", "cpu", "cuda"]
 RopeScaling = Literal["none", "linear", "dynamic", "yarn"]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -125,8 +126,10 @@ class SchedulerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The threads that compute."""
+    """What computes: a GPU, or threads."""
 
+    device: Device = "auto"
+    """auto: an NVIDIA GPU where one can be used, else the processor; log and /v1/status say which, and why."""
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """0: one for each fast core that the process may use; the slow ones of a big.LITTLE processor are left to others."""
     spin_us: NotNegative = 50

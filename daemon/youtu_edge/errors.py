@@ -3,6 +3,8 @@
     YoutuEdgeError                    code                    HTTP  exit  retryable
     ├── ConfigError                   config_invalid           -     78    no
     ├── PackageError                  package_invalid          -     78    no
+    ├── DeviceError                   device_unusable          -     78    no
+    ├── DeviceFaultError              device_fault             -     71    yes
     ├── UpdateError                   update_failed            -      1    no
     ├── PortInUseError                port_in_use              -     69    yes
     ├── AddressMissingError           address_missing          -     69    yes
@@ -31,6 +33,7 @@
     ├── MemoryPressureError           memory_pressure          503          yes, after `retry_after_s`
     ├── ConnectionLimitError          connection_limit         503          yes, after `retry_after_s`
     ├── EngineGaveUpError             engine_gave_up           503   70     no
+    ├── EngineFatalError              engine_fatal             -     78    no
     ├── PoisonRequestError            poison_request           500          no
     └── InternalError                 internal_error           500          no
 
@@ -45,6 +48,7 @@ EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_NOT_AVAILABLE = 69
 EXIT_ENGINE_GAVE_UP = 70
+EXIT_DEVICE_FAULT = 71
 EXIT_CONFIG = 78
 
 
@@ -86,6 +90,21 @@ class PackageError(YoutuEdgeError):
 
     code = "package_invalid"
     exit_code = EXIT_CONFIG
+
+
+class DeviceError(YoutuEdgeError):
+    """The GPU that `engine.device` asks for cannot be used; the message says what is missing."""
+
+    code = "device_unusable"
+    exit_code = EXIT_CONFIG
+
+
+class DeviceFaultError(YoutuEdgeError):
+    """The GPU failed and stays that way for this process: another one may use it."""
+
+    code = "device_fault"
+    exit_code = EXIT_DEVICE_FAULT
+    retryable = True
 
 
 class UpdateError(YoutuEdgeError):
@@ -292,6 +311,13 @@ class EngineGaveUpError(YoutuEdgeError):
     code = "engine_gave_up"
     http_status = 503
     exit_code = EXIT_ENGINE_GAVE_UP
+
+
+class EngineFatalError(YoutuEdgeError):
+    """The engine refused its configuration or model package: a restart cannot help."""
+
+    code = "engine_fatal"
+    exit_code = EXIT_CONFIG
 
 
 class PoisonRequestError(YoutuEdgeError):

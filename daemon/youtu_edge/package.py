@@ -11,14 +11,15 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.errors import PackageError
+from youtu_edge.file_digest import PIECE_BYTES, file_sha256, piece_digests
 from youtu_edge.foreign_model import advice
 from youtu_edge.json_file import JsonError, checked, decode_json, read_bounded
 from youtu_edge.regular_file import kind_of
@@ -35,12 +36,8 @@ REQUIRED_FILES = (MODEL, WEIGHTS, TOKENIZER, GENERATION)
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """What a file of a package may be called."""
 
-PIECE_BYTES = 64 * 1024 * 1024
-"""Files larger than this have a checksum for each piece of this size, so that all cores can check them."""
-
 _ZERO_SUM = "0" * 64
 _CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{64})"')
-_CHUNK = 1024 * 1024
 _LARGEST_TEXT = 64 * 1024 * 1024
 """Bytes of a file that is read whole; the largest known tokenizer has 35 MB."""
 
@@ -50,9 +47,6 @@ _Size = Annotated[int, Meta(ge=0, le=2**53)]
 """Bytes, or weights."""
 _Frequency = Annotated[float, Meta(gt=0, le=1e9)]
 
-CacheType = Literal["float16", "float32"]
-CACHE_ITEM_BYTES: dict[CacheType, int] = {"float16": 2, "float32": 4}
-
 
 class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the manifest knows about one file."""
@@ -61,31 +55,6 @@ class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str
     pieces: list[str] = []
     """sha256 of each PIECE_BYTES of a file that is larger than that, in order."""
-
-
-class CacheGeometry(msgspec.Struct, frozen=True):
-    """The paged cache that the graph expects.
-
-    SEPARATE: graph inputs k.{i} and v.{i}, LATENT: kv.{i}, for i < layers, each
-    [pages, page_tokens, kv_heads, width] of `dtype`.
-    """
-
-    layout: Literal["SEPARATE", "LATENT"]
-    layers: Annotated[int, Meta(ge=1, le=10_000)]
-    kv_heads: Annotated[int, Meta(ge=1, le=100_000)]
-    width: Annotated[int, Meta(ge=1, le=100_000)]
-    dtype: CacheType
-
-    @property
-    def input_names(self) -> list[str]:
-        """Names of the pool inputs, in graph order."""
-        kinds = ("k", "v") if self.layout == "SEPARATE" else ("kv",)
-        return [f"{kind}.{layer}" for layer in range(self.layers) for kind in kinds]
-
-    @property
-    def bytes_per_token(self) -> int:
-        """Bytes of cache that one token takes over all layers."""
-        return len(self.input_names) * self.kv_heads * self.width * CACHE_ITEM_BYTES[self.dtype]
 
 
 class Rope(msgspec.Struct, frozen=True):
@@ -249,12 +218,7 @@ def check_file(package: Package, name: str) -> None:
 def file_entry(path: Path) -> FileEntry:
     """Size and checksums of a file, for a manifest."""
     size = path.stat().st_size
-    return FileEntry(size, file_sha256(path), list(_pieces(path, size)) if size > PIECE_BYTES else [])
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a whole file."""
-    return _sha256(path, 0, None)
+    return FileEntry(size, file_sha256(path), list(piece_digests(path, size)) if size > PIECE_BYTES else [])
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
@@ -263,15 +227,6 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
     data = msgspec.json.format(msgspec.json.encode(blank), indent=2)
     filled = data.replace(_ZERO_SUM.encode(), hashlib.sha256(data).hexdigest().encode())
     (root / MANIFEST).write_bytes(filled)
-
-
-def sync(path: Path) -> None:
-    """Force a file, or the names in a directory, to the disk, so that a power cut cannot take it back."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_version(path: Path, version: object) -> None:
@@ -310,29 +265,11 @@ def _checked(path: Path, entry: FileEntry) -> Iterator[int]:
             raise PackageError(f"{path}: sha256 does not match the manifest: the file is damaged; copy it again")
         yield entry.size
         return
-    for number, digest in enumerate(_pieces(path, entry.size)):
+    for number, digest in enumerate(piece_digests(path, entry.size)):
         begin = number * PIECE_BYTES
         if digest != entry.pieces[number]:
             raise PackageError(f"{path}: sha256 does not match at {begin >> 20} MiB: the file is damaged; copy it again")
         yield min(PIECE_BYTES, entry.size - begin)
-
-
-def _pieces(path: Path, size: int) -> Iterator[str]:
-    """sha256 of each piece of a file, in order, computed on all cores."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        yield from pool.map(lambda begin: _sha256(path, begin, PIECE_BYTES), range(0, size, PIECE_BYTES))
-
-
-def _sha256(path: Path, begin: int, length: int | None) -> str:
-    """sha256 of `length` bytes from `begin`, or of all that follow. hashlib lets other threads run meanwhile."""
-    digest, buffer = hashlib.sha256(), bytearray(_CHUNK)
-    with path.open("rb", buffering=0) as file:
-        file.seek(begin)
-        while (length is None or length > 0) and (count := file.readinto(buffer)):
-            count = count if length is None else min(count, length)
-            digest.update(memoryview(buffer)[:count])
-            length = None if length is None else length - count
-    return digest.hexdigest()
 
 
 def _manifest_checksum(data: bytes) -> str | None:

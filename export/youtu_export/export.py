@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from youtu_edge.cache_geometry import CacheGeometry
+from youtu_edge.file_digest import file_sha256
 from youtu_edge.package import (
     CHAT_TEMPLATE,
     FORMAT_VERSION,
@@ -18,11 +20,9 @@ from youtu_edge.package import (
     MODEL,
     TOKENIZER,
     WEIGHTS,
-    CacheGeometry,
     FileEntry,
     Manifest,
     file_entry,
-    file_sha256,
     write_manifest,
 )
 from youtu_export.checkpoints.checkpoint import Checkpoint, TextAssets

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from youtu_edge.package import MANIFEST, sync
+from youtu_edge.file_digest import sync
+from youtu_edge.package import MANIFEST
 from youtu_export.errors import ExportError
 
 

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from youtu_edge.package import MANIFEST, open_package, sync
+from youtu_edge.file_digest import sync
+from youtu_edge.package import MANIFEST, open_package
 from youtu_export.errors import ExportError
 
 SIGNATURE = f"{MANIFEST}.sig"

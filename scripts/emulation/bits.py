@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulation.root import CHECKOUT, SHARED, Arm64Root
+from emulation.root import CHECKOUT, Arm64Root
 
 SMOLLM2 = CHECKOUT / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
 _PATHS = [str(CHECKOUT / name) for name in ("daemon", "export", "tests")]
@@ -22,30 +22,35 @@ from pathlib import Path
 from tiny_model import make_tiny_package
 make_tiny_package(Path(sys.argv[1]), recipe="q4")
 """
+_NANO = """import sys, tempfile
+from pathlib import Path
+from reference_data import unpack_youtu_nano
+from youtu_export.__main__ import main
+with tempfile.TemporaryDirectory() as scratch:
+    checkpoint = Path(scratch) / "youtu-nano"
+    unpack_youtu_nano(checkpoint)
+    sys.exit(main(["hf", "--recipe", "q4", str(checkpoint), sys.argv[1]]))
+"""
 
 
 @dataclass(frozen=True)
 class PackageSource:
-    """`arguments` of youtu-export before the directory, as the checkout lies; without them the tiny model of the tests."""
+    """`arguments` of Python, in a checkout, before the directory to export to; `needs` is a file that has to be there."""
 
-    path: Path | None
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...]
+    needs: Path | None = None
 
     def why_not(self) -> str:
         """Why there is nothing to export, in words."""
-        return f"{self.path} is not there" if self.path and not self.path.exists() else ""
-
-    def command(self, out: str) -> list[str]:
-        """Exports it to a new directory; for python, in a checkout."""
-        if not self.arguments:
-            return ["-c", _TINY, out]
-        return ["-m", "youtu_export", *self.arguments, out, "--recipe", "q4"]
+        return f"{self.needs} is not there" if self.needs and not self.needs.exists() else ""
 
 
 PACKAGES: Mapping[str, PackageSource] = {
-    "tiny": PackageSource(None),
-    "youtu-nano": PackageSource(SHARED / "models/youtu-nano", ("hf", "../shared/models/youtu-nano")),
-    "smollm2": PackageSource(SMOLLM2, ("gguf", "models/SmolLM2-135M-Instruct.Q4_1.gguf")),
+    "tiny": PackageSource(("-c", _TINY)),
+    "youtu-nano": PackageSource(("-c", _NANO)),
+    "smollm2": PackageSource(
+        ("-m", "youtu_export", "gguf", "--recipe", "q4", "models/SmolLM2-135M-Instruct.Q4_1.gguf"), needs=SMOLLM2
+    ),
 }
 
 
@@ -54,7 +59,7 @@ def package(root: Arm64Root, name: str) -> Path:
     out = root.home / "packages" / name
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(exist_ok=True)
-    here(PACKAGES[name].command(str(out)))
+    here([*PACKAGES[name].arguments, str(out)])
     return out
 
 
@@ -95,7 +100,7 @@ def exported_alike(root: Arm64Root, name: str) -> str:
     directory, out = package(root, name), f"/exported/{name}"
     shutil.rmtree(root.path / "exported", ignore_errors=True)
     (root.path / "exported").mkdir()
-    done = root.run(["python3", *PACKAGES[name].command(out)])
+    done = root.run(["python3", *PACKAGES[name].arguments, out])
     if done.returncode != 0:
         return done.stderr[-500:]
     names = sorted(path.name for path in directory.iterdir())

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SHARED = CHECKOUT.parent / "shared"
 HOME = CHECKOUT / "build" / "arm64"
 PYTHON = "3.11"
 """Debian 12's."""
@@ -106,7 +105,7 @@ class Arm64Root:
         binds: directories of this machine to show inside, read-only. capture: stdout and stderr are in the result,
         else shown.
         """
-        shown = {CHECKOUT / "models": "/checkout/models", SHARED: "/shared", **(binds or {})}
+        shown = {CHECKOUT / "models": "/checkout/models", **(binds or {})}
         mounts = [f"{path}:{inside}" for path, inside in shown.items() if path.is_dir()]
         inside = ["--chdir=/checkout", *_VARIABLES, f"QEMU_CPU={self.cpu}"]
         enter = CHECKOUT / "scripts/emulation/enter.sh"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cuda.emulated_gpu import EmulatedGpu
 from made_once import made_once
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,3 +77,18 @@ def kernels(request: pytest.FixtureRequest, emulator: Kernels) -> Kernels:
     """The emulator, with threads in one order between barriers: a result that depends on it lacks a barrier."""
     emulator.library.youtu_emulator_set_order(request.param)
     return emulator
+
+
+@pytest.fixture
+def gpu(emulator_path: Path) -> Iterator[EmulatedGpu]:
+    """Nothing of it is held when a test begins, and nothing when it has ended."""
+    emulated = EmulatedGpu(emulator_path)
+    gc.collect()
+    emulated.free_scratch()
+    assert emulated.blocks == 0
+    yield emulated
+    emulated.fail(0)
+    emulated.set()
+    gc.collect()
+    emulated.free_scratch()
+    assert emulated.blocks == 0, "memory of the device outlived its runner"

@@ -188,6 +188,8 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
     )
     found = []
     for path in tracked_files():
+        if path.name in ("eval_en.txt", "eval_zh.txt"):
+            continue  # parts of manuals, whose paths are examples
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:

@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.engine.kv_pages import OutOfPagesError, PagePool
 from youtu_edge.engine.memory.page_memory import PageMemory, runs
-from youtu_edge.package import CacheGeometry
 
 
 def resident(memory: PageMemory) -> int:

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.config import ModelConfig
 from youtu_edge.engine.model.rope_scaling import served_rope
 from youtu_edge.errors import ConfigError
-from youtu_edge.package import CacheGeometry, Manifest, Rope
+from youtu_edge.package import Manifest, Rope
 from youtu_export.graph.rope import inverse_frequencies
 from youtu_export.graph.yarn import Yarn
 

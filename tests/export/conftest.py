@@ -10,7 +10,6 @@ from export.package_runner import PackageRunner
 from youtu_edge.ops import library_path
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +19,6 @@ def smollm2_gguf() -> Path:
     if not path.exists():
         pytest.skip("models/SmolLM2-135M-Instruct.Q4_1.gguf is not there; ./scripts/quickstart fetches it")
     return path
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The reference data that is handed out beside the repository."""
-    if not SHARED.is_dir():
-        pytest.skip("the reference data in ../shared is not there")
-    return SHARED
 
 
 @pytest.fixture(scope="session")

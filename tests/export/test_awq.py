@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 
 from export.package_runner import PackageRunner
 from export.package_weights import initializers
+from reference_data import EVAL_EN, EVAL_ZH, copy_tiny_random
 from tiny_model import make_tiny_checkpoint
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
@@ -27,7 +27,6 @@ from youtu_export.quality.quality import measure, read_text
 from youtu_export.quantise.recipes import RECIPES
 
 PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
-TINY = Path("models") / "tiny-random"
 
 
 def _with_outliers() -> tuple[np.ndarray, Activations]:
@@ -74,13 +73,9 @@ def test_clipping_never_raises_the_error_of_a_block() -> None:
 
 
 @pytest.fixture(params=["llama", "youtu", "youtu-noqlora", "qwen2-tied", "chatglm3", "phi"])
-def checkpoint(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Path:
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A random model of every family."""
-    directory = tmp_path / "checkpoint"
-    shutil.copytree(shared / TINY / "tokenizer", directory)
-    for path in (shared / TINY / request.param).iterdir():
-        shutil.copyfile(path, directory / path.name)
-    return directory
+    return copy_tiny_random(request.param, tmp_path / "checkpoint")
 
 
 def test_scales_leave_the_float_model_as_it_is(
@@ -106,14 +101,13 @@ def _no_shrink(matrix: np.ndarray, block: int) -> np.ndarray:
 
 
 def test_kl_of_a_trained_model_falls_and_nll_stays_within_bounds(
-    shared: Path, tmp_path: Path, runner_of: type[PackageRunner]
+    nano_checkpoint: Path, tmp_path: Path, runner_of: type[PackageRunner]
 ) -> None:
     """youtu-nano on texts that it was not calibrated with: NLL within 1.5 % of float32, KL below that of plain rounding."""
-    source = shared / "models" / "youtu-nano"
     for recipe in ("f32", "q4", "q4-awq"):
-        assert main(["hf", str(source), str(tmp_path / recipe), "--recipe", recipe, "--block", "128"]) == 0
+        assert main(["hf", str(nano_checkpoint), str(tmp_path / recipe), "--recipe", recipe, "--block", "128"]) == 0
     reference = open_package(tmp_path / "f32")
-    texts = [read_text(shared / "data" / name, reference, 1024) for name in ("eval_en.txt", "eval_zh.txt")]
+    texts = [read_text(path, reference, 1024) for path in (EVAL_EN, EVAL_ZH)]
     plain, calibrated = (measure(reference, open_package(tmp_path / recipe), texts) for recipe in ("q4", "q4-awq"))
     assert all(figure.nll_increase < 0.015 for figure in calibrated)
     assert sum(figure.kl_divergence for figure in calibrated) < 0.9 * sum(figure.kl_divergence for figure in plain)

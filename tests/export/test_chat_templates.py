@@ -14,7 +14,7 @@ from export.changed_files import change, tiny_checkpoint
 from export.refusal import refusal
 from export.small_gguf import random_tensors, write_gguf
 from youtu_edge.engine.text.prompt import Prompter
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol.prompt import ChatMessage
 from youtu_export.__main__ import main
 from youtu_export.checkpoints.gguf_reader import open_gguf
 from youtu_export.checkpoints.hf_reader import open_hf

@@ -15,7 +15,9 @@ from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.service import load_prompter, make_loop
 from youtu_edge.package import open_package
-from youtu_edge.protocol import ChatMessage, FromEngine, SamplingParams, StepFrame, Submit
+from youtu_edge.protocol.from_engine import FromEngine, StepFrame
+from youtu_edge.protocol.prompt import ChatMessage
+from youtu_edge.protocol.to_engine import SamplingParams, Submit
 from youtu_export.__main__ import main
 
 PAGE_TOKENS = 16

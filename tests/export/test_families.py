@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,11 @@ import pytest
 from export.expanded_youtu import expanded_logits
 from export.package_runner import PackageRunner
 from export.small_families import CONFIGS, RANK, ROPE, gguf_tensors, random_tensors, write_checkpoint, write_family_gguf
+from reference_data import TINY_RANDOM, copy_tiny_random, tiny_random_figures
 from score import log_softmax
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
 
-CHECKPOINTS = ("youtu", "youtu-noqlora", "llama", "qwen2-tied", "qwen2-untied", "phi", "chatglm3")
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}
 PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
 
@@ -27,15 +25,10 @@ def _export(source: Path, out: Path, *options: str) -> Path:
     return out
 
 
-@pytest.fixture(params=CHECKPOINTS)
-def reference(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+@pytest.fixture(params=TINY_RANDOM)
+def reference(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """A random checkpoint with the tokenizer that they share, and its known logits."""
-    directory = shutil.copytree(shared / "models" / "tiny-random" / "tokenizer", tmp_path / "checkpoint")
-    directory.chmod(0o755)
-    source = shared / "models" / "tiny-random" / request.param
-    for name in ("config.json", "model.safetensors"):
-        shutil.copyfile(source / name, directory / name)
-    return directory, json.loads((source / "reference.json").read_text())
+    return copy_tiny_random(request.param, tmp_path / "checkpoint"), tiny_random_figures(request.param)
 
 
 def test_float_logits_and_greedy_tokens_are_those_of_the_reference(

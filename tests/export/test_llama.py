@@ -12,8 +12,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from export.package_runner import PackageRunner
+from reference_data import copy_tiny_random, tiny_random_figures
 from tiny_model import make_tied_and_untied, make_tiny_checkpoint, make_tiny_package
-from youtu_edge.package import CacheGeometry, open_package
+from youtu_edge.cache_geometry import CacheGeometry
+from youtu_edge.package import open_package
 from youtu_export.__main__ import main
 
 PROMPT = [75, 104, 111, 111, 114, 35, 80, 90, 9, 40]
@@ -29,22 +31,17 @@ def _relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 @pytest.fixture
-def reference_checkpoint(shared: Path, tmp_path: Path) -> Path:
+def reference_checkpoint(tmp_path: Path) -> Path:
     """A random llama with known logits, put together with the tokenizer that it shares with others."""
-    directory = tmp_path / "llama"
-    shutil.copytree(shared / "models" / "tiny-random" / "tokenizer", directory)
-    for name in ("config.json", "model.safetensors"):
-        shutil.copyfile(shared / "models" / "tiny-random" / "llama" / name, directory / name)
-    return directory
+    return copy_tiny_random("llama", tmp_path / "llama")
 
 
 def test_float_logits_and_greedy_tokens_are_those_of_the_reference(
-    reference_checkpoint: Path, shared: Path, tmp_path: Path, runner_of: type[PackageRunner]
+    reference_checkpoint: Path, tmp_path: Path, runner_of: type[PackageRunner]
 ) -> None:
     """Every logit of the last prompt token within 2e-4, and sixteen greedy tokens."""
     runner = runner_of(_export(reference_checkpoint, tmp_path / "package"))
-    reference = json.loads((shared / "models" / "tiny-random" / "llama" / "reference.json").read_text())
-    for case in reference["prompts"]:
+    for case in tiny_random_figures("llama")["prompts"]:
         ids = case["prompt_ids"]
         np.testing.assert_allclose(runner.logits(ids, 0, [len(ids) - 1])[0], case["last_logits"], atol=2e-4, rtol=0)
         assert runner.greedy(ids, 16) == case["greedy16"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from export.package_runner import PackageRunner
 from export.package_weights import initializers, matrix, read
 from export.refusal import refusal
+from reference_data import copy_tiny_random
 from tiny_model import make_tiny_checkpoint
 from youtu_export.__main__ import main
 
@@ -179,14 +179,12 @@ def test_zero_points_of_eight_are_not_stored(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values, _formula(*integers["model.layers.0.mlp.down_proj.weight"]))
 
 
-def test_rows_in_another_order_stay_with_their_scales(shared: Path, tmp_path: Path, runner_of: type[PackageRunner]) -> None:
+def test_rows_in_another_order_stay_with_their_scales(tmp_path: Path, runner_of: type[PackageRunner]) -> None:
     """Youtu's q_b and kv_b are taken apart by rows; in AWQ's form they give the logits of their float values."""
-    models = shared / "models" / "tiny-random"
     sources = [tmp_path / "packed", tmp_path / "float"]
     for source in sources:
-        shutil.copytree(models / "tokenizer", source)
-        shutil.copyfile(models / "youtu" / "config.json", source / "config.json")
-    tensors = load_file(models / "youtu" / "model.safetensors")
+        copy_tiny_random("youtu", source)
+    tensors = load_file(sources[0] / "model.safetensors")
     packed, plain = dict(tensors), dict(tensors)
     random = np.random.default_rng(7)
     for name, (rows, columns) in {n: t.shape for n, t in tensors.items() if n.endswith("_proj.weight")}.items():

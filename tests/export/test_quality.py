@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from export.package_runner import PackageRunner
+from reference_data import EVAL_EN, EVAL_ZH
 from tiny_model import make_tiny_checkpoint, make_tiny_package
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
@@ -40,13 +41,12 @@ def test_sums_are_those_of_the_formulas() -> None:
 
 
 def test_nll_of_a_trained_model_is_that_of_its_reference(
-    shared: Path, tmp_path: Path, runner_of: type[PackageRunner]
+    nano_checkpoint: Path, tmp_path: Path, runner_of: type[PackageRunner]
 ) -> None:
     """youtu-nano in float32: 4.4077 on eval_en.txt and 5.8721 on eval_zh.txt, and nothing against itself."""
-    source = shared / "models" / "youtu-nano"
-    assert main(["hf", str(source), str(tmp_path / "package"), "--recipe", "f32"]) == 0
+    assert main(["hf", str(nano_checkpoint), str(tmp_path / "package"), "--recipe", "f32"]) == 0
     package = open_package(tmp_path / "package")
-    texts = [read_text(shared / "data" / f"eval_{language}.txt", package, 4096) for language in ("en", "zh")]
+    texts = [read_text(path, package, 4096) for path in (EVAL_EN, EVAL_ZH)]
     english, chinese = measure(package, package, texts)
     assert (english.nll, chinese.nll) == (pytest.approx(4.407653, abs=2e-4), pytest.approx(5.8721, abs=2e-4))
     assert (english.tokens, english.kl_divergence, english.top1_agreement) == (4096, pytest.approx(0, abs=1e-6), 1)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
+from reference_data import smollm2_figures
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.package import open_package
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol.prompt import ChatMessage
 from youtu_export.__main__ import main
 from youtu_export.checkpoints.gguf_text import read_text_sources
 from youtu_export.checkpoints.gguf_tokenizer import build_tokenizer
@@ -53,12 +54,12 @@ def _sentence_piece(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_every_reference_row_of_the_real_model(smollm2_gguf: Path, shared: Path, tmp_path: Path) -> None:
+def test_every_reference_row_of_the_real_model(smollm2_gguf: Path, tmp_path: Path) -> None:
     """Hard strings and rendered chats give the ids of llama.cpp."""
     assert main(["gguf", str(smollm2_gguf), str(tmp_path / "package")]) == 0
     package = open_package(tmp_path / "package")
     tokenizer = Tokenizer.from_file(str(package.path("tokenizer.json")))
-    reference = json.loads((shared / "data" / "smollm2_reference.json").read_text())
+    reference = smollm2_figures()
     for row in reference["tokenize"]:
         assert tokenizer.encode(row["text"], add_special_tokens=False).ids == row["ids"], row["text"]
         kept = tokenizer.decode(row["ids"], skip_special_tokens=False)

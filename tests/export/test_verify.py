@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from export.package_runner import PackageRunner
+from reference_data import EVAL_EN
 from youtu_export.__main__ import main
 from youtu_export.quality.verify import verify
 
@@ -20,11 +21,10 @@ needs_extra = pytest.mark.skipif(bool(MISSING), reason=f"the extra [verify] is n
 @pytest.mark.filterwarnings("ignore")  # those of torch, transformers and optimum are not ours
 @pytest.mark.parametrize(("recipe", "largest_kl", "greedy"), [("f32", 1e-6, 24), ("q8", 0.002, 8), ("q4-awq", 0.02, 0)])
 def test_the_package_computes_what_transformers_computes(
-    recipe: str, largest_kl: float, greedy: int, shared: Path, tmp_path: Path, runner_of: type[PackageRunner]
+    recipe: str, largest_kl: float, greedy: int, nano_checkpoint: Path, tmp_path: Path, runner_of: type[PackageRunner]
 ) -> None:
-    source = shared / "models" / "youtu-nano"
-    assert main(["hf", str(source), str(tmp_path / "package"), "--recipe", recipe]) == 0
-    found = verify(tmp_path / "package", source, [shared / "data" / "eval_en.txt"], 512)
+    assert main(["hf", str(nano_checkpoint), str(tmp_path / "package"), "--recipe", recipe]) == 0
+    found = verify(tmp_path / "package", nano_checkpoint, [EVAL_EN], 512)
     assert found.passed
     assert found.kl_divergence < largest_kl
     assert found.reference_nll == pytest.approx(4.9407, abs=1e-3)  # the first window of reference.json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from reference_data import DATA, nano_figures
 from score import log_softmax
 from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.service import load_prompter
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.package import open_package
-from youtu_edge.protocol import ChatMessage
+from youtu_edge.protocol.prompt import ChatMessage
 from youtu_export.__main__ import main
 
 _PAGE_TOKENS, _PAGES, _CONTEXT = 16, 2048, 1024
@@ -68,19 +68,18 @@ class NanoModel:
 
 @pytest.fixture(scope="module", params=RECIPES)
 def nano(
-    request: pytest.FixtureRequest, shared: Path, _operators: None, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, nano_checkpoint: Path, _operators: None, tmp_path_factory: pytest.TempPathFactory
 ) -> NanoModel:
     """youtu-nano in each recipe."""
-    source = shared / "models" / "youtu-nano"
     out = tmp_path_factory.mktemp("nano") / "package"
-    assert main(["hf", str(source), str(out), "--recipe", "f32", *RECIPES[request.param][0]]) == 0
-    return NanoModel(out, request.param, json.loads((source / "reference.json").read_text()))
+    assert main(["hf", str(nano_checkpoint), str(out), "--recipe", "f32", *RECIPES[request.param][0]]) == 0
+    return NanoModel(out, request.param, nano_figures("reference.json"))
 
 
-def test_text_is_as_likely_as_the_reference_says(nano: NanoModel, shared: Path) -> None:
+def test_text_is_as_likely_as_the_reference_says(nano: NanoModel) -> None:
     """Mean NLL of 4096 English and 4096 Chinese tokens in windows of 512 behind a BOS, as reference.json describes."""
     for figures in (nano.reference["nll"]["en"], nano.reference["nll"]["zh"]):
-        text = (shared / "data" / figures["file"]).read_text()
+        text = (DATA / figures["file"]).read_text()
         ids = nano.tokenizer.encode(text, add_special_tokens=False).ids[:4096]
         assert ids[:16] == figures["first_ids"]
         total = 0.0
@@ -91,9 +90,9 @@ def test_text_is_as_likely_as_the_reference_says(nano: NanoModel, shared: Path) 
         assert total / 4096 == pytest.approx(figures["mean_nll"], rel=RECIPES[nano.recipe][1])
 
 
-def test_short_questions_are_answered_as_the_reference_answers_them(nano: NanoModel, shared: Path) -> None:
+def test_short_questions_are_answered_as_the_reference_answers_them(nano: NanoModel) -> None:
     """Exact matches by kind of question, all 235 conversations decoded as one batch."""
-    cases = json.loads((shared / "models" / "youtu-nano" / "chat_eval.json").read_text())
+    cases = nano_figures("chat_eval.json")
     conversations = [[ChatMessage(role="user", content=case["user"])] for case in cases]
     prompts = [nano.prompter.encode_chat(turns, {"enable_thinking": False}) for turns in conversations]
     right = dict.fromkeys(RECIPES[nano.recipe][2], 0)
@@ -103,10 +102,9 @@ def test_short_questions_are_answered_as_the_reference_answers_them(nano: NanoMo
     assert right == wanted if nano.recipe == "f32" else all(right[kind] >= wanted[kind] for kind in wanted)
 
 
+@pytest.mark.parametrize("nano", ["f32"], indirect=True)
 def test_greedy_tokens_are_those_of_the_reference_up_to_the_first_close_call(nano: NanoModel) -> None:
     """In float32, 48 tokens or up to the first step whose two best logits nearly tie; first logits within 2e-4."""
-    if nano.recipe != "f32":
-        pytest.skip("the reference is float32")
     cases = nano.reference["templated"] + nano.reference["raw"]
     for case, found in zip(cases, nano.greedy([case["prompt_ids"] for case in cases], 48), strict=True):
         steps = next((step for step, margin in enumerate(case["margins"]) if margin < _MARGIN), 48)

@@ -22,7 +22,7 @@ class Admission:
     """Notes what is handed to the engine and what is cancelled there."""
 
     def __init__(self) -> None:
-        self.active_requests = ActiveRequests(lambda: 0.0, lambda active: None)
+        self.active_requests = ActiveRequests(lambda: 0.0)
         self.cancelled: list[str] = []
 
     def open(self, submit: Submit) -> ActiveRequest:

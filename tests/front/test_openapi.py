@@ -11,7 +11,7 @@ from schemathesis import openapi
 
 from front.scripted_daemon import ROOT, Daemon
 from youtu_edge.config import Config
-from youtu_edge.front.service import Service
+from youtu_edge.front.wiring import Wiring
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -31,7 +31,7 @@ def described(document: dict[str, Any]) -> set[tuple[str, str]]:
 # A Service that never runs leaves the socket to systemd to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_route_is_in_the_document_and_nothing_else_is(document: dict[str, Any]) -> None:
-    router = Service(Config()).make_app().router
+    router = Wiring(Config()).service.app.router
     served = {(route.method, route.resource.canonical) for route in router.routes() if route.resource}
     static = {(method, path) for method, path in served if path.startswith("/ui")}  # files, not an interface
     assert {(method, path) for method, path in served - static if method != "HEAD"} == described(document)

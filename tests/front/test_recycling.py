@@ -29,7 +29,7 @@ def finish(table: ActiveRequests, name: str) -> None:
 
 def test_it_waits_for_the_requests_that_were_there_and_for_no_later_one() -> None:
     clock = Clock()
-    table = ActiveRequests(clock, lambda _: None)
+    table = ActiveRequests(clock)
     open_session(table, "early")
     recycling = Recycling(table, TokenizerQueries(8), clock, patience_s=60)
     open_session(table, "late")
@@ -38,14 +38,14 @@ def test_it_waits_for_the_requests_that_were_there_and_for_no_later_one() -> Non
     assert recycling.may_ask
 
 
-def test_it_waits_for_the_questions_that_were_there_and_for_no_later_one() -> None:
+def test_it_waits_for_the_queries_that_were_there_and_for_no_later_one() -> None:
     async def ask() -> None:
-        clock, questions = Clock(), TokenizerQueries(8)
-        early = questions.open(Tokenize("early", add_special=False))
-        recycling = Recycling(ActiveRequests(clock, lambda _: None), questions, clock, patience_s=60)
-        questions.open(Tokenize("late", add_special=False))
+        clock, queries = Clock(), TokenizerQueries(8)
+        early = queries.open(Tokenize("early", add_special=False))
+        recycling = Recycling(ActiveRequests(clock), queries, clock, patience_s=60)
+        queries.open(Tokenize("late", add_special=False))
         assert not recycling.may_ask
-        questions.apply(Reply(early.ask.id, "early", [1]))
+        queries.apply(Reply(early.message.id, "early", [1]))
         assert recycling.may_ask
 
     asyncio.run(ask())
@@ -53,7 +53,7 @@ def test_it_waits_for_the_questions_that_were_there_and_for_no_later_one() -> No
 
 def test_its_patience_ends() -> None:
     clock = Clock()
-    table = ActiveRequests(clock, lambda _: None)
+    table = ActiveRequests(clock)
     open_session(table, "long")
     recycling = Recycling(table, TokenizerQueries(8), clock, patience_s=60)
     clock.now += 59
@@ -65,16 +65,16 @@ def test_its_patience_ends() -> None:
 def test_a_request_that_is_still_looked_up_in_the_cache_waits_for_the_next_engine() -> None:
     """This engine never saw it; waiting for it would be waiting for nothing."""
     clock = Clock()
-    table = ActiveRequests(clock, lambda _: None)
+    table = ActiveRequests(clock)
     open_session(table, "held").is_held = True
     assert Recycling(table, TokenizerQueries(8), clock, patience_s=60).may_ask
 
 
 def test_an_engine_that_was_asked_and_stays_is_killed() -> None:
     clock = Clock()
-    recycling = Recycling(ActiveRequests(clock, lambda _: None), TokenizerQueries(8), clock, patience_s=0)
-    recycling.ask()
-    assert recycling.is_asked
+    recycling = Recycling(ActiveRequests(clock), TokenizerQueries(8), clock, patience_s=0)
+    recycling.request_exit()
+    assert recycling.exit_requested
     assert not recycling.may_ask
     assert not recycling.must_kill
     clock.now += LEAVE_S

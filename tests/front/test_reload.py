@@ -96,7 +96,8 @@ def test_a_waiting_key_that_is_set_back_waits_no_longer() -> None:
     """What waits is the difference between what is written and what is in force, not a history."""
     written = ["generation.top_k=7", "model.name=a"]
     applied: list[Config] = []
-    reloader = Reloader(Config(), lambda: load_config(None, written), applied.append)
+    reloader = Reloader(Config(), lambda: load_config(None, written))
+    reloader.on_change.append(applied.append)
     assert reloader.reload()
     assert reloader.waiting == ["model.name"]
     assert applied[-1].generation.top_k == 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from youtu_edge.front.durable.journal import MIGRATIONS, Known, Limits, Record, RequestJournal
+from youtu_edge.front.durable.journal import MIGRATIONS, EntrySummary, JournalEntry, Limits, RequestJournal
 from youtu_edge.protocol.from_engine import Failed
 from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
@@ -26,13 +26,13 @@ class Journal:
         """The requests that are kept."""
         self.now = 0.0
         self.journal = RequestJournal(self.limits, monotonic=lambda: self.now)
-        return [known.id for known in self.journal.known(self.connection)]
+        return [summary.id for summary in self.journal.summaries(self.connection)]
 
     def add(self, name: str, body: bytes = b"{}") -> list[str]:
         """What had to be forgotten."""
-        known = Known(id=name, key=None, owner="", path="/chat", created=0, digest=b"")
+        summary = EntrySummary(id=name, key=None, owner="", path="/chat", created=0, digest=b"")
         submit = Submit(id=name, sampling=SamplingParams(), max_new_tokens=4)
-        return self.journal.add(self.connection, Record(known=known, body=body, submit=submit, model=""))
+        return self.journal.add(self.connection, JournalEntry(summary=summary, body=body, submit=submit, model=""))
 
     def end(self, name: str) -> None:
         self.journal.append(self.connection, name, 0, [Failed(name, "x", "")])

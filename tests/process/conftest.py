@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,6 @@ from process.openai_models import Model, serve
 from process.sentence_piece_models import make_chatglm, make_gguf_llama, make_tinyllama
 from smollm2 import export_smollm2
 from youtu_export.__main__ import main as youtu_export
-
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -41,23 +37,10 @@ def smollm2_f32(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smollm2_reference() -> dict[str, object]:
-    """Reference figures computed with other software; see shared/models/README.md."""
-    path = SHARED / "data" / "smollm2_reference.json"
-    if not path.exists():
-        pytest.skip("the reference figures in ../shared are not there")
-    reference: dict[str, object] = json.loads(path.read_text())
-    return reference
-
-
-@pytest.fixture(scope="session")
-def youtu_nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def youtu_nano(nano_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small trained model of the Youtu family, in 4 bits: it thinks, and its template knows tools."""
-    checkpoint = SHARED / "models" / "youtu-nano"
-    if not checkpoint.exists():
-        pytest.skip("../shared/models/youtu-nano is not there")
     out = tmp_path_factory.mktemp("nano") / "package"
-    assert youtu_export(["hf", str(checkpoint), str(out), "--recipe", "q4"]) == 0
+    assert youtu_export(["hf", str(nano_checkpoint), str(out), "--recipe", "q4"]) == 0
     return out
 
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daemon_process import Daemon, Stream, chat
+from reference_data import EVAL_EN, smollm2_figures
 from score import greedy_ids, log_softmax, mean_nll, open_model
-from youtu_edge.protocol import ChatMessage
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+from youtu_edge.protocol.prompt import ChatMessage
 
 
-def test_tokenisation_equals_every_reference_row(smollm2_q4: Path, smollm2_reference: dict[str, Any]) -> None:
+def test_tokenisation_equals_every_reference_row(smollm2_q4: Path) -> None:
     """Hard strings and rendered chats give the reference ids."""
     _, prompter, tokenizer = open_model(smollm2_q4)
-    for row in smollm2_reference["tokenize"]:
+    figures = smollm2_figures()
+    for row in figures["tokenize"]:
         assert tokenizer.encode(row["text"], add_special_tokens=False).ids == row["ids"], row["text"]
         if "<|" not in row["text"]:  # the reference parses control tokens in plain text; the prompter never does
             assert prompter.encode_text(row["text"]) == row["ids"], row["text"]
-    for row in smollm2_reference["chat"]:
+    for row in figures["chat"]:
         messages = [ChatMessage(m["role"], m["content"]) for m in row["messages"]]
         assert prompter.render(messages) == row["prompt"]
         assert prompter.encode_chat(messages) == row["prompt_ids"]
@@ -33,14 +32,14 @@ def test_figures_are_those_of_the_reference(
     recipe: str,
     logprob_tolerance: float,
     nll_tolerance: float,
-    smollm2_reference: dict[str, Any],
     request: pytest.FixtureRequest,
 ) -> None:
     """First-token log-probabilities, greedy ids (f32) and the mean NLL on a text of 4,096 tokens."""
     package: Path = request.getfixturevalue(f"smollm2_{recipe}")
     runner, _, tokenizer = open_model(package)
     stop = frozenset(runner.manifest.eos_token_ids)
-    for row in smollm2_reference["chat"]:
+    figures = smollm2_figures()
+    for row in figures["chat"]:
         prompt = row["prompt_ids"]
         logits = log_softmax(runner.run(prompt, [len(prompt)], [0], [list(range(32))], [len(prompt) - 1]))[0]
         for expected in row["first_token_top5_fp32"]:
@@ -48,8 +47,8 @@ def test_figures_are_those_of_the_reference(
         if recipe == "f32":
             ids = greedy_ids(runner, prompt, len(row["greedy_ids_fp32"]), stop)
             assert ids == row["greedy_ids_fp32"]
-    reference = smollm2_reference["eval_en"]
-    tokens = tokenizer.encode((SHARED / "data" / "eval_en.txt").read_text(), add_special_tokens=False).ids
+    reference = figures["eval_en"]
+    tokens = tokenizer.encode(EVAL_EN.read_text(), add_special_tokens=False).ids
     assert tokens[:32] == reference["ids_first_32"]
     nll = mean_nll(runner, tokens[: reference["tokens"]])
     print(f"\n{recipe}: mean NLL {nll:.5f}, reference {reference['mean_nll_fp32']:.5f}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -41,8 +43,23 @@ def test_a_wheel_holds_all_that_a_service_needs_and_no_sources(wheels: list[Path
             assert {name: archive.read(name) for name in names if name.startswith("youtu_edge/share/")} == wanted
             commands = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
         assert "youtu_edge/front/static/index.html" in names
+        assert {name.split("/")[0].split("-")[0] for name in names} == {"youtu_edge", "youtu_export"}
         assert [name for name in names if name.endswith((".cc", ".h", ".inc", "CMakeLists.txt", ".pyc"))] == []
         assert sorted(re.findall(r"(?m)^([\w-]+) ?=", commands)) == ["youtu-edge", "youtu-export"]
+
+
+def test_a_source_distribution_holds_no_tests_and_none_of_their_data(tmp_path: Path) -> None:
+    """It has what a wheel is built from."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    subprocess.run([*pip, "--target", tmp_path / "backend", "scikit-build-core>=0.10"], check=True)
+    program = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "backend")}
+    subprocess.run([sys.executable, "-c", program, tmp_path], cwd=ROOT, env=environment, check=True)
+    (source,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    assert {"CMakeLists.txt", "daemon/youtu_edge/ops/linear.cc", "export/youtu_export/__main__.py"} <= names
+    assert [name for name in names if name.startswith("tests/") or name.endswith((".xz", ".safetensors"))] == []
 
 
 def test_a_wheelhouse_for_a_board_is_made_on_a_pc(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from youtu_edge import log
 from youtu_edge.config import Config
 from youtu_edge.config_file import load_config
-from youtu_edge.front.service import serve
+from youtu_edge.front.serve import serve
 
 
 def run(config_file: str | None, overrides: Sequence[str]) -> int:

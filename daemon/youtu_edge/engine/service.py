@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 
 import msgspec
-import numpy as np
 import tokenizers
 
 from youtu_edge.allocator import Allocator
@@ -22,14 +21,14 @@ from youtu_edge.engine.grammar.grammar import GrammarCompiler
 from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.incoming import Incoming, IncomingQuery, IncomingSubmit, IncomingText, read
 from youtu_edge.engine.kv_pages import PagePool
+from youtu_edge.engine.loaded_model import load_model
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.loop import Loop, Send
 from youtu_edge.engine.memory.budget import budget_bytes
 from youtu_edge.engine.memory.idle_memory import IdleMemory
 from youtu_edge.engine.memory.process_memory import holding, limit_data
-from youtu_edge.engine.memory.requirements import measure, step_limits
 from youtu_edge.engine.memory.reserve import Reserve
-from youtu_edge.engine.model.opening import OpenedModel, open_description, open_model
+from youtu_edge.engine.model.opening import open_description
 from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
 from youtu_edge.engine.text.detokenize import Vocabulary
@@ -37,10 +36,10 @@ from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.text_work import TextWork
 from youtu_edge.engine.text.text_workers import Texts, TextsAtOnce, TextWorkers
 from youtu_edge.engine.warm_prompts import warm_up
-from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, PackageError, YoutuEdgeError
+from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DeviceFaultError, PackageError, YoutuEdgeError
 from youtu_edge.log import line
-from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, WEIGHTS, Package
-from youtu_edge.process_limits import Room, check_room, enough_bytes, held, shortage
+from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package
+from youtu_edge.process_limits import enough_bytes, shortage
 from youtu_edge.protocol.codec import encode_frame
 from youtu_edge.protocol.framing import FrameReader
 from youtu_edge.protocol.from_engine import Fatal, FromEngine, Heartbeat, Ready
@@ -128,6 +127,9 @@ def main(descriptor: int) -> int:
             link.send(Fatal(error.exit_code, error.message))
         except FrontGoneError:
             return EXIT_FAILURE
+        if isinstance(error, DeviceFaultError):
+            logging.shutdown()
+            os._exit(error.exit_code)  # what would be freed is on a GPU that answers nothing any more
         return error.exit_code
 
 
@@ -197,15 +199,8 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
     tokenizer, prompter = load_prompter(package, config.model)
     vocab_size = vocabulary_size(tokenizer, manifest.vocab_size)
     texts = TextWorkers(TextWork(tokenizer, prompter, vocab_size, is_bounded=True))  # forks, so before the weights
-    opened = open_model(config, package)
-    runner = opened.runner
-    limits = step_limits(config, opened)
-    plan = measure(opened, limits, vocab_size).split(config)
-    _refuse_damaged_scores(opened)
-    growth = plan.num_pages * plan.page_bytes + plan.activations + plan.grammar
-    check_room(held() + Room(growth, growth), "the engine, with a cache as memory.limit and model.kv_cache_max_page allow,")
-    runner.allocate_cache(plan.num_pages)
-    log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
+    loaded = load_model(config, package, vocab_size)
+    runner, limits, plan = loaded.runner, loaded.limits, loaded.plan
     pool = PagePool(plan.num_pages, config.model.page_tokens)
     scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
     prompts = (config.model.system_prompt, *config.model.warm_prompts) if config.model.keep_warm else ()
@@ -226,6 +221,8 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
         "load_seconds": 0.0,
         "fingerprint": manifest.checksum,
         "memory": plan.as_dict(),
+        "device": runner.device.name,
+        "device_note": runner.device.note,
     }
     texts.start(plan.text_worker, min(runner.context_length, plan.num_pages * config.model.page_tokens), link.wake)
     memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
@@ -290,11 +287,3 @@ def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[t
     except TemplateSourceError as error:
         raise PackageError(f"{package.path(CHAT_TEMPLATE)}: {error}; repair the template and export again") from None
     return tokenizer, prompter
-
-
-def _refuse_damaged_scores(opened: OpenedModel) -> None:
-    """Compute one token, because no checksum tells whether the weights were numbers when they were exported."""
-    if not np.isfinite(opened.runner.run([0], [1], [0], [[0]], [0])).all():
-        raise PackageError(
-            f"{opened.package.path(WEIGHTS)}: the model computes scores that are NaN or infinite; export the model again"
-        )

@@ -26,8 +26,9 @@ from typing import Any, TypeVar
 
 from youtu_edge.config import Synchronous
 from youtu_edge.errors import StorageError
+from youtu_edge.file_digest import sync
+from youtu_edge.front.database_schema import NewerSchemaError, is_damaged, migrate, prepare
 from youtu_edge.log import line
-from youtu_edge.package import sync
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,6 @@ _MAX_BATCH = 64
 _MEMORY_BYTES = 4 * 1024 * 1024
 _LOCKED_S = 2.0
 """How long another process may hold the file, such as a former daemon that is just leaving."""
-
-
-class NewerSchemaError(Exception):
-    """A newer version of the daemon wrote the file."""
 
 
 class Database:
@@ -167,7 +164,7 @@ class Database:
         log.error(line("database_failed", file=name, reason=str(error)))
         if self._path is not None and isinstance(error, _LostError):
             self._open_again()
-        elif self._path is not None and _is_damaged(error):
+        elif self._path is not None and is_damaged(error):
             assert self._connection is not None
             self._connection.close()
             self._set_aside("damaged", str(error))
@@ -231,7 +228,7 @@ class Database:
             except NewerSchemaError as error:
                 self._set_aside("newer", str(error))
             except sqlite3.Error as error:
-                if not _is_damaged(error):
+                if not is_damaged(error):
                     self._use_memory(str(error))
                     break
                 self._set_aside("damaged", str(error))
@@ -241,7 +238,7 @@ class Database:
             self._use_memory("a fresh file is damaged as well")
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys=ON")
-        self._migrate(connection)
+        migrate(connection, self._migrations)
         return connection
 
     def _connect(self, path: Path) -> sqlite3.Connection:
@@ -253,30 +250,12 @@ class Database:
         sync(path.parent)
         connection = sqlite3.connect(path, isolation_level=None, timeout=_LOCKED_S, check_same_thread=False)
         try:
-            # Exclusive: nobody writes beside us, and WAL needs no shared-memory file, which a full disk would refuse.
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA synchronous={self._synchronous.upper()}")
-            connection.execute("PRAGMA foreign_keys=ON")
-            connection.execute("PRAGMA cache_size=-512")
-            connection.execute("PRAGMA wal_autocheckpoint=256")
-            connection.execute("PRAGMA journal_size_limit=1048576")
-            problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if problem != "ok":
-                raise _DamagedError(problem)
-            self._migrate(connection)
+            prepare(connection, self._synchronous)
+            migrate(connection, self._migrations)
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(self._migrations):
-            raise NewerSchemaError(f"its schema is version {version}; this daemon knows {len(self._migrations)}")
-        for number in range(version, len(self._migrations)):
-            # executescript commits what is open first, so the transaction is part of the script.
-            connection.executescript(f"BEGIN;{self._migrations[number]};PRAGMA user_version={number + 1};COMMIT;")
 
     def _set_aside(self, why: str, reason: str) -> None:
         """Rename the file and its log, replacing what was set aside before: the disk is small."""
@@ -314,14 +293,5 @@ def size_limit(connection: sqlite3.Connection, max_bytes: int) -> int:
     return max_bytes if file else min(max_bytes, _MEMORY_BYTES)
 
 
-class _DamagedError(sqlite3.DatabaseError):
-    """What PRAGMA quick_check found; sqlite3 itself raises nothing for it."""
-
-
 class _LostError(sqlite3.OperationalError):
     """The file that is open is no longer the one of that name."""
-
-
-def _is_damaged(error: sqlite3.Error) -> bool:
-    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    return isinstance(error, _DamagedError) or primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

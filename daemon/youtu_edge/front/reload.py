@@ -30,7 +30,7 @@ LIVE_KEYS = frozenset(
         *(f"generation.{name}" for name in msgspec.structs.asdict(Config().generation)),
     }
 )
-"""What `Service.configure` passes on to the parts that use it; everything else waits for a restart."""
+"""What the parts in `Reloader.on_change` take over; everything else waits for a restart."""
 
 UNIT_KEYS = frozenset({"service.drain_s", "service.step_deadline_s"})
 """Live keys that the systemd unit follows as well: `youtu-edge render-unit` has to be run again."""
@@ -58,26 +58,36 @@ def merge(now: Config, wanted: Config) -> Merged:
 
 
 class Reloader:
-    """`read` gives the configuration as it is written now, or raises ConfigError; `configure` puts one in force."""
+    """`read` gives the configuration as it is written now, or raises ConfigError; without it nothing is ever reloaded."""
 
-    def __init__(self, config: Config, read: Callable[[], Config], configure: Callable[[Config], None]) -> None:
-        self._config = config
+    def __init__(self, config: Config, read: Callable[[], Config] | None = None) -> None:
+        self.config = config
+        """The one in force."""
         self._read = read
-        self._configure = configure
+        self.on_change: list[Callable[[Config], None]] = []
+        """Called with a configuration in which only LIVE_KEYS differ."""
         self.waiting: list[str] = []
         """Keys whose written value is not in force until a restart."""
 
+    @property
+    def can_reload(self) -> bool:
+        """Whether there is a file to read again."""
+        return self._read is not None
+
     def reload(self) -> bool:
         """Apply what can be applied and log all of it; False for a file that was refused."""
+        if self._read is None:
+            return False
         try:
             wanted = self._read()
         except ConfigError as error:
             for problem in error.message.splitlines():
                 log.error(line("reload_refused", reason=problem, effect="the former configuration stays"))
             return False
-        merged = merge(self._config, wanted)
-        self._config, self.waiting = merged.config, merged.waiting
-        self._configure(merged.config)
+        merged = merge(self.config, wanted)
+        self.config, self.waiting = merged.config, merged.waiting
+        for changed in self.on_change:
+            changed(merged.config)
         log.info(
             line(
                 "reloaded",

@@ -1,4 +1,4 @@
-"""The C++ operators of the CPU path: where their library is, and how many threads they use.
+"""The libraries of operators: where they are, and how many threads those for the processor use.
 
 The engine's runner registers the path that `library_path()` returns.
 """
@@ -6,9 +6,10 @@ The engine's runner registers the path that `library_path()` returns.
 import ctypes
 from pathlib import Path
 
-__all__ = ["free_scratch", "library_path", "set_threads", "wait_for_late_workers"]
+__all__ = ["cuda_library_path", "free_scratch", "library_path", "set_threads", "wait_for_late_workers"]
 
 LIBRARY_NAME = "libyoutu_edge_ops.so"
+CUDA_LIBRARY_NAME = "libyoutu_edge_ops_cuda.so"
 
 
 def library_path() -> Path:
@@ -23,6 +24,12 @@ def library_path() -> Path:
             "cmake -S . -B build/ops && cmake --build build/ops -j2 && cmake --install build/ops --prefix daemon"
         )
     return path
+
+
+def cuda_library_path() -> Path | None:
+    """The library of operators for GPUs, which scripts/build-ops-cuda puts beside this file; None: it was not built."""
+    path = Path(__file__).resolve().parent / CUDA_LIBRARY_NAME
+    return path if path.is_file() else None
 
 
 def set_threads(threads: int, spin_us: int) -> None:

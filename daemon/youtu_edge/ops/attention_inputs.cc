@@ -37,7 +37,7 @@ void refuse_unsupported(const Context& context) {
       {kKeyScale, "k_scale"}, {kValueScale, "v_scale"},
   };
   for (const auto& input : kUnsupported)
-    if (context.has_input(input.index)) refuse(std::string(input.name) + " is not supported by the CPU kernel");
+    if (context.has_input(input.index)) refuse(std::string(input.name) + " is not supported");
 }
 
 void expect(bool fits, const char* name, const Tensor& tensor, const std::string& expected) {

@@ -37,10 +37,7 @@ void copy_row(const QuantisedMatrix& m, size_t row, float* output) {
 void Embedding::compute(const Context& context) {
   const Tensor ids = context.input(0, "ids", {kInt64}, 1);
   const int64_t count = ids.shape[0];
-  for (int64_t t = 0; t < count; ++t)
-    if (ids.as<int64_t>()[t] < 0 || ids.as<int64_t>()[t] >= int64_t(matrix.rows))
-      refuse("id " + std::to_string(ids.as<int64_t>()[t]) + " of token " + std::to_string(t) + " is not in the table of " +
-             std::to_string(matrix.rows));
+  matrix.check_ids(ids);
   float* output = context.output(0, {count, int64_t(matrix.k)});
   const size_t step = divide_up(kTaskValues, matrix.k);
   context.parallel_for(divide_up(count, step), [&](size_t task) {

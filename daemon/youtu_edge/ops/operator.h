@@ -7,6 +7,8 @@
 //     explicit Kernel(const Node&);              // may refuse(); what never changes is checked here
 //     void compute(const Context&);              // may refuse()
 //   };
+//
+// An operator for a GPU gets device pointers, but for inputs that are kHost.
 #pragma once
 
 #include <iterator>
@@ -19,9 +21,12 @@ namespace youtu {
 struct InputSpec {
   ElementType type;
   Characteristic characteristic;
+  MemoryType memory = kOfProvider;
 };
 
-template <class Kernel>
+inline constexpr char kCpuProvider[] = "CPUExecutionProvider";
+
+template <class Kernel, const char* Provider = kCpuProvider>
 class Operator : public OrtCustomOp {
   struct Instance {
     const OrtApi* api;
@@ -57,7 +62,7 @@ class Operator : public OrtCustomOp {
   Operator() : OrtCustomOp{} {
     version = kApiVersion;
     name = [](const OrtCustomOp*) { return Kernel::kName; };
-    execution_provider = [](const OrtCustomOp*) { return "CPUExecutionProvider"; };
+    execution_provider = [](const OrtCustomOp*) { return Provider; };
     input_type = [](const OrtCustomOp*, size_t i) -> int { return Kernel::kInputs[i].type; };
     input_count = [](const OrtCustomOp*) { return std::size(Kernel::kInputs); };
     output_type = [](const OrtCustomOp*, size_t) -> int { return kFloat; };
@@ -65,7 +70,7 @@ class Operator : public OrtCustomOp {
     destroy = [](void* opaque) { delete static_cast<Instance*>(opaque); };
     input_characteristic = [](const OrtCustomOp*, size_t i) -> int { return Kernel::kInputs[i].characteristic; };
     output_characteristic = [](const OrtCustomOp*, size_t) -> int { return kRequired; };
-    input_memory_type = [](const OrtCustomOp*, size_t) { return 0; };
+    input_memory_type = [](const OrtCustomOp*, size_t i) -> int { return Kernel::kInputs[i].memory; };
     variadic_input_min_arity = [](const OrtCustomOp*) { return 1; };
     variadic_input_homogeneity = [](const OrtCustomOp*) { return 0; };
     variadic_output_min_arity = [](const OrtCustomOp*) { return 1; };

@@ -51,6 +51,7 @@ enum Slot : size_t {
   kKernelContextGetOutput = 91,
   kReleaseStatus = 93,
   kReleaseTensorTypeAndShapeInfo = 99,
+  kKernelContextGetGpuComputeStream = 193,
   kKernelInfoGetInputCount = 230,
   kKernelInfoGetInputName = 232,
   kKernelInfoGetConstantInput = 249,
@@ -59,6 +60,9 @@ enum Slot : size_t {
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
 
 enum ElementType : int { kUndefined = 0, kFloat = 1, kUint8 = 2, kInt32 = 6, kInt64 = 7, kFloat16 = 10 };
+
+// Where an operator wants an input: where its provider computes, or in memory of the host whatever that is.
+enum MemoryType : int { kHost = -2, kOfProvider = 0 };
 
 enum Characteristic : int { kRequired = 0, kOptional = 1 };
 

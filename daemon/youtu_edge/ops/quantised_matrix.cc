@@ -71,4 +71,13 @@ QuantisedMatrix::QuantisedMatrix(const Node& node, size_t first)
   }
 }
 
+void QuantisedMatrix::check_ids(const Tensor& ids) const {
+  for (int64_t t = 0; t < ids.shape[0]; ++t) {
+    const int64_t id = ids.as<int64_t>()[t];
+    if (id < 0 || id >= int64_t(rows))
+      refuse("id " + std::to_string(id) + " of token " + std::to_string(t) + " is not in the table of " +
+             std::to_string(rows));
+  }
+}
+
 }  // namespace youtu

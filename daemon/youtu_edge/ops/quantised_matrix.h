@@ -12,6 +12,9 @@ struct QuantisedMatrix {
   // tensor's name.
   QuantisedMatrix(const Node& node, size_t first);
 
+  // Refuses ids [T] that are no rows.
+  void check_ids(const Tensor& ids) const;
+
   size_t rows;   // of one head
   int bits;
   size_t block;

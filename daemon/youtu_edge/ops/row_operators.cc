@@ -1,7 +1,6 @@
 #include "row_operators.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels.h"
 #include "scratch.h"
@@ -34,15 +33,6 @@ void SwiGLU::compute(const Context& context) {
   for_rows(context, input.shape[0], width, [&](size_t row, size_t count) {
     kernels().swiglu(input.as<float>() + row * 2 * width, output + row * width, count, width);
   });
-}
-
-NormWeights::NormWeights(const Node& node, size_t gain_input) : epsilon(node.number("epsilon", 0.0f)) {
-  if (!(epsilon >= 0.0f) || std::isinf(epsilon)) refuse("epsilon must be a number of at least 0");
-  const Tensor tensor = node.constant(gain_input, "gain", kFloat, 1);
-  width = tensor.shape[0];
-  gain = tensor.as<float>();
-  for (size_t i = 0; i < width; ++i)
-    if (!std::isfinite(gain[i])) refuse(tensor.name + " has a NaN or an infinity at " + std::to_string(i));
 }
 
 void RmsNorm::compute(const Context& context) {

@@ -1,6 +1,7 @@
 // SwiGLU, RmsNorm and AddRmsNorm: each row by itself.
 #pragma once
 
+#include "norm_weights.h"
 #include "operator.h"
 
 namespace youtu {
@@ -12,13 +13,6 @@ struct SwiGLU {
   static constexpr size_t kOutputs = 1;
   explicit SwiGLU(const Node&) {}
   void compute(const Context& context);
-};
-
-struct NormWeights {
-  explicit NormWeights(const Node& node, size_t gain_input);
-  float epsilon;
-  size_t width;
-  const float* gain;
 };
 
 // x / sqrt(mean(x^2) + epsilon) * gain

@@ -1,7 +1,5 @@
 #include "runtime.h"
 
-#include "worker_pool.h"
-
 namespace youtu {
 namespace {
 
@@ -173,8 +171,11 @@ float* Context::output(size_t index, std::initializer_list<int64_t> shape) const
   return static_cast<float*>(data);
 }
 
-void Context::parallel_for(size_t count, void (*body)(const void*, size_t), const void* state) const {
-  if (!run_tasks(count, body, state)) throw std::runtime_error(kOutOfScratch);
+void* Context::gpu_stream() const {
+  void* stream = nullptr;
+  check(api_, function<OrtStatus*(const OrtKernelContext*, void**)>(api_, kKernelContextGetGpuComputeStream)(context_,
+                                                                                                           &stream));
+  return stream;
 }
 
 }  // namespace youtu

@@ -72,6 +72,9 @@ class Context {
   bool has_input(size_t index) const;
   float* output(size_t index, std::initializer_list<int64_t> shape) const;
 
+  // The cudaStream_t that this call is to use; null on a processor.
+  void* gpu_stream() const;
+
   // Runs body(i) for i in [0, count) on this thread and the workers; a count of 1 stays on this one.
   // An exception in a body ends the call with that error.
   template <class Body>

@@ -69,6 +69,11 @@ class Finished(msgspec.Struct, array_like=True):
     stop_text: str | None = None
     """The stop string that ended it; it is no part of the text."""
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the model produced something that was wanted."""
+        return self.reason != "cancelled" and self.completion_tokens > 0
+
 
 class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):
     """The prompt was rendered, tokenised and found to fit; from here on only `Finished` or `Failed` ends it."""

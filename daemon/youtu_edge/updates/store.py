@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from youtu_edge.errors import PackageError, UpdateError
-from youtu_edge.package import Manifest, read_manifest, sync
+from youtu_edge.file_digest import sync
+from youtu_edge.package import Manifest, read_manifest
 
 LAST_GOOD = "last-good"
 FORMER_GOOD = "former-good"

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from youtu_edge.package import MODEL, WEIGHTS, CacheGeometry, Rope
+from youtu_edge.cache_geometry import CacheGeometry
+from youtu_edge.package import MODEL, WEIGHTS, Rope
 from youtu_export.awq.awq import Activations, compress
 from youtu_export.awq.calibration import Calibration
 from youtu_export.checkpoints.checkpoint import Checkpoint

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from youtu_edge.package import CacheGeometry
+from youtu_edge.cache_geometry import CacheGeometry
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.graph.graph import YOUTU_EDGE, Graph
 from youtu_export.graph.matrix_nodes import MatrixNodes, StoredMatrix

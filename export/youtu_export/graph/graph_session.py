@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.ops import library_path, wait_for_late_workers
-from youtu_edge.package import MODEL, CacheGeometry, Package, Rope
+from youtu_edge.package import MODEL, Package, Rope
 from youtu_edge.rotary import rotary_tables
 from youtu_export.checkpoints.stored_tensor import Float32
 from youtu_export.errors import ExportError

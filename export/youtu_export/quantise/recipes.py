@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from youtu_edge.package import CacheType
+from youtu_edge.cache_geometry import CacheType
 
 BLOCKS = (32, 128)
 

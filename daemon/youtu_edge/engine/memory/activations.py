@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from youtu_edge.engine.memory.gpu_budget import GpuMemory
 from youtu_edge.engine.memory.process_memory import holding, untouched_bytes
+from youtu_edge.engine.model.gpu import Gpu
 from youtu_edge.engine.model.runner import Runner
 
 _ENOUGH_LAYERS = 2
@@ -31,6 +33,21 @@ def measure_memory(runner: Runner, weights: Path, step_tokens: int, rows: int) -
     runner.run_until(lambda: bool(first_layers[-1][0, 0].any()), [0] * step, pages)
     growth = holding().resident + untouched_bytes(weights) - before
     return before - len(pages) * runner.page_bytes, max(0, growth) + logits_bytes(runner, min(rows, step))
+
+
+def measure_gpu_memory(runner: Runner, gpu: Gpu, step_tokens: int) -> tuple[GpuMemory, int]:
+    """The GPU with the weights loaded and no cache, and the bytes of it that a step of `step_tokens` tokens takes.
+
+    The step is computed whole: a GPU is given all of it at once. Replaces the runner's cache by a small one.
+    """
+    step = min(step_tokens, runner.context_length)
+    pages = list(range(-(-step // runner.page_tokens)))
+    free, held = gpu.library.memory()  # no cache is there yet
+    runner.allocate_cache(len(pages))
+    before, _ = gpu.library.memory()
+    runner.run([0] * step, [step], [0], [pages], [0])
+    after, _ = gpu.library.memory()
+    return GpuMemory(gpu.facts.total, free, held), max(0, before - after)
 
 
 def logits_bytes(runner: Runner, rows: int) -> int:

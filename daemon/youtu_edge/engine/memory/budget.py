@@ -24,7 +24,7 @@ TEXT_IDLE_BYTES = 8 * 1024 * 1024
 
 TEXT_WORKER_BYTES = 16 * 1024 * 1024
 """What a worker may take for the text of any request."""
-_TEXT_BYTES_PER_TOKEN = 1536
+TEXT_BYTES_PER_TOKEN = 1536
 """What rendering and tokenising takes: the tokenizer 100 to 400 bytes for one of text, of which a token has 3 to 5."""
 _FIXED_BYTES = FRONT_BYTES + TEXT_IDLE_BYTES + TEXT_WORKER_BYTES
 
@@ -104,9 +104,15 @@ class MemoryPlan:
     """What a worker may take for the text of one request."""
     page_bytes: int
     num_pages: int
+    of_gpu: bool = False
+    """The budget, and what is split, is memory that a GPU has for itself."""
 
     def as_dict(self) -> dict[str, int]:
-        """For logs, /metrics and /v1/status."""
+        """For logs, /metrics and /v1/status. On a GPU with memory of its own nothing of the host's counts."""
+        if self.of_gpu:
+            parts = {"weights": self.weights, "runtime": self.rest - self.weights, "activations": self.activations}
+            cache = self.num_pages * self.page_bytes
+            return {"budget": self.budget, "front": 0, **parts, "grammar": 0, "text": 0, "cache": cache}
         return {
             "budget": self.budget,
             "front": FRONT_BYTES,
@@ -124,6 +130,8 @@ class MemoryPlan:
 
         Allocators reserve more than they use, hence SLACK_BYTES; MemoryMax of the unit leaves more than that.
         """
+        if self.of_gpu:
+            return self.activations + self.grammar + SLACK_BYTES
         beside = FRONT_BYTES + TEXT_IDLE_BYTES + self.text_worker
         return self.budget - beside - self.rest - self.num_pages * self.page_bytes + SLACK_BYTES
 
@@ -144,7 +152,7 @@ def plan_memory(
     """
     budget = budget_bytes(config)
     fixed = _FIXED_BYTES + rest + activations + grammar
-    per_page = _TEXT_BYTES_PER_TOKEN * config.model.page_tokens
+    per_page = TEXT_BYTES_PER_TOKEN * config.model.page_tokens
     longest = -(-text_tokens // config.model.page_tokens)
     num_pages = (budget - fixed) // (page_bytes + per_page)
     if num_pages >= longest:
@@ -174,5 +182,5 @@ def least_budget(
 ) -> int:
     """The smallest budget that leaves `num_pages` cache pages: plan_memory the other way round."""
     longest = -(-text_tokens // config.model.page_tokens)
-    texts = _TEXT_BYTES_PER_TOKEN * config.model.page_tokens * min(longest, num_pages)
+    texts = TEXT_BYTES_PER_TOKEN * config.model.page_tokens * min(longest, num_pages)
     return _FIXED_BYTES + rest + activations + grammar + num_pages * page_bytes + texts

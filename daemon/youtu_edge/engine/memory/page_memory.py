@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from youtu_edge.package import CacheGeometry
+from youtu_edge.cache_geometry import CacheGeometry
 
 
 class PageMemory:

@@ -29,6 +29,12 @@ def holding(proc: Path = Path("/proc")) -> Holding:
     return Holding(kib["VmRSS"] * 1024, kib["RssAnon"] * 1024, kib["VmData"] * 1024)
 
 
+def available_memory(proc: Path = Path("/proc")) -> int:
+    """Bytes that this machine's programs can still get without swapping."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", (proc / "meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
 def untouched_bytes(path: Path, proc: Path = Path("/proc")) -> int:
     """Of a file that is mapped into this process, what no access has made resident yet."""
     total, is_ours = 0, False

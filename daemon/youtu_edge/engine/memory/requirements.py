@@ -14,8 +14,11 @@ import msgspec
 
 from youtu_edge.config import Config, SchedulerConfig
 from youtu_edge.engine.grammar.token_table import TABLE_BYTES_PER_TOKEN
-from youtu_edge.engine.memory.activations import logits_bytes, measure_memory
+from youtu_edge.engine.memory.activations import logits_bytes, measure_gpu_memory, measure_memory
 from youtu_edge.engine.memory.budget import MemoryPlan, least_budget, plan_memory
+from youtu_edge.engine.memory.gpu_budget import GpuMemory, plan_gpu_memory
+from youtu_edge.engine.memory.process_memory import holding
+from youtu_edge.engine.model.gpu import Gpu
 from youtu_edge.engine.model.opening import OpenedModel
 from youtu_edge.package import WEIGHTS
 
@@ -37,9 +40,21 @@ class Requirements:
     page_bytes: int
     context_length: int
     """Tokens of the longest sequence."""
+    gpu: GpuMemory | None = None
+    """A GPU with memory of its own, which the plan is about then."""
 
     def split(self, config: Config) -> MemoryPlan:
-        """What the configured budget leaves for the cache. Raises ConfigError when that is too little."""
+        """What the configured budget leaves for the cache. Raises ConfigError, or DeviceError, when that is too little."""
+        if self.gpu is not None:
+            return plan_gpu_memory(
+                config,
+                self.gpu,
+                weights=self.weights,
+                activations=self._activations(config.scheduler.max_sequences),
+                page_bytes=self.page_bytes,
+                grammar=self.grammar,
+                text_tokens=self.context_length,
+            )
         return plan_memory(
             config,
             rest=self.rest,
@@ -86,7 +101,13 @@ def measure(opened: OpenedModel, limits: SchedulerConfig, vocab_size: int) -> Re
     vocab_size: ids that tokenizer and token table both have.
     """
     runner, weights = opened.runner, opened.package.path(WEIGHTS)
-    rest, step = measure_memory(runner, weights, limits.step_tokens, 0)
+    gpu: GpuMemory | None = None
+    if isinstance(runner.device, Gpu):
+        memory, step = measure_gpu_memory(runner, runner.device, limits.step_tokens)
+        rest = holding().resident + runner.device.context_bytes + memory.held
+        gpu = None if runner.device.facts.is_shared else memory
+    else:
+        rest, step = measure_memory(runner, weights, limits.step_tokens, 0)
     return Requirements(
         rest=rest,
         weights=weights.stat().st_size,
@@ -96,4 +117,5 @@ def measure(opened: OpenedModel, limits: SchedulerConfig, vocab_size: int) -> Re
         grammar=TABLE_BYTES_PER_TOKEN * vocab_size,
         page_bytes=runner.page_bytes,
         context_length=runner.context_length,
+        gpu=gpu,
     )

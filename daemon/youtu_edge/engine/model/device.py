@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from youtu_edge.package import CacheGeometry
+from youtu_edge.cache_geometry import CacheGeometry
 
 Array = npt.NDArray[Any]
 Provider = str | tuple[str, dict[str, str]]

@@ -1,7 +1,8 @@
 """An NVIDIA GPU as the device that computes: ONNX Runtime's CUDA provider runs the graph, our library has the operators.
 
-Nothing is held twice: weights are copied by the operators from the mapped file, piece by piece; caches and rotary tables are
-allocated here and bound by their addresses; the integers of a step stay in the host's memory, where operators check them.
+Nothing is held twice: weights are copied by the operators from the mapped file, piece by piece; caches and rotary tables
+are allocated here and bound by their addresses; the integers of a step stay in the host's memory, where operators check
+them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from youtu_edge.engine.memory.process_memory import holding
+from youtu_edge.cache_geometry import CacheGeometry
+from youtu_edge.engine.memory.process_memory import available_memory, holding
 from youtu_edge.engine.model.cuda_library import CudaCallError, CudaLibrary, DeviceMemory
 from youtu_edge.engine.model.device import Array, Provider, cache_shape
 from youtu_edge.errors import DeviceError
-from youtu_edge.machine_memory import available_memory
-from youtu_edge.package import CacheGeometry
 
 PROVIDER = "CUDAExecutionProvider"
 _ORDINAL = 0
@@ -43,10 +43,7 @@ class GpuPool:
             for _ in self._names:
                 self._caches.append(library.allocate(size))
         except CudaCallError as error:
-            raise DeviceError(
-                f"the GPU has no {size * len(self._names) >> 20} MiB left for the cache ({error}): end what else uses it, "
-                "lower memory.fraction or memory.limit, or set engine.device: cpu"
-            ) from None
+            raise _too_little(size * len(self._names), "the cache", error) from None
 
     def bind(self, binding: onnxruntime.IOBinding) -> None:
         """By address."""
@@ -121,7 +118,10 @@ class Gpu:
 
     def bind_constant(self, binding: onnxruntime.IOBinding, name: str, array: Array) -> object:
         """Copied to the device once."""
-        memory = self.library.allocate(max(1, array.nbytes))
+        try:
+            memory = self.library.allocate(max(1, array.nbytes))
+        except CudaCallError as error:
+            raise _too_little(array.nbytes, name, error) from None
         self.library.write(memory.address, array)
         binding.bind_input(name, self._kind, _ORDINAL, array.dtype, array.shape, memory.address)
         return memory
@@ -139,6 +139,13 @@ class Gpu:
     def fault(self) -> str:
         """What CUDA says whatever is asked of it; empty: the device works."""
         return self.library.fault()
+
+
+def _too_little(size: int, purpose: str, error: CudaCallError) -> DeviceError:
+    return DeviceError(
+        f"the GPU has no {size >> 20} MiB left for {purpose} ({error}): end what else uses it, lower memory.fraction or "
+        "memory.limit, or set engine.device: cpu"
+    )
 
 
 def forget_file(path: Path) -> None:

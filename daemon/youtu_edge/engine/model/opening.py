@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from youtu_edge.board_files import BoardFiles
 from youtu_edge.config import Config
 from youtu_edge.cores import compute_cores
+from youtu_edge.engine.model.device import Device
+from youtu_edge.engine.model.gpu import forget_file
 from youtu_edge.engine.model.placement import stay_on
 from youtu_edge.engine.model.rope_scaling import served_rope
 from youtu_edge.engine.model.runner import Runner
@@ -32,8 +34,12 @@ def open_description(config: Config) -> Package:
     return open_package(config.model.path, unread=(WEIGHTS,))
 
 
-def open_model(config: Config, package: Package, board: BoardFiles | None = None) -> OpenedModel:
-    """Load a package whose weights are not checked yet, and check them. Raises PackageError and ConfigError.
+def open_model(
+    config: Config, package: Package, board: BoardFiles | None = None, device: Device | None = None
+) -> OpenedModel:
+    """Load a package whose weights are not checked yet, and check them, on the processor or another `device`.
+
+    Raises PackageError, ConfigError and DeviceError.
 
     From then on this thread, which is to call the runner, and those that it starts use the cores that compute.
     """
@@ -50,7 +56,10 @@ def open_model(config: Config, package: Package, board: BoardFiles | None = None
                 spin_us=config.engine.spin_us,
                 context_length=context,
                 rope=rope,
+                device=device,
             )
         finally:
             checking.result()  # damaged weights are the reason for whatever ONNX Runtime says about them
+    if runner.device.name != "cpu":
+        forget_file(package.path(WEIGHTS))
     return OpenedModel(package, runner)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import onnxruntime
 
+from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.engine.memory.page_memory import PageMemory
 from youtu_edge.engine.model.device import Array, Provider
 from youtu_edge.engine.model.placement import Placement
 from youtu_edge.ops import free_scratch, library_path, set_threads, wait_for_late_workers
-from youtu_edge.package import CacheGeometry
 
 
 class HostPool(PageMemory):

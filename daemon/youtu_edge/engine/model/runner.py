@@ -1,13 +1,11 @@
-"""ONNX Runtime: one session, one paged cache, one ragged call per step. The only module that imports onnxruntime.
+"""The loaded model: one session of ONNX Runtime, one paged cache, one ragged call per step.
 
-The weights stay mapped from the package's file. The caches are numpy arrays of this process bound once as graph inputs; the
-attention operator writes into them in place.
+The caches are bound once as graph inputs, in the memory of the device; the attention operator writes into them in place.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from youtu_edge.engine.memory.page_memory import PageMemory
-from youtu_edge.engine.model.placement import Placement
-from youtu_edge.errors import PackageError
-from youtu_edge.ops import free_scratch, library_path, set_threads, wait_for_late_workers
-from youtu_edge.package import MODEL, WEIGHTS, Package, Rope
+from youtu_edge.engine.model.cuda_library import CudaCallError
+from youtu_edge.engine.model.device import Device, Pool
+from youtu_edge.engine.model.processor import Processor
+from youtu_edge.engine.model.session import NO_MEMORY, make_session
+from youtu_edge.errors import DeviceFaultError
+from youtu_edge.package import Package, Rope
 from youtu_edge.rotary import rotary_tables
 
 _POLL_S = 0.002  # seconds
@@ -42,27 +41,6 @@ def _prefix_positions(lengths: Seq[int], past: Seq[int], prefixes: Seq[int]) -> 
     return np.concatenate(pieces, axis=1)
 
 
-def _options(threads: int, spin_us: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # every step has other shapes
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin_us else "0")
-    if spin_us:
-        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
-    options.register_custom_ops_library(str(library_path()))
-    return options
-
-
-def _session(package: Package, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    path = package.path(MODEL)
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the library raises many kinds
-        raise PackageError(f"{path} with {WEIGHTS}: ONNX Runtime cannot load it: {error}") from error
-
-
 class StepMemoryError(Exception):
     """A step found no memory for its activations. Nothing was computed; the session can be used again."""
 
@@ -71,7 +49,8 @@ class Runner:
     """The model with its cache pool.
 
     Memory of the pool is taken when a page is first written. Sequences have up to `context_length` tokens, rotated by
-    `rope`, by default as the model was trained. Raises PackageError when ONNX Runtime refuses the graph.
+    `rope`, by default as the model was trained. `device` computes, by default the processor. Raises PackageError when ONNX
+    Runtime refuses the graph, DeviceError when that is the device's fault.
     """
 
     def __init__(
@@ -83,24 +62,26 @@ class Runner:
         spin_us: int,
         context_length: int,
         rope: Rope | None = None,
+        device: Device | None = None,
     ) -> None:
         self.manifest = package.manifest
         self.page_tokens = page_tokens
         self.context_length = context_length
         self.run_seconds = 0.0
         self._rope = rope or self.manifest.rope
-        set_threads(threads, spin_us)
-        self._session = _session(package, _options(threads, spin_us))
+        self.device = device or Processor()
+        self.device.start(threads, spin_us)
+        self._session = make_session(package, self.device, threads, spin_us)
         self._binding = self._session.io_binding()
         self._values: dict[str, Any] = {}
-        self._pages: PageMemory | None = None
+        self.pool: Pool | None = None
         self._run_options = onnxruntime.RunOptions()
-        self._placement = Placement()
         self._large_step = False  # the last one was
 
     def __del__(self) -> None:
         """Weights are freed with the session."""
-        wait_for_late_workers()
+        if hasattr(self, "device"):
+            self.device.wait()
 
     @property
     def page_bytes(self) -> int:
@@ -113,18 +94,19 @@ class Runner:
 
         Rotary rows are for the positions that the pool can hold: all of a long context would take tens of megabytes.
         """
-        wait_for_late_workers()
-        self._pages = PageMemory(self.manifest.cache, num_pages, self.page_tokens)
-        for name, cache in zip(self.manifest.cache.input_names, self._pages.arrays, strict=True):
-            self._bind(name, cache)
+        self.device.wait()
+        self._binding.clear_binding_inputs()
+        self.pool = None  # before the next one: a device may not have room for both
+        self.pool = self.device.pool(self.manifest.cache, num_pages, self.page_tokens)
+        self.pool.bind(self._binding)
         positions = min(self.context_length, num_pages * self.page_tokens)
         for name, table in zip(("cos_cache", "sin_cache"), rotary_tables(self._rope, positions), strict=True):
-            self._bind(name, table)
+            self._values[name] = self.device.bind_constant(self._binding, name, table)
 
     @property
     def caches(self) -> list[Array]:
-        """The pool, in the order of the manifest's cache inputs."""
-        return self._pages.arrays if self._pages else []
+        """The pool where it is memory of this process, in the order of the manifest's cache inputs."""
+        return self.pool.arrays if self.pool else []
 
     def give_back(self, free_pages: Iterable[int], scratch_page: int | None) -> None:
         """Return memory to the system: that of cache pages, and the activations of former steps.
@@ -136,13 +118,17 @@ class Runner:
             self._large_step = True
             with contextlib.suppress(StepMemoryError):  # with so little left there is nothing to return either
                 self.run([0], [1], [0], [[scratch_page]], [0])
-        if self._pages:
-            self._pages.give_back(free_pages)
+        if self.pool:
+            self.pool.give_back(free_pages)
 
     def copy_rows(self, source: int, target: int, rows: int) -> None:
         """Copy the first `rows` rows of one page to another, in every cache."""
-        for cache in self.caches:
-            cache[target, :rows] = cache[source, :rows]
+        assert self.pool is not None
+        try:
+            self.pool.copy_rows(source, target, rows)
+        except CudaCallError as error:
+            self._raise_fault(error)
+            raise
 
     def run(
         self,
@@ -186,8 +172,8 @@ class Runner:
         options = self._run_options
         if self._large_step and len(token_ids) <= _FEW_TOKENS:  # the end of a prompt: its activations are given back
             options = onnxruntime.RunOptions()
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-            free_scratch()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", self.device.arena)
+            self.device.free_scratch()
         self._large_step = len(token_ids) > _FEW_TOKENS
         begun = time.perf_counter()
         try:
@@ -195,12 +181,12 @@ class Runner:
             self._binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
             self._session.run_with_iobinding(self._binding, options)
         except (RuntimeError, MemoryError) as error:
-            # ONNX Runtime has no kind of its own for this; "bad allocation" is std::bad_alloc from a kernel's scratch.
-            if isinstance(error, MemoryError) or re.search("allocate memory|bad_?alloc", str(error)):
+            if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
                 raise StepMemoryError(str(error)) from error
+            self._raise_fault(error)
             raise
         self.run_seconds += time.perf_counter() - begun
-        self._placement.adjust()
+        self.device.after_step()
         return logits
 
     def run_until(self, is_enough: Callable[[], bool], token_ids: Seq[int], pages: Seq[int]) -> None:
@@ -224,6 +210,14 @@ class Runner:
             ended.set()
             watcher.join()
             self._run_options = onnxruntime.RunOptions()
+
+    def _raise_fault(self, error: Exception) -> None:
+        """Raises DeviceFaultError if `error` comes from a device that nothing heals but another process."""
+        if fault := self.device.fault():
+            raise DeviceFaultError(
+                f"the GPU failed ({fault}); the engine is replaced. If that comes again, see dmesg for Xid and run "
+                "scripts/gpu-check"
+            ) from error
 
     def _bind(self, name: str, array: Array) -> None:
         value = onnxruntime.OrtValue.ortvalue_from_numpy(array)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import DeadlineError, EngineGaveUpError, MemoryPressureError, OverloadedError, UnavailableError
@@ -14,6 +13,7 @@ from youtu_edge.front.inflight.tokenizer_queries import TokenizerQueries
 from youtu_edge.front.inflight.work import digest_of
 from youtu_edge.front.keys.caller import CALLER
 from youtu_edge.front.keys.key_usage import KeyUsage
+from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.supervision.supervisor import Supervisor
 from youtu_edge.protocol.from_engine import Reply
 from youtu_edge.protocol.to_engine import TokenizerQuery
@@ -29,6 +29,7 @@ class Admission:
         queries: TokenizerQueries,
         supervisor: Supervisor,
         key_usage: KeyUsage,
+        memory: MemoryWatch,
         cache: ResponseCache | None = None,
     ) -> None:
         self._active = active_requests
@@ -36,11 +37,10 @@ class Admission:
         self.configure(service)
         self._supervisor = supervisor
         self._key_usage = key_usage
+        self._memory = memory
         self._cache = cache
         self._lookups: set[asyncio.Future[None]] = set()
         self.is_draining = False
-        self.is_short_of_memory: Callable[[], bool] = lambda: False
-        """Set by who watches the memory."""
 
     def configure(self, service: ServiceConfig) -> None:
         """Use another bound of the queue and another time limit; what is in it stays."""
@@ -59,7 +59,7 @@ class Admission:
             raise EngineGaveUpError("the engine died too often; the daemon stops, see its log")
         if state == "loading":
             raise UnavailableError("the model is being loaded", retry_after_s=2)
-        if self.is_short_of_memory():
+        if self._memory.refuses_requests:
             raise MemoryPressureError("the machine is short of memory; try again later", retry_after_s=10)
         if (key := CALLER.get().key) is not None:
             self._key_usage.check(key)

@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-
-import msgspec
 
 from youtu_edge.config import GenerationConfig
 from youtu_edge.errors import InvalidRequestError, ModelNotFoundError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.admission.sampling import SamplingFields, sampling_params
+from youtu_edge.front.admission.served_model import CurrentModel, ServedModel
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import CALLER
-from youtu_edge.recommendation import Recommendation
 
 _HIGHEST = 7
 """RFC 9218 counts urgency down to 0, the scheduler counts priority up."""
 
 
-class ServedModel(msgspec.Struct, frozen=True):
-    """What the handlers know about the model once it is ready."""
-
-    name: str
-    context_length: int
-    created: int
-    """Unix time in seconds at which it was loaded."""
-    recommendation: Recommendation = Recommendation()
-
-
 class Intake:
-    """`served_model` is None until the first engine is ready."""
+    """Makes requests for the model that is served."""
 
-    def __init__(
-        self, generation: GenerationConfig, admission: Admission, served_model: Callable[[], ServedModel | None]
-    ) -> None:
+    def __init__(self, generation: GenerationConfig, admission: Admission, model: CurrentModel) -> None:
         self._generation = generation
         self.admission = admission
-        self._served_model = served_model
+        self._model = model
 
     def configure(self, generation: GenerationConfig) -> None:
         """Use other defaults from the next request on."""
@@ -46,7 +31,7 @@ class Intake:
     def model(self) -> ServedModel:
         """The served model. Raises as `Admission.check`: called first, it spares reading a body in vain."""
         self.admission.check()
-        model = self._served_model()
+        model = self._model.value
         assert model is not None, "admission lets nobody in before the engine is ready"
         return model
 

@@ -17,14 +17,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Coroutine
 from functools import partial
-from typing import TypeGuard
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from youtu_edge.config import StorageConfig, parse_bytes
 from youtu_edge.errors import (
-    EngineGaveUpError,
     IdempotencyConflictError,
     ModelChangedError,
     NotFoundError,
@@ -34,8 +32,9 @@ from youtu_edge.errors import (
 )
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.database import Database
+from youtu_edge.front.durable.durable_request import DurableRequest, Follower, is_for_the_next_start
 from youtu_edge.front.durable.headers import Durability
-from youtu_edge.front.durable.journal import MIGRATIONS, Event, Known, Limits, Record, RequestJournal
+from youtu_edge.front.durable.journal import MIGRATIONS, EntrySummary, Event, JournalEntry, Limits, RequestJournal
 from youtu_edge.front.durable.work_notes import WorkNotes
 from youtu_edge.front.http.durability import LAST_EVENT_HEADER
 from youtu_edge.front.inflight.active_requests import ActiveRequest
@@ -51,63 +50,6 @@ MAX_FRUITLESS_STARTS = 5
 """A request on which the engine worked when so many starts in a row died, with no token gained, is failed."""
 _CLOSE_S = 2.0
 _RETRY_S = 1.0
-_UNFINISHED = (UnavailableError.code, EngineGaveUpError.code)
-"""Failures that say nothing about the request: it goes on with the next start."""
-
-
-class DurableRequest:
-    """A request and its events so far. Many may follow it."""
-
-    def __init__(self, known: Known, events: list[Event] | None = None) -> None:
-        self.known = known
-        self.events = events if events is not None else []
-        self.num_written = len(self.events)
-        self._news = asyncio.Event()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no event follows, at least not in this life of the daemon."""
-        return bool(self.events) and isinstance(self.events[-1], Finished | Failed)
-
-    @property
-    def has_unwritten(self) -> bool:
-        """Whether the journal lacks an event that it has to have."""
-        missing = self.events[self.num_written :]
-        return bool(missing) and not _is_for_the_next_start(missing[-1])
-
-    def add(self, events: list[Event]) -> None:
-        """Show events to everybody who follows."""
-        self.events += events
-        self._news.set()
-        self._news = asyncio.Event()
-
-    async def event(self, index: int) -> Event:
-        """Event number `index`, as soon as there is one."""
-        while len(self.events) <= index:
-            await self._news.wait()
-        return self.events[index]
-
-
-class Follower:
-    """One reader of a request from its first event on; takes the place of an open request in a GenerationStream."""
-
-    def __init__(self, requests: DurableRequests, request: DurableRequest, submit: GenerationRequest) -> None:
-        """`submit` says what was asked for, so that the reader can tell its parts apart."""
-        self._requests = requests
-        self._request = request
-        self._index = 0
-        self.submit = submit
-        self.created = request.known.created
-        self.events = self
-
-    async def get(self) -> Event:
-        """The next event. A cancelled call loses none."""
-        await self._requests.loaded(self._request)
-        while True:
-            event = await self._request.event(self._index)
-            self._index += 1
-            if not isinstance(event, Delta) or event.text or event.logprobs:
-                return event
 
 
 class DurableRequests:
@@ -124,7 +66,7 @@ class DurableRequests:
         self._is_to_persist = bool(config.directory)
         self._admission = admission
         self._model = model
-        self._by_id: dict[str, Known] = {}
+        self._by_id: dict[str, EntrySummary] = {}
         self._by_key: dict[str, str] = {}
         self._running: dict[str, DurableRequest] = {}
         self._at_hand: WeakValueDictionary[str, DurableRequest] = WeakValueDictionary()
@@ -138,23 +80,23 @@ class DurableRequests:
 
     async def resume(self) -> None:
         """Read the journal and continue what is unfinished. A request that cannot be continued fails for good."""
-        for known in await self.database.run(self._journal.known):
-            self._know(known)
-            if known.is_ended:
+        for summary in await self.database.run(self._journal.summaries):
+            self._know(summary)
+            if summary.is_ended:
                 continue
-            record = await self.record(known.id)
-            events = await self.database.run(partial(self._journal.events, request_id=known.id))
-            request = self._running[known.id] = DurableRequest(known, events)
-            if reason := self._refusal(record, events):
-                await self._take(request, [Failed(known.id, reason.code, reason.message)])
-                del self._running[known.id]
+            entry = await self.entry(summary.id)
+            events = await self.database.run(partial(self._journal.events, request_id=summary.id))
+            request = self._running[summary.id] = DurableRequest(summary, events)
+            if reason := self._refusal(entry, events):
+                await self._take(request, [Failed(summary.id, reason.code, reason.message)])
+                del self._running[summary.id]
                 continue
-            self._notes.watch(known.id)
+            self._notes.watch(summary.id)
             active = self._admission.reopen(
-                _continued(record.submit, events), known.owner, is_suspect=record.fruitless_starts > 0
+                _continued(entry.submit, events), summary.owner, is_suspect=entry.fruitless_starts > 0
             )
             active.wants_all = True
-            log.info(line("request_resumed", id=known.id, tokens=active.completion_tokens))
+            log.info(line("request_resumed", id=summary.id, tokens=active.completion_tokens))
             self._start(self._pump(request, active))
 
     def begin(self, wanted: Durability, body: bytes, submit: GenerationRequest) -> Follower:
@@ -175,7 +117,7 @@ class DurableRequests:
             )
         active = self._admission.open(submit)
         active.wants_all = True
-        known = Known(
+        summary = EntrySummary(
             id=submit.id,
             key=wanted.key,
             owner=owner(),
@@ -183,48 +125,48 @@ class DurableRequests:
             created=int(time.time()),
             digest=digest,
         )
-        self._know(known)
-        request = self._running[known.id] = DurableRequest(known)
-        record = Record(known=known, body=body, submit=submit, model=self._model())
-        self._start(self._write_and_pump(request, record, active))
-        return Follower(self, request, submit)
+        self._know(summary)
+        request = self._running[summary.id] = DurableRequest(summary)
+        entry = JournalEntry(summary=summary, body=body, submit=submit, model=self._model())
+        self._start(self._write_and_pump(request, entry, active))
+        return Follower(self.loaded, request, submit)
 
     def working(self, ids: Collection[str]) -> None:
         """The engine begins to work on these requests, durable or not, and on nothing else."""
         self._notes.working(ids)
 
-    def unfinished(self, path: str) -> list[Known]:
+    def unfinished(self, path: str) -> list[EntrySummary]:
         """Requests to `path` that are not answered yet, of all owners."""
-        return [request.known for request in self._running.values() if request.known.path == path]
+        return [request.summary for request in self._running.values() if request.summary.path == path]
 
-    async def record(self, request_id: str) -> Record:
+    async def entry(self, request_id: str) -> JournalEntry:
         """What was asked. Raises NotFoundError and StorageError."""
-        record = await self.database.run(partial(self._journal.record, known=self._find(request_id)))
-        if record is None:
+        entry = await self.database.run(partial(self._journal.entry, summary=self._find(request_id)))
+        if entry is None:
             raise _not_kept(request_id)
-        return record
+        return entry
 
-    def owned(self, request_id: str) -> Known:
+    def owned(self, request_id: str) -> EntrySummary:
         """A request of the caller. Raises NotFoundError."""
-        known = self._find(request_id)
-        if known.owner != owner():
+        summary = self._find(request_id)
+        if summary.owner != owner():
             raise _not_kept(request_id)
-        return known
+        return summary
 
     def follow(self, request_id: str, submit: GenerationRequest) -> Follower:
         """A reader from the first event on. Raises NotFoundError."""
         request = self._running.get(request_id) or self._at_hand.get(request_id)
         if request is None:
             request = self._at_hand[request_id] = DurableRequest(self._find(request_id))
-        return Follower(self, request, submit)
+        return Follower(self.loaded, request, submit)
 
     async def loaded(self, request: DurableRequest) -> None:
         """Make sure that the events of an ended request are at hand. Raises StorageError."""
-        known = request.known
-        if known.is_ended and not request.events:
-            events = await self.database.run(partial(self._journal.events, request_id=known.id))
+        summary = request.summary
+        if summary.is_ended and not request.events:
+            events = await self.database.run(partial(self._journal.events, request_id=summary.id))
             if not request.events:
-                request.add(events or [Failed(known.id, NotFoundError.code, "the answer is no longer kept here")])
+                request.add(events or [Failed(summary.id, NotFoundError.code, "the answer is no longer kept here")])
                 request.num_written = len(request.events)
 
     async def close(self) -> None:
@@ -233,25 +175,25 @@ class DurableRequests:
             await asyncio.wait(self._pumps, timeout=_CLOSE_S)
         await self.database.close()
 
-    def _find(self, request_id: str) -> Known:
-        if (known := self._by_id.get(request_id)) is None:
+    def _find(self, request_id: str) -> EntrySummary:
+        if (summary := self._by_id.get(request_id)) is None:
             raise _not_kept(request_id)
-        return known
+        return summary
 
-    def _know(self, known: Known) -> None:
-        self._by_id[known.id] = known
-        if known.key is not None:
-            self._by_key[known.key] = known.id
+    def _know(self, summary: EntrySummary) -> None:
+        self._by_id[summary.id] = summary
+        if summary.key is not None:
+            self._by_key[summary.key] = summary.id
 
     def _forget(self, request_id: str) -> None:
-        known = self._by_id.pop(request_id, None)
-        if known is not None and known.key is not None:
-            self._by_key.pop(known.key, None)
+        summary = self._by_id.pop(request_id, None)
+        if summary is not None and summary.key is not None:
+            self._by_key.pop(summary.key, None)
 
-    def _refusal(self, record: Record, events: list[Event]) -> PoisonRequestError | ModelChangedError | None:
-        if record.fruitless_starts >= MAX_FRUITLESS_STARTS:
-            return PoisonRequestError(f"the daemon crashed {record.fruitless_starts} times on this request; giving up")
-        if record.model != self._model() and any(isinstance(event, Delta) for event in events):
+    def _refusal(self, entry: JournalEntry, events: list[Event]) -> PoisonRequestError | ModelChangedError | None:
+        if entry.fruitless_starts >= MAX_FRUITLESS_STARTS:
+            return PoisonRequestError(f"the daemon crashed {entry.fruitless_starts} times on this request; giving up")
+        if entry.model != self._model() and any(isinstance(event, Delta) for event in events):
             return ModelChangedError("the model was changed while this request was unfinished; send it again")
         return None
 
@@ -260,16 +202,16 @@ class DurableRequests:
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
 
-    async def _write_and_pump(self, request: DurableRequest, record: Record, active: ActiveRequest) -> None:
+    async def _write_and_pump(self, request: DurableRequest, entry: JournalEntry, active: ActiveRequest) -> None:
         try:
-            for forgotten in await self.database.run(partial(self._journal.add, record=record)):
+            for forgotten in await self.database.run(partial(self._journal.add, entry=entry)):
                 self._forget(forgotten)
         except StorageError as error:
             # It cannot be what it was asked to be; better no answer than one that only seems to be safe.
             self._admission.close(active)
-            self._running.pop(request.known.id, None)
-            self._forget(request.known.id)
-            request.add([Failed(request.known.id, error.code, error.message)])
+            self._running.pop(request.summary.id, None)
+            self._forget(request.summary.id)
+            request.add([Failed(request.summary.id, error.code, error.message)])
             return
         await self._pump(request, active)
 
@@ -283,26 +225,26 @@ class DurableRequests:
         while request.has_unwritten:  # the clients have it all; the disk will have it as soon as it can
             await asyncio.sleep(_RETRY_S)
             await self._take(request, [])
-        self._running.pop(request.known.id, None)
-        if request.known.is_ended:
-            self._at_hand[request.known.id] = request
+        self._running.pop(request.summary.id, None)
+        if request.summary.is_ended:
+            self._at_hand[request.summary.id] = request
 
     async def _take(self, request: DurableRequest, events: list[Event]) -> None:
         if events and isinstance(events[0], Accepted) and request.events:  # a former engine had accepted it already
             events = events[1:]
         pending = [*request.events[request.num_written :], *events]
-        if pending and _is_for_the_next_start(last := pending[-1]):
+        if pending and is_for_the_next_start(last := pending[-1]):
             pending.pop()
-            if last.code == UnavailableError.code and self._notes.settle(request.known.id):  # stopped in good order
-                await self._note_work(set(), {request.known.id})
+            if last.code == UnavailableError.code and self._notes.settle(request.summary.id):  # stopped in good order
+                await self._note_work(set(), {request.summary.id})
         elif any(isinstance(event, Delta | Finished | Failed) for event in events):
-            self._notes.settle(request.known.id)
+            self._notes.settle(request.summary.id)
         first = request.num_written
         if pending and await self._write(
-            request.known.id, partial(self._journal.append, request_id=request.known.id, first=first, events=pending)
+            request.summary.id, partial(self._journal.append, request_id=request.summary.id, first=first, events=pending)
         ):
             request.num_written += len(pending)
-            request.known.is_ended = isinstance(pending[-1], Finished | Failed)
+            request.summary.is_ended = isinstance(pending[-1], Finished | Failed)
         request.add(events)
 
     async def _note_work(self, begun: set[str], over: set[str]) -> None:
@@ -319,15 +261,6 @@ class DurableRequests:
 
 def _not_kept(request_id: str) -> NotFoundError:
     return NotFoundError(f"no request {request_id[:100]!r} is kept here")
-
-
-def ends_for_now(code: str) -> bool:
-    """Whether a failure of this code says nothing about the request, which goes on with the next start."""
-    return code in _UNFINISHED
-
-
-def _is_for_the_next_start(event: Event) -> TypeGuard[Failed]:
-    return isinstance(event, Failed) and ends_for_now(event.code)
 
 
 def _continued(submit: GenerationRequest, events: list[Event]) -> GenerationRequest:

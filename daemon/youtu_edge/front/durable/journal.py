@@ -48,7 +48,7 @@ Event = Accepted | Delta | Finished | Failed
 _KINDS: dict[str, type[Event]] = {"accepted": Accepted, "delta": Delta, "finished": Finished, "failed": Failed}
 
 
-class Known(msgspec.Struct, kw_only=True):
+class EntrySummary(msgspec.Struct, kw_only=True):
     """What the front remembers of every request: enough to recognise it."""
 
     id: str
@@ -64,10 +64,10 @@ class Known(msgspec.Struct, kw_only=True):
     is_ended: bool = False
 
 
-class Record(msgspec.Struct, kw_only=True):
+class JournalEntry(msgspec.Struct, kw_only=True):
     """One request as it was asked."""
 
-    known: Known
+    summary: EntrySummary
     body: bytes
     submit: GenerationRequest
     """As it was handed to the first engine."""
@@ -97,27 +97,27 @@ class RequestJournal:
         self._monotonic = monotonic
         self._served_before: float | None = None
 
-    def known(self, connection: sqlite3.Connection) -> list[Known]:
+    def summaries(self, connection: sqlite3.Connection) -> list[EntrySummary]:
         """Every request that is kept, oldest first."""
         self._forget(connection)
         rows = connection.execute(
             "SELECT id, key, owner, path, created, digest, ended IS NOT NULL FROM request ORDER BY number"
         )
         return [
-            Known(id=name, key=key, owner=owner, path=path, created=created, digest=digest, is_ended=bool(ended))
+            EntrySummary(id=name, key=key, owner=owner, path=path, created=created, digest=digest, is_ended=bool(ended))
             for name, key, owner, path, created, digest, ended in rows
         ]
 
-    def record(self, connection: sqlite3.Connection, known: Known) -> Record | None:
+    def entry(self, connection: sqlite3.Connection, summary: EntrySummary) -> JournalEntry | None:
         """All that was asked; None when it is no longer kept."""
         row = connection.execute(
-            "SELECT body, submit, model, fruitless_starts FROM request WHERE id = ?", (known.id,)
+            "SELECT body, submit, model, fruitless_starts FROM request WHERE id = ?", (summary.id,)
         ).fetchone()
         if row is None:
             return None
         body, submit, model, starts = row
         submitted = msgspec.msgpack.decode(submit, type=GenerationRequest)
-        return Record(known=known, body=body, submit=submitted, model=model, fruitless_starts=starts)
+        return JournalEntry(summary=summary, body=body, submit=submitted, model=model, fruitless_starts=starts)
 
     def events(self, connection: sqlite3.Connection, request_id: str) -> list[Event]:
         """All events of a request, in order."""
@@ -127,16 +127,16 @@ class RequestJournal:
         )
         return [msgspec.msgpack.decode(data, type=_KINDS[kind]) for kind, data in rows]
 
-    def add(self, connection: sqlite3.Connection, record: Record) -> list[str]:
+    def add(self, connection: sqlite3.Connection, entry: JournalEntry) -> list[str]:
         """A new request. Returns the ids of those that had to be forgotten."""
         forgotten = self._forget(connection)
-        known = record.known
+        summary = entry.summary
         connection.execute(
             "INSERT INTO request (id, key, owner, path, created, digest, body, submit, model)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                known.id, known.key, known.owner, known.path, known.created, known.digest, record.body,
-                msgspec.msgpack.encode(record.submit), record.model,
+                summary.id, summary.key, summary.owner, summary.path, summary.created, summary.digest, entry.body,
+                msgspec.msgpack.encode(entry.submit), entry.model,
             ),
         )  # fmt: skip
         return forgotten

@@ -26,12 +26,13 @@ log = logging.getLogger(__name__)
 
 
 class Site:
-    """`on_open` is called once requests are taken."""
+    """The address of service.host and service.port."""
 
-    def __init__(self, service: ServiceConfig, context: ssl.SSLContext | None, on_open: Callable[[Acceptor], None]) -> None:
+    def __init__(self, service: ServiceConfig, context: ssl.SSLContext | None) -> None:
         self._service = service
         self._context = context
-        self._on_open = on_open
+        self.on_open: list[Callable[[Acceptor], None]] = []
+        """Called once connections are accepted."""
         self._most = 0
         self._listener: socket.socket | None = None
         self._acceptor: Acceptor | None = None
@@ -63,7 +64,8 @@ class Site:
         self.url = url(self._listener, is_tls=self._context is not None)
         print(f"listening on {self.url}", flush=True)  # noqa: T201 (scripts read the port from here)
         log.info(line("listening", url=self.url))
-        self._on_open(self._acceptor)
+        for opened in self.on_open:
+            opened(self._acceptor)
 
     def close(self) -> None:
         """Take no more connections."""

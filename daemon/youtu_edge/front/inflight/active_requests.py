@@ -77,13 +77,14 @@ class ActiveRequest:
 
 
 class ActiveRequests:
-    """All unfinished requests, oldest first. `on_end` is called once for each, after its last event was queued."""
+    """All unfinished requests, oldest first."""
 
-    def __init__(self, clock: Callable[[], float], on_end: Callable[[ActiveRequest], None]) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._active: dict[str, ActiveRequest] = {}
         self._departed = Departed()
         self._clock = clock
-        self._on_end = on_end
+        self.on_end: list[Callable[[ActiveRequest], None]] = []
+        """Called once for each request, after its last event was queued."""
 
     def __len__(self) -> int:
         return len(self._active)
@@ -136,7 +137,8 @@ class ActiveRequests:
         """The client is gone; True when the engine still works on it and must be told."""
         if self._end(active.submit.id, "cancelled") is None:
             return False
-        self._on_end(active)
+        for ended in self.on_end:
+            ended(active)
         return True
 
     def works(self) -> dict[str, Work]:
@@ -196,7 +198,8 @@ class ActiveRequests:
         active.cached_tokens = finished.cached_tokens
         active.stop_text = finished.stop_text
         active.events.put_nowait(finished)
-        self._on_end(active)
+        for ended in self.on_end:
+            ended(active)
 
     def _failed(self, failed: Failed) -> ActiveRequest | None:
         active = self._active.get(failed.id)
@@ -207,7 +210,8 @@ class ActiveRequests:
         self._end(failed.id, "failed")
         active.failure = failed.code
         active.events.put_nowait(failed)
-        self._on_end(active)
+        for ended in self.on_end:
+            ended(active)
         return None
 
     def _end(self, request_id: str, outcome: str) -> ActiveRequest | None:

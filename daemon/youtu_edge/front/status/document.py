@@ -37,6 +37,14 @@ class StorageStatus(TypedDict):
     conversations: Literal["disk", "memory"]
 
 
+class DeviceStatus(TypedDict):
+    """What computes."""
+
+    name: Literal["cpu", "cuda"]
+    note: str
+    """Which GPU, or why none computes."""
+
+
 class StatusDocument(TypedDict):
     """Answer of GET /v1/status. Objects without fixed fields hold figures; docs/operations.md explains them."""
 
@@ -52,6 +60,7 @@ class StatusDocument(TypedDict):
     board: dict[str, Any]
     package: dict[str, Any]
     memory: dict[str, Any]
+    device: DeviceStatus | None
     engine: dict[str, Any]
     storage: StorageStatus
     accepting: bool | dict[str, Any]

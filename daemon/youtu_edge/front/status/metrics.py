@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from youtu_edge.errors import PoisonRequestError
 from youtu_edge.front.inflight.active_requests import ActiveRequest
 from youtu_edge.front.supervision.engine_counters import EngineCounters
+from youtu_edge.front.supervision.supervisor import State
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
@@ -40,19 +41,18 @@ DATABASES = ("conversations", "requests", "responses", "response-cache")
 
 
 class Metrics:
-    """The counters of the front; the engine's are read from `counters` when somebody asks."""
+    """The counters of the front; other parts `register` what they collect."""
 
-    def __init__(self, counters: EngineCounters, gauges: Callable[[], dict[str, tuple[str, float]]]) -> None:
+    def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it bare
         self._registry = CollectorRegistry()
-        self._registry.register(_EngineCollector(counters, gauges))
         self._requests = self._counter("requests", "Finished requests by outcome", ["outcome"])
         self._refused = self._counter("refused", "Requests answered with an error, by its code", ["code"])
         self._prompt_tokens = self._counter("prompt_tokens", "Prompt tokens of finished requests")
         self._completion_tokens = self._counter("completion_tokens", "Tokens produced for finished requests")
         self._cached_tokens = self._counter("cached_tokens", "Prompt tokens of finished requests that the cache supplied")
         self._restarts = self._counter("engine_restarts", "Engine restarts")
-        self._lookups = self._counter("response_cache_lookups", "Questions to the response cache by result", ["result"])
+        self._lookups = self._counter("response_cache_lookups", "Lookups in the response cache by result", ["result"])
         self._storage_failures = self._counter("storage_failures", "Reads and writes that the disk failed", ["database"])
         for database in DATABASES:  # a series that begins with its first failure has no increase
             self._storage_failures.labels(database)
@@ -80,21 +80,20 @@ class Metrics:
         """Count a request that was answered with an error."""
         self._refused.labels(code).inc()
 
-    def engine_restarting(self) -> None:
-        """Count an engine restart."""
-        self._restarts.inc()
+    def engine_changed(self, state: State) -> None:
+        """Count a restart after a death, and a replacement between requests."""
+        if state == "restarting":
+            self._restarts.inc()
+        elif state == "recycling":
+            self._recycles.inc()
 
     def looked_up(self, hit: bool) -> None:
-        """Count a question to the response cache."""
+        """Count a lookup in the response cache."""
         self._lookups.labels("hit" if hit else "miss").inc()
 
     def storage_failed(self, database: str) -> None:
         """Count a read or write that the device's disk failed."""
         self._storage_failures.labels(database).inc()
-
-    def engine_recycling(self) -> None:
-        """Count an engine that is replaced without having died."""
-        self._recycles.inc()
 
     def package_refused(self) -> None:
         """Count a version of the model that was no good."""
@@ -115,12 +114,11 @@ class Metrics:
         return Histogram(f"youtu_edge_{name}", text, registry=self._registry, buckets=_SECONDS)
 
 
-class _EngineCollector(Collector):
-    """Reads engine counters and the front's gauges at the moment of the scrape."""
+class EngineCollector(Collector):
+    """The engine's counters, read at the moment of the scrape."""
 
-    def __init__(self, counters: EngineCounters, gauges: Callable[[], dict[str, tuple[str, float]]]) -> None:
+    def __init__(self, counters: EngineCounters) -> None:
         self._counters = counters
-        self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
         """One family per figure."""
@@ -132,6 +130,20 @@ class _EngineCollector(Collector):
         overhead = self._counters.step_overhead_seconds
         yield GaugeMetricFamily("youtu_edge_mean_batch", "Sequences per step, on average", value=self._counters.mean_batch)
         yield GaugeMetricFamily("youtu_edge_step_overhead_seconds", "Mean step time outside ONNX Runtime", value=overhead)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: names are fixed."""
+        return []
+
+
+class GaugeCollector(Collector):
+    """Gauges, read at the moment of the scrape: name -> (help, value)."""
+
+    def __init__(self, gauges: Callable[[], dict[str, tuple[str, float]]]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        """One family per gauge."""
         for name, (text, value) in self._gauges().items():
             yield GaugeMetricFamily(f"youtu_edge_{name}", text, value=value)
 

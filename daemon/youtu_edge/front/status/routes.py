@@ -12,8 +12,9 @@ from aiohttp import web
 from youtu_edge import __version__
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.admission.admission import Admission
-from youtu_edge.front.admission.intake import ServedModel
+from youtu_edge.front.admission.served_model import CurrentModel
 from youtu_edge.front.conversations.conversations import Conversations
+from youtu_edge.front.durable.durable_requests import DurableRequests
 from youtu_edge.front.http.error_body import error_document
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.static_files import StaticFiles, wants_html
@@ -40,8 +41,8 @@ class StatusHandlers:
         metrics: Metrics,
         board: BoardWatch,
         memory: MemoryWatch,
-        served_model: Callable[[], ServedModel | None],
-        num_durable: Callable[[], int],
+        model: CurrentModel,
+        durable: DurableRequests,
         ui: StaticFiles,
         conversations: Conversations,
         clock: Callable[[], float],
@@ -52,8 +53,8 @@ class StatusHandlers:
         self._metrics = metrics
         self._board = board
         self._memory = memory
-        self._served_model = served_model
-        self._num_durable = num_durable
+        self._model = model
+        self._durable = durable
         self._ui = ui
         self._conversations = conversations
         self._clock = clock
@@ -83,7 +84,7 @@ class StatusHandlers:
             reason = f"the engine is not ready: {self._supervisor.state}"
         elif self._supervisor.is_recycling:
             reason = "the engine is about to be replaced"
-        elif self._admission.is_short_of_memory():
+        elif self._memory.refuses_requests:
             reason = "the machine is short of memory"
         return web.Response(text="ready\n" if not reason else f"{reason}\n", status=503 if reason else 200)
 
@@ -93,7 +94,7 @@ class StatusHandlers:
 
     async def models(self, request: web.Request) -> web.Response:
         """GET /v1/models: the one that is loaded, none before."""
-        model = self._served_model()
+        model = self._model.value
         data: list[ListedModel] = []
         if model:
             data = [{"id": model.name, "object": "model", "created": model.created, "owned_by": "youtu-edge"}]
@@ -102,7 +103,7 @@ class StatusHandlers:
 
     async def status(self, request: web.Request) -> web.Response:
         """GET /v1/status: everything a technician asks first."""
-        ready, model, counters = self._supervisor.ready, self._served_model(), self._supervisor.counters
+        ready, model, counters = self._supervisor.ready, self._model.value, self._supervisor.counters
         document: StatusDocument = {
             "version": __version__,
             "state": "draining" if self._admission.is_draining else self._supervisor.state,
@@ -111,7 +112,7 @@ class StatusHandlers:
             "recycles": self._supervisor.recycles,
             "degraded": NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
             "unfinished_requests": len(self._active),
-            "unfinished_durable_requests": self._num_durable(),
+            "unfinished_durable_requests": self._durable.num_unfinished,
             "model": {
                 "name": model.name,
                 "context_length": model.context_length,
@@ -121,6 +122,7 @@ class StatusHandlers:
             }
             if model and ready
             else None,
+            "device": {"name": "cuda" if ready.device == "cuda" else "cpu", "note": ready.device_note} if ready else None,
             "board": self._board.status(),
             "package": self._supervisor.package.status(),
             "memory": {
@@ -143,7 +145,7 @@ class StatusHandlers:
         """GET /: the web UI for a browser, for programs a text that tells what runs here."""
         if wants_html(request):
             return self._ui.page(request)
-        model = self._served_model()
+        model = self._model.value
         name = model.name if model else "no model yet"
         return web.Response(
             text=f"youtu-edge {__version__}: {name} ({self._supervisor.state})\n\n"
@@ -157,7 +159,10 @@ class StatusHandlers:
         ready = self._supervisor.ready
         return {
             "queue_depth": ("Requests accepted and unfinished", len(self._active)),
-            "durable_requests_unfinished": ("Durable requests not yet answered and on the disk", self._num_durable()),
+            "durable_requests_unfinished": (
+                "Durable requests not yet answered and on the disk",
+                self._durable.num_unfinished,
+            ),
             "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),
             "engine_rung": (
                 "0 as configured, up to 3 the more the engine is degraded",

@@ -4,42 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from youtu_edge.config import Config
+from youtu_edge.front.http.site import Site
 from youtu_edge.front.inflight.active_requests import ActiveRequests
+from youtu_edge.front.reload import Reloader
 from youtu_edge.front.supervision.degrade import NAMES
 from youtu_edge.front.supervision.supervisor import Supervisor
 
 
 class StatusLine:
-    """Composed afresh on every call. `config` gives the configuration in force, `waiting` the keys that need a restart."""
+    """Composed afresh on every call."""
 
     def __init__(
         self,
-        config: Callable[[], Config],
+        reloader: Reloader,
         supervisor: Supervisor,
         active_requests: ActiveRequests,
-        waiting: Callable[[], list[str]],
+        site: Site,
         clock: Callable[[], float],
     ) -> None:
-        self._config = config
+        self._reloader = reloader
         self._supervisor = supervisor
         self._active = active_requests
-        self._waiting = waiting
+        self._site = site
         self._clock = clock
         self._started_at = clock()
-        self.url = ""
-        """Where the daemon listens, once it does."""
         self.is_draining = False
 
     def __call__(self) -> str:
         """Such as "serving tiny at http://127.0.0.1:8080, 3 requests"."""
-        service, supervisor = self._config().service, self._supervisor
+        service, supervisor = self._reloader.config.service, self._supervisor
         if self.is_draining:
             return f"finishing {self._requests()} within {service.drain_s:g} s"
         if supervisor.state == "loading":
             seconds = self._clock() - self._started_at
             return f"loading {supervisor.package.path}: {seconds:.0f} s of at most {service.load_deadline_s:g}"
-        if not self.url:
+        if not self._site.url:
             return f"the model is loaded; waiting until this machine has the address {service.host}"
         if supervisor.state == "restarting":
             return f"starting another engine, number {supervisor.restarts + 1}; {self._requests()} wait"
@@ -50,9 +49,9 @@ class StatusLine:
         return self._serving()
 
     def _serving(self) -> str:
-        supervisor, waiting = self._supervisor, self._waiting()
-        name = self._config().model.name or (supervisor.ready.model if supervisor.ready else "")
-        parts = [f"serving {name} at {self.url}, {self._requests()}"]
+        supervisor, waiting = self._supervisor, self._reloader.waiting
+        name = self._reloader.config.model.name or (supervisor.ready.model if supervisor.ready else "")
+        parts = [f"serving {name} at {self._site.url}, {self._requests()}"]
         if rung := supervisor.policy.rung:
             parts.append(f"degraded after crashes: {NAMES[rung]}")
         if waiting:

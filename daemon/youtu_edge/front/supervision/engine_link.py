@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -24,6 +25,9 @@ from youtu_edge.protocol.to_engine import ToEngine
 
 log = logging.getLogger(__name__)
 
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+"""Descriptors, processes, memory: why a process cannot be started although nothing is wrong with it."""
+_SHORTAGE_WAIT_S = 0.5
 _END_GRACE_S = 2.0
 """Between EOF and the end of the process (core dump, unmapping weights), or between its end and the last bytes."""
 
@@ -142,6 +146,20 @@ async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], N
         raise
     await asyncio.get_running_loop().create_connection(lambda: _Wire(link, ours), sock=ours)
     return link
+
+
+async def start_engine_patiently(
+    argv: Sequence[str], on_message: Callable[[FromEngine], None], may_wait: Callable[[], bool]
+) -> EngineLink:
+    """The same; what the system lacks now it may have in a moment. Raises OSError."""
+    while True:
+        try:
+            return await start_engine(argv, on_message)
+        except OSError as error:
+            if error.errno not in _SHORTAGES or not may_wait():
+                raise
+            log.warning(line("engine_not_started", reason=error.strerror, effect="tried again"))
+            await asyncio.sleep(_SHORTAGE_WAIT_S)
 
 
 def _reap_orphans() -> None:

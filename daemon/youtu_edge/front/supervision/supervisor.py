@@ -15,7 +15,6 @@ still answer does not look alive.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -23,42 +22,30 @@ from typing import Literal
 import msgspec
 
 from youtu_edge.config import Config
-from youtu_edge.errors import EXIT_CONFIG, EngineGaveUpError, UnavailableError, YoutuEdgeError
+from youtu_edge.errors import EngineFatalError, EngineGaveUpError
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.tokenizer_queries import ActiveQuery, TokenizerQueries
 from youtu_edge.front.supervision.engine_counters import EngineCounters
-from youtu_edge.front.supervision.engine_link import EngineLink, start_engine
+from youtu_edge.front.supervision.engine_end import EngineEnd
+from youtu_edge.front.supervision.engine_link import EngineLink, start_engine_patiently
+from youtu_edge.front.supervision.model_exchange import ModelExchange
 from youtu_edge.front.supervision.package_choice import PackageChoice
-from youtu_edge.front.supervision.recycling import LEAVE_S, Recycling
+from youtu_edge.front.supervision.progress import Progress
+from youtu_edge.front.supervision.recycler import Recycler
+from youtu_edge.front.supervision.recycling import LEAVE_S
 from youtu_edge.front.supervision.restart_policy import RestartPolicy
 from youtu_edge.log import line
-from youtu_edge.process_death import Death, is_stopped, judge, oom_kills
-from youtu_edge.protocol.from_engine import Fatal, Finished, FromEngine, Heartbeat, Ready, StepFrame, Working
+from youtu_edge.process_death import Death
+from youtu_edge.protocol.from_engine import Fatal, FromEngine, Heartbeat, Ready, StepFrame, Working
 from youtu_edge.protocol.to_engine import Cancel, SetLogLevel, Shutdown, Start, ToEngine
 
 log = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "restarting", "recycling", "gave_up", "stopped"]
 
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
-"""Descriptors, processes, memory: why a process cannot be started although nothing is wrong with it."""
-_SHORTAGE_WAIT_S = 0.5
-_RECYCLE_WAIT_S = 10.0
-"""How long a recycling waits for the running requests; those that take longer are resumed in the next engine."""
-
-
-class EngineFatalError(YoutuEdgeError):
-    """The engine left on purpose: a restart cannot help. `exit_code` becomes the daemon's."""
-
-    code = "engine_fatal"
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # the engine chose it
-
-
-def _is_answer(finished: Finished) -> bool:
-    return finished.reason != "cancelled" and finished.completion_tokens > 0
+_LOGGED_OF_READY = ("model", "context_length", "pages", "page_tokens", "load_seconds")
+_GRACE_S = 5.0
+"""How long beyond a deadline the supervisor may take to act on it."""
 
 
 class Supervisor:
@@ -72,28 +59,25 @@ class Supervisor:
         *,
         argv: Sequence[str],
         clock: Callable[[], float],
-        on_state: Callable[[State], None],
-        on_working: Callable[[Sequence[str]], None],
-        package: PackageChoice | None = None,
+        package: PackageChoice,
     ) -> None:
         self._config = config
-        self.package = package or PackageChoice(config.model.path)
-        self._tokenizer = ""
+        self.package = package
         self._active = active_requests
         self._queries = queries
+        self._exchange = ModelExchange(package, active_requests)
         self._argv = argv
-        self._clock = clock
-        self._on_state = on_state
-        self._on_working = on_working
+        self.on_state: list[Callable[[State], None]] = []
+        """Called after each change of the state."""
+        self.on_working: list[Callable[[Sequence[str]], None]] = []
+        """Called before the engine works on the requests with these ids."""
         self._link: EngineLink | None = None
         self._fatal: Fatal | None = None
-        self._progress_at = clock()
+        self._progress = Progress(clock)
         self._is_stopped = False
         self._working: list[str] = []
-        self._recycling: Recycling | None = None
         self.policy = RestartPolicy(config, active_requests, queries, clock)
-        self.recycles = 0
-        """Replacements of engines that were asked to leave."""
+        self._recycler = Recycler(active_requests, queries, package, self.policy, clock)
         self.state: State = "loading"
         self.ready: Ready | None = None
         """What the current engine, or the last one, said when it was loaded."""
@@ -107,14 +91,24 @@ class Supervisor:
         return self._link.pid if self._link else None
 
     @property
+    def fingerprint(self) -> str:
+        """Of the package that is loaded, or was last; "" before the first."""
+        return self.ready.fingerprint if self.ready else ""
+
+    @property
+    def recycles(self) -> int:
+        """Replacements of engines that were asked to leave."""
+        return self._recycler.count
+
+    @property
     def is_recycling(self) -> bool:
         """Whether new requests wait for the next engine, although this one is ready."""
-        return self._recycling is not None
+        return self._recycler.is_active
 
     @property
     def is_progressing(self) -> bool:
         """Whether the engine works, or the supervisor is doing something about it within the deadlines."""
-        return self.state not in ("gave_up", "stopped") and self._clock() - self._progress_at < self._deadline_s + 5.0
+        return self.state not in ("gave_up", "stopped") and self._progress.silent_s < self._deadline_s + _GRACE_S
 
     async def run(self) -> None:
         """Keep an engine running until `stop`. Raises EngineGaveUpError or EngineFatalError, having failed all requests."""
@@ -137,14 +131,14 @@ class Supervisor:
 
     def submit(self, active: ActiveRequest) -> None:
         """Hand a request to the engine now, or to the next engine as soon as it is ready; not while it is held."""
-        if active.is_held or self._recycling is not None:
+        if active.is_held or self.is_recycling:
             return
         is_suspect = self.policy.poison.is_suspect(active.submit.id, active.completion_tokens)
         self.send(msgspec.structs.replace(active.submit, is_suspect=True) if is_suspect else active.submit)
 
     def send_query(self, entry: ActiveQuery) -> None:
         """Send it to the engine now, or the next engine as soon as it is ready."""
-        if self._recycling is None:
+        if not self.is_recycling:
             self.send(entry.message)
 
     def cancel(self, request_id: str) -> None:
@@ -159,13 +153,10 @@ class Supervisor:
         if self.state == "ready" and self._link:
             self._link.send(message)
 
-    def recycle(self, reason: str, *, patience_s: float = _RECYCLE_WAIT_S, is_new_model: bool = False) -> None:
-        """Replace a ready engine as soon as its requests have ended, or after `patience_s`; new ones wait for the next."""
-        if self.state == "ready" and (self._recycling is None or (is_new_model and not self._recycling.is_new_model)):
-            log.warning(line("engine_recycle", reason=reason, unfinished=len(self._active) + len(self._queries)))
-            self._recycling = Recycling(
-                self._active, self._queries, self._clock, patience_s=patience_s, is_new_model=is_new_model
-            )
+    def recycle(self, reason: str) -> None:
+        """Replace a ready engine once its requests have ended, or after some seconds; new ones wait for the next."""
+        if self.state == "ready":
+            self._recycler.begin(reason)
 
     async def stop(self) -> None:
         """Ask the engine to leave and kill it if it does not."""
@@ -200,35 +191,38 @@ class Supervisor:
         if not self.package.refuse(reason):
             return False
         self.policy.forget_model()
-        self._progress_at = self._clock()
+        self._progress.note()
         if self.state == "ready":
             self._enter("restarting")
         return True
 
     async def _run_engine(self) -> Death | None:
         """One life of an engine; returns how it died, None when it left because we asked it to."""
-        self._fatal, self._recycling = None, None
+        self._fatal = None
+        self._recycler.engine_starts()
         self._begin_work([])
         self._active.engine_starts()
         self._queries.engine_starts()
-        self._progress_at = self._clock()
+        self._progress.note()
         try:
-            self._link = link = await self._start_engine()
+            self._link = link = await start_engine_patiently(
+                self._argv, self._on_message, lambda: not self._is_stopped and self._progress.silent_s < self._deadline_s
+            )
         except OSError as error:
             return Death(f"cannot be started: {error}", may_be_a_request=False)
         log.info(line("engine_started", pid=link.pid, restarts=self.restarts, rung=self.policy.rung or None))
         model = msgspec.structs.replace(self._config.model, path=self.package.choose())
         link.send(Start(self.policy.engine_config(msgspec.structs.replace(self._config, model=model))))
         closed = asyncio.ensure_future(link.wait_closed())
-        killed_before = oom_kills()
-        overdue, was_stopped = "", False
+        end = EngineEnd()
         try:
             while not closed.done():
-                if not overdue and (overdue := self._overdue()):
-                    was_stopped = is_stopped(link.pid)
+                overdue = self._progress.overdue(self._deadline_s, is_ready=self.state == "ready")
+                if overdue and not end.overdue:
+                    end.note_overdue(overdue, link.pid)
                     link.kill()
                 self._recycle_if_due(link)
-                await self._wait(closed, min(1.0, self._deadline_s / 4))
+                await self._progress.wait(closed, min(1.0, self._deadline_s / 4))
             code = closed.result()
         finally:
             link.kill()
@@ -238,81 +232,34 @@ class Supervisor:
             self._active.end_cancelled()
         if self._is_stopped:
             return None
-        self._raise_if_fatal(code)
-        if self._recycling and self._recycling.exit_requested:
+        end.raise_if_fatal(code, self._fatal)
+        if self._recycler.exit_requested:
             return None
-        return judge(code, overdue=overdue, was_stopped=was_stopped, oom_kills=oom_kills() - killed_before)
-
-    async def _start_engine(self) -> EngineLink:
-        """An engine that is no more than a process. What the system lacks now it may have in a moment. Raises OSError."""
-        begun = self._clock()
-        while True:
-            try:
-                return await start_engine(self._argv, self._on_message)
-            except OSError as error:
-                if error.errno not in _SHORTAGES or self._is_stopped or self._clock() - begun >= self._deadline_s:
-                    raise
-                log.warning(line("engine_not_started", reason=error.strerror, effect="tried again"))
-                await asyncio.sleep(_SHORTAGE_WAIT_S)
-
-    async def _wait(self, closed: asyncio.Future[int], seconds: float) -> None:
-        """Until the engine has ended, at most so long; what we oversleep is not counted against the engine.
-
-        When the whole container or virtual machine stood still, so did the engine, and what it said is not read yet.
-        """
-        begun = self._clock()
-        await asyncio.wait([closed], timeout=seconds)
-        now = self._clock()
-        self._progress_at = min(now, self._progress_at + max(0.0, now - begun - seconds))
-
-    def _overdue(self) -> str:
-        """What the engine failed to do in time; "" while it is within its deadline."""
-        silent = self._clock() - self._progress_at
-        if silent < self._deadline_s:
-            return ""
-        return f"{'finished no step' if self.state == 'ready' else 'was not ready'} for {silent:.1f} s"
+        return end.death(code)
 
     def _recycle_if_due(self, link: EngineLink) -> None:
-        if self.policy.is_recovered:
-            self.recycle("no death for the period of service.max_restart_rate: back to the full configuration")
-        if self.state == "ready" and self.package.has_changed():
-            patience_s = self._config.updates.drain_s
-            self.recycle("another version of the model was activated", patience_s=patience_s, is_new_model=True)
-        if self._recycling is None:
-            return
-        if self._recycling.must_kill:
+        due = self._recycler.due(is_ready=self.state == "ready", drain_s=self._config.updates.drain_s)
+        if due == "kill":
             link.kill()
-        elif self._recycling.may_ask:
-            self.recycles += 1
-            self.policy.choose_rung()
-            if self._recycling.is_new_model:
-                self.policy.forget_model()
+        elif due == "ask":
             self._enter("recycling")
-            self._progress_at = self._clock()
-            self._recycling.request_exit()
+            self._progress.note()
             link.send(Shutdown())
-
-    def _raise_if_fatal(self, code: int) -> None:
-        # Any other Fatal is an ordinary death, announced: a restart may help.
-        if self._fatal and self._fatal.exit_code == EXIT_CONFIG:
-            raise EngineFatalError(self._fatal.message, self._fatal.exit_code)
-        if code == EXIT_CONFIG:
-            raise EngineFatalError("the engine refuses its configuration or model package; its log lines say why", code)
 
     async def _prepare_restart(self, death: Death) -> None:
         wait = self.policy.engine_died(death, self._working)
         self.restarts += 1
-        self._progress_at = self._clock()
+        self._progress.note()
         if self.state in ("ready", "recycling"):
             self._enter("restarting")
         await asyncio.sleep(wait)
 
     def _on_message(self, message: FromEngine) -> None:
         if isinstance(message, Ready | StepFrame | Heartbeat):
-            self._progress_at = self._clock()
+            self._progress.note()
         if isinstance(message, StepFrame | Heartbeat) and message.stats:
             self.counters.update(message.stats)
-        if isinstance(message, StepFrame) and any(map(_is_answer, message.finished)):
+        if isinstance(message, StepFrame) and any(finished.is_answer for finished in message.finished):
             self.package.answered()
         if isinstance(message, Working):
             self._begin_work(message.ids)
@@ -326,7 +273,8 @@ class Supervisor:
 
     def _begin_work(self, ids: list[str]) -> None:
         self._working = ids
-        self._on_working(ids)
+        for told in self.on_working:
+            told(ids)
 
     def _engine_ready(self, ready: Ready) -> None:
         if self._is_stopped:
@@ -334,35 +282,17 @@ class Supervisor:
         self.ready = ready
         self.policy.engine_ready(ready)
         self._enter("ready")
-        log.info(
-            line(
-                "engine_ready",
-                model=ready.model,
-                context_length=ready.context_length,
-                pages=ready.pages,
-                page_tokens=ready.page_tokens,
-                load_seconds=ready.load_seconds,
-                resumed=len(self._active),
-            )
-        )
-        self._fail_untranslatable()
+        facts = {name: getattr(ready, name) for name in _LOGGED_OF_READY}
+        log.info(line("engine_ready", **facts, resumed=len(self._active)))
+        self._exchange.engine_ready()
         for active in self._active:
             active.resumes += 1
             self.submit(active)
         for entry in self._queries:
             self.send_query(entry)
 
-    def _fail_untranslatable(self) -> None:
-        """Answers that another version has begun go on where token ids mean the same; elsewhere they cannot be resumed."""
-        former, self._tokenizer = self._tokenizer, self.package.tokenizer()
-        if former in ("", self._tokenizer):
-            return
-        for active in self._active:
-            if active.submit.sent_tokens:
-                message = "the model was exchanged while it answered; send the request again"
-                self._active.fail(active.submit.id, UnavailableError.code, message)
-
     def _enter(self, state: State) -> None:
         if state != self.state:
             self.state = state
-            self._on_state(state)
+            for told in self.on_state:
+                told(state)

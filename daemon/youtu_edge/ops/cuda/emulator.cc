@@ -238,6 +238,7 @@ void emulate(dim3 grid, unsigned count, size_t shared_bytes, const std::function
 }
 
 int last_error() {
+  if (const int fault = emulated_fault()) return fault;
   const int last = error;
   error = 0;
   return last;

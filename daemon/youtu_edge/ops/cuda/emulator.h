@@ -33,6 +33,8 @@ const uint64_t* exchange(uint64_t value);
 // Runs `kernel` for every thread of every block. A failed launch is told by the next last_error().
 void emulate(dim3 grid, unsigned threads, size_t shared_bytes, const std::function<void()>& kernel);
 int last_error();
+// What tests let every call fail with: emulated_device.cc.
+int emulated_fault();
 
 struct alignas(16) Words4;
 struct alignas(8) Words2;

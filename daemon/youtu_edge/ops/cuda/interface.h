@@ -68,6 +68,39 @@ struct YoutuAttention {
 /* YOUTU_CUDA_INTERFACE of the library: structures of another version do not fit. */
 int32_t youtu_cuda_interface(void);
 
+/* A GPU. */
+struct YoutuDevice {
+  int64_t total;          /* bytes of its memory; of the machine's where they share it */
+  int32_t integrated;     /* 1: it shares the memory of the processor */
+  int32_t major, minor;   /* compute capability */
+  int32_t driver;         /* the CUDA that the driver supports, as 12060 for 12.6; 0: no driver */
+  int32_t runtime;        /* the CUDA that this library was built with */
+  char name[64];
+};
+
+/* Takes device `ordinal` for this process. Always fills in driver and runtime. Errors besides those of CUDA: none; 100: no
+ * GPU, 35: the driver is older than the library, 209: the library has no code for this GPU. */
+int32_t youtu_cuda_open(int32_t ordinal, struct YoutuDevice* device);
+
+/* Bytes of the device that are free, and those that this library holds: weights, scratch and what was allocated. */
+int32_t youtu_cuda_memory(int64_t* free_bytes, int64_t* held_bytes);
+
+/* Memory of the device, on 256 bytes and filled with zeros. */
+int32_t youtu_cuda_allocate(int64_t bytes, void** address);
+int32_t youtu_cuda_free(void* address);
+
+/* Copies and waits. direction: 0 to the device, 1 to the host, 2 within the device. */
+int32_t youtu_cuda_copy(void* target, const void* source, int64_t bytes, int32_t direction);
+
+/* Waits for everything. What it returns between two calls is the state of the device: an error here never goes away. */
+int32_t youtu_cuda_synchronise(void);
+
+/* Frees what the operators keep from call to call, while none runs. The next call takes what it needs. */
+int32_t youtu_cuda_free_scratch(void);
+
+/* What CUDA says of an error. */
+const char* youtu_cuda_error_text(int32_t code);
+
 /* x [rows, width] -> activations. */
 int32_t youtu_cuda_quantise(const float* x, int64_t rows, int64_t width, int32_t block,
                             const struct YoutuActivations* activations, void* stream);

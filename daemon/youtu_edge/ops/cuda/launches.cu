@@ -1,5 +1,5 @@
 // The C interface: checks sizes, cuts the work into thread blocks, launches.
-#include "interface.h"
+#include "device_calls.h"
 #include "linear_few.h"
 #include "linear_many.h"
 #include "quantise.h"
@@ -63,6 +63,16 @@ int launch_many_bits(const ManyCall& call, void* stream) {
 }
 
 }  // namespace
+
+#if defined(__CUDACC__)
+int has_kernels() {
+  cudaFuncAttributes attributes;
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, swiglu);
+  cudaGetLastError();
+  return int(error);
+}
+#endif
+
 }  // namespace youtu::cuda
 
 using namespace youtu::cuda;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from youtu_edge.package import CacheGeometry, CacheType
+from youtu_edge.cache_geometry import CacheGeometry, CacheType
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.graph.decoder import Decoder
 from youtu_export.graph.model_spec import ModelSpec

@@ -17,9 +17,10 @@ from youtu_edge.front.dialects.responses.documents import Response, new_response
 from youtu_edge.front.dialects.responses.items import Item, input_items, tidy
 from youtu_edge.front.dialects.responses.request import NAMES, NOT_OFFERED, ResponsesBody
 from youtu_edge.front.dialects.responses.run import ResponseRun
-from youtu_edge.front.durable.durable_requests import DurableRequests, ends_for_now
+from youtu_edge.front.durable.durable_request import ends_for_now
+from youtu_edge.front.durable.durable_requests import DurableRequests
 from youtu_edge.front.durable.headers import Durability
-from youtu_edge.front.durable.journal import Known
+from youtu_edge.front.durable.journal import EntrySummary
 from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import acting_for
@@ -48,12 +49,12 @@ class BackgroundResponses:
 
     async def resume(self) -> None:
         """Go on with those of the last life; called once, after the durable requests were resumed."""
-        for known in self._durable.unfinished(PATH):
-            with acting_for(known.owner):
+        for summary in self._durable.unfinished(PATH):
+            with acting_for(summary.owner):
                 try:
-                    await self._adopt(known)
+                    await self._adopt(summary)
                 except YoutuEdgeError as error:
-                    log.error(line("response_not_resumed", id=known.id, reason=error.message))
+                    log.error(line("response_not_resumed", id=summary.id, reason=error.message))
 
     async def begin(
         self,
@@ -74,8 +75,8 @@ class BackgroundResponses:
     async def rebuild(self, response_id: str) -> Response:
         """A response that has ended but was not stored: the daemon died in between. Raises NotFoundError."""
         try:
-            known = self._durable.owned(response_id)
-            run = await self._adopt(known)
+            summary = self._durable.owned(response_id)
+            run = await self._adopt(summary)
         except NotFoundError:
             raise not_found(response_id, "response_id") from None
         await self._tasks[response_id]
@@ -85,11 +86,11 @@ class BackgroundResponses:
         """The events of a response from the first on; nothing is stored. Raises NotFoundError."""
         try:
             self._durable.owned(response_id)
-            record = await self._durable.record(response_id)
+            entry = await self._durable.entry(response_id)
         except NotFoundError:
             raise not_found(response_id, "response_id") from None
-        body = decode_body(record.body, ResponsesBody, NOT_OFFERED, tidy)
-        generation = GenerationStream(self._durable.follow(response_id, record.submit), NAMES)
+        body = decode_body(entry.body, ResponsesBody, NOT_OFFERED, tidy)
+        generation = GenerationStream(self._durable.follow(response_id, entry.submit), NAMES)
         return ResponseRun(None, generation, self._response(generation, body))
 
     async def close(self) -> None:
@@ -99,13 +100,13 @@ class BackgroundResponses:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _adopt(self, known: Known) -> ResponseRun:
-        record = await self._durable.record(known.id)
-        body = decode_body(record.body, ResponsesBody, NOT_OFFERED, tidy)
+    async def _adopt(self, summary: EntrySummary) -> ResponseRun:
+        entry = await self._durable.entry(summary.id)
+        body = decode_body(entry.body, ResponsesBody, NOT_OFFERED, tidy)
         earlier: list[Item] = []
         if body.previous_response_id is not None:
             earlier = (await self._archive.find(body.previous_response_id, "previous_response_id")).conversation
-        generation = GenerationStream(self._durable.follow(known.id, record.submit), NAMES)
+        generation = GenerationStream(self._durable.follow(summary.id, entry.submit), NAMES)
         return self._run(generation, body, [*earlier, *input_items(body.input)])
 
     def _run(self, generation: GenerationStream, body: ResponsesBody, conversation: list[Item]) -> ResponseRun:

@@ -1,0 +1,74 @@
+"""The model that is served: what handlers, logs and records need to know about it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import msgspec
+
+from youtu_edge.config import ModelConfig
+from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.front.admission.sampling import read_recommendation
+from youtu_edge.front.supervision.package_choice import PackageChoice
+from youtu_edge.log import line
+from youtu_edge.package import Manifest, read_manifest
+from youtu_edge.protocol.from_engine import Ready
+from youtu_edge.recommendation import Recommendation
+
+log = logging.getLogger(__name__)
+
+
+class ServedModel(msgspec.Struct, frozen=True):
+    """What the handlers know about the model once it is ready."""
+
+    name: str
+    context_length: int
+    created: int
+    """Unix time in seconds at which it was loaded."""
+    recommendation: Recommendation = Recommendation()
+
+
+class CurrentModel:
+    """The served model, which an update may replace; `package` is where it comes from."""
+
+    def __init__(self, config: ModelConfig, package: PackageChoice) -> None:
+        self._config = config
+        self._package = package
+        self.value: ServedModel | None = None
+        """None until the first engine is ready."""
+
+    def engine_ready(self, ready: Ready) -> None:
+        """An engine has loaded it."""
+        self.value = ServedModel(
+            name=self._config.name or ready.model,
+            context_length=ready.context_length,
+            created=self.value.created if self.value else int(time.time()),
+            recommendation=self._recommendation(),
+        )
+
+    def name(self) -> str:
+        """Also before it is loaded; "" where the package cannot be read."""
+        if self.value:
+            return self.value.name
+        manifest = self._manifest()
+        return self._config.name or (manifest.name if manifest else "")
+
+    def checksum(self) -> str:
+        """Of the package; "" where it cannot be read."""
+        manifest = self._manifest()
+        return manifest.checksum if manifest else ""
+
+    def _manifest(self) -> Manifest | None:
+        try:
+            return read_manifest(Path(self._package.path))
+        except YoutuEdgeError:  # the engine reports it
+            return None
+
+    def _recommendation(self) -> Recommendation:
+        try:
+            return read_recommendation(Path(self._package.path))
+        except YoutuEdgeError as error:
+            log.warning(line("generation_ignored", reason=error.message))
+            return Recommendation()

@@ -1,0 +1,68 @@
+"""How the daemon stops: the signals that ask for it, and the time that running requests get to finish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+
+from youtu_edge.errors import UnavailableError
+from youtu_edge.front.admission.admission import Admission
+from youtu_edge.front.inflight.active_requests import ActiveRequests
+from youtu_edge.front.inflight.tokenizer_queries import TokenizerQueries
+from youtu_edge.log import line
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.02
+_LAST_EVENTS_S = 0.05
+
+
+class StopSignal:
+    """SIGTERM or SIGINT: the first asks for a stop, the second for one without waiting."""
+
+    def __init__(self) -> None:
+        self.is_urgent = False
+        self._event = asyncio.Event()
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take both signals."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._received, number)
+
+    async def wait(self) -> None:
+        """Until the first."""
+        await self._event.wait()
+
+    def _received(self, number: int) -> None:
+        if self._event.is_set():
+            self.is_urgent = True
+        log.info(line("signal", name=signal.Signals(number).name))
+        self._event.set()
+
+
+class Drain:
+    """Ends the requests of a daemon that stops."""
+
+    def __init__(self, admission: Admission, active_requests: ActiveRequests, queries: TokenizerQueries) -> None:
+        self._admission = admission
+        self._active = active_requests
+        self._queries = queries
+
+    def begin(self, drain_s: float) -> None:
+        """Refuse new requests from now on."""
+        self._admission.is_draining = True
+        log.info(line("draining", unfinished=len(self._active), drain_s=drain_s))
+
+    async def run(self, drain_s: float, stop: StopSignal, engine: asyncio.Future[None]) -> None:
+        """Let running requests finish for `drain_s`, until a second signal or the engine's end; then fail the rest."""
+        end = time.monotonic() + drain_s
+        while time.monotonic() < end and not stop.is_urgent and not engine.done():
+            if not self._active and not self._queries:
+                break
+            await asyncio.sleep(_POLL_S)
+        stopping = UnavailableError("the daemon is stopping; send the request again")
+        self._active.fail_all(stopping.code, stopping.message)
+        self._queries.fail_all(stopping)
+        await asyncio.sleep(_LAST_EVENTS_S)  # the handlers write their last events

@@ -1,0 +1,99 @@
+#include "device_memory.h"
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace youtu::cuda {
+namespace {
+
+std::atomic<long long> held{0};
+
+// What callers of the C interface have allocated.
+struct Allocations {
+  std::mutex mutex;
+  std::map<void*, DeviceBlock> blocks;
+};
+Allocations& allocations() {
+  static Allocations* all = new Allocations;  // the driver may be gone before static objects are
+  return *all;
+}
+
+}  // namespace
+
+void check(int code, const char* call) {
+  if (code != 0) throw std::runtime_error(std::string(call) + ": CUDA error " + std::to_string(code) + ", " + device_error_text(code));
+}
+
+DeviceBlock::DeviceBlock(size_t bytes, const char* purpose) : bytes_(bytes) {
+  void* address = nullptr;
+  const int code = device_allocate(&address, bytes);
+  if (code == kOutOfMemory)
+    throw std::runtime_error("bad_alloc: the GPU has no " + std::to_string(bytes) + " bytes left for " + purpose);
+  check(code, "allocating memory of the GPU");
+  data_ = static_cast<char*>(address);
+  held += (long long)(bytes);
+}
+
+DeviceBlock::~DeviceBlock() {
+  if (data_ == nullptr) return;
+  device_free(data_);  // of a device that is lost there is nothing to free
+  held -= (long long)(bytes_);
+}
+
+DeviceBlock::DeviceBlock(DeviceBlock&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+DeviceBlock& DeviceBlock::operator=(DeviceBlock&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+}  // namespace youtu::cuda
+
+using namespace youtu::cuda;
+
+#define YOUTU_EXPORT extern "C" __attribute__((visibility("default")))
+
+YOUTU_EXPORT int32_t youtu_cuda_open(int32_t ordinal, YoutuDevice* device) { return open_device(ordinal, device); }
+
+YOUTU_EXPORT int32_t youtu_cuda_memory(int64_t* free_bytes, int64_t* held_bytes) {
+  size_t bytes = 0;
+  const int code = device_memory(&bytes);
+  *free_bytes = int64_t(bytes);
+  *held_bytes = held;
+  return code;
+}
+
+YOUTU_EXPORT int32_t youtu_cuda_allocate(int64_t bytes, void** address) {
+  constexpr int kInvalidValue = 1;
+  if (bytes <= 0) return kInvalidValue;
+  try {
+    DeviceBlock block(size_t(bytes), "the caller");
+    if (const int code = device_zero(block.data(), block.bytes())) return code;
+    *address = block.data();
+    std::lock_guard<std::mutex> lock(allocations().mutex);
+    allocations().blocks[*address] = std::move(block);
+    return 0;
+  } catch (const std::exception&) {
+    const int fault = device_synchronise();
+    return fault != 0 ? fault : kOutOfMemory;
+  }
+}
+
+YOUTU_EXPORT int32_t youtu_cuda_free(void* address) {
+  constexpr int kInvalidValue = 1;
+  std::lock_guard<std::mutex> lock(allocations().mutex);
+  return allocations().blocks.erase(address) == 1 ? 0 : kInvalidValue;
+}
+
+YOUTU_EXPORT int32_t youtu_cuda_copy(void* target, const void* source, int64_t bytes, int32_t direction) {
+  if (const int code = device_copy(target, source, size_t(bytes), Direction(direction), nullptr)) return code;
+  return device_synchronise();
+}
+
+YOUTU_EXPORT int32_t youtu_cuda_synchronise(void) { return device_synchronise(); }
+
+YOUTU_EXPORT const char* youtu_cuda_error_text(int32_t code) { return device_error_text(code); }
