@@ -46,15 +46,9 @@ hash_of() { # hash_of PATH...: one hash over the names and contents of all files
 # prepare_venv EXTRA...: .venv holds this working tree (editable) with at least these extras. Python sources are used where they
 # lie; the names of modules, though, are written down when it is installed, so they are part of the stamp as is what the compiler reads.
 prepare_venv() {
-    local key extra missing=0 extras
-    key=$({
-        hash_of pyproject.toml CMakeLists.txt daemon/youtu_edge/ops
-        find daemon export -name '*.py' | sort
-    } | sha256sum | cut -c1-64)
-    for extra in "$@"; do
-        [[ $(cat "$venv/.installed-$extra" 2>/dev/null) == "$root $key" ]] || missing=1
-    done
-    ((missing)) || return 0
+    local key extra extras
+    venv_is_current "$@" && return
+    key=$(venv_key)
     find_python
     find_compiler
     extras=$(IFS=, && echo "$*")
@@ -68,6 +62,21 @@ prepare_venv() {
         die "the installation failed, see above; if the network was down, run this again"
     for extra in "$@"; do
         printf '%s\n' "$root $key" >"$venv/.installed-$extra"
+    done
+}
+
+venv_key() {
+    {
+        hash_of pyproject.toml CMakeLists.txt daemon/youtu_edge/ops
+        find daemon export -name '*.py' | sort
+    } | sha256sum | cut -c1-64
+}
+
+venv_is_current() { # venv_is_current EXTRA...: nothing has to be installed
+    local key extra
+    key=$(venv_key)
+    for extra in "$@"; do
+        [[ $(cat "$venv/.installed-$extra" 2>/dev/null) == "$root $key" ]] || return 1
     done
 }
 
