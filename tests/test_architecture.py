@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 DAEMON = ROOT / "daemon" / "youtu_edge"
 EXPORT = ROOT / "export" / "youtu_export"
 _FOR_EXPORT = {
-    "package", "cache_geometry", "file_digest", "golden", "errors", "chat_template", "vocabulary_size", "json_file", "regular_file", "recommendation",
+    "package", "cache_geometry", "file_digest", "golden", "errors", "chat_template", "vocabulary_size", "json_file",
+    "regular_file", "recommendation",
 }  # fmt: skip
 HEAVY = {"numpy", "onnxruntime", "tokenizers", "llguidance", "jinja2"}
 
@@ -44,6 +45,7 @@ def name_of(path: Path) -> str:
     ("name", "allowed"),
     [
         ("errors", set()),
+        ("request_errors", {"errors"}),
         ("config", set()),
         ("log", set()),
         ("allocator", set()),

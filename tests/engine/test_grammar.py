@@ -18,8 +18,8 @@ from youtu_edge.engine.grammar.grammar_trial import GrammarTrial
 from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
 from youtu_edge.engine.text.text_encoder import TextEncoder
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex, SamplingParams, Submit
+from youtu_edge.request_errors import InvalidRequestError
 
 SCHEMA = {
     "type": "object",

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from youtu_edge.engine.sampler import SamplerState, _candidates, _locate, sample, uniform
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.to_engine import SamplingParams
+from youtu_edge.request_errors import InvalidRequestError
 
 
 def rows(seed: int, size: int) -> np.ndarray:

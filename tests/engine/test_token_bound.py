@@ -14,7 +14,7 @@ from tokenizers.models import BPE, WordLevel
 from sentence_piece import KINDS, make_sentence_piece
 from tiny_model import make_tokenizer
 from youtu_edge.engine.text.token_bound import TextLimit, TokenBound
-from youtu_edge.errors import ContextLengthError
+from youtu_edge.request_errors import ContextLengthError
 
 RUNS = ["a", " ", "\n", "7", ".", "\u4e2d", "the ", "<|im_end|>", "\u1100\u1161\u11a8", "e\u0301", "\U0001f600", "\x04"]
 

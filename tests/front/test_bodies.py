@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
 from youtu_edge.front.conversations.routes import InterruptBody, SessionChange
 from youtu_edge.front.dialects.anthropic.request import CountBody, MessagesBody
 from youtu_edge.front.dialects.anthropic.routes import MessagesQuery
@@ -23,6 +22,7 @@ from youtu_edge.front.dialects.responses.items import tidy
 from youtu_edge.front.dialects.responses.request import ResponsesBody
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.duplicate_keys import check_keys
+from youtu_edge.request_errors import InvalidRequestError, UnsupportedParameterError
 
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
 

@@ -6,8 +6,8 @@ import sqlite3
 
 import pytest
 
-from youtu_edge.errors import NotFoundError
 from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Turn
+from youtu_edge.request_errors import NotFoundError
 
 DAY_S = 86400.0
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.answers.generation_stream import GenerationStream, collected, merged
 from youtu_edge.protocol.from_engine import Accepted, Failed
+from youtu_edge.request_errors import InvalidRequestError
 
 
 class Source:

@@ -313,7 +313,7 @@ def test_eight_streams_at_once_share_the_steps(daemon: Daemon) -> None:
 
 
 def test_every_metric_and_error_code_is_documented(daemon: Daemon) -> None:
-    from youtu_edge import errors
+    from youtu_edge import errors, request_errors
 
     daemon.chat("one")
     document = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -322,7 +322,11 @@ def test_every_metric_and_error_code_is_documented(daemon: Daemon) -> None:
     assert len(names) > 20
     documented = set(re.findall(r"`(youtu_edge_\w+)`", document))
     assert names == documented
-    codes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
+    codes = {
+        kind.code
+        for kind in [*vars(errors).values(), *vars(request_errors).values()]
+        if isinstance(kind, type) and hasattr(kind, "code")
+    }
     assert [code for code in codes - {"error"} if f"`{code}`" not in document] == []
 
 

@@ -10,7 +10,6 @@ import anthropic
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.dialects.anthropic.request import (
     CountBody,
     MessageParam,
@@ -21,6 +20,7 @@ from youtu_edge.front.dialects.anthropic.request import (
     chat_messages,
 )
 from youtu_edge.protocol.prompt import ChatMessage, ToolCall
+from youtu_edge.request_errors import InvalidRequestError
 
 TOOLS: list[Any] = [{"name": "look", "input_schema": {"type": "object"}}]
 CALL = '<tool_call>{"name": "look", "arguments": {"at": "sky"}}</tool_call>'

@@ -11,7 +11,6 @@ import openai
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.dialects.responses.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -23,6 +22,7 @@ from youtu_edge.front.dialects.responses.items import (
     chat_messages,
 )
 from youtu_edge.protocol.prompt import ChatMessage, ToolCall
+from youtu_edge.request_errors import InvalidRequestError
 
 TOOLS: list[Any] = [{"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": False}]
 CALL = '<tool_call>{"name": "look", "arguments": {"at": "sky"}}</tool_call>'

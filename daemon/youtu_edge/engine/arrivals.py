@@ -18,9 +18,9 @@ from youtu_edge.engine.text.detokenize import ProseGate, TextStream, Vocabulary
 from youtu_edge.engine.text.text_work import Prepared, guarded
 from youtu_edge.engine.text.text_worker import Outcome
 from youtu_edge.engine.text.text_workers import Texts
-from youtu_edge.errors import ContextLengthError, InvalidRequestError
 from youtu_edge.protocol.from_engine import Failed
 from youtu_edge.protocol.to_engine import PROBATION_TOKENS
+from youtu_edge.request_errors import ContextLengthError, InvalidRequestError
 
 
 class Arrival:

@@ -17,7 +17,7 @@ from youtu_edge.engine.arrivals import Arrivals
 from youtu_edge.engine.incoming import IncomingQuery, IncomingSubmit, incoming
 from youtu_edge.engine.logprobs import LogprobReporter
 from youtu_edge.engine.model.runner import Runner, StepMemoryError
-from youtu_edge.engine.sampler import Ints, sample
+from youtu_edge.engine.next_token import NextToken
 from youtu_edge.engine.scheduler import MIN_PREFILL, Scheduler, StepPlan
 from youtu_edge.engine.sequence import Sequence
 from youtu_edge.engine.text.text_work import Prepared, guarded
@@ -34,7 +34,6 @@ from youtu_edge.protocol.from_engine import (
     FinishReason,
     FromEngine,
     StepFrame,
-    TokenLogprob,
     Working,
 )
 from youtu_edge.protocol.to_engine import Submit
@@ -71,15 +70,14 @@ class Loop:
         self._arrivals = arrivals
         self._texts = texts
         self._queries: list[Future[Outcome]] = []
-        self._logprobs = logprobs
         self._send = send
         self._max_stall_s = max_stall_s
         self._clock = clock
-        self._eos = frozenset(runner.manifest.eos_token_ids)
         self._vocab_size = arrivals.vocab_size
         self._sequences: dict[str, Sequence] = {}
         self._prefill_rate = 0.0
         self._stats = EngineStats()
+        self._next = NextToken(frozenset(runner.manifest.eos_token_ids), logprobs, self._stats, clock)
         self._checked = True
         self._announced: list[str] = []
 
@@ -194,7 +192,7 @@ class Loop:
     def _resume(self, sequence: Sequence, request: IncomingSubmit) -> FinishReason | None:
         """Replay what a former engine already sent; the reason if that was already the end."""
         for token in request.sent_tokens:
-            reason = self._accept(sequence, token)[1]
+            reason = self._next.accept(sequence, token)[1]
             if reason:
                 return reason
         return None
@@ -242,8 +240,8 @@ class Loop:
                 continue
             row += 1
             try:
-                token, logprobs = self._choose(sequence, logits[row - 1], int(greedy[row - 1]))
-                text, reason = self._accept(sequence, token)
+                token, logprobs = self._next.choose(sequence, logits[row - 1], int(greedy[row - 1]))
+                text, reason = self._next.accept(sequence, token)
             except Exception as error:  # its grammar or scores cannot be followed any further; others can
                 self._forget(sequence)
                 if isinstance(error, InternalError):  # rows that were computed beside NaN are no prefix for others
@@ -251,47 +249,10 @@ class Loop:
                 self._send(_failed(sequence.id, error))
                 continue
             sequence.probation = max(0, sequence.probation - 1)
-            is_end = reason == "stop" and token in self._eos
+            is_end = reason == "stop" and self._next.is_end(token)
             frame.deltas.append(Delta(sequence.id, [token], text, [] if is_end else logprobs))
             if reason:
                 self._end(sequence, reason, frame)
-
-    def _choose(self, sequence: Sequence, logits: npt.NDArray[np.float32], greedy: int) -> tuple[int, list[TokenLogprob]]:
-        """The next token of one sequence and, where it was asked for, its log-probability."""
-        if not np.isfinite(logits[greedy]):  # the maximum of a row with any NaN is NaN
-            raise InternalError("the model computed scores that are NaN or infinite for this request")
-        sampler, count = sequence.sampler, sequence.sampler.params.logprobs
-        given = logits.copy() if count is not None else logits
-        if sampler.is_greedy and sequence.grammar is None:
-            token = greedy
-        else:
-            allowed = self._allowed(sequence, logits)
-            token = sample(logits, sampler, len(sequence.tokens), allowed)
-        return token, [] if count is None else [self._logprobs.report(given, token, count, sequence.text)]
-
-    def _allowed(self, sequence: Sequence, logits: npt.NDArray[np.float32]) -> Ints | None:
-        if sequence.grammar is None:
-            return None
-        begun = self._clock()
-        allowed = sequence.grammar.constrain(logits)
-        if allowed is not None:
-            self._stats.masks += 1
-            self._stats.mask_seconds += self._clock() - begun
-        return allowed
-
-    def _accept(self, sequence: Sequence, token: int) -> tuple[str, FinishReason | None]:
-        """Append a token of the answer; its text and, if it is the last one, the reason."""
-        sequence.tokens.append(token)
-        sequence.sampler.observe(token)
-        if token in self._eos and not sequence.ignore_eos:
-            return "", "stop"
-        in_call = sequence.grammar is not None and sequence.grammar.accept(token)
-        text = sequence.text.push(token, in_call=in_call)
-        if sequence.text.stopped or (sequence.grammar is not None and sequence.grammar.is_complete):
-            return text, "stop"
-        if sequence.num_generated >= sequence.max_new_tokens:
-            return text, "length"
-        return text, None
 
     def _forget(self, sequence: Sequence) -> None:
         self._scheduler.remove(sequence)

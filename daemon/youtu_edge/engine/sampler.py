@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.elementary import exp_negative
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.to_engine import SamplingParams
+from youtu_edge.request_errors import InvalidRequestError
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

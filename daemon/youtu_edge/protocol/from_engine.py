@@ -133,7 +133,7 @@ class Reply(msgspec.Struct, tag_field="t", tag="reply"):
 
 
 class Failed(msgspec.Struct, tag_field="t", tag="failed"):
-    """A request or query that cannot be served; `code` is one of errors.REQUEST_ERRORS."""
+    """A request or query that cannot be served; `code` is one of those that front/inflight/failure.py lists."""
 
     id: str
     code: str

@@ -19,8 +19,8 @@ from llguidance import LLMatcher
 
 from youtu_edge.engine.grammar.matcher import STEP_BYTES
 from youtu_edge.engine.grammar.token_table import LINE_BREAKS, TokenTable
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol import tags
+from youtu_edge.request_errors import InvalidRequestError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ from youtu_edge.engine.grammar.answer_grammar import AnswerGrammar
 from youtu_edge.engine.grammar.grammar_source import GrammarSources
 from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.text.detokenize import Vocabulary
-from youtu_edge.errors import InvalidRequestError
+from youtu_edge.request_errors import InvalidRequestError
 
 
 class GrammarCompiler:

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 from llguidance import LLMatcher
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex, Submit
+from youtu_edge.request_errors import InvalidRequestError
 
 _JSON_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}

@@ -21,8 +21,8 @@ from youtu_edge.engine.grammar.grammar_source import (
 )
 from youtu_edge.engine.grammar.matcher import COMPILE_BYTES, compile_grammar, digest
 from youtu_edge.engine.memory.process_memory import less_data
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.to_engine import Submit
+from youtu_edge.request_errors import InvalidRequestError
 
 
 class GrammarTrial:

@@ -18,9 +18,9 @@ from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.engine.text.known_tokens import bracket, split, unbracket
 from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.engine.text.token_bound import TextLimit
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.prompt import ChatMessage
 from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
+from youtu_edge.request_errors import InvalidRequestError
 
 # Unicode noncharacters: never assigned, so no text needs them. The first that a conversation does not contain is the mark.
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]

@@ -18,9 +18,10 @@ from youtu_edge.engine.incoming import IncomingText, whole
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.token_bound import TextLimit, TokenBound
 from youtu_edge.engine.text.tokenizer_queries import Answerer
-from youtu_edge.errors import InvalidRequestError, RequestError, YoutuEdgeError
+from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.protocol.from_engine import Failed, Reply
 from youtu_edge.protocol.to_engine import Detokenize, Query, Submit, Tokenize
+from youtu_edge.request_errors import InvalidRequestError, RequestError
 
 _MAX_REASON = 300
 

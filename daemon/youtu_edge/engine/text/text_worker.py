@@ -20,9 +20,9 @@ from youtu_edge.engine.incoming import IncomingSubmit, IncomingText
 from youtu_edge.engine.memory.process_memory import holding
 from youtu_edge.engine.text.fork_server import ForkServer, WorkerLimits
 from youtu_edge.engine.text.text_work import Prepared, TextWork
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.from_engine import Failed, Reply
 from youtu_edge.readable import readable
+from youtu_edge.request_errors import InvalidRequestError
 
 Outcome = Prepared | Reply | Failed | msgspec.Raw
 """What came of a text; Raw is a Reply as the front reads it."""

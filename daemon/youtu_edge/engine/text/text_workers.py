@@ -20,9 +20,10 @@ from youtu_edge.engine.incoming import IncomingText
 from youtu_edge.engine.text.fork_server import ForkServer, ForkServerGoneError, WorkerLimits
 from youtu_edge.engine.text.text_work import TextWork
 from youtu_edge.engine.text.text_worker import Outcome, TextWorker, encode_task, serve
-from youtu_edge.errors import InternalError, InvalidRequestError, UnavailableError
+from youtu_edge.errors import InternalError, UnavailableError
 from youtu_edge.log import line
 from youtu_edge.protocol.from_engine import Failed
+from youtu_edge.request_errors import InvalidRequestError
 
 log = logging.getLogger("youtu_edge.engine")
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.engine.text.piece_decoder import byte_level_alphabet
-from youtu_edge.errors import ContextLengthError
+from youtu_edge.request_errors import ContextLengthError
 
 _CHUNK = 1 << 16
 _SPACE = "\u2581"

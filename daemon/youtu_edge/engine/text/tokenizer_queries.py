@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from youtu_edge.engine.text.prompt import Prompter
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.from_engine import Reply
 from youtu_edge.protocol.to_engine import Detokenize, Query, Tokenize, TokenizerQuery
+from youtu_edge.request_errors import InvalidRequestError
 
 
 class Answerer:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 
 from youtu_edge.config import GenerationConfig
-from youtu_edge.errors import InvalidRequestError, ModelNotFoundError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.admission.sampling import SamplingFields, sampling_params
 from youtu_edge.front.admission.served_model import CurrentModel, ServedModel
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import CALLER
+from youtu_edge.request_errors import InvalidRequestError, ModelNotFoundError
 
 _HIGHEST = 7
 """RFC 9218 counts urgency down to 0, the scheduler counts priority up."""

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import msgspec
 
 from youtu_edge.config import StorageConfig, parse_bytes
-from youtu_edge.errors import NotFoundError, SessionBusyError
 from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Summary, Turn
 from youtu_edge.front.database import Database
+from youtu_edge.request_errors import NotFoundError, SessionBusyError
 
 FILE = "conversations.db"
 

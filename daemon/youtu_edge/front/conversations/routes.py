@@ -9,7 +9,6 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from youtu_edge.errors import InvalidRequestError, NotFoundError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.store import Conversation, Name, Summary
@@ -18,6 +17,7 @@ from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.error_body import ErrorDocument
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
+from youtu_edge.request_errors import InvalidRequestError, NotFoundError
 
 
 class PageQuery(msgspec.Struct, forbid_unknown_fields=True):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from youtu_edge.errors import NotFoundError
 from youtu_edge.front.database import bytes_used, size_limit
+from youtu_edge.request_errors import NotFoundError
 
 MIGRATIONS = (
     """

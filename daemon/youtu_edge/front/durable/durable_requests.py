@@ -22,14 +22,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from youtu_edge.config import StorageConfig, parse_bytes
-from youtu_edge.errors import (
-    IdempotencyConflictError,
-    ModelChangedError,
-    NotFoundError,
-    PoisonRequestError,
-    StorageError,
-    UnavailableError,
-)
+from youtu_edge.errors import PoisonRequestError, StorageError, UnavailableError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.database import Database
 from youtu_edge.front.durable.durable_request import DurableRequest, Follower, is_for_the_next_start
@@ -42,6 +35,7 @@ from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.log import line
 from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished
+from youtu_edge.request_errors import IdempotencyConflictError, ModelChangedError, NotFoundError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 
 from aiohttp import web
 
-from youtu_edge.errors import UnsupportedParameterError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.answers.generation_stream import GenerationStream, numbered
 from youtu_edge.front.durable.durable_requests import DurableRequests
@@ -15,6 +14,7 @@ from youtu_edge.front.durable.headers import durability
 from youtu_edge.front.http.durability import KEY_HEADER
 from youtu_edge.front.http.sse import EventNumbers
 from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.request_errors import UnsupportedParameterError
 
 
 class Generations:

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
 from youtu_edge.front.http.durability import KEY, KEY_HEADER, LAST_EVENT_HEADER, last_event_number
 from youtu_edge.front.http.handler import Handler
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
+from youtu_edge.request_errors import InvalidRequestError, UnsupportedParameterError
 
 _NOTED = "durability"
 

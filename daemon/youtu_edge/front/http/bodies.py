@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from youtu_edge.errors import InvalidRequestError, UnsupportedParameterError
 from youtu_edge.front.http.allowed_words import allowed_words
 from youtu_edge.front.http.duplicate_keys import check_keys
 from youtu_edge.front.http.json_paths import MAX_NAME, join, short, walk
 from youtu_edge.front.http.nulls import drop_nulls
+from youtu_edge.request_errors import InvalidRequestError, UnsupportedParameterError
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 

@@ -6,15 +6,10 @@ import asyncio
 
 from aiohttp import web
 
-from youtu_edge.errors import (
-    BodyTooLargeError,
-    InvalidRequestError,
-    OverloadedError,
-    RequestTimeoutError,
-    UnsupportedParameterError,
-)
+from youtu_edge.errors import OverloadedError
 from youtu_edge.front.http.error_body import ErrorForm, error_document, error_response
 from youtu_edge.front.http.inflater import ENCODINGS, Inflater
+from youtu_edge.request_errors import BodyTooLargeError, InvalidRequestError, RequestTimeoutError, UnsupportedParameterError
 
 _LARGE_BODIES = 8
 """So many bodies of the largest size may be on their way at once: the front is small."""

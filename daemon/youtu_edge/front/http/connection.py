@@ -20,9 +20,10 @@ from aiohttp import StreamReader, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from youtu_edge.config import ServiceConfig
-from youtu_edge.errors import InvalidRequestError, RequestTimeoutError, YoutuEdgeError
+from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.http.error_body import error_response, raw_response
 from youtu_edge.log import line
+from youtu_edge.request_errors import InvalidRequestError, RequestTimeoutError
 
 log = logging.getLogger(__name__)
 

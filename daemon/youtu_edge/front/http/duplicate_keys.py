@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.http.json_paths import join, walk
+from youtu_edge.request_errors import InvalidRequestError
 
 
 class _Twice:

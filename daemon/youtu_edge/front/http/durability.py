@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from youtu_edge.errors import InvalidRequestError
+from youtu_edge.request_errors import InvalidRequestError
 
 KEY_HEADER = "Idempotency-Key"
 LAST_EVENT_HEADER = "Last-Event-ID"

@@ -10,20 +10,18 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from youtu_edge.errors import (
+from youtu_edge.errors import InternalError, OverloadedError, YoutuEdgeError
+from youtu_edge.front.http.handler import Handler
+from youtu_edge.log import line
+from youtu_edge.request_errors import (
     BodyTooLargeError,
-    InternalError,
     InvalidApiKeyError,
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
-    OverloadedError,
     RequestError,
     RequestTimeoutError,
-    YoutuEdgeError,
 )
-from youtu_edge.front.http.handler import Handler
-from youtu_edge.log import line
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from youtu_edge.errors import InvalidRequestError
+from youtu_edge.request_errors import InvalidRequestError
 
 _PIECE_BYTES = 64 * 1024
 _RAW = -zlib.MAX_WBITS

@@ -9,10 +9,11 @@ import msgspec
 from aiohttp import web
 
 from youtu_edge import __version__
-from youtu_edge.errors import RequestError, YoutuEdgeError
+from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.http.durability import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 from youtu_edge.front.http.error_body import ErrorDocument
 from youtu_edge.front.http.route import Route
+from youtu_edge.request_errors import RequestError
 
 _JSON = "application/json"
 _TEXT = "text/plain"

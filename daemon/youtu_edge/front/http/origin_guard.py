@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from youtu_edge.config import ServiceConfig
-from youtu_edge.errors import ForbiddenError
 from youtu_edge.front.http.cors import is_allowed
 from youtu_edge.front.http.handler import Handler
+from youtu_edge.request_errors import ForbiddenError
 
 
 class OriginGuard:

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from youtu_edge.errors import UnsupportedParameterError
 from youtu_edge.front.http.error_body import ErrorForm, error_document
 from youtu_edge.front.http.handler import Handler
 from youtu_edge.front.http.scope import Scope
+from youtu_edge.request_errors import UnsupportedParameterError
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from youtu_edge.errors import NotFoundError
 from youtu_edge.front.http.route import Route
+from youtu_edge.request_errors import NotFoundError
 
 PAGE = "index.html"
 STATIC = Path(__file__).parents[1] / "static"

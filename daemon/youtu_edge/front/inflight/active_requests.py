@@ -16,10 +16,10 @@ from typing import Literal
 
 import msgspec
 
-from youtu_edge.errors import ContextLengthError
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.inflight.work import Departed, Work, digest_of
 from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished, FromEngine, StepFrame
+from youtu_edge.request_errors import ContextLengthError
 
 Event = Accepted | Delta | Finished | Failed
 

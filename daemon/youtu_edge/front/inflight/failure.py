@@ -4,8 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from youtu_edge.errors import REQUEST_ERRORS, InternalError, YoutuEdgeError
+from youtu_edge.errors import (
+    DeadlineError,
+    EngineGaveUpError,
+    InternalError,
+    PoisonRequestError,
+    StorageError,
+    UnavailableError,
+    YoutuEdgeError,
+)
 from youtu_edge.protocol.from_engine import Failed
+from youtu_edge.request_errors import (
+    ContextLengthError,
+    InvalidRequestError,
+    ModelChangedError,
+    ModelNotFoundError,
+    NotFoundError,
+    UnsupportedParameterError,
+)
+
+REQUEST_ERRORS: dict[str, type[YoutuEdgeError]] = {
+    cls.code: cls
+    for cls in (
+        InvalidRequestError,
+        UnsupportedParameterError,
+        ContextLengthError,
+        ModelNotFoundError,
+        NotFoundError,
+        ModelChangedError,
+        StorageError,
+        UnavailableError,
+        DeadlineError,
+        EngineGaveUpError,
+        PoisonRequestError,
+        InternalError,
+    )
+}
+"""Errors that may end a request that was submitted, by code."""
 
 
 def failure(failed: Failed, names: Mapping[str, str]) -> YoutuEdgeError:

@@ -14,13 +14,14 @@ from typing import Any
 from aiohttp import web
 
 from youtu_edge.config import ServiceConfig
-from youtu_edge.errors import ConfigError, InsufficientScopeError, InvalidApiKeyError, InvalidRequestError
+from youtu_edge.errors import ConfigError
 from youtu_edge.front.http.handler import Handler
 from youtu_edge.front.http.origin_guard import is_loopback
 from youtu_edge.front.http.scope import Scope
 from youtu_edge.front.keys.api_keys import ApiKey
 from youtu_edge.front.keys.caller import CALLER, Caller
 from youtu_edge.front.keys.key_ring import KeyRing
+from youtu_edge.request_errors import InsufficientScopeError, InvalidApiKeyError, InvalidRequestError
 
 TIMEOUT_HEADER = "X-Request-Timeout-S"
 """Seconds within which the sender needs the complete answer; it does not want a later one."""

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.dialects.common.fields import StopText, Tokens
 from youtu_edge.front.dialects.common.tools import FunctionDefinition, FunctionName, NamedTool, Tool, ToolChoice, ToolName
 from youtu_edge.protocol.prompt import ChatMessage, ToolCall
 from youtu_edge.protocol.to_engine import Grammar, JsonSchema
+from youtu_edge.request_errors import InvalidRequestError
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     "container": (),

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex
+from youtu_edge.request_errors import InvalidRequestError
 
 StopText = Annotated[str, Meta(min_length=1, max_length=1000)]
 Stop = StopText | Annotated[list[StopText], Meta(max_length=8)]

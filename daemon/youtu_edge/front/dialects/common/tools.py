@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.prompt import ToolCall
+from youtu_edge.request_errors import InvalidRequestError
 
 ToolName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 

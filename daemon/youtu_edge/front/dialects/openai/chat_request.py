@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.dialects.common.fields import GenerationFields, Tokens, check_fields, fill_fields
 from youtu_edge.front.dialects.common.tools import MadeCall, Tool, ToolChoice, check_tools, offer_tools
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.prompt import ChatMessage
+from youtu_edge.request_errors import InvalidRequestError
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 """Roles of messages, and what the templates call them."""

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.errors import ContextLengthError, InvalidRequestError
 from youtu_edge.front.answers.answer_stream import Documents
 from youtu_edge.front.answers.pieces import Answer, Ended, EndReason, Piece, Text
 from youtu_edge.front.dialects.common.fields import GenerationFields, check_fields, fill_fields
@@ -18,6 +17,7 @@ from youtu_edge.front.dialects.openai.documents import TextChoice, TextCompletio
 from youtu_edge.front.dialects.openai.text_logprobs import TextLogprobWriter
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.from_engine import Finished
+from youtu_edge.request_errors import ContextLengthError, InvalidRequestError
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
 """OpenAI parameters that this server does not offer, with the values that ask for nothing."""

@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.dialects.common import tools
 from youtu_edge.front.dialects.common.tools import Tool
@@ -17,6 +16,7 @@ from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.route import Route
 from youtu_edge.protocol.to_engine import Detokenize, Render, Tokenize
+from youtu_edge.request_errors import InvalidRequestError
 
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 

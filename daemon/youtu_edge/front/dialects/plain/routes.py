@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import web
 
-from youtu_edge.errors import UnsupportedParameterError
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.answers.answer_stream import json_response, stream_answers
 from youtu_edge.front.answers.generation_stream import GenerationStream
@@ -23,6 +22,7 @@ from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.error_body import ErrorDocument
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
+from youtu_edge.request_errors import UnsupportedParameterError
 
 _THINKING = "enable_thinking"
 """What chat templates call it."""

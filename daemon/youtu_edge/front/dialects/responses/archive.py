@@ -8,12 +8,12 @@ from typing import NamedTuple
 import msgspec
 
 from youtu_edge.config import StorageConfig, parse_bytes
-from youtu_edge.errors import NotFoundError
 from youtu_edge.front.database import Database
 from youtu_edge.front.dialects.responses.documents import Response
 from youtu_edge.front.dialects.responses.items import Item
 from youtu_edge.front.dialects.responses.store import MIGRATIONS, ResponseStore, StoredResponse
 from youtu_edge.front.keys.caller import owner
+from youtu_edge.request_errors import NotFoundError
 
 FILE = "responses.db"
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from youtu_edge.errors import NotFoundError, YoutuEdgeError
+from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.dialects.responses.archive import ResponseArchive, not_found
 from youtu_edge.front.dialects.responses.documents import Response, new_response
@@ -25,6 +25,7 @@ from youtu_edge.front.http.bodies import decode_body
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import acting_for
 from youtu_edge.log import line
+from youtu_edge.request_errors import NotFoundError
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.protocol.prompt import ChatMessage, ToolCall
+from youtu_edge.request_errors import InvalidRequestError
 
 Status = Literal["in_progress", "completed", "incomplete"]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.errors import InvalidRequestError
 from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.dialects.common.fields import JsonObjectFormat, TextFormat, Tokens
 from youtu_edge.front.dialects.common.tools import FunctionDefinition, FunctionName, NamedTool, Tool, ToolName, offer_tools
 from youtu_edge.front.dialects.responses.items import Item
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema
+from youtu_edge.request_errors import InvalidRequestError
 
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     "context_management": ([],),

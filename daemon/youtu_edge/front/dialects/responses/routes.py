@@ -11,7 +11,6 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from youtu_edge.errors import InvalidRequestError, NotFoundError
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.dialects.responses.archive import ResponseArchive
 from youtu_edge.front.dialects.responses.background import BackgroundResponses
@@ -28,6 +27,7 @@ from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.sse import REQUEST_ID, EventNumbers
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import owner
+from youtu_edge.request_errors import InvalidRequestError, NotFoundError
 
 
 class ResponseQuery(msgspec.Struct, forbid_unknown_fields=True):
