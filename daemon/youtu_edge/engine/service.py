@@ -160,24 +160,9 @@ def _serve(link: Link) -> int:
             memory.shed()
             link.reserve.restore()
         for message in messages:
-            if isinstance(message, IncomingText) and not link.reserve.is_held and not message.is_resumed:
-                loop.refuse(message, "the memory for requests is taken by others; try again later")
-            elif isinstance(message, IncomingSubmit):
-                loop.submit(message)
-            elif isinstance(message, Cancel):
-                loop.cancel(message.id)
-            elif isinstance(message, Shed):
-                memory.shed()
-            elif isinstance(message, Narrow):
-                loop.narrow(message.max_sequences)
-            elif isinstance(message, IncomingQuery):
-                loop.query(message)
-            elif isinstance(message, SetLogLevel):
-                log.root.setLevel(message.level.upper())
-            elif isinstance(message, Shutdown):
+            if isinstance(message, Shutdown):
                 return EXIT_OK
-            else:
-                raise YoutuEdgeError(f"a {type(message).__name__} from the front, which has nothing to say here")
+            handle(message, loop, memory, has_room=link.reserve.is_held)
         loop.admit()
         if loop.has_work:
             loop.step()
@@ -189,6 +174,29 @@ def _serve(link: Link) -> int:
             last_beat = time.monotonic()
             link.send(Heartbeat(loop.stats()))
         messages = link.receive(HEARTBEAT_S)
+
+
+def handle(message: Incoming, loop: Loop, memory: IdleMemory, *, has_room: bool) -> None:
+    """One message of the front. `has_room`: whether new work may be taken in; work of an earlier engine always is.
+
+    Raises YoutuEdgeError for a kind that has no place here.
+    """
+    if isinstance(message, IncomingText) and not has_room and not message.is_resumed:
+        loop.refuse(message, "the memory for requests is taken by others; try again later")
+    elif isinstance(message, IncomingSubmit):
+        loop.submit(message)
+    elif isinstance(message, IncomingQuery):
+        loop.query(message)
+    elif isinstance(message, Cancel):
+        loop.cancel(message.id)
+    elif isinstance(message, Shed):
+        memory.shed()
+    elif isinstance(message, Narrow):
+        loop.narrow(message.max_sequences)
+    elif isinstance(message, SetLogLevel):
+        log.root.setLevel(message.level.upper())
+    else:
+        raise YoutuEdgeError(f"the front sent a {type(message).__name__}, which has no place between two steps")
 
 
 def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object]]:
