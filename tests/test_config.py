@@ -133,6 +133,13 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
         load_config("/nowhere/x.yaml")
 
 
+def test_an_override_with_nothing_behind_it_is_the_empty_text_where_a_text_is_wanted() -> None:
+    config = load_config(None, ["storage.directory=", "memory.limit="])
+    assert (config.storage.directory, config.memory.limit_bytes) == ("", None)
+    with pytest.raises(ConfigError, match=r'key "service.port": has no value'):
+        load_config(None, ["service.port="])
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_give_a_config_or_a_config_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "any.yaml"

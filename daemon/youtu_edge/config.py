@@ -1,7 +1,7 @@
 """The configuration's schema and its defaults; config_file.py reads it from YAML.
 
-Every default of the product is written here and only here; `config/youtu-edge.yaml` repeats them with comments and a test
-keeps the two equal.
+Every default is defined here and nowhere else. `config/youtu-edge.yaml` repeats them with comments; a test compares the
+two.
 """
 
 from __future__ import annotations
@@ -37,36 +37,46 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rope_scaling: RopeScaling = "none"
     """How positions are stretched when `context_length` is more than the model was trained for."""
     system_prompt: str = ""
-    """System message of conversations that bring none."""
+    """System message for conversations that have none of their own."""
     thinking: bool | None = None
-    """Whether the model thinks before it answers, where the request does not say; null: as its chat template does."""
+    """Whether the model thinks before it answers if the request does not say; null: the chat template's default."""
     warm_prompts: tuple[NotEmpty, ...] = ()
-    """Further system prompts, of applications, that are worth keeping warm."""
+    """More system prompts to keep warm, such as those of applications."""
     keep_warm: bool = True
-    """Compute `system_prompt` and `warm_prompts` at the start and keep them in the cache for good."""
+    """Compute `system_prompt` and `warm_prompts` at startup and pin them in the cache."""
     page_tokens: Annotated[int, Meta(ge=16, le=1024, multiple_of=16)] = 32
     """Tokens per cache page."""
     kv_cache_max_page: Positive = 2048
-    """Upper bound of cache pages; the memory budget may allow fewer."""
+    """Upper bound on cache pages; the memory budget may allow fewer."""
 
 
 class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much memory both processes may use together."""
 
     fraction: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    """Share of the device's memory; a limit on our own cgroup, less 64 MB, caps it."""
+    """Share of the device's memory, capped by the limit of our own cgroup less 64 MB."""
     limit: str = ""
-    """Absolute budget such as "1500M" or "2G"; wins over `fraction` when set."""
+    """Absolute budget such as "1500M" or "2G"; overrides `fraction` when set."""
     return_after_s: Seconds = 5.0
-    """An engine that was quiet for this long gives unused memory back to the system."""
+    """An engine that has been idle for this long returns unused memory to the system."""
     keep_prefixes_s: Seconds = 120.0
-    """Prefixes that nobody uses stay in memory until the engine was quiet for this long."""
+    """Prefixes that no request uses stay cached until the engine has been idle for this long."""
     min_available: Annotated[float, Meta(ge=0, lt=1)] = 0.05
-    """While less than this share of the machine's memory is available, caches are given up, then batch, then requests."""
+    """Below this share of available memory the daemon drops caches, then shrinks the batch, then rejects requests."""
     max_stall_percent: Annotated[float, Meta(gt=0, le=100)] = 20.0
-    """The same while tasks wait for memory in more than this share of the last 10 s (pressure stall information)."""
+    """The same if tasks stalled on memory for more than this share of the last 10 s (pressure stall information)."""
     max_growth: str = "128M/3600"
-    """An engine that grows beyond its plan by more bytes per seconds is replaced between requests; "" never."""
+    """Bytes/seconds: an engine that outgrows its plan faster than this is replaced between requests; "": never."""
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """`limit`; None where `fraction` decides."""
+        return parse_bytes(self.limit) if self.limit else None
+
+    @property
+    def growth(self) -> tuple[int, int] | None:
+        """`max_growth` as (bytes, seconds); None for never."""
+        return parse_growth(self.max_growth) if self.max_growth else None
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,9 +87,9 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """0 picks a free port and prints it."""
     allow_unauthenticated: bool = False
-    """Listen for other machines although no key exists; where keys exist they are needed all the same."""
+    """Accept other machines although no API key exists; if keys exist, they are still required."""
     keys_file: str = "/var/lib/youtu-edge/keys.json"
-    """Hashes of API keys, written by `youtu-edge keys`; once it exists, every request needs one."""
+    """Hashes of API keys, written by `youtu-edge keys`; once it exists, every request needs a key."""
     tls_certificate: str = ""
     """PEM file of the certificate and its chain; with `tls_key` the daemon speaks HTTPS."""
     tls_key: str = ""
@@ -89,29 +99,34 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_hosts: tuple[str, ...] = ()
     """Names under which browsers may reach the daemon, besides IP addresses, localhost and the machine's own name."""
     max_restart_rate: str = "3/300"
-    """Engine restarts allowed per seconds; one more and the daemon reports it and exits with code 70."""
+    """Engine restarts/seconds allowed; after one more the daemon reports it and exits with code 70."""
     max_body_bytes: Positive = 2 * 1024 * 1024
     max_connections: NotNegative = 0
-    """Open at once; 0: what the limit on open files leaves, at most 2048. At the cap those that owe a request make room."""
+    """Open at once; 0: what the open-file limit allows, at most 2048. At the cap, connections without a request are closed."""
     header_timeout_s: Seconds = 10.0
-    """A client that began a request sends its whole header within this time; one that connects, its first one."""
+    """A request's whole header must arrive within this time; after connecting, the first one."""
     body_timeout_s: Seconds = 60.0
-    """A body that is not complete by then is given up."""
+    """A body that is incomplete by then is rejected."""
     idle_timeout_s: Seconds = 75.0
-    """A connection without a request is closed; an answer may take as long as it likes."""
+    """A connection without a request is closed after this time; answers may take any time."""
     max_queue: Positive = 64
-    """Requests accepted and unfinished at once; the next one is answered 429."""
+    """Unfinished requests at once; one more is rejected with 429."""
     request_timeout_s: Annotated[float, Meta(ge=0)] = 0.0
-    """A request that is not finished by then fails; 0: none. The header X-Request-Timeout-S can only shorten it."""
+    """Deadline of a request; 0: none. The header X-Request-Timeout-S can only shorten it."""
     write_timeout_s: Seconds = 60.0
-    """A client that takes nothing of its stream for so long is dropped."""
+    """A client that reads nothing from its stream for this long is disconnected."""
     load_deadline_s: Seconds = 180.0
     """The engine must be ready within this time."""
     step_deadline_s: Seconds = 30.0
     """An engine that finishes no step for this long is killed and its requests resumed."""
     drain_s: Annotated[float, Meta(ge=0)] = 4.0
-    """On stop, running requests may finish for this long."""
+    """On shutdown, running requests get this long to finish."""
     log_level: LogLevel = "info"
+
+    @property
+    def restart_rate(self) -> tuple[int, int]:
+        """`max_restart_rate` as (restarts, seconds)."""
+        return parse_restart_rate(self.max_restart_rate)
 
 
 class SchedulerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,23 +137,23 @@ class SchedulerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step_tokens: Positive = 256
     """Tokens in one step: decode tokens first, the rest is prefill."""
     max_stall_ms: Positive = 250
-    """A prefill chunk beside running streams is cut so that it delays them by no more than about this."""
+    """While streams are running, prefill chunks are sized to delay them by no more than about this."""
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What computes: a GPU, or threads."""
+    """The compute device: a GPU, or threads of the processor."""
 
     device: Device = "auto"
-    """auto: an NVIDIA GPU where one can be used, else the processor; log and /v1/status say which, and why."""
+    """auto: an NVIDIA GPU if one is usable, else the processor; log and /v1/status say which, and why."""
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
-    """0: one for each fast core that the process may use; the slow ones of a big.LITTLE processor are left to others."""
+    """0: one per fast core that the process may use; the slow cores of a big.LITTLE processor are left free."""
     spin_us: NotNegative = 50
-    """How long worker threads spin for work before they sleep. A spinning worker keeps its core from a thread that another
-    process has pushed off its own, and an idle board must not burn power."""
+    """How long worker threads spin before they sleep. A spinning worker blocks its core for a thread that another process
+    has displaced, and an idle board must not waste power."""
 
 
 class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Defaults of a request that does not say otherwise; null: what the package recommends, else greedy."""
+    """Defaults for what a request leaves out; null: what the package recommends, else greedy."""
 
     max_new_tokens: Positive = 512
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -147,64 +162,84 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(ge=0.01, le=2)] | None = None
     stop: Annotated[tuple[NotEmpty, ...], Meta(max_length=8)] = ()
-    """Texts that end an answer's prose, unless the request names others, offers tools or binds the answer by a grammar."""
+    """Stop strings for answers in prose; unused if the request has its own, offers tools or constrains the answer by a grammar."""
     keep_stop: bool = False
-    """Those texts stay in the answer unless they are blank: a sentence keeps its mark."""
+    """Keep the stop string in the answer unless it is blank, so that a sentence keeps its full stop."""
     priority: Urgency = 3
-    """Urgency of a request that does not say, 0 (first) to 7 (last), as in the header Priority of RFC 9218."""
+    """Default urgency, 0 (first) to 7 (last), as in the Priority header of RFC 9218."""
     punctuation: Punctuation = "off"
     """"repair": give Chinese text the full-width punctuation that the model left out."""
 
 
 class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is kept on the device: conversations, and whatever else must outlive a restart."""
+    """What is kept on the device across restarts, such as conversations."""
 
     directory: str = "/var/lib/youtu-edge/data"
-    """Made if its parent exists; empty, or not usable: everything is kept in memory."""
+    """Created if its parent exists; if empty or unusable, everything is kept in memory."""
     synchronous: Synchronous = "full"
-    """full: a turn whose end was sent survives a power cut; normal: one fsync less, a power cut may take the last turns."""
+    """full: a turn whose end was sent survives a power cut; normal: one fsync less, a power cut may lose the last turns."""
     conversations_max_size: str = "64M"
-    """Beyond it, the conversations that were not used for the longest time go."""
+    """Beyond it, the least recently used conversations are deleted."""
     responses_max_size: str = "16M"
-    """The same for what /v1/responses stored."""
+    """The same for the stored responses of /v1/responses."""
     conversations_max_age_days: NotNegative = 0
-    """Conversations that were not used for so many days go; 0: never."""
+    """Conversations unused for this many days are deleted; 0: never."""
     requests_max_size: str = "64M"
-    """Of durable requests and their answers; beyond it the oldest that are finished go."""
+    """Of durable requests and their answers; beyond it, the oldest finished ones are deleted."""
     requests_max_age_hours: Positive = 72
-    """Finished durable requests are kept for so long, counted while the daemon runs."""
+    """Finished durable requests are kept for this long, counted while the daemon runs."""
+
+    @property
+    def conversations_max_bytes(self) -> int:
+        """`conversations_max_size`."""
+        return parse_bytes(self.conversations_max_size)
+
+    @property
+    def responses_max_bytes(self) -> int:
+        """`responses_max_size`."""
+        return parse_bytes(self.responses_max_size)
+
+    @property
+    def requests_max_bytes(self) -> int:
+        """`requests_max_size`."""
+        return parse_bytes(self.requests_max_size)
 
 
 class ThermalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a hot board may do to the batch."""
+    """How a hot board limits the batch."""
 
     soft_c: Annotated[float, Meta(ge=0, le=150)] = 0.0
-    """From this temperature of the hottest sensor on, fewer sequences share a step; 0: never."""
+    """When the hottest sensor reaches this temperature, fewer sequences share a step; 0: never."""
     hysteresis_c: Annotated[float, Meta(ge=0, le=50)] = 5.0
-    """The batch grows again when the hottest sensor is this much below soft_c."""
+    """The batch grows again when the hottest sensor is this far below soft_c."""
 
 
 class UpdatesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a new version of the model comes to the device."""
+    """How new model versions are checked and activated."""
 
     trust_dir: str = "/etc/youtu-edge/trust"
-    """Directory of the public keys (*.pub, PEM, Ed25519) whose signatures count."""
+    """Directory of the trusted public keys (*.pub, PEM, Ed25519)."""
     require_signature: bool | None = None
-    """Refuse packages without a signature; null: as soon as trust_dir holds a key. A wrong signature is always refused."""
+    """Reject unsigned packages; null: if trust_dir holds a key. A wrong signature is always rejected."""
     trial_deadline_s: Seconds = 900.0
-    """A new version must be loaded and tried within this time."""
+    """A new version must load and pass its trial within this time."""
     drain_s: Annotated[float, Meta(ge=0)] = 60.0
-    """When another version is activated, running answers may be finished by the old one for this long."""
+    """After a switch to another version, the old one gets this long to finish running answers."""
 
 
 class ResponseCacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Answers to frequent questions, kept in storage.directory; for greedy requests and those with a seed."""
+    """Cached answers to repeated requests, kept in storage.directory; only for greedy requests and those with a seed."""
 
     enabled: bool = False
     ttl_s: Seconds = 86400.0
-    """An answer is given again for so long."""
+    """A cached answer is reused for this long."""
     max_size: str = "32M"
-    """Beyond it, the answers that were not asked for the longest time go."""
+    """Beyond it, the least recently used answers are evicted."""
+
+    @property
+    def max_bytes(self) -> int:
+        """`max_size`."""
+        return parse_bytes(self.max_size)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,7 +257,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     updates: UpdatesConfig = UpdatesConfig()
 
 
-REMOVED_KEYS = {"updates.prepare": "there is nothing to prepare any more; delete the line"}
+REMOVED_KEYS = {"updates.prepare": "no longer used; delete the line"}
 """Keys of earlier versions, and what to do about them."""
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
@@ -241,43 +276,43 @@ def parse_bytes(text: str) -> int:
 
 
 def check_host(text: str) -> None:
-    """Whether a daemon can listen on this: an IP address, or localhost. Raises ValueError."""
+    """Accept what a daemon can listen on: an IP address, or localhost. Raises ValueError."""
     if text.lower() == "localhost":
         return
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is not an address; write an IP address of this machine, 127.0.0.1 for itself alone, 0.0.0.0 or :: "
+            f"{text!r} is not an IP address; write one of this machine, 127.0.0.1 for local clients only, 0.0.0.0 or :: "
             "for all interfaces (the port is service.port)"
         ) from None
     if address.is_multicast or text == "255.255.255.255":
-        raise ValueError(f"{text!r} is an address of many machines; write one of this machine")
+        raise ValueError(f"{text!r} is a multicast or broadcast address; write one of this machine")
     if isinstance(address, ipaddress.IPv6Address) and address.is_link_local and not address.scope_id:
-        raise ValueError(f"{text!r} needs its interface, such as {text}%eth0")
+        raise ValueError(f"{text!r} is link-local and needs its interface, such as {text}%eth0")
 
 
 def check_site_name(text: str) -> None:
-    """Whether a browser would send this as the name in Host. Raises ValueError."""
+    """Accept what a browser can send as the name in Host. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+", text):
         raise ValueError(
-            f"{text!r} is not a name; write it without scheme and port, such as panel.example (or xn--… for others)"
+            f"{text!r} is not a host name; write it without scheme and port, such as panel.example (xn--… if international)"
         )
 
 
 def check_origin(text: str) -> None:
-    """Whether a browser would send this as Origin, or "*" for all of them. Raises ValueError."""
+    """Accept what a browser can send as Origin, and "*" for all. Raises ValueError."""
     if text != "*" and not re.fullmatch(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
         raise ValueError(
-            f"{text!r} is not an origin; write scheme and host in small letters, such as https://panel.example"
+            f"{text!r} is not an origin; write scheme and host in lower case, such as https://panel.example"
         )
 
 
 def parse_growth(text: str) -> tuple[int, int]:
-    """(bytes, seconds) of a growth such as "128M/3600". Raises ValueError."""
+    """(bytes, seconds) of a growth rate such as "128M/3600". Raises ValueError."""
     size, slash, seconds = text.partition("/")
     if not slash or not re.fullmatch(r"[1-9][0-9]{0,8}", seconds, re.ASCII):
-        raise ValueError(f"{text!r} is not a growth; write bytes/seconds, such as 128M/3600")
+        raise ValueError(f"{text!r} is not a growth rate; write bytes/seconds, such as 128M/3600")
     return parse_bytes(size), int(seconds)
 
 

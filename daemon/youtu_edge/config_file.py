@@ -1,9 +1,8 @@
-"""Reads YAML configuration files, those they extend, and reports every problem in them as `FILE:LINE: message`.
+"""Reads YAML configuration files and those they extend; reports every problem in them as `FILE:LINE: message`.
 
-The schema is config.py; this module knows files, lines and which of two values wins, and no meaning of any key beyond its
-type:
+The schema is in config.py. This module is about files, line numbers and precedence:
 
-    default  <  files under `extends`, the first one least  <  the file itself  <  overrides of the command line
+    default  <  files under `extends`, in order  <  the file itself  <  overrides on the command line
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from youtu_edge.config import (
 from youtu_edge.config_yaml import (
     EMPTY_TAG,
     SYNTAX_ERRORS,
+    TEXT_TAG,
     compose,
     in_words,
     one_line,
@@ -45,11 +45,11 @@ EXTENDS = "extends"
 """The one key outside every section: a file, or a list of files, that this one builds on."""
 MERGE_KEY = "<<"
 _LARGEST_BYTES = 256 * 1024
-"""Of one file; the shipped one, comments and all, has some ten thousand."""
+"""Per file; the shipped one, with its comments, has about ten thousand."""
 
 
 class LoadedConfig(NamedTuple):
-    """A configuration, and FILE:LINE (or the override) of every key that is not left at its default."""
+    """A configuration, and where each key that is set comes from: FILE:LINE, or the override."""
 
     config: Config
     origins: dict[str, str]
@@ -85,7 +85,7 @@ def dotted_keys() -> dict[str, Any]:
 
 
 class _Reader:
-    """Collects values, their origins and problems over files and overrides; what is read later wins."""
+    """Collects values, their origins and problems from files and overrides; later values win."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
@@ -99,12 +99,12 @@ class _Reader:
     def read_file(self, path: Path, named_by: str = "") -> None:
         """`named_by`: FILE:LINE of the `extends` that names the file, for a message when it cannot be read."""
         try:
-            data = b"" if str(path) == os.devnull else read_regular(path, _LARGEST_BYTES)  # "no file" by custom
+            data = b"" if str(path) == os.devnull else read_regular(path, _LARGEST_BYTES)  # by convention "no file"
         except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
             self.problems.append(f"{named_by}{path}: cannot be read: {getattr(error, 'strerror', error)}")
             return
         if len(data) > _LARGEST_BYTES:
-            self.problems.append(f"{path}:1: has more than {_LARGEST_BYTES >> 10} KiB: not a configuration")
+            self.problems.append(f"{path}:1: larger than {_LARGEST_BYTES >> 10} KiB: not a configuration file")
             return
         try:
             root = compose(data)
@@ -133,14 +133,16 @@ class _Reader:
             self.problems.append(f"{where}: write section.key=value")
             return
         try:
-            node = compose(text.encode()) or yaml.ScalarNode(EMPTY_TAG, "")
+            # On a command line nothing behind "=" is the empty text, where the key takes a text.
+            tag = TEXT_TAG if self._types.get(name.strip()) is str else EMPTY_TAG
+            node = compose(text.encode()) or yaml.ScalarNode(tag, "")
         except SYNTAX_ERRORS as error:
             self.problems.append(f"{where}: not valid YAML: {one_line(error)}")
             return
         self._set(where, name.strip(), node)
 
     def _extend(self, where: str, path: Path, node: yaml.Node) -> None:
-        """Read what `extends` of `path` names, in that order; a cycle is a problem."""
+        """Read the files that `extends` of `path` names, in order; a cycle is reported as a problem."""
         try:
             value = plain_value(node, tuple[str, ...] | None)
             names = msgspec.convert([] if value is None else [value] if isinstance(value, str) else value, type=list[str])
@@ -153,7 +155,7 @@ class _Reader:
             target = path.parent / name
             if any(_is_same(target, above) for above in self._open):
                 chain = " extends ".join(str(above) for above in [*self._open, target])
-                self.problems.append(f'{place}: key "{EXTENDS}": the files extend each other in a circle: {chain}')
+                self.problems.append(f'{place}: key "{EXTENDS}": the files extend each other in a cycle: {chain}')
             else:
                 self.read_file(target, named_by=f'{place}: key "{EXTENDS}": ')
 
@@ -179,11 +181,11 @@ class _Reader:
                 continue
             key = str(key_node.value)
             if key == MERGE_KEY:
-                self.problems.append(f'{where}: key "{key}": YAML\'s merge keys are not used here; see "{EXTENDS}"')
+                self.problems.append(f'{where}: key "{key}": YAML merge keys are not supported; use "{EXTENDS}"')
                 continue
             if key in seen:
                 name = f"{section}.{key}" if section else key
-                self.problems.append(f'{where}: key "{name}": given twice, first in line {seen[key]}')
+                self.problems.append(f'{where}: key "{name}": given twice, first on line {seen[key]}')
                 continue
             seen[key] = line
             yield where, key, value_node
@@ -208,14 +210,14 @@ class _Reader:
             self.problems.append(f'{where}: key "{name}": {REMOVED_KEYS[name]}')
             return
         last = name.rpartition(".")[2]
-        moved = [full for full in self._types if full.endswith(f".{last}")]  # a right key in the wrong section, or in none
+        moved = [full for full in self._types if full.endswith(f".{last}")]  # a valid key in the wrong section, or in none
         guesses = moved or difflib.get_close_matches(name, [*self._types, *self._sections, EXTENDS], 1)
         hint = f'; did you mean "{guesses[0]}"?' if guesses else ""
         self.problems.append(f'{where}: key "{name}": unknown{hint}')
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether both are one file, by whatever name; a file that does not exist is no other."""
+    """Whether both paths lead to the same file; False if either does not exist."""
     try:
         return one.samefile(other)
     except (OSError, ValueError):
@@ -223,7 +225,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _check_syntax(name: str, value: Any) -> None:
-    """Texts that have a grammar of their own. Raises ValueError."""
+    """Check values that have a syntax of their own. Raises ValueError."""
     if (name == "memory.limit" and value) or name.endswith("max_size"):
         parse_bytes(value)
     elif name == "service.host":

@@ -1,8 +1,8 @@
-"""YAML nodes as plain values, and complaints about them in words.
+"""YAML nodes as plain values, and error messages about them.
 
-The node tree of the composer is used by hand because plain loading loses lines and lets the second of two equal keys win.
-A scalar is read as what its key wants, not as what YAML 1.1 takes it for: 010000 is ten thousand and not octal, 5e-1 is a
-number, 12:30 is none, and off, 7 or 2024-01-01 are texts where a text is wanted.
+Works on the composer's node tree, because plain loading drops line numbers and lets the second of two equal keys win. A
+scalar is read as the type of its key, not by the rules of YAML 1.1: 010000 is ten thousand and not octal, 5e-1 is a number
+and 12:30 is not, and off, 7 or 2024-01-01 are strings where the key is a string.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import yaml
 from yaml.reader import Reader
 
 EMPTY_TAG = "tag:yaml.org,2002:null"
+TEXT_TAG = "tag:yaml.org,2002:str"
 SYNTAX_ERRORS = (yaml.YAMLError, ValueError)
 """What `compose` and `plain_value` raise for text that cannot be used."""
 
 _WORDS = {
     "int": "a whole number",
     "float": "a number",
-    "str": "text",
+    "str": "a string",
     "array": "a list",
     "bool": "true or false",
     "null": "nothing",
@@ -33,7 +34,7 @@ _WORDS = {
 _PLAIN_TAGS = {
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
 }
-"""What YAML may take a scalar for that has no tag written before it."""
+"""Tags that YAML gives to a scalar without an explicit one."""
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
 _WHOLE = re.compile(rf"[-+]?{_DIGITS}")
@@ -41,21 +42,21 @@ _HEXADECIMAL = re.compile(r"[-+]?0x[0-9a-fA-F]+")
 _NUMBER = re.compile(rf"[-+]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.?(?:inf(?:inity)?|nan)", re.IGNORECASE)
 _MOST_DIGITS = 300
-"""More belong to no number of the schema, and Python refuses to read very many."""
+"""No number of the schema has more, and Python rejects very long ones."""
 _LARGEST = 2**63 - 1
 
 _HINTS = {
-    "mapping values are not allowed": 'a text that holds ": " or ends in ":" needs quotes, such as "::"',
+    "mapping values are not allowed": 'a string that contains ": " or ends with ":" needs quotes, such as "::"',
     "found character '\\t'": "indent with spaces, not tabs",
-    "found character": "a text that begins with it needs quotes",
-    "expected alphabetic or numeric character": "a text that begins with * or & needs quotes",
+    "found character": "a string that begins with it needs quotes",
+    "expected alphabetic or numeric character": "a string that begins with * or & needs quotes",
 }
 _MAX_DEPTH = 20
-"""The schema needs 4 levels. The composer calls itself for each: without a limit text could use up the stack."""
+"""The schema needs 4 levels. The composer recurses: without a limit a file could exhaust the stack."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses text that is nested deeper than any configuration, with its line."""
+    """Rejects text that is nested deeper than any configuration, with its line."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -81,9 +82,9 @@ def compose(data: bytes) -> yaml.Node | None:
 
 
 def plain_value(node: yaml.Node, kind: Any) -> Any:
-    """Plain Python value of a node whose key wants `kind`; only scalars and lists of scalars occur in the schema.
+    """Plain Python value of a node whose key has the type `kind`; the schema has only scalars and lists of scalars.
 
-    What cannot be read as `kind` stays text, for the schema to refuse. Raises one of SYNTAX_ERRORS.
+    What cannot be read as `kind` stays a string, for the schema to reject. Raises one of SYNTAX_ERRORS.
     """
     kinds = _kinds(kind)
     if isinstance(node, yaml.SequenceNode):
@@ -91,12 +92,12 @@ def plain_value(node: yaml.Node, kind: Any) -> Any:
             raise ValueError("must be a list of plain values")
         return [_scalar(item, {str}) for item in node.value]
     if not isinstance(node, yaml.ScalarNode):
-        raise ValueError('must be a plain value, not a group of keys; a text that holds ": " needs quotes')
+        raise ValueError('must be a plain value, not a group of keys; a string that contains ": " needs quotes')
     return _scalar(node, kinds)
 
 
 def problem_words(error: yaml.MarkedYAMLError) -> str:
-    """What is wrong with the YAML, and what to do about what technicians run into."""
+    """What is wrong with the YAML, with a hint for the common mistakes."""
     problem = one_line(error.problem or error.context or "")
     hint = next((hint for beginning, hint in _HINTS.items() if problem.startswith(beginning)), "")
     return f"{problem}; {hint}" if hint else problem
@@ -119,7 +120,7 @@ def in_words(error: msgspec.ValidationError, kind: Any) -> str:
 
 def shown(node: yaml.Node) -> str:
     """The node's text in quotes, for a message."""
-    return repr(node.value) if isinstance(node, yaml.ScalarNode) and node.value else "what is written here"
+    return repr(node.value) if isinstance(node, yaml.ScalarNode) else "a list"
 
 
 def one_line(error: object) -> str:
@@ -128,7 +129,7 @@ def one_line(error: object) -> str:
 
 
 def _text(data: bytes) -> str:
-    """The characters of a file in UTF-8, or UTF-16 with its mark. Raises YAMLError with the line of a bad one."""
+    """Decode UTF-8, or UTF-16 with a byte order mark. Raises YAMLError with the line of the first bad character."""
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -159,12 +160,12 @@ def _scalar(node: yaml.ScalarNode, kinds: set[Any]) -> Any:
     text, is_quoted = str(node.value), node.style is not None
     if node.tag not in _PLAIN_TAGS:
         raise ValueError(
-            f"tags such as {node.tag.replace('tag:yaml.org,2002:', '!!')} are not used here; write the plain value"
+            f"tags such as {node.tag.replace('tag:yaml.org,2002:', '!!')} are not supported; write the plain value"
         )
     if node.tag == EMPTY_TAG and not is_quoted:
         if NoneType in kinds:
             return None
-        wanted = 'a text, "" for none' if str in kinds else "one"
+        wanted = 'a string ("" for empty)' if str in kinds else "one"
         raise ValueError(f"has no value; write {wanted}, or delete the line")
     if str in kinds or tuple in kinds:
         return text

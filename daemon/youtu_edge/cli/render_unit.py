@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from youtu_edge.config import Config, parse_bytes, parse_restart_rate
+from youtu_edge.config import Config
 from youtu_edge.config_file import load_config
 from youtu_edge.engine.memory.budget import HEADROOM_BYTES
 from youtu_edge.errors import ConfigError
@@ -59,7 +59,7 @@ def render(config: Config, config_path: Path, command: Path = CURRENT_COMMAND) -
 
 def _derived(config: Config) -> dict[str, str]:
     service = config.service
-    restarts, seconds = parse_restart_rate(service.max_restart_rate)
+    restarts, seconds = service.restart_rate
     high, limit = _memory(config)
     values = {
         "StartLimitIntervalSec": str(seconds),
@@ -91,8 +91,7 @@ def _credentials(config: Config) -> list[str]:
 
 def _memory(config: Config) -> tuple[str, str]:
     """MemoryHigh and MemoryMax: the budget, and a little more; a share stays a share, so that the unit fits every board."""
-    if config.memory.limit:
-        budget = parse_bytes(config.memory.limit)
+    if (budget := config.memory.limit_bytes) is not None:
         return _size(budget), _size(budget + HEADROOM_BYTES)
     percent = max(1, math.floor(config.memory.fraction * 100))
     return f"{percent}%", f"{min(100, percent + 2)}%"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from youtu_edge.config import Config, parse_bytes
+from youtu_edge.config import Config
 from youtu_edge.doctor.finding import Finding, fail, ok, warn
 from youtu_edge.doctor.surroundings import Surroundings, size
 from youtu_edge.errors import YoutuEdgeError
@@ -89,10 +89,8 @@ def _file_system(path: Path) -> tuple[Path, os.statvfs_result]:
 
 def _most_bytes(config: Config) -> int:
     storage = config.storage
-    sizes = [storage.conversations_max_size, storage.responses_max_size, storage.requests_max_size]
-    if config.response_cache.enabled:
-        sizes.append(config.response_cache.max_size)
-    return sum(map(parse_bytes, sizes))
+    most = storage.conversations_max_bytes + storage.responses_max_bytes + storage.requests_max_bytes
+    return most + (config.response_cache.max_bytes if config.response_cache.enabled else 0)
 
 
 def _taken_bytes(path: Path) -> int:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from youtu_edge.config import Config, parse_bytes
+from youtu_edge.config import Config
 from youtu_edge.errors import ConfigError
 
 FRONT_BYTES = 68 * 1024 * 1024
@@ -84,8 +84,8 @@ def budget_bytes(config: Config, proc: Path = Path("/proc"), cgroup: Path = Path
 
     A limit on our own cgroup caps the fraction and is not divided again: the unit's MemoryMax= follows from the same key.
     """
-    if config.memory.limit:
-        return parse_bytes(config.memory.limit)
+    if (limit := config.memory.limit_bytes) is not None:
+        return limit
     return min(int(device_memory(proc, cgroup) * config.memory.fraction), max(1, own_limit(proc, cgroup) - HEADROOM_BYTES))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from youtu_edge.config import Config, parse_bytes
+from youtu_edge.config import Config
 from youtu_edge.engine.memory.budget import TEXT_BYTES_PER_TOKEN, TEXT_WORKER_BYTES, MemoryPlan
 from youtu_edge.errors import DeviceError
 
@@ -33,7 +33,7 @@ class GpuMemory:
 
 def gpu_budget_bytes(config: Config, total: int) -> int:
     """What memory.limit, or memory.fraction of a GPU's own memory, allows."""
-    return parse_bytes(config.memory.limit) if config.memory.limit else int(total * config.memory.fraction)
+    return config.memory.limit_bytes or int(total * config.memory.fraction)
 
 
 def plan_gpu_memory(

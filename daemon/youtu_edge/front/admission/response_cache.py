@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from youtu_edge.config import Config, parse_bytes
+from youtu_edge.config import Config
 from youtu_edge.errors import StorageError
 from youtu_edge.front.database import Database, bytes_used, size_limit
 from youtu_edge.front.http.answer_headers import note_cache
@@ -72,7 +72,7 @@ class ResponseCache:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._ttl_s = config.response_cache.ttl_s
-        self._max_bytes = parse_bytes(config.response_cache.max_size)
+        self._max_bytes = config.response_cache.max_bytes
         # What the package is loaded with changes answers too: the context's length, how positions are extended …
         self._setting = msgspec.msgpack.encode(config.model)
         self._active = active_requests

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from youtu_edge.config import StorageConfig, parse_bytes
+from youtu_edge.config import StorageConfig
 from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Summary, Turn
 from youtu_edge.front.database import Database
 from youtu_edge.request_errors import NotFoundError, SessionBusyError
@@ -36,7 +36,7 @@ class Conversations:
     """Every method may raise StorageError."""
 
     def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
-        limits = Limits(parse_bytes(config.conversations_max_size), config.conversations_max_age_days)
+        limits = Limits(config.conversations_max_bytes, config.conversations_max_age_days)
         self._store = ConversationStore(limits)
         self.database = Database.in_directory(
             config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -15,6 +15,7 @@ from youtu_edge.front.conversations.store import Conversation, Name, Summary
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.error_body import ErrorDocument
+from youtu_edge.front.http.json_response import json_response
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.request_errors import InvalidRequestError, NotFoundError
@@ -117,7 +118,7 @@ class SessionHandlers:
     async def page(self, request: web.Request) -> web.Response:
         """GET /v1/sessions: the sessions on the device, last used first."""
         query = decode_query(request.query, PageQuery)
-        return _json(SessionPage(await self._conversations.page(owner(), query.limit, query.before)))
+        return json_response(SessionPage(await self._conversations.page(owner(), query.limit, query.before)))
 
     async def show(self, request: web.Request) -> web.Response:
         """GET /v1/sessions/{session_id}: one session with its messages."""
@@ -136,7 +137,7 @@ class SessionHandlers:
         """DELETE /v1/sessions/{session_id}: forget it."""
         name = _name(request)
         await self._conversations.delete(name)
-        return _json(Deleted(name.id))
+        return json_response(Deleted(name.id))
 
     async def clear(self, request: web.Request) -> web.Response:
         """POST /v1/sessions/{session_id}/clear: forget its messages; title and system prompt stay."""
@@ -161,16 +162,16 @@ class SessionHandlers:
         if running is not None:
             self._cancel(running.request_id)
             if not await asyncio.shield(running.ended):  # it failed or was never heard: there is nothing to truncate
-                return _json(Interrupted(name.id, running.request_id, ""))
+                return json_response(Interrupted(name.id, running.request_id, ""))
         content = await self._conversations.truncate_answer(name, body.spoken_chars)
-        return _json(Interrupted(name.id, running.request_id if running else None, content))
+        return json_response(Interrupted(name.id, running.request_id if running else None, content))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """POST /v1/requests/{request_id}/cancel: stop an answer; its client gets finish_reason "cancelled"."""
         request_id = request.match_info["request_id"]
         if not self._cancel(request_id):
             raise NotFoundError(f"no request {request_id[:100]!r} is under way", param="request_id")
-        return _json(Cancelled(request_id))
+        return json_response(Cancelled(request_id))
 
     def _cancel(self, request_id: str) -> bool:
         return self._admission.cancel(request_id) or self._conversations.cancel(owner(), request_id)
@@ -189,13 +190,8 @@ class SessionHandlers:
             running_request=running.request_id if running else None,
             messages=messages,
         )
-        return _json(document, indent)
+        return json_response(document, indent=indent)
 
 
 def _name(request: web.Request) -> Name:
     return Name(owner(), request.match_info["session_id"])
-
-
-def _json(document: Any, indent: int = 0) -> web.Response:
-    body = msgspec.json.encode(document)
-    return web.Response(body=msgspec.json.format(body, indent=indent) if indent else body, content_type="application/json")

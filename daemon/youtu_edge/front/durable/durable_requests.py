@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from youtu_edge.config import StorageConfig, parse_bytes
+from youtu_edge.config import StorageConfig
 from youtu_edge.errors import PoisonRequestError, StorageError, UnavailableError
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.database import Database
@@ -56,7 +56,7 @@ class DurableRequests:
         self.database = Database.in_directory(
             config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
         )
-        self._journal = RequestJournal(Limits(parse_bytes(config.requests_max_size), config.requests_max_age_hours))
+        self._journal = RequestJournal(Limits(config.requests_max_bytes, config.requests_max_age_hours))
         self._is_to_persist = bool(config.directory)
         self._admission = admission
         self._model = model

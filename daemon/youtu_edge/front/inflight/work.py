@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from youtu_edge.front.inflight.generation_request import GenerationRequest
-from youtu_edge.protocol.to_engine import SamplingParams, TokenizerQuery
+from youtu_edge.protocol.to_engine import SamplingParams, Submit, TokenizerQuery
 
 _MOST_DEPARTED = 256
 
@@ -52,9 +51,9 @@ class Departed:
         return self._works.get(work_id)
 
 
-def digest_of(asked: GenerationRequest | TokenizerQuery) -> bytes:
+def digest_of(asked: Submit | TokenizerQuery) -> bytes:
     """Of what the engine is asked to compute: not who asks, with which seed, or how much of the answer there is."""
-    if isinstance(asked, GenerationRequest):
+    if isinstance(asked, Submit):
         asked = msgspec.structs.replace(
             asked, id="", priority=0, sampling=SamplingParams(), sent_tokens=[], sent_text="", is_suspect=False
         )

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from youtu_edge.allocator import Allocator
-from youtu_edge.config import MemoryConfig, parse_growth
+from youtu_edge.config import MemoryConfig
 from youtu_edge.front.machine.batch_limit import BatchLimit
 from youtu_edge.front.machine.idle_heap import IdleHeap
 from youtu_edge.front.machine.leak_watch import LeakWatch
@@ -44,7 +44,7 @@ class MemoryWatch:
         self._shed_caches = shed_caches
         self._reader = reader or MemoryPressureReader()
         self._governor = MemoryGovernor(config, clock)
-        self._leaks = LeakWatch(*parse_growth(config.max_growth), clock) if config.max_growth else None
+        self._leaks = LeakWatch(*config.growth, clock) if config.growth else None
         self._heap = IdleHeap(Allocator(_APART_BYTES), config.return_after_s, clock)
         self._watched: Ready | None = None
         self.pressure: MemoryPressure = self._reader.read()

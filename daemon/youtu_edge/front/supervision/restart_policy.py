@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from youtu_edge.config import Config, parse_restart_rate
+from youtu_edge.config import Config
 from youtu_edge.errors import EngineGaveUpError, PoisonRequestError
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.front.inflight.tokenizer_queries import ActiveQuery, TokenizerQueries
@@ -32,7 +32,7 @@ class RestartPolicy:
         self._config = config
         self._active = active_requests
         self._queries = queries
-        self._budget = RestartBudget(*parse_restart_rate(config.service.max_restart_rate), clock)
+        self._budget = RestartBudget(*config.service.restart_rate, clock)
         self._full: Ready | None = None
         self.poison = PoisonWatch(clock)
         self.rung = 0
