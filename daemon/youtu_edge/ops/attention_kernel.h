@@ -14,6 +14,7 @@
 #pragma once
 
 #include "attention_rows.h"
+#include "attention_workspace.h"
 #include "gemm.h"
 
 namespace youtu::YOUTU_ISA {
@@ -30,22 +31,21 @@ struct Workspace {
   Seen all(size_t row) const { return {all_sums + row * sums_stride, all_maximum + row, all_total + row}; }
 };
 
-// The layout whose size attend_scratch() gives.
 static Workspace lay_out(const AttentionCall& c, size_t rows, float* scratch) {
+  const WorkspaceLayout l = workspace_layout(c, rows);
   Workspace w;
-  const size_t some = round_up(rows, 16);
-  w.query_stride = round_up(c.width, 16);
-  w.sums_stride = round_up(c.value_width, 16);
-  w.query = scratch;
-  w.sums = w.query + rows * w.query_stride;
-  w.all_sums = w.sums + rows * w.sums_stride;
-  w.maximum = w.all_sums + rows * w.sums_stride;
-  w.total = w.maximum + some;
-  w.all_maximum = w.total + some;
-  w.all_total = w.all_maximum + some;
-  w.scores = w.all_total + some;
-  w.keys = w.scores + some * kKeyBlock;
-  w.values = w.keys + kKeyBlock * w.query_stride;
+  w.query_stride = l.query_stride;
+  w.sums_stride = l.sums_stride;
+  w.query = scratch + l.query;
+  w.sums = scratch + l.sums;
+  w.all_sums = scratch + l.all_sums;
+  w.maximum = scratch + l.maximum;
+  w.total = scratch + l.total;
+  w.all_maximum = scratch + l.all_maximum;
+  w.all_total = scratch + l.all_total;
+  w.scores = scratch + l.scores;
+  w.keys = scratch + l.keys;
+  w.values = scratch + l.values;
   return w;
 }
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "attention_workspace.h"
+
 namespace youtu {
 
 size_t attend_scratch(const AttentionCall& call, int rows) {
-  const auto padded = [](size_t n) { return (n + 15) / 16 * 16; };
-  const size_t width = padded(call.width), value_width = padded(call.value_width), some = padded(rows);
-  return rows * (width + 2 * value_width) + some * (4 + kKeyBlock) + kKeyBlock * (width + value_width);
+  return workspace_layout(call, rows).end;
 }
 
 namespace {

@@ -1,6 +1,7 @@
 #include "worker_pool.h"
 
 #include "scratch.h"
+#include "worker_job.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -21,124 +22,6 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::microseconds(40);  // several tasks long: then a worker is taken to stand still
 constexpr size_t kStackBytes = 512 * 1024;
 constexpr int kMostThreads = 64, kDefaultSpinUs = 50;
-
-enum State : uint8_t { kFree, kClaimed, kCommitting, kOwn, kDone };
-
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// Neighbouring tasks that one thread begins with, so that it reads memory in order; whoever is through helps the others.
-struct alignas(64) Share {
-  std::atomic<size_t> next{0};
-  size_t end = 0;
-};
-
-// One call. It outlives the call until no worker is `inside`, and is then used for another one.
-struct Job {
-  std::atomic<int> inside{0};
-  Share shares[kMostThreads];
-  size_t threads = 1;
-  std::atomic<bool> failed{false};
-  size_t count = 0, capacity = 0;
-  std::unique_ptr<std::atomic<uint8_t>[]> states;
-  void (*body)(const void*, size_t) = nullptr;
-  const void* state = nullptr;
-  std::shared_ptr<const RepeatableWork> work;
-
-  void prepare(size_t tasks, size_t most_threads) {
-    if (capacity < tasks) {
-      states.reset(new std::atomic<uint8_t>[tasks]);
-      capacity = tasks;
-    }
-    for (size_t i = 0; i < tasks; ++i) states[i].store(kFree, std::memory_order_relaxed);
-    count = tasks;
-    threads = most_threads;
-    for (size_t i = 0; i < threads; ++i) {
-      shares[i].next = count * i / threads;
-      shares[i].end = count * (i + 1) / threads;
-    }
-    failed = false;
-  }
-
-  // Calls claim(task) for tasks that nobody has taken yet, those of this thread's share first.
-  template <class Claim>
-  void for_tasks(size_t thread, const Claim& claim) {
-    for (size_t i = 0; i < threads; ++i) {
-      Share& share = shares[(thread + i) % threads];
-      while (share.next.load(std::memory_order_relaxed) < share.end) {
-        const size_t task = share.next.fetch_add(1);
-        if (task < share.end) claim(task);
-      }
-    }
-  }
-
-  bool take(size_t task, State from, State to) {
-    uint8_t expected = from;
-    return states[task].compare_exchange_strong(expected, to);
-  }
-
-  // Threads share no counter of what is done: every task would wait for its cache line.
-  void finish(size_t task) { states[task].store(kDone, std::memory_order_release); }
-  bool is_done(size_t task) const { return states[task].load(std::memory_order_acquire) == kDone; }
-
-  // For a task that is this thread's own. An exception must not leave the thread.
-  void do_own(size_t task) {
-    try {
-      if (work)
-        work->commit(task, work->compute(task));
-      else
-        body(state, task);
-    } catch (...) {
-      failed = true;
-    }
-    finish(task);
-  }
-
-  void help(size_t thread) {
-    for_tasks(thread, [this](size_t task) {
-      if (!work) {
-        if (take(task, kFree, kOwn)) do_own(task);
-        return;
-      }
-      if (!take(task, kFree, kClaimed)) return;
-      const float* computed = nullptr;
-      try {
-        computed = work->compute(task);
-      } catch (...) {
-        failed = true;
-      }
-      if (!take(task, kClaimed, kCommitting)) return;  // too late: the caller has done it
-      if (computed != nullptr) work->commit(task, computed);
-      finish(task);
-    });
-  }
-
-  void lead() {
-    for_tasks(0, [this](size_t task) {
-      if (take(task, kFree, kOwn)) do_own(task);
-    });
-    size_t first = 0;  // that is not known to be done
-    for (auto since = Clock::now();;) {
-      const size_t seen = first;
-      while (first < count && is_done(first)) ++first;
-      if (first == count) return;
-      for (int i = 0; i < 32 && !is_done(first); ++i) pause();
-      const auto now = Clock::now();
-      if (first != seen) {
-        since = now;
-      } else if (now - since > kPatience) {
-        for (size_t task = first; task < count; ++task)
-          if (take(task, kFree, kOwn) || (work && take(task, kClaimed, kOwn))) do_own(task);
-        since = Clock::now();
-      }
-    }
-  }
-};
 
 class Pool {
  public:
