@@ -1,17 +1,17 @@
-# Shared by install, upgrade and uninstall: where the appliance lies, and how a release is built and switched. Sourced, never run.
+# Shared by install, upgrade and uninstall: paths of the installation, how a release is built and switched. Sourced, never run.
 #
-#   /opt/youtu-edge/releases/N     one virtual environment a release; N is the time of its installation
-#   /opt/youtu-edge/current        link to the one that runs, switched atomically
+#   /opt/youtu-edge/releases/N     one virtual environment per release; N is the time of its installation
+#   /opt/youtu-edge/current        link to the running one, switched atomically
 #   /opt/youtu-edge/previous       link to the one before, kept for `upgrade --back`
 #   /usr/local/bin/youtu-edge      link to the current command
-#   /etc/youtu-edge/*.yaml         configuration; never overwritten, new defaults lie beside it as *.dist
+#   /etc/youtu-edge/*.yaml         configuration; never overwritten, new defaults go beside it as *.dist
 #   /etc/systemd/system/youtu-edge.service, /etc/sysusers.d, /etc/tmpfiles.d
 #   /var/lib/youtu-edge            models and data; `uninstall` keeps it
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 service=youtu-edge.service
-dest= # set by --root: everything below this directory, nothing on the running system
+dest= # set by --root: install below this directory, change nothing on the running system
 
 set_paths() {
     opt=$dest/opt/youtu-edge
@@ -27,7 +27,7 @@ need_root() {
     [[ -n $dest || $EUID -eq 0 ]] || die "this needs root: sudo $0 $*"
 }
 
-# The machine's own systemd, and not one that is only installed (a container, a chroot, an image that is being built).
+# Whether systemd is running, not only installed (as in a container, a chroot, an image that is being built).
 has_systemd() { [[ -z $dest && -d /run/systemd/system ]]; }
 
 # The service cannot see /home and /root, so a Python there (pyenv, conda) cannot run it.
@@ -43,12 +43,12 @@ find_service_python() { # find_service_python [PYTHON]
     die "no Python 3.11 or newer with the venv module outside /home and /root${1:+: $1}; on Debian 12: apt-get install python3-venv"
 }
 
-release_of() { # release_of current|previous: its directory, nothing if there is none
+release_of() { # release_of current|previous: its directory, or nothing
     local target
     target=$(readlink "$opt/$1" 2>/dev/null) && printf '%s\n' "$opt/$target"
 }
 
-link_release() { # link_release current|previous DIRECTORY: atomically, so that there is always one
+link_release() { # link_release current|previous DIRECTORY: atomically, so that the link always exists
     ln -sfn "releases/$(basename "$2")" "$opt/.$1.new"
     mv -fT "$opt/.$1.new" "$opt/$1"
 }
@@ -61,20 +61,20 @@ prune_releases() {
     done
 }
 
-place() { # place FILE MODE: stdin becomes FILE in one step
+place() { # place FILE MODE: write stdin to FILE by an atomic rename
     mkdir -p "$(dirname "$1")"
     cat >"$1.part"
     chmod "$2" "$1.part"
     mv -f "$1.part" "$1"
 }
 
-render_unit() { # render_unit RELEASE: the unit for the site's configuration, on stdout; 78 for a bad one
+render_unit() { # render_unit RELEASE: the unit for the site's configuration, on stdout; 78 if it is invalid
     local text
     text=$("$1/bin/python" -m youtu_edge render-unit --config "$etc/youtu-edge.yaml") || return
     printf '%s\n' "${text//"$etc"//etc/youtu-edge}"
 }
 
-switch_release() { # switch_release RELEASE: it is the current one, with its unit; the daemon is not touched
+switch_release() { # switch_release RELEASE: make it current, with its unit; does not touch the daemon
     local unit
     unit=$(render_unit "$1") || return
     printf '%s\n' "$unit" | place "$units/$service" 0644
@@ -84,7 +84,7 @@ switch_release() { # switch_release RELEASE: it is the current one, with its uni
 
 version_of() { "$1/bin/python" -m youtu_edge --version 2>/dev/null || echo 'youtu-edge (does not run)'; }
 
-restart_service() { # waits until the model answers; shows why if it does not
+restart_service() { # waits until the model answers; prints the log if it does not
     systemctl reset-failed "$service" 2>/dev/null
     systemctl restart "$service" && return
     journalctl -u "$service" -n 15 --no-pager -o cat >&2 || true

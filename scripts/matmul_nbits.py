@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What ONNX Runtime's MatMulNBits makes of our Linear: the same codes, scales and zero points in its layout, to compare.
+"""Converts our Linear to ONNX Runtime's MatMulNBits, with the same codes, scales and zero points, for comparison.
 
-    matmul_nbits.py PACKAGE OUT     writes such a package (run it with .venv/bin/python)
+    matmul_nbits.py PACKAGE OUT     writes a converted package (run it with .venv/bin/python)
 
-MatMulNBits is what ONNX Runtime's users have. It computes with float32 scales and takes one kernel for one row and another
-one for many, so its answers depend on the batch.
+MatMulNBits is ONNX Runtime's own operator. It computes with float32 scales, and uses different kernels for one row and for
+many, so its answers depend on the batch.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ops.reference import untile_blocks, untile_codes
 from youtu_edge.package import MODEL, WEIGHTS, Package, file_entry, open_package, write_manifest
 
 Array = npt.NDArray[Any]
-_INT8_ACTIVATIONS = 4  # accuracy_level: integers inside a block, as ours
+_INT8_ACTIVATIONS = 4  # accuracy_level: integers inside a block, like ours
 
 
 def matmul_nbits(
     name: str, x: str, y: str, weights: dict[str, Array], sizes: dict[str, int]
 ) -> tuple[onnx.NodeProto, list[onnx.TensorProto]]:
     """The node `name` from x to y and its initializers. weights: tiled codes, scales and zero_points; sizes: N, bits,
-    block_size. Raises ValueError for minimums and heads, which MatMulNBits does not know."""
+    block_size. Raises ValueError for minimums and heads, which MatMulNBits does not support."""
     if "minimums" in weights or sizes.get("heads", 1) != 1:
         raise ValueError(f"{name}: MatMulNBits has neither minimums nor heads")
     rows, bits, block = sizes["N"], sizes["bits"], sizes["block_size"]
@@ -56,7 +56,7 @@ def matmul_nbits(
 
 
 def converted(package: Package, out: Path) -> Package:
-    """A copy of the package in the new directory `out` whose matrices go through MatMulNBits; per-head ones stay ours."""
+    """A copy of the package in the new directory `out` with MatMulNBits for its matrices; per-head ones are unchanged."""
     out.mkdir()
     for name in package.manifest.files.keys() - {MODEL, WEIGHTS}:
         shutil.copyfile(package.path(name), out / name)
@@ -67,8 +67,8 @@ def converted(package: Package, out: Path) -> Package:
         if node.op_type != "Linear" or sizes.get("heads", 1) != 1:
             continue
         roles = ("codes", "scales", "zero_points", "minimums")
-        given = {role: name for role, name in zip(roles, node.input[1:], strict=False) if name}
-        weights = {role: onnx.numpy_helper.to_array(arrays[name]) for role, name in given.items()}
+        names = {role: name for role, name in zip(roles, node.input[1:], strict=False) if name}
+        weights = {role: onnx.numpy_helper.to_array(arrays[name]) for role, name in names.items()}
         other, tensors = matmul_nbits(node.name, node.input[0], node.output[0], weights, sizes)
         node.CopyFrom(other)
         model.graph.initializer.extend(tensors)

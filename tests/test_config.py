@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from youtu_edge.config import REMOVED_KEYS, Config, parse_bytes, parse_restart_rate
+from youtu_edge.config import REMOVED_KEYS, Config
 from youtu_edge.config_file import dotted_keys, load_config
+from youtu_edge.config_values import parse_bytes, parse_restart_rate
 from youtu_edge.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -61,9 +62,9 @@ scheduler:
         'F:1: key "servce": unknown; did you mean "service"?',
         'F:4: key "service.prt": unknown; did you mean "service.port"?',
         "F:5: key \"service.port\": must be a whole number, not 'high'",
-        "F:6: key \"service.host\": '5' is not an address; write an IP address of this machine, 127.0.0.1 for itself "
-        "alone, 0.0.0.0 or :: for all interfaces (the port is service.port)",
-        'F:7: key "service.port": given twice, first in line 5',
+        "F:6: key \"service.host\": '5' is not an IP address; write one of this machine, 127.0.0.1 for local clients "
+        "only, 0.0.0.0 or :: for all interfaces (the port is service.port)",
+        'F:7: key "service.port": given twice, first on line 5',
         "F:8: key \"service.max_restart_rate\": 'often' is not a rate; write restarts/seconds, such as 3/300",
         "F:9: key \"memory.limit\": '5MB' is not a size; write a number with K, M, G or T (powers of 1024), such as 1500M",
         'F:9: key "memory.fraction": must be a finite number',
@@ -71,7 +72,7 @@ scheduler:
         "F:12: key \"generation.temperature\": must be a number <= 2.0, not '3'",
         'F:14: key "scheduler.page_tokens": unknown; did you mean "model.page_tokens"?',
         'F:15: key "scheduler.max_stall_ms": must be a plain value, not a group of keys; '
-        'a text that holds ": " needs quotes',
+        'a string that contains ": " needs quotes',
     ]
 
 

@@ -88,13 +88,13 @@ def test_a_missing_file_is_named_with_the_line_that_names_it(tmp_path: Path) -> 
     assert problems(site) == ['site.yaml:4: key "extends": gone.yaml: cannot be read: No such file or directory']
 
 
-def test_a_circle_is_named_with_the_line_that_closes_it(tmp_path: Path) -> None:
+def test_a_cycle_is_named_with_the_line_that_closes_it(tmp_path: Path) -> None:
     site = write(tmp_path, a="extends: b.yaml\n", b="\nextends: [c.yaml]\n", c="extends: ./a.yaml\n")
     assert problems(site) == [
-        'c.yaml:1: key "extends": the files extend each other in a circle: '
+        'c.yaml:1: key "extends": the files extend each other in a cycle: '
         "a.yaml extends b.yaml extends c.yaml extends a.yaml"
     ]
-    assert "circle" in problems(write(tmp_path, own="extends: own.yaml\n"))[0]
+    assert "cycle" in problems(write(tmp_path, own="extends: own.yaml\n"))[0]
 
 
 def test_a_problem_is_reported_where_it_is_even_if_another_file_wins(tmp_path: Path) -> None:

@@ -107,10 +107,10 @@ def test_a_value_is_read_as_its_key_wants_it(tmp_path: Path, key: str, text: str
         ("service.port", '"8080"', "write 8080 without quotes"),
         ("service.port", "", "has no value; write one, or delete the line"),
         ("service.port", "~", "has no value; write one, or delete the line"),
-        ("service.port", "[8080]", "must be a whole number, not what is written here"),
+        ("service.port", "[8080]", "must be a whole number, not a list"),
         ("service.port", "!!int 8080x", "must be a whole number, not '8080x'"),
-        ("service.port", "!!binary aGk=", "tags such as !!binary are not used here; write the plain value"),
-        ("service.port", "!local 8080", "tags such as !local are not used here; write the plain value"),
+        ("service.port", "!!binary aGk=", "tags such as !!binary are not supported; write the plain value"),
+        ("service.port", "!local 8080", "tags such as !local are not supported; write the plain value"),
         ("service.port", "9" * 5000, "must be a whole number of at most 9223372036854775807"),
         ("scheduler.max_sequences", "1" + "0" * 19, "must be a whole number of at most 9223372036854775807"),
         ("memory.fraction", ".inf", "must be a finite number"),
@@ -126,16 +126,16 @@ def test_a_value_is_read_as_its_key_wants_it(tmp_path: Path, key: str, text: str
         ("model.keep_warm", "y", "must be true or false, not 'y'"),
         ("model.keep_warm", "1", "must be true or false, not '1'"),
         ("model.keep_warm", '"false"', "write false without quotes"),
-        ("model.name", "~", 'has no value; write a text, "" for none, or delete the line'),
-        ("model.name", "[a]", "must be text, not what is written here"),
+        ("model.name", "~", 'has no value; write a string ("" for empty), or delete the line'),
+        ("model.name", "[a]", "must be a string, not a list"),
         (
             "model.system_prompt",
             "{a: b}",
-            'must be a plain value, not a group of keys; a text that holds ": " needs quotes',
+            'must be a plain value, not a group of keys; a string that contains ": " needs quotes',
         ),
         ("generation.stop", "no", "must be a list, not 'no'"),
         ("generation.stop", "[[a]]", "must be a list of plain values"),
-        ("generation.stop", "[~]", 'has no value; write a text, "" for none, or delete the line'),
+        ("generation.stop", "[~]", 'has no value; write a string ("" for empty), or delete the line'),
         ("generation.stop", "&a [*a]", "must be a list of plain values"),
         ("generation.punctuation", "on", "must be off or repair, not 'on'"),
         ("engine.threads", "100000", "must be a whole number <= 1024, not '100000'"),
@@ -151,17 +151,17 @@ def test_what_its_key_cannot_mean_is_one_line_with_file_line_and_key(
     "host",
     ["*", "0", "127.1", "010.0.0.1", "256.0.0.1", "mybox", "eth0", "127.0.0.1:80", "[::1]", "http://0.0.0.0", "1.2.3.4 "],
 )
-def test_a_host_that_is_no_address_is_refused_as_such(tmp_path: Path, host: str) -> None:
-    assert problem(tmp_path, "service.host", f'"{host}"').startswith(f"{host!r} is not an address; write an IP address")
+def test_a_host_that_is_not_an_ip_address_is_rejected(tmp_path: Path, host: str) -> None:
+    assert problem(tmp_path, "service.host", f'"{host}"').startswith(f"{host!r} is not an IP address; write one")
 
 
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
-        ("224.0.0.1", "'224.0.0.1' is an address of many machines; write one of this machine"),
-        ("ff02::1", "'ff02::1' is an address of many machines; write one of this machine"),
-        ("255.255.255.255", "'255.255.255.255' is an address of many machines; write one of this machine"),
-        ("fe80::1", "'fe80::1' needs its interface, such as fe80::1%eth0"),
+        ("224.0.0.1", "'224.0.0.1' is a multicast or broadcast address; write one of this machine"),
+        ("ff02::1", "'ff02::1' is a multicast or broadcast address; write one of this machine"),
+        ("255.255.255.255", "'255.255.255.255' is a multicast or broadcast address; write one of this machine"),
+        ("fe80::1", "'fe80::1' is link-local and needs its interface, such as fe80::1%eth0"),
     ],
 )
 def test_an_address_that_nothing_can_listen_on_is_refused(tmp_path: Path, host: str, reason: str) -> None:
@@ -172,7 +172,7 @@ def test_an_address_that_nothing_can_listen_on_is_refused(tmp_path: Path, host: 
     "name", ["https://panel.example", "panel.example:8080", "*.example", "*", "bücher.example", "a/b", ""]
 )
 def test_a_name_that_no_browser_sends_is_refused(tmp_path: Path, name: str) -> None:
-    assert problem(tmp_path, "service.allowed_hosts", f'["{name}"]').startswith(f"{name!r} is not a name; write it without")
+    assert problem(tmp_path, "service.allowed_hosts", f'["{name}"]').startswith(f"{name!r} is not a host name; write it")
 
 
 @pytest.mark.parametrize(
@@ -192,21 +192,21 @@ def test_a_name_that_no_browser_sends_is_refused(tmp_path: Path, name: str) -> N
         (
             b"service:\n  host: ::\n",
             "2: not valid YAML: mapping values are not allowed here; "
-            'a text that holds ": " or ends in ":" needs quotes, such as "::"',
+            'a string that contains ": " or ends with ":" needs quotes, such as "::"',
         ),
         (
             b"service:\n  host: *\n",
             "2: not valid YAML: expected alphabetic or numeric character, but found '\\n'; "
-            "a text that begins with * or & needs quotes",
+            "a string that begins with * or & needs quotes",
         ),
         (b"- model\n", '1: "the file" must hold keys and values (key: value)'),
-        (b"model: {}\n<<: {a: b}\n", '2: key "<<": YAML\'s merge keys are not used here; see "extends"'),
+        (b"model: {}\n<<: {a: b}\n", '2: key "<<": YAML merge keys are not supported; use "extends"'),
         (b"model: {}\n--- {}\n", "2: not valid YAML: but found another document"),
         (b"a: &a [x]\nb: *c\n", "2: not valid YAML: found undefined alias 'c'"),
-        (b'model:\n  name: a\n  "name": b\n', '3: key "model.name": given twice, first in line 2'),
-        (b"model: {name: a}\nmodel: {name: b}\n", '2: key "model": given twice, first in line 1'),
+        (b'model:\n  name: a\n  "name": b\n', '3: key "model.name": given twice, first on line 2'),
+        (b"model: {name: a}\nmodel: {name: b}\n", '2: key "model": given twice, first on line 1'),
         (b"model: " + b"{a: " * 200, "1: not valid YAML: nested too deeply"),
-        (b"# x\n" * 70_000, "1: has more than 256 KiB: not a configuration"),
+        (b"# x\n" * 70_000, "1: larger than 256 KiB: not a configuration file"),
     ],
 )
 def test_a_file_that_is_not_such_a_yaml_is_one_line_with_its_line(tmp_path: Path, data: bytes, reason: str) -> None:
@@ -248,7 +248,7 @@ def test_a_file_that_is_none_is_named_and_never_waited_for(tmp_path: Path) -> No
         ):
             with pytest.raises(ConfigError) as caught:
                 load_config(path)
-            assert caught.value.message == f"{path}: cannot be read: it is {kind}, not a plain file"
+            assert caught.value.message == f"{path}: cannot be read: it is {kind}, not a regular file"
 
 
 def check_config(file: Path, text: str) -> tuple[int, str, str]:
@@ -281,11 +281,11 @@ def test_check_config_warns_of_what_this_machine_lacks_and_says_ok(tmp_path: Pat
     )
 
 
-def test_check_config_refuses_half_of_a_certificate_and_a_host_that_is_no_address(tmp_path: Path) -> None:
+def test_check_config_refuses_half_of_a_certificate_and_a_host_that_is_not_an_address(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     code, out, err = check_config(file, "service: {tls_key: /k.pem}\n")
     assert (code, out) == (78, "")
     assert err == "youtu-edge: service.tls_certificate and service.tls_key: set both of them, or none\n"
     code, out, err = check_config(file, "service: {host: mybox}\n")
     assert (code, out) == (78, "")
-    assert err.startswith(f"youtu-edge: {file}:1: key \"service.host\": 'mybox' is not an address; ")
+    assert err.startswith(f"youtu-edge: {file}:1: key \"service.host\": 'mybox' is not an IP address; ")

@@ -30,11 +30,11 @@ def test_what_differs_by_the_rounding_of_the_notes_is_equal() -> None:
 @pytest.mark.parametrize(
     ("choice", "reason"),
     [
-        (Choice(5, [-0.5, -1.0]), "token 2 behind 'one' is 5 instead of 6"),
-        (Choice(6, [-0.5, -1.0021]), "token 2 behind 'one': log-probabilities differ by up to 0.0021"),
-        (Choice(6, [-0.5, float("nan")]), "token 2 behind 'one': log-probabilities differ"),
-        (Choice(6, [-0.5]), "token 2 behind 'one': log-probabilities differ"),
-        (Choice(6, []), "token 2 behind 'one': log-probabilities differ"),
+        (Choice(5, [-0.5, -1.0]), "token 2 after 'one' is 5 instead of 6"),
+        (Choice(6, [-0.5, -1.0021]), "token 2 after 'one': log-probabilities differ by up to 0.0021"),
+        (Choice(6, [-0.5, float("nan")]), "token 2 after 'one': log-probabilities differ"),
+        (Choice(6, [-0.5]), "token 2 after 'one': log-probabilities differ"),
+        (Choice(6, []), "token 2 after 'one': log-probabilities differ"),
     ],
 )
 def test_the_first_difference_is_told_with_its_place(choice: Choice, reason: str) -> None:
@@ -44,9 +44,9 @@ def test_the_first_difference_is_told_with_its_place(choice: Choice, reason: str
 
 
 def test_regret_is_the_mean_over_all_positions_and_the_largest_is_told() -> None:
-    assert mean_regret(PROMPTS, with_choice(0, 1, Choice(5, []))) == (0.5 / 3, "0.500 for token 2 behind 'one'")
+    assert mean_regret(PROMPTS, with_choice(0, 1, Choice(5, []))) == (0.5 / 3, "0.500 for token 2 after 'one'")
     unknown = with_choice(1, 0, Choice(1, []))  # as bad as the last that was noted
-    assert mean_regret(PROMPTS, unknown) == (2.9375 / 3, "2.938 for token 1 behind 'two'")
+    assert mean_regret(PROMPTS, unknown) == (2.9375 / 3, "2.938 for token 1 after 'two'")
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"version": 2, "prompts": []}', '{"version": 1, "prompts": []}'])

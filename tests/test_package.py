@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tiny_model import make_tiny_package
+from youtu_edge import file_digest
 from youtu_edge import package as module
 from youtu_edge.__main__ import main
 from youtu_edge.errors import PackageError
@@ -29,17 +30,22 @@ from youtu_edge.package import (
 PIECE = 4096
 
 
+def _set_piece_bytes(patch: pytest.MonkeyPatch, size: int) -> None:
+    for owner in (module, file_digest):
+        patch.setattr(owner, "PIECE_BYTES", size)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package whose larger files have a checksum for every 4 KB."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PIECE_BYTES", PIECE)
+        _set_piece_bytes(patch, PIECE)
         return make_tiny_package(tmp_path_factory.mktemp("packages") / "tiny", recipe="q4")
 
 
 @pytest.fixture
 def in_pieces(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(module, "PIECE_BYTES", PIECE)
+    _set_piece_bytes(monkeypatch, PIECE)
     return shutil.copytree(made, tmp_path / "package")
 
 
@@ -131,8 +137,8 @@ def _resealed(root: Path, text: str) -> None:
         ({"rope": {"inverse_frequencies": []}}, "rope.inverse_frequencies: Expected `array` of length >= 1"),
         ({"rope": {"inverse_frequencies": [-1.0]}}, r"rope.inverse_frequencies\[0\]: Expected `float` > 0"),
         ({"rope": {"inverse_frequencies": [1.0], "scale": "2"}}, "rope.scale: Expected `float`, got `str`"),
-        ({"eos_token_ids": [276]}, "eos_token_ids: 276 is outside of the vocabulary of 276"),
-        ({"bos_token_id": 10**9}, "bos_token_id: 1000000000 is outside of the vocabulary"),
+        ({"eos_token_ids": [276]}, "eos_token_ids: 276 is outside the vocabulary of 276"),
+        ({"bos_token_id": 10**9}, "bos_token_id: 1000000000 is outside the vocabulary"),
         ({"template_variables": {"a": 1}}, r"template_variables\[...\]: Expected `str`, got `int`"),
         ({"files": {"a": {"size": -1, "sha256": ""}}}, r"files\[...\].size: Expected `int` >= 0"),
         ({"quality": [[]]}, "quality: Expected `object`, got `array`"),

@@ -4,6 +4,5 @@ import os
 
 __version__ = "0.1.0"
 
-# Official builds of ONNX Runtime report to their maker and store an identifier of the device, unless this is set before
-# they are loaded.
+# Official builds of ONNX Runtime send telemetry and store a device identifier unless this is set before they are loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

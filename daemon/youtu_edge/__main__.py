@@ -31,11 +31,11 @@ def make_parser() -> argparse.ArgumentParser:
 
     chat = commands.add_parser("chat", help="talk to a running daemon in the terminal")
     chat.add_argument("--url", default=DEFAULT_URL, help="where the daemon listens (default: %(default)s)")
-    chat.add_argument("--key-file", metavar="FILE", help="file that holds an API key, where one is needed")
-    chat.add_argument("--ca-file", metavar="FILE", help="certificate to trust, for a daemon that speaks HTTPS with its own")
+    chat.add_argument("--key-file", metavar="FILE", help="file that holds an API key, if the daemon requires one")
+    chat.add_argument("--ca-file", metavar="FILE", help="certificate to trust, for HTTPS with a self-signed certificate")
     chat.add_argument("--system", default="", metavar="TEXT", help="system message of the conversation")
 
-    check = commands.add_parser("check-config", help="check a configuration file and name every problem")
+    check = commands.add_parser("check-config", help="check a configuration file and report every problem")
     check.add_argument("file", metavar="FILE")
     check.add_argument("--explain", action="store_true", help="print every value and the file and line it comes from")
 
@@ -44,33 +44,33 @@ def make_parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
     )
-    doctor.add_argument("--user", metavar="NAME", help="as whom the service runs (default: as root youtu-edge, else you)")
+    doctor.add_argument("--user", metavar="NAME", help="user of the service (default: youtu-edge for root, else you)")
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
 
-    plan = commands.add_parser("plan", help="the memory that a model package needs, and what fits")
+    plan = commands.add_parser("plan", help="show the memory that a model package needs, and what fits")
     plan.add_argument("package", metavar="PACKAGE", nargs="?", help="a directory (default: model.path)")
-    plan.add_argument("--memory", metavar="SIZE", help="the budget, such as 4G (default: what the daemon would have here)")
-    plan.add_argument("--context", metavar="N", help="tokens of a stream, prompt and answer (default: a table)")
-    plan.add_argument("--streams", metavar="N", help="streams that run together (default: a table)")
+    plan.add_argument("--memory", metavar="SIZE", help="the budget, such as 4G (default: the daemon's own budget here)")
+    plan.add_argument("--context", metavar="N", help="tokens per stream, prompt and answer (default: a table)")
+    plan.add_argument("--streams", metavar="N", help="concurrent streams (default: a table)")
     plan.add_argument("--json", action="store_true", help="print one JSON document, in bytes")
     plan.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
     plan.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
     )
 
-    health = commands.add_parser("health", help="ask the running daemon whether it is ready; exit code 1 if not")
+    health = commands.add_parser("health", help="check that the running daemon is ready; exit code 1 if not")
     health.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
     health.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
     )
 
-    unit = commands.add_parser("render-unit", help="print the systemd unit whose limits follow the configuration")
+    unit = commands.add_parser("render-unit", help="print the systemd unit, with limits derived from the configuration")
     unit.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG})")
 
-    service = commands.add_parser("install-service", help="make this installation a service of systemd")
+    service = commands.add_parser("install-service", help="install this installation as a systemd service")
     service.add_argument("--board", metavar="NAME", help="configure for a board of /etc/youtu-edge/boards; none undoes it")
     service.add_argument("--no-start", action="store_true", help="do not start or restart the service")
-    service.add_argument("--root", metavar="DIR", help="place the files below DIR, for an image, and touch nothing else")
+    service.add_argument("--root", metavar="DIR", help="write the files below DIR, for an image, and change nothing else")
     _add_keys_parser(commands)
 
     _add_model_parser(commands)
@@ -78,40 +78,42 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_keys_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    keys = commands.add_parser("keys", help="make, list and revoke API keys")
+    keys = commands.add_parser("keys", help="create, list and revoke API keys")
     keys.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="make a key and print it, once")
+    add = actions.add_parser("add", help="create a key and print it, once")
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--scopes", default="chat", metavar="LIST", help="of chat, metrics and admin (default: %(default)s)")
+    add.add_argument(
+        "--scopes", default="chat", metavar="LIST", help="chat, metrics, admin; comma-separated (default: %(default)s)"
+    )
     for limit, text in (
-        ("--max-concurrent", "requests at once"),
-        ("--tokens-per-hour", "tokens in an hour, prompts and answers"),
-        ("--tokens-per-day", "tokens in a day"),
+        ("--max-concurrent", "concurrent requests"),
+        ("--tokens-per-hour", "tokens per hour, prompts and answers"),
+        ("--tokens-per-day", "tokens per day"),
     ):
         add.add_argument(limit, type=int, default=0, metavar="N", help=f"{text} (default: no limit)")
-    add.add_argument("--priority", type=int, metavar="0..7", help="the most urgent its requests may be, 0 is first")
+    add.add_argument("--priority", type=int, metavar="0..7", help="highest urgency of its requests, 0 is first")
     actions.add_parser("list", help="names, scopes and limits")
-    revoke = actions.add_parser("revoke", help="make a key invalid at once")
+    revoke = actions.add_parser("revoke", help="invalidate a key at once")
     revoke.add_argument("name", metavar="NAME")
 
 
 def _add_model_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    model = commands.add_parser("model", help="install, look at and go back to model packages")
+    model = commands.add_parser("model", help="install, inspect and roll back model packages")
     actions = model.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, text in (
-        ("show", "what a package holds"),
+        ("show", "show what a package contains"),
         ("verify", "check every byte of a package"),
     ):
         actions.add_parser(name, help=text).add_argument("directory", metavar="DIR")
     parsers = {
         name: actions.add_parser(name, help=text)
         for name, text in (
-            ("install", "verify and try a package, then serve it"),
+            ("install", "verify and test a package, then serve it"),
             ("activate", "serve an installed version"),
-            ("rollback", "serve the last version that answered requests before this one"),
-            ("list", "what is installed, and which version is served"),
-            ("prune", "delete the versions that nothing would go back to"),
+            ("rollback", "serve the previous version that answered requests"),
+            ("list", "list the installed versions and which one is served"),
+            ("prune", "delete the versions that no rollback needs"),
         )
     }
     for parser in parsers.values():
@@ -121,8 +123,8 @@ def _add_model_parser(commands: argparse._SubParsersAction[argparse.ArgumentPars
         )
     install = parsers["install"]
     install.add_argument("source", metavar="FILE|DIR", help="a tar (plain, gzip or zstd) or a directory")
-    install.add_argument("--no-activate", action="store_true", help="install it, but go on serving the old one")
-    install.add_argument("--allow-downgrade", action="store_true", help="even if its release is lower")
+    install.add_argument("--no-activate", action="store_true", help="install it, but keep serving the old version")
+    install.add_argument("--allow-downgrade", action="store_true", help="install it even if its release is lower")
     parsers["activate"].add_argument("id", metavar="ID", help="a version of `model list`, or the beginning of its id")
 
 
@@ -133,7 +135,7 @@ def _default_config() -> str | None:
 def run(options: argparse.Namespace) -> int:
     """Run the chosen subcommand; returns its exit code or raises a YoutuEdgeError."""
     if options.command == "serve":
-        if os.getpid() == 1:  # of a container: the kernel drops what this process does not handle, until the daemon does
+        if os.getpid() == 1:  # in a container: PID 1 ignores unhandled signals, until the daemon handles them
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_OK))
         check_room(FRONT, "the front")
         from youtu_edge.cli import serve
@@ -150,20 +152,20 @@ def run(options: argparse.Namespace) -> int:
     if options.command == "doctor":
         try:
             from youtu_edge.cli import doctor
-        except ImportError as error:  # what it finds in others it may be short of itself
-            raise YoutuEdgeError(f"{error}: this installation is not complete; install youtu-edge again") from None
+        except ImportError as error:  # the doctor itself may lack a library
+            raise YoutuEdgeError(f"{error}: this installation is incomplete; install youtu-edge again") from None
 
         return doctor.run(options.config or _default_config(), options.set, user=options.user, as_json=options.json)
     if options.command == "plan":
-        check_room(LIBRARIES, "the plan, its model not counted,")
+        check_room(LIBRARIES, "the plan, without its model,")
         try:
             from youtu_edge.cli import plan
         except ImportError:
             raise YoutuEdgeError("a library cannot be loaded; `youtu-edge doctor` says which, and why") from None
 
-        asked = {name: getattr(options, name) for name in ("memory", "context", "streams")}
+        requested = {name: getattr(options, name) for name in ("memory", "context", "streams")}
         config_file = options.config or _default_config()
-        return plan.run(options.package, config_file, options.set, as_json=options.json, **asked)
+        return plan.run(options.package, config_file, options.set, as_json=options.json, **requested)
     if options.command == "health":
         from youtu_edge.cli import health
 
@@ -189,7 +191,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point: every error that we report on purpose is one line on stderr and an exit code with a meaning."""
+    """Entry point: every expected error is one line on stderr and an exit code with a meaning."""
     try:
         options = make_parser().parse_args(argv)
         if argv is None and options.command == "serve":
@@ -209,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(error: YoutuEdgeError) -> int:
-    # A configuration may have several problems, each a line; other messages quote files that somebody else wrote.
+    # A configuration may have several problems, one per line; other messages may quote untrusted files.
     for problem in error.message.splitlines() if isinstance(error, ConfigError) else [error.message]:
         print(f"youtu-edge: {one_line(problem)}", file=sys.stderr)
     return error.exit_code

@@ -1,6 +1,6 @@
-"""Small files of /sys, /proc, /var and /etc that tell about the board, below a root of choice: recorded trees can be read.
+"""Small files of /sys, /proc, /var and /etc that describe the board, below a configurable root, so recorded trees work too.
 
-Sensors come and go: a file that is missing, unreadable or of another form reads as None, never as an error.
+Sensors come and go: a file that is missing, unreadable or malformed reads as None and never raises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class BoardFiles:
         self._root = root
 
     def glob(self, pattern: str) -> list[str]:
-        """Existing paths that match, in the order of the numbers in them: thermal_zone2 before thermal_zone10."""
+        """Existing paths that match, sorted by the numbers in them: thermal_zone2 before thermal_zone10."""
         try:
             found = [str(path.relative_to(self._root)) for path in self._root.glob(pattern)]
         except OSError:
@@ -26,7 +26,7 @@ class BoardFiles:
         return sorted(found, key=lambda name: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", name)])
 
     def text(self, path: str) -> str | None:
-        """Contents without surrounding white space; None for an empty file, too."""
+        """Contents without surrounding white space; None if the file is empty or cannot be read."""
         try:
             with (self._root / path).open("rb") as file:
                 return file.read(_LARGEST).decode("utf-8", errors="replace").strip("\0 \n\t") or None

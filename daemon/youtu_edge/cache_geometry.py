@@ -34,5 +34,5 @@ class CacheGeometry(msgspec.Struct, frozen=True):
 
     @property
     def bytes_per_token(self) -> int:
-        """Bytes of cache that one token takes over all layers."""
+        """Bytes of cache per token, over all layers."""
         return len(self.input_names) * self.kv_heads * self.width * CACHE_ITEM_BYTES[self.dtype]

@@ -1,7 +1,7 @@
-"""Chat templates compiled: one sandbox for the engine and the exporter, so that what is exported can be rendered.
+"""Compiles chat templates in one sandbox for engine and exporter, so that every exported template can be rendered.
 
-The names and filters are those of Hugging Face's `apply_chat_template`; `{% generation %}`, which marks for training what
-the assistant said, renders its body.
+The names and filters are those of Hugging Face's `apply_chat_template`. `{% generation %}`, which marks the assistant's
+text for training, renders its body.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import jinja2.sandbox
 
 
 class TemplateSourceError(ValueError):
-    """The text is no template that Jinja can compile; the message has the line and not the file."""
+    """Jinja cannot compile the text; the message has the line but not the file."""
 
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A compiled template, and the names of the variables that it looks up: another one can change nothing."""
+    """A compiled template, and the names of the variables it looks up: no other variable affects the result."""
 
     compiled: jinja2.Template
     names: frozenset[str]
 
     def render(self, variables: dict[str, Any]) -> str:
-        """The text. Raises whatever the template makes Python raise."""
+        """The text. Raises any exception that the template causes."""
         return self.compiled.render(variables)
 
 
@@ -43,7 +43,7 @@ class _GenerationTag(jinja2.ext.Extension):
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return jinja2.nodes.Scope(body, lineno=line)  # as in transformers, what is set inside is not seen outside
+        return jinja2.nodes.Scope(body, lineno=line)  # as in transformers: variables set inside are not visible outside
 
 
 def compile_template(source: str) -> ChatTemplate:
@@ -51,7 +51,7 @@ def compile_template(source: str) -> ChatTemplate:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols, _GenerationTag]
     )
-    environment.globals["raise_exception"] = _refuse
+    environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _now
     environment.filters["tojson"] = _to_json
     try:
@@ -59,11 +59,11 @@ def compile_template(source: str) -> ChatTemplate:
         return ChatTemplate(environment.from_string(source), frozenset(names))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateSourceError(f"line {error.lineno}: {error.message}") from None
-    except Exception as error:  # Jinja makes Python of it, which has its own limits: nested blocks, recursion, digits
+    except Exception as error:  # Jinja generates Python, which has its own limits: nested blocks, recursion, digits
         raise TemplateSourceError(f"{type(error).__name__}: {error}") from None
 
 
-def _refuse(message: str) -> NoReturn:
+def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 

@@ -6,12 +6,12 @@ two.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from youtu_edge.config_values import parse_bytes, parse_growth, parse_restart_rate
 
 Punctuation = Literal["off", "repair"]
 Synchronous = Literal["full", "normal"]
@@ -70,7 +70,7 @@ class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def limit_bytes(self) -> int | None:
-        """`limit`; None where `fraction` decides."""
+        """`limit`; None if `fraction` applies."""
         return parse_bytes(self.limit) if self.limit else None
 
     @property
@@ -102,9 +102,9 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Engine restarts/seconds allowed; after one more the daemon reports it and exits with code 70."""
     max_body_bytes: Positive = 2 * 1024 * 1024
     max_connections: NotNegative = 0
-    """Open at once; 0: what the open-file limit allows, at most 2048. At the cap, connections without a request are closed."""
+    """Open at once; 0: what the open-file limit allows, at most 2048. At the cap, those without a request are closed."""
     header_timeout_s: Seconds = 10.0
-    """A request's whole header must arrive within this time; after connecting, the first one."""
+    """Time for a request's whole header, from its first byte; for the first request, from connecting."""
     body_timeout_s: Seconds = 60.0
     """A body that is incomplete by then is rejected."""
     idle_timeout_s: Seconds = 75.0
@@ -148,8 +148,8 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """0: one per fast core that the process may use; the slow cores of a big.LITTLE processor are left free."""
     spin_us: NotNegative = 50
-    """How long worker threads spin before they sleep. A spinning worker blocks its core for a thread that another process
-    has displaced, and an idle board must not waste power."""
+    """How long worker threads spin before they sleep. A spinning worker keeps its core from a thread that another
+    process has displaced, and an idle board must not waste power."""
 
 
 class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,7 +162,7 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(ge=0.01, le=2)] | None = None
     stop: Annotated[tuple[NotEmpty, ...], Meta(max_length=8)] = ()
-    """Stop strings for answers in prose; unused if the request has its own, offers tools or constrains the answer by a grammar."""
+    """Stop strings of answers in prose; unused if the request has its own, offers tools or constrains the answer."""
     keep_stop: bool = False
     """Keep the stop string in the answer unless it is blank, so that a sentence keeps its full stop."""
     priority: Urgency = 3
@@ -259,66 +259,3 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 REMOVED_KEYS = {"updates.prepare": "no longer used; delete the line"}
 """Keys of earlier versions, and what to do about them."""
-
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:iB)?", re.ASCII)
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes of a size such as "1500M", "2G" or "512MiB"; units are powers of 1024, as in systemd. Raises ValueError."""
-    found = _SIZE.fullmatch(text.strip())
-    if not found or (text.strip().endswith("iB") and not found.group(2)):
-        raise ValueError(f"{text!r} is not a size; write a number with K, M, G or T (powers of 1024), such as 1500M")
-    size = int(float(found.group(1)) * _UNITS[found.group(2)]) if len(found.group(1)) < 20 else 2**63
-    if not 0 < size < 2**63:
-        raise ValueError(f"{text!r} is out of range for a size in bytes")
-    return size
-
-
-def check_host(text: str) -> None:
-    """Accept what a daemon can listen on: an IP address, or localhost. Raises ValueError."""
-    if text.lower() == "localhost":
-        return
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not an IP address; write one of this machine, 127.0.0.1 for local clients only, 0.0.0.0 or :: "
-            "for all interfaces (the port is service.port)"
-        ) from None
-    if address.is_multicast or text == "255.255.255.255":
-        raise ValueError(f"{text!r} is a multicast or broadcast address; write one of this machine")
-    if isinstance(address, ipaddress.IPv6Address) and address.is_link_local and not address.scope_id:
-        raise ValueError(f"{text!r} is link-local and needs its interface, such as {text}%eth0")
-
-
-def check_site_name(text: str) -> None:
-    """Accept what a browser can send as the name in Host. Raises ValueError."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+", text):
-        raise ValueError(
-            f"{text!r} is not a host name; write it without scheme and port, such as panel.example (xn--… if international)"
-        )
-
-
-def check_origin(text: str) -> None:
-    """Accept what a browser can send as Origin, and "*" for all. Raises ValueError."""
-    if text != "*" and not re.fullmatch(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
-        raise ValueError(
-            f"{text!r} is not an origin; write scheme and host in lower case, such as https://panel.example"
-        )
-
-
-def parse_growth(text: str) -> tuple[int, int]:
-    """(bytes, seconds) of a growth rate such as "128M/3600". Raises ValueError."""
-    size, slash, seconds = text.partition("/")
-    if not slash or not re.fullmatch(r"[1-9][0-9]{0,8}", seconds, re.ASCII):
-        raise ValueError(f"{text!r} is not a growth rate; write bytes/seconds, such as 128M/3600")
-    return parse_bytes(size), int(seconds)
-
-
-def parse_restart_rate(text: str) -> tuple[int, int]:
-    """(restarts, seconds) of a rate such as "3/300". Raises ValueError."""
-    found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", text, re.ASCII)
-    if not found:
-        raise ValueError(f"{text!r} is not a rate; write restarts/seconds, such as 3/300")
-    return int(found.group(1)), int(found.group(2))

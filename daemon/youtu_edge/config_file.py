@@ -16,9 +16,8 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 import yaml
 
-from youtu_edge.config import (
-    REMOVED_KEYS,
-    Config,
+from youtu_edge.config import REMOVED_KEYS, Config
+from youtu_edge.config_values import (
     check_host,
     check_origin,
     check_site_name,
@@ -133,7 +132,7 @@ class _Reader:
             self.problems.append(f"{where}: write section.key=value")
             return
         try:
-            # On a command line nothing behind "=" is the empty text, where the key takes a text.
+            # On the command line, nothing after "=" means the empty string if the key is a string.
             tag = TEXT_TAG if self._types.get(name.strip()) is str else EMPTY_TAG
             node = compose(text.encode()) or yaml.ScalarNode(tag, "")
         except SYNTAX_ERRORS as error:

@@ -1,10 +1,10 @@
-"""The cores of the processor, and which of them compute.
+"""The processor's cores, and which of them the engine computes on.
 
-    RK3588    4 Cortex-A76, capacity about 1000        a step ends when its slowest core does: the A76 compute, and the A55
-              4 Cortex-A55, capacity about 400         are left to the front, texts of requests, cameras
-    Orin NX   8 Cortex-A78AE, fewer in some modes      all that are online compute
+    RK3588    4 Cortex-A76, capacity about 1000        a step ends when its slowest core does: the engine uses the A76
+              4 Cortex-A55, capacity about 400         and leaves the A55 to the front, tokenising, cameras
+    Orin NX   8 Cortex-A78AE, fewer in some modes      the engine uses all that are online
 
-Reads the files of a board; changes nothing.
+Only reads the board's files; changes nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from youtu_edge.cpu_quota import cpu_quota
 
 _CPU = "sys/devices/system/cpu"
 _SLOW_SHARE = 2 / 3
-"""A core with less than this share of the fastest one's speed is a slow one. Cores of one kind differ by a few per cent."""
+"""A core below this share of the fastest core's speed counts as slow. Cores of one kind differ by a few per cent."""
 _ARM = 0x41
 _LITTLE_PER_CLOCK = 0.5
-"""Work per clock of a little core, where the core that it is built beside does 1; device trees say 530 of 1024 for A55."""
+"""Work per clock of a little core, relative to the big core beside it; device trees say 530 of 1024 for A55."""
 _LITTLE = {0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD46: "Cortex-A510", 0xD80: "Cortex-A520"}
 _PARTS = _LITTLE | {
     0xD07: "Cortex-A57",
@@ -49,24 +49,24 @@ _PARTS = _LITTLE | {
 
 
 class Core(NamedTuple):
-    """One that is online."""
+    """One core that is online."""
 
     number: int
     name: str
-    """Such as "Cortex-A76"; "core" where the processor does not tell."""
+    """Such as "Cortex-A76"; "core" if the processor does not say."""
     speed: float
     """Comparable among the cores of one processor only."""
 
 
 @dataclass(frozen=True)
 class Processor:
-    """The cores that are online, and how many are switched off: by a power mode, or by somebody."""
+    """The cores that are online, and how many are switched off, by a power mode or by hand."""
 
     cores: tuple[Core, ...]
     num_offline: int
 
     def fast(self, allowed: Collection[int]) -> frozenset[int]:
-        """Those of the `allowed` that are no slow ones beside the fastest of them; all where nothing is known of some."""
+        """Those of `allowed` that are not slow compared with the fastest of them; all of them if any core is unknown."""
         speeds = {core.number: core.speed for core in self.cores if core.number in allowed}
         if len(speeds) < len(allowed):
             return frozenset(allowed)
@@ -85,14 +85,14 @@ class Processor:
 
 @dataclass(frozen=True)
 class ComputeCores:
-    """Where the engine computes, and in how many threads."""
+    """The cores that the engine computes on, and its number of threads."""
 
     cores: frozenset[int]
     threads: int
 
 
 def read_processor(files: BoardFiles) -> Processor:
-    """What /sys says; a processor without cores where it says nothing. Never raises."""
+    """The processor as /sys describes it; without cores if /sys says nothing. Never raises."""
     numbers = parse_ranges(files.text(f"{_CPU}/online") or "")
     parts = {number: _part(files, number) for number in numbers}
     speeds = _speeds(files, numbers, parts)
@@ -103,10 +103,10 @@ def read_processor(files: BoardFiles) -> Processor:
 
 
 def compute_cores(threads: int, files: BoardFiles) -> ComputeCores:
-    """What `engine.threads` means for this process: 0 is one thread for each fast core that it may use.
+    """Resolve `engine.threads` for this process: 0 is one thread per fast core that it may use.
 
-    Its affinity (taskset, CPUAffinity=, cpusets) says which cores it may use; a quota of its cgroup, how many at once.
-    Any other number is taken as it is, on all cores that the process may use.
+    Its affinity (taskset, CPUAffinity=, cpusets) limits which cores it may use, the quota of its cgroup how many at once.
+    Any other number is used unchanged, on all cores that the process may use.
     """
     allowed = frozenset(os.sched_getaffinity(0))
     if threads:
@@ -148,13 +148,13 @@ def _part(files: BoardFiles, number: int) -> int | None:
 
 
 def _model_name(files: BoardFiles) -> str:
-    """What processors other than Arm's call themselves."""
+    """The name that processors other than Arm's report."""
     found = re.search(r"^model name\s*: *(.+)$", files.text("proc/cpuinfo") or "", re.MULTILINE)
     return " ".join(found[1].split()) if found else "core"
 
 
 def _speeds(files: BoardFiles, numbers: list[int], parts: dict[int, int | None]) -> dict[int, float]:
-    """From the kernel's capacities; without them from the highest clocks and what the kind of core does with a clock."""
+    """From the kernel's capacities, else from the maximum clocks and the work per clock of each kind of core."""
     capacities = {number: files.number(f"{_CPU}/cpu{number}/cpu_capacity") for number in numbers}
     if all(capacities.values()):
         return {number: float(capacity or 0) for number, capacity in capacities.items()}

@@ -1,4 +1,4 @@
-"""How much processor time the cgroup allows, as `docker run --cpus` and CPUQuota= set it. Which cores, it does not say."""
+"""The CPU time that the cgroup allows, as set by `docker run --cpus` and CPUQuota=. It does not say on which cores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ROOT = "sys/fs/cgroup"
 
 
 def cpu_quota(files: BoardFiles) -> float | None:
-    """In cores: 1.5 is one and a half. The least of our cgroup and those above it; None where nothing limits it."""
+    """In cores, such as 1.5: the lowest quota of our cgroup and those above it; None if there is no limit."""
     found: list[float] = []
     for entry in (files.text("proc/self/cgroup") or "").splitlines():
         _, controllers, path = [*entry.split(":", 2), "", ""][:3]

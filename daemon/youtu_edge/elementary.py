@@ -1,8 +1,8 @@
 """Cosine, sine and exponential of arrays, with the same bits on every processor.
 
-Libraries' versions differ in the last bit from one instruction set to the next, and a token that is drawn from them may be
-another one. Here only +, -, * and rounding to an integer are used, in which IEEE 754 leaves no choice, each as a numpy
-operation of its own, so that no compiler can fuse two of them.
+Library versions differ in the last bit between instruction sets, and so may the token that is sampled from their results.
+This module uses only +, -, * and rounding to an integer, whose results IEEE 754 defines exactly. Each is a separate numpy
+operation, so no compiler can fuse two of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Float64 = npt.NDArray[np.float64]
 Floats = TypeVar("Floats", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 _CHUNK = 16 * 1024
-"""Values that an exponential computes at once, so that they stay in the processor's cache."""
+"""Values per pass of the exponential, so that they stay in the processor's cache."""
 
 _HALF_PI_HIGH, _HALF_PI_LOW = 1.57079632673412561417, 6.07710050650619224932e-11
 """pi/2; the high part has 33 bits, so that its product with up to 2^20 quarter turns is exact."""
@@ -43,13 +43,13 @@ _COSINE = (
 LEAST_EXPONENT = -87.0
 """Below it `exp_negative` is 0."""
 _LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.42860682030941723212e-6
-"""The high part has 15 bits, so that its product with an exponent is exact in float32, too (Moshier's Cephes)."""
+"""The high part has 15 bits, so that its product with an exponent is exact in float32 as well (Moshier's Cephes)."""
 _TERMS = {4: 8, 8: 14}
-"""Of Taylor's series, by the size of a number: enough for |x| <= ln(2) / 2."""
+"""Terms of the Taylor series by item size in bytes: enough for |x| <= ln(2) / 2."""
 
 
 def cos_sin(angles: Float64) -> tuple[Float64, Float64]:
-    """Cosine and sine of angles below 2^20 in absolute value; rounded to float32 they are the nearest numbers."""
+    """Cosine and sine of angles below 2^20 in absolute value; after rounding to float32 they are correctly rounded."""
     quarters = np.rint(angles * (2 / math.pi))
     rest = angles - quarters * _HALF_PI_HIGH
     rest -= quarters * _HALF_PI_LOW
@@ -72,7 +72,7 @@ def cos_sin(angles: Float64) -> tuple[Float64, Float64]:
 
 
 def exp_negative(x: Floats) -> Floats:
-    """e^x for x [n] that is not above 0, float32 or float64 like x; off by some units in the last place."""
+    """e^x for x [n] <= 0, in the dtype of x (float32 or float64); accurate to a few units in the last place."""
     out = np.empty_like(x)
     for begin in range(0, len(x), _CHUNK):
         _exp(x[begin : begin + _CHUNK], out[begin : begin + _CHUNK])

@@ -1,4 +1,4 @@
-"""Every error that youtu-edge reports on purpose, as one tree.
+"""Every error that youtu-edge reports, as one tree.
 
     YoutuEdgeError                    code                    HTTP  exit  retryable
     ├── ConfigError                   config_invalid           -     78    no
@@ -37,8 +37,8 @@
     ├── PoisonRequestError            poison_request           500          no
     └── InternalError                 internal_error           500          no
 
-The family of RequestError is in request_errors.py. `code` is stable: clients may compare it. The message names the field,
-file or tensor and what to do about it.
+RequestError and its subclasses are in request_errors.py. `code` is stable: clients may compare it. The message names the
+field, file or tensor and says what to do about it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _LONGEST_LINE = 1000  # characters
 
 
 def one_line(message: str) -> str:
-    """`message` as one line that a terminal only shows: names come from files that somebody else wrote."""
+    """`message` as one line without control characters: it may quote untrusted files."""
     shown = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in message[:_LONGEST_LINE]
@@ -80,28 +80,28 @@ class YoutuEdgeError(Exception):
 
 
 class ConfigError(YoutuEdgeError):
-    """The YAML cannot be used; the message names file, line and key."""
+    """The configuration is not valid; the message names file, line and key."""
 
     code = "config_invalid"
     exit_code = EXIT_CONFIG
 
 
 class PackageError(YoutuEdgeError):
-    """The model package is damaged, incomplete or of another format; the message names the file."""
+    """The model package is damaged, incomplete or in another format; the message names the file."""
 
     code = "package_invalid"
     exit_code = EXIT_CONFIG
 
 
 class DeviceError(YoutuEdgeError):
-    """The GPU that `engine.device` asks for cannot be used; the message says what is missing."""
+    """The GPU that `engine.device` requires cannot be used; the message says what is missing."""
 
     code = "device_unusable"
     exit_code = EXIT_CONFIG
 
 
 class DeviceFaultError(YoutuEdgeError):
-    """The GPU failed and stays that way for this process: another one may use it."""
+    """The GPU failed and stays unusable for this process; a new process may be able to use it."""
 
     code = "device_fault"
     exit_code = EXIT_DEVICE_FAULT
@@ -109,7 +109,7 @@ class DeviceFaultError(YoutuEdgeError):
 
 
 class UpdateError(YoutuEdgeError):
-    """An installed version of the model cannot be added, activated or removed; nothing was changed."""
+    """A model version cannot be installed, activated or removed; nothing was changed."""
 
     code = "update_failed"
 
@@ -131,7 +131,7 @@ class AddressMissingError(YoutuEdgeError):
 
 
 class DataInUseError(YoutuEdgeError):
-    """Another daemon keeps its data in `storage.directory`."""
+    """Another daemon is using `storage.directory`."""
 
     code = "data_in_use"
     exit_code = EXIT_NOT_AVAILABLE
@@ -151,14 +151,14 @@ class OverloadedError(YoutuEdgeError):
 
 
 class ConcurrencyError(OverloadedError):
-    """As many requests of this key are unfinished as it may have at once."""
+    """The key already has as many unfinished requests as it is allowed."""
 
     code = "concurrency_exceeded"
     http_status = 429
 
 
 class QuotaError(OverloadedError):
-    """The key has used its tokens of this hour or day."""
+    """The key has used up its tokens for this hour or day."""
 
     code = "quota_exceeded"
     http_status = 429
@@ -185,7 +185,7 @@ class StorageError(YoutuEdgeError):
 
 
 class DeadlineError(YoutuEdgeError):
-    """The request was not finished within the time that its sender, or `service.request_timeout_s`, gave it."""
+    """The request missed its deadline, set by the client or by `service.request_timeout_s`."""
 
     code = "deadline_exceeded"
     http_status = 504
@@ -199,13 +199,13 @@ class MemoryPressureError(UnavailableError):
 
 
 class ConnectionLimitError(UnavailableError):
-    """As many connections as there may be wait for their answers; nothing was read."""
+    """All the connections that are allowed are waiting for answers; nothing was read."""
 
     code = "connection_limit"
 
 
 class EngineGaveUpError(YoutuEdgeError):
-    """The engine died more often than `service.max_restart_rate` allows."""
+    """The engine crashed more often than `service.max_restart_rate` allows."""
 
     code = "engine_gave_up"
     http_status = 503
@@ -213,19 +213,19 @@ class EngineGaveUpError(YoutuEdgeError):
 
 
 class EngineFatalError(YoutuEdgeError):
-    """The engine refused its configuration or model package: a restart cannot help."""
+    """The engine rejected its configuration or model package: a restart cannot help."""
 
     code = "engine_fatal"
     exit_code = EXIT_CONFIG
 
 
 class PoisonRequestError(YoutuEdgeError):
-    """The engine died twice in a row while it worked on this request alone."""
+    """The engine crashed twice in a row while this was its only request."""
 
     code = "poison_request"
 
 
 class InternalError(YoutuEdgeError):
-    """Our own fault."""
+    """A fault of youtu-edge itself."""
 
     code = "internal_error"

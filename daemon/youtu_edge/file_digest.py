@@ -1,4 +1,4 @@
-"""sha256 of files and of their pieces, and files that must be on the disk."""
+"""sha256 of files and of their pieces; fsync."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def piece_digests(path: Path, size: int) -> Iterator[str]:
 
 
 def _sha256(path: Path, begin: int, length: int | None) -> str:
-    """sha256 of `length` bytes from `begin`, or of all that follow. hashlib lets other threads run meanwhile."""
+    """sha256 of `length` bytes from `begin`, or to the end of the file. hashlib releases the GIL meanwhile."""
     digest, buffer = hashlib.sha256(), bytearray(_CHUNK)
     with path.open("rb", buffering=0) as file:
         file.seek(begin)
@@ -38,7 +38,7 @@ def _sha256(path: Path, begin: int, length: int | None) -> str:
 
 
 def sync(path: Path) -> None:
-    """Force a file, or the names in a directory, to the disk, so that a power cut cannot take it back."""
+    """fsync a file, or the names in a directory, so that a power cut cannot undo it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

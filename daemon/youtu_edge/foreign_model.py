@@ -1,4 +1,4 @@
-"""What somebody took for a model package, and the command that makes one of it. Looks at names and first bytes only."""
+"""Recognises files that are mistaken for a model package, and names the command that makes one. Reads only first bytes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MOST_NAMES = 1000
 
 
 def advice(path: Path) -> str:
-    """What `path` is and what to run, in one line without the path itself; it is known not to be a package."""
+    """What `path`, which is not a package, is and what to run: one line, without the path itself."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
-            return f"a link to {os.readlink(path)}, which does not exist; youtu-edge model list shows what does"
+            return f"a link to {os.readlink(path)}, which does not exist; `youtu-edge model list` shows what does"
         return "no such directory; install a model (youtu-edge model install FILE|DIR), or correct model.path"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
@@ -34,7 +34,7 @@ def advice(path: Path) -> str:
 
 
 def source_advice(path: Path) -> str:
-    """The same for a file that was to be installed; "" for what may be an archive of a package."""
+    """The same for a file that is to be installed; "" if it may be the archive of a package."""
     try:
         head = _head(path)
     except OSError:
@@ -54,15 +54,15 @@ def _file(path: Path) -> str:
 
 
 def _weights(path: Path, head: bytes) -> str:
-    """Of files that other programs call a model; "" for any other file."""
+    """The advice for model files of other programs; "" for any other file."""
     if head[:4] == b"GGUF":
-        return f"a GGUF file, not a model package; make one of it: {_export('gguf', path)}"
+        return f"a GGUF file, not a model package; make one from it: {_export('gguf', path)}"
     if path.suffix in (".safetensors", ".bin", ".pt", ".pth") or head[8:10] == b'{"':
-        return f"weights, not a model package; make one of the whole checkpoint: {_export('hf', path.parent)}"
+        return f"weights, not a model package; make one from the whole checkpoint: {_export('hf', path.parent)}"
     if head[:4] == b"PK\x03\x04":
-        return "a zip archive, not a model package; unpack it and name the directory"
+        return "a zip archive, not a model package; unpack it and give its directory"
     if path.suffix == ".onnx":
-        return "a graph, not a model package; name the directory that holds it and manifest.json"
+        return "an ONNX graph, not a model package; give the directory that holds it and manifest.json"
     return ""
 
 
@@ -76,13 +76,13 @@ def _directory(path: Path) -> str:
     if not names:
         return f"{found}the directory is empty; install one: youtu-edge model install FILE|DIR"
     if gguf := [name for name in names if name.endswith(".gguf")]:
-        return f"{found}make one of the GGUF file: {_export('gguf', path / gguf[0])}"
+        return f"{found}make one from the GGUF file: {_export('gguf', path / gguf[0])}"
     if "config.json" in names or any(name.endswith(".safetensors") for name in names):
-        return f"{found}make one of the Hugging Face checkpoint: {_export('hf', path)}"
+        return f"{found}make one from the Hugging Face checkpoint: {_export('hf', path)}"
     with contextlib.suppress(OSError):
         for name in ("current", *names):
             if (path / name / _MANIFEST).is_file():
-                return f"{found}name the one in it: {path / name}"
+                return f"{found}give the one inside it: {path / name}"
     return f"{found}make one with youtu-export"
 
 

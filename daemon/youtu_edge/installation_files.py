@@ -1,6 +1,6 @@
-"""Files that make a service of the daemon: its unit, users and directories, the configuration with its boards and profiles.
+"""The files that install the daemon as a service: unit, users, directories, configuration with its boards and profiles.
 
-A wheel brings them in `youtu_edge/share/`; in a checkout they lie at its top.
+A wheel has them in `youtu_edge/share/`, a checkout at its top level.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from youtu_edge.errors import YoutuEdgeError
 
 CURRENT_COMMAND = Path("/opt/youtu-edge/current/bin/youtu-edge")
-"""The command of the release that scripts/install has made the current one."""
+"""The command of the release that scripts/install made current."""
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
@@ -20,7 +20,7 @@ _RELEASE = re.compile(r"/opt/youtu-edge/releases/[^/]+/")
 
 
 def is_checkout() -> bool:
-    """Whether the code that runs lies in a checkout, and not where a wheel was installed."""
+    """Whether this code runs from a checkout and not from an installed wheel."""
     return (_CHECKOUT / "systemd" / "youtu-edge.service").is_file() and (_CHECKOUT / "pyproject.toml").is_file()
 
 
@@ -35,9 +35,9 @@ def installation_directory(name: str) -> Path:
 def service_command(root: Path = Path("/")) -> Path:
     """The path of `youtu-edge` as the service on the device calls it.
 
-    `root`: where the device's file system lies now. A release of scripts/install is called through `current`, so that one
-    link switches it; no service calls a checkout, so it stands for the release that is installed; every other environment
-    is called where it lies.
+    `root`: where the device's file system is mounted. A release of scripts/install is called through `current`, so that
+    one link switches it. Services do not run from a checkout, so a checkout stands for the installed release. Any other
+    environment is called by its own path.
     """
     own = Path(sysconfig.get_path("scripts")) / "youtu-edge"
     if is_checkout() or _RELEASE.search(str(own)):

@@ -1,7 +1,7 @@
-"""JSON that somebody else wrote, read within bounds.
+"""Untrusted JSON, read within bounds.
 
-Stricter than the `json` of Python: no key twice in an object, no NaN and Infinity, and no half of a surrogate pair, which
-cannot be written into any file. Size, depth and the number of values are limited.
+Stricter than Python's `json`: no duplicate keys in an object, no NaN or Infinity, and no lone surrogates, which cannot be
+written to any file. Size, depth and the number of values are limited.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import msgspec
 from youtu_edge.regular_file import read_regular
 
 LARGEST_FILE = 16 * 1024 * 1024
-"""Bytes. The largest index of shards that is known has 9 MB, manifests and configurations have some KB."""
+"""Bytes. The largest known shard index has 9 MB, manifests and configurations have a few KB."""
 _MOST_VALUES = 1_000_000
-"""Each takes up to some 250 bytes of memory."""
+"""Each takes up to about 250 bytes of memory."""
 _DEEPEST = 64
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 
 class JsonError(ValueError):
-    """The bytes are not what was asked for; the message names the field and not the file."""
+    """The bytes are not the expected JSON; the message names the field but not the file."""
 
 
 def read_bounded(path: Path, largest: int = LARGEST_FILE) -> bytes:
-    """The contents of a plain file of at most `largest` bytes. Raises JsonError and OSError."""
+    """The contents of a regular file of at most `largest` bytes. Raises JsonError and OSError."""
     data = read_regular(path, largest)
     if len(data) > largest:
-        raise JsonError(f"has more than {largest >> 20} MiB, the most that is read")
+        raise JsonError(f"larger than {largest >> 20} MiB, the maximum")
     return data
 
 
@@ -58,12 +58,12 @@ def decode_json(data: bytes) -> Any:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
-            raise JsonError("not valid JSON: a \\u escape that is half of a surrogate pair") from None
+            raise JsonError("not valid JSON: a \\u escape is a lone surrogate") from None
     return value
 
 
 def checked(value: Any, schema: type[T]) -> T:
-    """`value` as `schema` has it. Raises JsonError naming the field."""
+    """`value` converted to `schema`. Raises JsonError naming the field."""
     try:
         return msgspec.convert(value, schema)
     except msgspec.ValidationError as error:
@@ -82,12 +82,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen = set[str]()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise JsonError(f"not valid JSON: the key {twice[:100]!r} stands twice in one object")
+        raise JsonError(f"not valid JSON: the key {twice[:100]!r} occurs twice in one object")
     return found
 
 
 def _constant(name: str) -> NoReturn:
-    raise JsonError(f"not valid JSON: {name} is not a number of JSON")
+    raise JsonError(f"not valid JSON: {name} is not a JSON number")
 
 
 def _check_depth(value: Any) -> None:

@@ -14,14 +14,14 @@ _PLAIN = re.compile(r"[\w.,:/+@%()\[\]-]+", re.ASCII)
 
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""Of syslog, so that `journalctl -p warning` finds what matters."""
+"""syslog priorities, so that `journalctl -p warning` finds what matters."""
 
 
 class RateLimit(logging.Filter):
-    """At most `most` warnings and errors of one kind within `period_s`; the next one after tells how many were left out.
+    """At most `most` warnings and errors of one kind within `period_s`; the first one after says how many were dropped.
 
-    A kind is the first word of a message, which is its event. Whatever goes wrong, and however often a client can make it
-    go wrong, the log stays readable and the disk free.
+    The kind is the first word of a message, which is its event. However often a client can trigger an error, the log stays
+    readable and the disk does not fill up.
     """
 
     def __init__(self, most: int = 20, period_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class RateLimit(logging.Filter):
         self._period_s = period_s
         self._clock = clock
         self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
-        """By logger and first word: when its period began, and how many came since."""
+        """By logger and first word: when the period began, and the number of messages since."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether this one is written."""
@@ -49,7 +49,7 @@ class RateLimit(logging.Filter):
 
 
 class _JournalFormatter(logging.Formatter):
-    """`<priority>` before every line; the journal knows the time better."""
+    """`<priority>` before every line; the journal adds the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>"
@@ -63,7 +63,7 @@ def _is_journal(descriptor: int) -> bool:
 
 
 def configure(level: str) -> None:
-    """Send the log to stderr, where systemd's journal takes it. `level` as in service.log_level."""
+    """Send the log to stderr, which systemd's journal collects. `level`: see service.log_level."""
     handler = logging.StreamHandler(sys.stderr)
     if _is_journal(sys.stderr.fileno()):
         handler.setFormatter(_JournalFormatter("%(levelname)-7s %(message)s"))
@@ -72,7 +72,7 @@ def configure(level: str) -> None:
     handler.addFilter(RateLimit())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level != "debug":
-        # A traceback for every client that sends nonsense or leaves; what handlers raise is logged by front.error_body.
+        # It logs a traceback for every client that sends garbage or disconnects; front.http.error_body logs handler errors.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 

@@ -1,8 +1,8 @@
 """Model packages: the manifest, its checksums and the geometry of the cache. See docs/package-format.md.
 
-A package is a directory. `manifest.json` names every other file with size and sha256, and carries a checksum of itself, so
-that one flipped bit anywhere is found before anything is loaded. Loading never executes code from a package and never
-follows a path out of it.
+A package is a directory. `manifest.json` lists every other file with size and sha256, and holds a checksum of itself, so
+that any flipped bit is found before anything is loaded. Loading never executes code from a package and never follows a path
+out of it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ GENERATION = "generation.json"
 REQUIRED_FILES = (MODEL, WEIGHTS, TOKENIZER, GENERATION)
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-"""What a file of a package may be called."""
+"""The file names that a package may contain."""
 
 _ZERO_SUM = "0" * 64
 _CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{64})"')
 _LARGEST_TEXT = 64 * 1024 * 1024
-"""Bytes of a file that is read whole; the largest known tokenizer has 35 MB."""
+"""Bytes of a file that is read at once; the largest known tokenizer has 35 MB."""
 
 _Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 _TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -49,7 +49,7 @@ _Frequency = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the manifest knows about one file."""
+    """What the manifest says about one file."""
 
     size: _Size
     sha256: str
@@ -78,17 +78,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rope: Rope
     eos_token_ids: list[_TokenId]
     bos_token_id: _TokenId | None = None
-    """Put in front of every prompt that does not start with it; null for models that want none."""
+    """Prepended to every prompt that does not start with it; null for models without one."""
     prompt_end: list[_TokenId] = []
     """Ids that end every prompt of a model with prefix attention (GLM): the tokens before the last of them are computed in
-    one piece and see each other; the graph has the input position_ids. Empty for causal models."""
+    one chunk and attend to each other; the graph has the input position_ids. Empty for causal models."""
     template_variables: dict[str, str] = {}
     """Strings that the chat template may use, such as bos_token and eos_token."""
     reproducible: bool = False
     """Every node of the graph gives the same bits on every processor and in every batch."""
     parameters: _Size = 0
     release: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    """Counts the editions of a model of this name; the device refuses to go back to a lower one unless told to."""
+    """Release number of the model of this name; the device rejects a lower one without --allow-downgrade."""
     quality: dict[str, Any] = {}
     source: dict[str, str] = {}
     exporter: str = ""
@@ -157,7 +157,7 @@ def read_manifest(root: Path) -> Manifest:
             raise PackageError(f"{path}: {name}: {len(entry.pieces)} pieces do not fit its size; export the model again")
     for name in REQUIRED_FILES:
         if name not in manifest.files:
-            raise PackageError(f"{path}: lists no {name}; export the model again")
+            raise PackageError(f"{path}: does not list {name}; export the model again")
     for name in (TOKENIZER, CHAT_TEMPLATE, GENERATION):
         if name in manifest.files and manifest.files[name].size > _LARGEST_TEXT:
             raise PackageError(f"{path}: {name}: has {manifest.files[name].size} bytes; at most {_LARGEST_TEXT} are read")
@@ -185,10 +185,10 @@ def open_package(
         path = directory / name
         try:
             if path.is_symlink():
-                raise PackageError(f"{path}: is a symbolic link; a package holds plain files only")
+                raise PackageError(f"{path}: is a symbolic link; a package contains regular files only")
             status = path.stat()
             if kind := kind_of(status.st_mode):
-                raise PackageError(f"{path}: is {kind}; a package holds plain files only")
+                raise PackageError(f"{path}: is {kind}; a package contains regular files only")
             size = status.st_size
             if size != entry.size:
                 raise PackageError(f"{path}: has {size} bytes instead of {entry.size}: truncated or damaged; copy it again")
@@ -234,7 +234,7 @@ def _check_version(path: Path, version: object) -> None:
         raise PackageError(f"{path}: format version {version!r} is unknown; copy or export the package again")
     if version > FORMAT_VERSION:
         raise PackageError(
-            f"{path}: format version {version} is newer than {FORMAT_VERSION}, the newest known here; update youtu-edge"
+            f"{path}: format version {version} is newer than {FORMAT_VERSION}, the newest supported here; update youtu-edge"
         )
     if version < FORMAT_VERSION:
         raise PackageError(
@@ -244,7 +244,7 @@ def _check_version(path: Path, version: object) -> None:
 
 
 def _check_ids(path: Path, manifest: Manifest) -> None:
-    """Ids are looked up in tables of `vocab_size` rows."""
+    """Ids are used as rows of tables with `vocab_size` rows."""
     start = [] if manifest.bos_token_id is None else [manifest.bos_token_id]
     for key, ids in (
         ("eos_token_ids", manifest.eos_token_ids),
@@ -254,12 +254,12 @@ def _check_ids(path: Path, manifest: Manifest) -> None:
         for token_id in ids:
             if token_id >= manifest.vocab_size:
                 raise PackageError(
-                    f"{path}: {key}: {token_id} is outside of the vocabulary of {manifest.vocab_size}; export it again"
+                    f"{path}: {key}: {token_id} is outside the vocabulary of {manifest.vocab_size}; export it again"
                 )
 
 
 def _checked(path: Path, entry: FileEntry) -> Iterator[int]:
-    """Compare a file with its checksums, yielding how many bytes were right since the last time."""
+    """Verify a file against its checksums; yields the number of bytes verified since the last yield."""
     if not entry.pieces:
         if file_sha256(path) != entry.sha256:
             raise PackageError(f"{path}: sha256 does not match the manifest: the file is damaged; copy it again")

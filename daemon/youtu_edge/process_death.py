@@ -10,11 +10,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The end of an engine that was not asked to leave."""
+    """How an engine ended that was not asked to stop."""
 
     reason: str
     may_be_a_request: bool
-    """False when it was killed or stopped from outside: no prompt sends SIGKILL, but an operator does, and so do tests."""
+    """False if it was killed or stopped from outside: no prompt can send SIGKILL, but operators and tests do."""
 
 
 def oom_kills(proc: Path = Path("/proc")) -> int:
@@ -27,7 +27,7 @@ def oom_kills(proc: Path = Path("/proc")) -> int:
 
 
 def is_stopped(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether a process stands still by SIGSTOP or a debugger."""
+    """Whether a process is stopped, by SIGSTOP or a debugger."""
     try:
         # The name in parentheses may contain anything; the state is the first field after it.
         return (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] in "tT"
@@ -38,8 +38,8 @@ def is_stopped(pid: int, proc: Path = Path("/proc")) -> bool:
 def judge(code: int, *, overdue: str, was_stopped: bool, oom_kills: int) -> Death:
     """The end of an engine by its exit code, or minus the signal.
 
-    overdue: why we killed it, "" if we did not. was_stopped: it stood still by SIGSTOP then. oom_kills: how many
-    processes the out-of-memory killer ended while it lived.
+    overdue: why we killed it, "" if we did not. was_stopped: it was stopped by SIGSTOP then. oom_kills: how many
+    processes the out-of-memory killer ended during its life.
     """
     if overdue:
         return Death(f"{overdue}, stopped from outside" if was_stopped else overdue, not was_stopped)

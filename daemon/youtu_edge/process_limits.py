@@ -1,5 +1,5 @@
-"""The kernel's limits on this process's own memory (ulimit, LimitDATA=, LimitAS=): whether they leave room, and what it
-looks like when they do not. Imports nothing that could itself find no room.
+"""The kernel's limits on this process's own memory (ulimit, LimitDATA=, LimitAS=): whether they are high enough, and how to
+recognise an allocation that failed because of them. Imports nothing large, which could itself exceed a limit.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Room(NamedTuple):
 
 
 FRONT = Room(72 * _MIB, 256 * _MIB)
-"""What the front takes at the least: measured 64 MiB and 340 MiB, of which the allocator's arenas could be fewer."""
+"""The least that the front needs: measured 64 MiB and 340 MiB, of which some allocator arenas are dispensable."""
 LIBRARIES = Room(96 * _MIB, 256 * _MIB)
-"""What the engine takes at the least without a model: measured 145 MiB and 310 MiB with the smallest one, on two cores."""
+"""The least that the engine needs without a model: measured 145 MiB and 310 MiB with the smallest one, on two cores."""
 _BESIDE_BUDGET = 256 * _MIB
 _PER_CORE = 32 * _MIB
-"""Stacks and heaps of the threads that compute, reserved but hardly touched."""
+"""Stacks and heaps of the compute threads, reserved but hardly touched."""
 
 
 class _Limit(NamedTuple):
@@ -56,37 +56,37 @@ _LIMITS = (
 
 
 def held(proc: Path = Path("/proc")) -> Room:
-    """What this process takes now."""
+    """What this process uses now."""
     found = dict(re.findall(r"^(\w+):\s+(\d+) kB$", (proc / "self/status").read_text(), re.MULTILINE))
     return Room(*(int(found[limit.counted_by]) * 1024 for limit in _LIMITS))
 
 
 def check_room(needed: Room, what: str) -> None:
-    """Raises ConfigError, exit code 78, when a limit leaves less than `needed`; `what` takes it, such as "the front"."""
+    """Raises ConfigError (exit code 78) if a limit is below `needed`; `what` names the user of it, such as "the front"."""
     for limit, allowed in _set_limits():
         least: int = getattr(needed, limit.field)
         if allowed < least:
             raise ConfigError(
-                f"{what} needs {_mib(least)} of memory as {_name(limit)} counts it, and that limit is {_mib(allowed)}; "
+                f"{what} needs {_mib(least)} of memory as {_name(limit)} counts it, but that limit is {_mib(allowed)}; "
                 f"raise it ({limit.how_to_raise})"
             )
 
 
 def shortage(error: BaseException, hint: str, *, enough: int | None = None) -> ConfigError | None:
-    """The error to report instead of `error` when it, or what led to it, is an allocation that a limit refused.
+    """The error to report instead of `error` if it, or its cause, is an allocation that failed because of a limit.
 
-    None when it is something else, or when no limit is set, or none below `enough` bytes: they are not the reason then.
+    None if it is anything else, or if no limit is set, or none below `enough` bytes.
     """
     allowed = [value for _, value in _set_limits()]
     if not any(enough is None or value < enough for value in allowed):
         return None
-    if not any(map(_is_refused_allocation, _chain(error))):
+    if not any(map(_is_failed_allocation, _chain(error))):
         return None
     return ConfigError(f"not enough memory to start within the limits of this process: {described_limits()}; {hint}")
 
 
 def enough_bytes(budget: int) -> int:
-    """What either limit has to be at the most for an engine whose memory is planned within a budget."""
+    """A value of either limit that is always enough for an engine whose memory is planned within a budget."""
     return budget + _BESIDE_BUDGET + len(os.sched_getaffinity(0)) * _PER_CORE
 
 
@@ -113,7 +113,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             yield one
 
 
-def _is_refused_allocation(error: BaseException) -> bool:
+def _is_failed_allocation(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     return isinstance(error, Exception) and bool(_NO_MEMORY.search(str(error)))

@@ -1,6 +1,7 @@
-"""Waiting for something to read.
+"""Waits until descriptors are readable.
 
-select() takes no descriptor above 1,023. An engine that starts while the front has 2,000 connections inherits a larger one.
+Not by select(), which rejects descriptors above 1,023: an engine that starts while the front has 2,000 connections inherits
+a larger one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import select
 
 
 def readable(timeout_s: float, *descriptors: int) -> set[int]:
-    """Those that have something to read, or whose other end is gone, within the timeout; none after it."""
+    """Those that are readable, or whose other end is closed, within the timeout; empty after it."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

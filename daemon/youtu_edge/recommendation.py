@@ -1,4 +1,4 @@
-"""What a package recommends about sampling: generation.json, and the range of every parameter."""
+"""The sampling parameters that a package recommends in generation.json, and the range of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RepetitionPenalty = Annotated[float, Meta(ge=0.01, le=2)]
 
 
 class Recommendation(msgspec.Struct, frozen=True):
-    """The sampling part of a package's generation.json; other keys there are not for the front."""
+    """The sampling part of a package's generation.json; the front ignores its other keys."""
 
     temperature: Temperature | None = None
     top_p: TopP | None = None

@@ -1,4 +1,4 @@
-"""Opens only plain files: a FIFO without a writer would keep its reader waiting for ever, and some devices never end."""
+"""Opens regular files only: a FIFO without a writer would block its reader for ever, and some devices never end."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _KINDS = (
 
 
 class NotRegularError(OSError):
-    """It exists and is no plain file. `strerror` says what it is."""
+    """It exists but is not a regular file. `strerror` says what it is."""
 
 
 def kind_of(mode: int) -> str:
-    """What a file that is not plain is, in words; "" for a plain one."""
-    return "" if stat.S_ISREG(mode) else next((words for test, words in _KINDS if test(mode)), "no plain file")
+    """What a special file is, in words; "" for a regular file."""
+    return "" if stat.S_ISREG(mode) else next((words for test, words in _KINDS if test(mode)), "a special file")
 
 
 def open_regular(path: Path, flags: int = 0) -> IO[bytes]:
-    """Open a plain file for reading, with further flags of open(2). Never waits. Raises NotRegularError and OSError."""
-    # O_NONBLOCK says nothing to plain files; a FIFO opens at once, and is then seen for what it is.
+    """Open a regular file for reading, with further flags of open(2). Never blocks. Raises NotRegularError and OSError."""
+    # O_NONBLOCK has no effect on regular files; a FIFO opens at once and is recognised below.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | flags)
     except OSError as error:
@@ -42,12 +42,12 @@ def open_regular(path: Path, flags: int = 0) -> IO[bytes]:
 
 
 def read_regular(path: Path, largest: int) -> bytes:
-    """The contents of a plain file; of a larger one, `largest` bytes and one more. Raises as `open_regular`."""
+    """The contents of a regular file, at most `largest` + 1 bytes. Raises as `open_regular`."""
     with open_regular(path) as file:
-        # Not read(largest + 1), which would take that much memory first.
+        # Not read(largest + 1), which would allocate that much memory first.
         size = os.fstat(file.fileno()).st_size
         return file.read(min(size, largest) + 1)
 
 
 def _not_regular(path: Path, kind: str) -> NotRegularError:
-    return NotRegularError(0, f"it is {kind}, not a plain file", str(path))
+    return NotRegularError(0, f"it is {kind}, not a regular file", str(path))

@@ -1,4 +1,4 @@
-"""Errors whose request the client must change; errors.py draws the whole tree."""
+"""Errors of requests that the client must change; errors.py has the whole tree."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from youtu_edge.errors import YoutuEdgeError
 
 
 class RequestError(YoutuEdgeError):
-    """The request cannot be served as it is."""
+    """The request is not valid; the client must change it."""
 
     code = "invalid_request"
     http_status = 400
 
 
 class InvalidRequestError(RequestError):
-    """A field is missing, has the wrong type or lies out of range."""
+    """A field is missing, has the wrong type or is out of range."""
 
 
 class UnsupportedParameterError(RequestError):
-    """A parameter is unknown, or known and not offered. Nothing is ever ignored silently."""
+    """A parameter is unknown or not supported. Nothing is ever ignored silently."""
 
     code = "unsupported_parameter"
 
 
 class ContextLengthError(RequestError):
-    """Prompt plus answer do not fit into the context or the cache, now or ever."""
+    """Prompt plus answer do not fit the context or the cache, even when it is empty."""
 
     code = "context_length_exceeded"
 
@@ -58,14 +58,14 @@ class NotFoundError(RequestError):
 
 
 class MethodNotAllowedError(RequestError):
-    """The route exists, for another method."""
+    """The route exists, but not for this method."""
 
     code = "method_not_allowed"
     http_status = 405
 
 
 class SessionBusyError(RequestError):
-    """The session is answering another request; one conversation is one thread."""
+    """The session is answering another request; a conversation answers one at a time."""
 
     code = "session_busy"
     http_status = 409
@@ -73,14 +73,14 @@ class SessionBusyError(RequestError):
 
 
 class ForbiddenError(RequestError):
-    """A browser came from another site, or under a name that is not ours (DNS rebinding)."""
+    """A browser's request came from another site, or for a host name that is not ours (DNS rebinding)."""
 
     code = "forbidden"
     http_status = 403
 
 
 class InvalidApiKeyError(RequestError):
-    """A key is needed, and the request brought none or one that is not valid."""
+    """A key is required, and the request has none or an invalid one."""
 
     code = "invalid_api_key"
     http_status = 401
@@ -94,14 +94,14 @@ class InsufficientScopeError(RequestError):
 
 
 class IdempotencyConflictError(RequestError):
-    """An Idempotency-Key was used before, for a request with another body."""
+    """The Idempotency-Key was already used for a request with another body."""
 
     code = "idempotency_conflict"
     http_status = 422
 
 
 class ModelChangedError(RequestError):
-    """A durable request was begun by another model than the one that is served now."""
+    """A durable request was started by a model other than the one served now."""
 
     code = "model_changed"
     http_status = 410

@@ -11,7 +11,7 @@ from youtu_edge.package import Rope
 Float32 = npt.NDArray[np.float32]
 
 _CHUNK_VALUES = 32 * 1024
-"""Values that are computed at once: some arrays of 256 KB, which stay in the processor's cache."""
+"""Values per pass: a few arrays of 256 KB, which stay in the processor's cache."""
 
 
 def rotary_tables(rope: Rope, positions: int) -> tuple[Float32, Float32]:

@@ -1,4 +1,4 @@
-"""How many token ids there are to read and to draw, where tokenizer and token table differ."""
+"""The number of usable token ids if tokenizer and token table differ in size."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def vocabulary_size(tokenizer: Any, rows: int) -> int:
-    """Ids below it count: those of a `tokenizers.Tokenizer` that have one of the `rows` of the token table.
+    """The largest id of a `tokenizers.Tokenizer` plus one, at most the `rows` of the token table.
 
-    Tables are filled up to round sizes, and nothing may draw a row without a token. Added tokens may leave ids out, so that
-    the largest id counts and not how many there are.
+    Token tables are padded to round sizes, and a row without a token must never be sampled. Added tokens may leave gaps, so
+    the largest id counts and not the number of tokens.
     """
     ordinary: int = tokenizer.get_vocab_size(with_added_tokens=False)
     added: list[int] = list(tokenizer.get_added_tokens_decoder())

@@ -1,3 +1,3 @@
 """Build-time side of youtu-edge: turns a checkpoint into a model package."""
 
-import youtu_edge  # noqa: F401 - keeps ONNX Runtime from reporting to its maker
+import youtu_edge  # noqa: F401 - disables ONNX Runtime's telemetry

@@ -1,6 +1,6 @@
-"""youtu-export: make a model package out of a checkpoint, compare two packages, verify one against its checkpoint.
+"""youtu-export: make a model package from a checkpoint, compare two packages, verify one against its checkpoint.
 
-Exit codes: 0 done, 1 the checkpoint, a package or the target is unusable or verification failed, 2 wrong arguments,
+Exit codes: 0 done, 1 the checkpoint, a package or the target is unusable, or verification failed, 2 invalid arguments,
 130 interrupted.
 """
 
@@ -17,7 +17,7 @@ from types import FrameType
 from youtu_edge.errors import YoutuEdgeError, one_line
 from youtu_export.hubs import HUBS
 from youtu_export.make_package import PackageRequest, make_package
-from youtu_export.package_directory import refuse_existing
+from youtu_export.package_directory import reject_existing
 from youtu_export.progress import layer_progress
 from youtu_export.quality.compare import SAMPLE as EVALUATION
 from youtu_export.quality.compare import compare
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     command: Callable[[argparse.ArgumentParser, argparse.Namespace], int] = options.run
-    former = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return command(parser, options)
     except YoutuEdgeError as error:
@@ -43,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         message = f"{error.filename or getattr(options, 'out', '')}: {error.strerror or error}"
     except MemoryError:
-        message = f"{getattr(options, 'source', options.format)}: there is not enough memory for it"
+        message = f"{getattr(options, 'source', options.format)}: not enough memory for it"
     except KeyboardInterrupt as interrupt:
         print(f"youtu-export: interrupted; {str(interrupt) or 'nothing was written'}", file=sys.stderr)
         return _INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, former)
+        signal.signal(signal.SIGTERM, previous)
     print(f"youtu-export: {one_line(message)}", file=sys.stderr)
     return 1
 
@@ -56,18 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     recipe = RECIPES[options.recipe]
     if options.calibration and not recipe.calibrated:
-        parser.error(f"--calibration: recipe {recipe.name} does not calibrate; use --recipe q4-awq")
+        parser.error(f"--calibration: recipe {recipe.name} does not use calibration; use --recipe q4-awq")
     if options.int8 and recipe.matrix_bits != 4:
         parser.error(f"--int8: recipe {recipe.name} has no 4-bit matrices")
     if options.report_text and not options.report:
-        parser.error("--report-text: only with --report")
+        parser.error("--report-text: requires --report")
     if options.no_golden and options.golden_prompts:
-        parser.error("--golden-prompts: not with --no-golden")
+        parser.error("--golden-prompts: cannot be combined with --no-golden")
     golden_prompts: Sequence[str] = () if options.no_golden else PROMPTS
     if options.golden_prompts:
         golden_prompts = read_prompts(Path(options.golden_prompts))
     out = Path(options.out).absolute()
-    refuse_existing(out, force=options.force)  # before gigabytes are fetched for it
+    reject_existing(out, force=options.force)  # before gigabytes are fetched for it
     source = find_source(options.format, options.source, _hub_options(options))
     request = PackageRequest(
         format=options.format,
@@ -116,7 +116,7 @@ def _sign(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def _keygen(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     public = keygen(Path(options.file))
-    print(f"{options.file}: keep it secret\n{public}: goes into /etc/youtu-edge/trust on every device")
+    print(f"{options.file}: keep it secret\n{public}: copy it to /etc/youtu-edge/trust on every device")
     return 0
 
 
@@ -125,7 +125,7 @@ def _texts(names: Sequence[str]) -> list[Path]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package out of a checkpoint.")
+    parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package from a checkpoint.")
     commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|compare|verify|sign|keygen")
     for format_, metavar, text in (
         ("gguf", "FILE", "a GGUF file, or ORG/NAME:FILE.gguf on a hub"),
@@ -134,27 +134,31 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(format_, help=f"from {text}", description=f"Make a model package from {text}.")
         command.set_defaults(run=_export)
         command.add_argument("source", metavar=metavar, help=text)
-        command.add_argument("out", metavar="OUT", help="the package directory to make")
+        command.add_argument("out", metavar="OUT", help="the package directory to create")
         _add_export_options(command)
-    command = commands.add_parser("compare", help="two packages", description="Figures of package B against package A.")
+    command = commands.add_parser(
+        "compare", help="compare two packages", description="Figures of package B against package A."
+    )
     command.set_defaults(run=_compare)
-    command.add_argument("a", metavar="A", help="the package that counts as right, such as one of recipe f32")
-    command.add_argument("b", metavar="B", help="the package that is measured")
+    command.add_argument("a", metavar="A", help="the reference package, such as one of recipe f32")
+    command.add_argument("b", metavar="B", help="the package to measure")
     _add_text_options(command)
     command = commands.add_parser(
-        "verify", help="a package against transformers", description="Logits and greedy text against the checkpoint."
+        "verify", help="compare with transformers", description="Logits and greedy text against the checkpoint."
     )
     command.set_defaults(run=_verify)
     command.add_argument("package", metavar="PACKAGE", help="the package directory")
     command.add_argument("--against", metavar="DIR", required=True, help="the checkpoint in Hugging Face's format")
     _add_text_options(command)
-    command = commands.add_parser("sign", help="sign a package", description="Put manifest.json.sig into a package.")
+    command = commands.add_parser("sign", help="sign a package", description="Write manifest.json.sig to a package.")
     command.set_defaults(run=_sign)
     command.add_argument("package", metavar="PACKAGE", help="the package directory")
     command.add_argument("--key", metavar="FILE", required=True, help="the private key, made by keygen or openssl")
-    command = commands.add_parser("keygen", help="make a signing key", description="Make an Ed25519 key: FILE, FILE.pub.")
+    command = commands.add_parser(
+        "keygen", help="create a signing key", description="Create an Ed25519 key: FILE, FILE.pub."
+    )
     command.set_defaults(run=_keygen)
-    command.add_argument("file", metavar="FILE", help="where the private key goes")
+    command.add_argument("file", metavar="FILE", help="the file for the private key")
     return parser
 
 
@@ -162,7 +166,7 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--recipe", choices=list(RECIPES), default="q4", help="how weights are stored (default: q4)")
     command.add_argument(
         "--block", type=int, choices=BLOCKS, default=32,
-        help="values that share one scale; does not change matrices whose codes are kept (default: 32)",
+        help="values per scale; matrices whose codes are kept ignore it (default: 32)",
     )  # fmt: skip
     command.add_argument("--from", dest="hub", choices=list(HUBS), help=f"the hub to fetch from (default: {DEFAULT_HUB})")
     command.add_argument("--revision", metavar="REV", help="branch, tag or commit on the hub (default: its main branch)")
@@ -173,19 +177,21 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
         type=_release,
         default=0,
         metavar="N",
-        help="edition of this model; devices refuse to go back to a lower one",
+        help="release number of this model; devices reject a lower one",
     )
-    command.add_argument("--golden-prompts", metavar="FILE", help="one prompt a line for golden.json (default: built in)")
-    command.add_argument("--no-golden", action="store_true", help="no golden.json: devices can only test that it answers")
-    command.add_argument("--force", action="store_true", help="replace OUT if it is a package already")
+    command.add_argument("--golden-prompts", metavar="FILE", help="one prompt per line for golden.json (default: built in)")
+    command.add_argument(
+        "--no-golden", action="store_true", help="no golden.json: devices can only test that the model answers"
+    )
+    command.add_argument("--force", action="store_true", help="replace OUT if it is already a package")
     command.add_argument(
         "--calibration", metavar="FILE", help="text, or JSON lines with text or messages, for q4-awq (default: built in)"
     )
     command.add_argument(
         "--int8", metavar="PATTERN", action="append", default=[],
-        help="keep matrices whose names match at 8 bits, such as '*.down_proj.weight'; may be repeated",
+        help="store matrices whose names match in 8 bits, such as '*.down_proj.weight'; may be repeated",
     )  # fmt: skip
-    command.add_argument("--report", action="store_true", help="measure against float32 and put report.md into the package")
+    command.add_argument("--report", action="store_true", help="measure against float32 and write report.md to the package")
     command.add_argument("--report-text", metavar="FILE", action="append", default=[], help="measure on this text")
 
 
@@ -193,7 +199,7 @@ def _add_text_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--text", metavar="FILE", action="append", default=[], help="score this text; may be repeated (default: built in)"
     )
-    command.add_argument("--tokens", type=int, default=4096, help="at most so many tokens of each text (default: 4096)")
+    command.add_argument("--tokens", type=int, default=4096, help="maximum tokens of each text (default: 4096)")
 
 
 def _release(text: str) -> int:

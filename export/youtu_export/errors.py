@@ -1,4 +1,4 @@
-"""The one error of the exporter."""
+"""The exporter's error."""
 
 from __future__ import annotations
 

@@ -32,12 +32,12 @@ from youtu_export.graph.families import family_of
 from youtu_export.graph.families.family import cache_geometry
 from youtu_export.graph.graph import Graph
 from youtu_export.graph.model_spec import ModelSpec
-from youtu_export.package_directory import new_directory, refuse_existing
+from youtu_export.package_directory import new_directory, reject_existing
 from youtu_export.quantise.recipes import Recipe
 
 Progress = Callable[[int, int], None]
 Assess = Callable[[Path, Manifest, Sequence[str]], dict[str, Any]]
-"""(directory of the package, its manifest so far, names of its matrices) -> figures for the manifest. May add files."""
+"""(package directory, its manifest so far, names of its matrices) -> figures for the manifest. May add files."""
 
 
 def export(
@@ -52,15 +52,15 @@ def export(
     progress: Progress | None = None,
     assess: Assess | None = None,
 ) -> Manifest:
-    """Write the package `out`, whole or not at all. `progress(done, total)` counts layers.
+    """Write the package `out` completely or not at all. `progress(done, total)` counts layers.
 
-    Raises ExportError naming the file and the tensor or key that is wrong, and OSError when `out` cannot be written.
+    Raises ExportError naming the file and the tensor or key that is wrong, and OSError if `out` cannot be written.
     """
-    refuse_existing(out, force=force)
+    reject_existing(out, force=force)
     family = family_of(checkpoint)
     spec = family.read_spec(checkpoint)
-    spec.refuse_contradictions(checkpoint.config.path)
-    checkpoint.config.refuse_unread()
+    spec.reject_contradictions(checkpoint.config.path)
+    checkpoint.config.reject_unread()
     _check_prompt_end(checkpoint, spec)
     cache = cache_geometry(spec, recipe.cache_type)
     with new_directory(out, force=force) as directory:
@@ -69,7 +69,7 @@ def export(
             decoder = Decoder(graph, checkpoint, spec, recipe)
             decoder.inputs(cache)
             logits = family.build(decoder, _counter(spec.layers, progress))
-        checkpoint.refuse_untaken()
+        checkpoint.reject_unused()
         (directory / MODEL).write_bytes(graph.model(_producer(), logits, "logits", ["R", spec.vocab]))
         _write_assets(directory, checkpoint.assets)
         manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
@@ -85,7 +85,7 @@ def export(
 def _check_prompt_end(checkpoint: Checkpoint, spec: ModelSpec) -> None:
     for token_id in spec.prompt_end:
         if not 0 <= token_id < spec.vocab:
-            raise ExportError(f"{checkpoint.path}: token id {token_id} is outside of the vocabulary of {spec.vocab}")
+            raise ExportError(f"{checkpoint.path}: token id {token_id} is outside the vocabulary of {spec.vocab}")
 
 
 def _counter(total: int, progress: Progress | None) -> Callable[[], None]:

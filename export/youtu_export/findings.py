@@ -1,4 +1,4 @@
-"""What was decided about a checkpoint, in words for the person who exports it."""
+"""What was decided about a checkpoint, as lines for the person who exports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Findings:
-    """`notes` say what was taken and from where, `warnings` where something is odd; one line each."""
+    """`notes` say what was used and from where, `warnings` what looks wrong; one line each."""
 
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""One request from checkpoint to package: open, calibrate, export, measure."""
+"""From a checkpoint to a package: open, calibrate, export, measure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from youtu_export.errors import ExportError
 from youtu_export.export import Assess, export
 from youtu_export.findings import Findings
 from youtu_export.graph.families import family_of
-from youtu_export.package_directory import refuse_existing
+from youtu_export.package_directory import reject_existing
 from youtu_export.quality.golden import PROMPTS, write_golden
 from youtu_export.quality.quality_report import Assessment
 from youtu_export.quantise.recipes import Recipe
@@ -25,7 +25,7 @@ from youtu_export.quantise.recipes import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class PackageRequest:
-    """What the command line says. `format` is gguf or hf; `report_texts` None measures nothing."""
+    """The options of the command line. `format` is gguf or hf; with `report_texts` None nothing is measured."""
 
     format: str
     source: Path
@@ -33,26 +33,26 @@ class PackageRequest:
     recipe: Recipe
     name: str
     origin: Mapping[str, str] = field(default_factory=dict)
-    """Of a checkpoint from a hub: see Source."""
+    """For a checkpoint from a hub: see Source."""
     force: bool = False
     calibration: Path | None = None
-    """None takes the text that comes with the exporter, where the recipe calibrates."""
+    """None: the text that comes with the exporter, if the recipe uses calibration."""
     report_texts: tuple[Path, ...] | None = None
     release: int = 0
     golden_prompts: tuple[str, ...] = PROMPTS
-    """What the package is asked for golden.json; nothing: the device can only see that it answers at all."""
+    """Prompts for golden.json; if empty, the device can only test that the model answers."""
 
 
 def make_package(request: PackageRequest, progress: Callable[[int, int], None] | None = None) -> tuple[Manifest, Findings]:
-    """Make the package, whole or not at all; what was decided about the checkpoint comes back with its manifest.
+    """Make the package completely or not at all; returns its manifest and what was decided about the checkpoint.
 
     Raises ExportError and OSError.
     """
-    refuse_existing(request.out, force=request.force)
+    reject_existing(request.out, force=request.force)
     original: Checkpoint = open_gguf(request.source) if request.format == "gguf" else open_hf(request.source)
     checkpoint, facts = original, dict[str, Any]()
     if request.recipe.calibrated or request.report_texts is not None:
-        _refuse_prefix_attention(original)
+        _reject_prefix_attention(original)
     if request.recipe.calibrated:
         text = read_calibration(request.calibration or SAMPLE, original.assets)
         facts["calibration"] = f"{text.name}, {text.tokens} tokens, sha256 {text.sha256}"
@@ -60,7 +60,7 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
         checkpoint = calibrate(original, request.recipe, text, request.out.parent, progress)
     if request.recipe.int8_matrices:
         facts["int8_matrices"] = ", ".join(request.recipe.int8_matrices)
-    assess: Assess = lambda *_: facts  # noqa: E731 - the other one is an object
+    assess: Assess = lambda *_: facts  # noqa: E731 - the alternative is an object
     if request.report_texts is not None:
         assess = Assessment(original, checkpoint, request.recipe, request.report_texts, facts)
     manifest = export(
@@ -78,19 +78,19 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
 
 
 def _with_golden(assess: Assess, prompts: Sequence[str], out: Path) -> Assess:
-    """`assess`, and golden.json beside what it writes; errors name the package `out` that is being made."""
+    """`assess`, and golden.json beside its files; errors name `out`, the package that is being made."""
 
     def both(directory: Path, manifest: Manifest, matrices: Sequence[str]) -> dict[str, Any]:
-        if prompts and not manifest.prompt_end:  # its prompts are more than text; see _refuse_prefix_attention
+        if prompts and not manifest.prompt_end:  # its prompts are more than text; see _reject_prefix_attention
             write_golden(directory, manifest, prompts, out)
         return assess(directory, manifest, matrices)
 
     return both
 
 
-def _refuse_prefix_attention(checkpoint: Checkpoint) -> None:
+def _reject_prefix_attention(checkpoint: Checkpoint) -> None:
     if family_of(checkpoint).read_spec(checkpoint).prompt_end:
         raise ExportError(
-            f"{checkpoint.path}: calibration and --report read running text, which a model whose prompt is bidirectional "
+            f"{checkpoint.path}: calibration and --report score running text, which a model with a bidirectional prompt "
             "does not predict; export it with --recipe q4 or q8 and without --report"
         )

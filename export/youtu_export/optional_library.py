@@ -1,4 +1,4 @@
-"""Libraries of optional extras, imported when they are needed."""
+"""Libraries of optional extras, imported when needed."""
 
 from __future__ import annotations
 

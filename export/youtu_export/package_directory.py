@@ -1,4 +1,4 @@
-"""A directory that appears whole or not at all."""
+"""A directory that is created completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from youtu_export.errors import ExportError
 
 @contextmanager
 def new_directory(out: Path, *, force: bool) -> Iterator[Path]:
-    """Yield a temporary directory beside `out`; on success it takes the name `out`, otherwise nothing is left of it.
+    """Yield a temporary directory beside `out`; on success it is renamed to `out`, otherwise it is deleted.
 
     An existing `out` is replaced only with `force`, and only if it is a package.
     """
-    refuse_existing(out, force=force)
+    reject_existing(out, force=force)
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -34,14 +34,14 @@ def new_directory(out: Path, *, force: bool) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def refuse_existing(out: Path, *, force: bool) -> None:
-    """Raise ExportError when `out` exists and may not be replaced."""
+def reject_existing(out: Path, *, force: bool) -> None:
+    """Raise ExportError if `out` exists and must not be replaced."""
     if not os.path.lexists(out):
         return
     if not force:
-        raise ExportError(f"{out}: exists already; give another name or --force to replace it")
+        raise ExportError(f"{out}: already exists; choose another name, or use --force to replace it")
     if out.is_symlink() or not (out / MANIFEST).is_file():
-        raise ExportError(f"{out}: is not a model package, so --force does not replace it")
+        raise ExportError(f"{out}: not a model package, so --force does not replace it")
 
 
 def _replace(new: Path, out: Path) -> None:

@@ -14,7 +14,7 @@ _PLAIN_STEPS = 10
 
 @contextmanager
 def layer_progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield a function (done, total) that shows how many layers are written, on standard error."""
+    """Yield a function (done, total) that shows on standard error how many layers are written."""
     if not sys.stderr.isatty():
         yield _print_line
         return
@@ -30,7 +30,7 @@ def _print_line(done: int, total: int) -> None:
 
 
 class ByteProgress:
-    """How much of a download is there: a bar on a terminal, a line for each tenth elsewhere."""
+    """Progress of a download: a bar on a terminal, a line for each tenth elsewhere."""
 
     def __init__(self, name: str, bar: Progress | None) -> None:
         self._name = name
@@ -39,12 +39,12 @@ class ByteProgress:
         self._total = self._done = self._tenths = 0
 
     def expect(self, size: int) -> None:
-        """So many bytes more belong to it."""
+        """Add `size` bytes to the total."""
         self._total += size
         self._show()
 
     def advance(self, size: int) -> None:
-        """So many bytes more are there; fewer, if `size` is negative."""
+        """Add `size` bytes, which may be negative, to what is done."""
         self._done += size
         self._show()
 

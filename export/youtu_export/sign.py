@@ -1,4 +1,4 @@
-"""Signing keys and signatures: Ed25519 (RFC 8032) over manifest.json, which names every other file by sha256.
+"""Signing keys and signatures: Ed25519 (RFC 8032) over manifest.json, which lists every other file with its sha256.
 
 The signature is the 64 bytes in manifest.json.sig, beside the manifest and not listed in it; OpenSSL can check it:
 openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in manifest.json -sigfile manifest.json.sig
@@ -18,7 +18,7 @@ SIGNATURE = f"{MANIFEST}.sig"
 
 
 def keygen(path: Path) -> Path:
-    """Write a new private key to `path`, readable by its owner alone, and the public one to `path`.pub; returns that."""
+    """Write a new private key to `path`, readable only by its owner, and the public key to `path`.pub; returns that."""
     ed25519, serialization = _library()
     key = ed25519.Ed25519PrivateKey.generate()
     pem = serialization.Encoding.PEM
@@ -29,7 +29,7 @@ def keygen(path: Path) -> Path:
         try:
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         except FileExistsError:
-            raise ExportError(f"{target}: exists already; a key is never overwritten") from None
+            raise ExportError(f"{target}: already exists; a key is never overwritten") from None
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
     return public_path

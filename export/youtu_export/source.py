@@ -3,7 +3,7 @@
     hf      DIRECTORY    ORG/NAME
     gguf    FILE         ORG/NAME:FILE.gguf
 
-Neither is guessed: what is not there and looks like neither is an error.
+Nothing is guessed: what does not exist and looks like neither is an error.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _GGUF = re.compile(rf"(?P<model>{_PART}/{_PART}):(?P<file>[^:]+\.gguf)", re.ASCI
 
 @dataclass(frozen=True, kw_only=True)
 class HubOptions:
-    """What the command line says about hubs; None is the default."""
+    """The hub options of the command line; None is the default."""
 
     hub: str | None = None
     revision: str | None = None
     cache: Path | None = None
 
     def given(self) -> dict[str, str]:
-        """Those that were given, by the names of their options."""
+        """Those that are set, by the names of their options."""
         values = {"--from": self.hub, "--revision": self.revision, "--cache": self.cache}
         return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -43,28 +43,28 @@ class Source:
 
     path: Path
     name: str
-    """What the model is called if nobody says otherwise."""
+    """The default name of the model."""
     origin: Mapping[str, str] = field(default_factory=dict)
-    """For the manifest: name, hub, endpoint, revision and commit of one that was fetched."""
+    """For the manifest: name, hub, endpoint, revision and commit of a fetched checkpoint."""
     note: str | None = None
-    """For the person who exports."""
+    """A line for the person who exports."""
 
 
 def find_source(format_: str, text: str, options: HubOptions) -> Source:
-    """The checkpoint that `text` means, fetched if it is on a hub.
+    """The checkpoint that `text` names, fetched if it is on a hub.
 
-    Raises ExportError when it is neither, when options of hubs are given for a path, and what `download` raises.
+    Raises ExportError if it is neither, if hub options are given for a path, and what `download` raises.
     """
     path = Path(text)
     wanted = None if path.exists() else _hub_model(format_, text, options)
     if wanted is not None:
         return _fetched(wanted, options)
     if options.given():
-        there = "is on this disk" if path.exists() else "is neither on this disk nor the name of a model on a hub"
+        there = "is a local path" if path.exists() else "is neither a local path nor the name of a model on a hub"
         raise ExportError(f"{', '.join(options.given())}: only for models on a hub, and {text} {there}")
     if format_ == "hf" and not path.is_dir():
         there = "is not a directory" if path.exists() else "no such directory"
-        raise ExportError(f"{text}: {there}, and not the name of a model on a hub, which is like ORG/NAME")
+        raise ExportError(f"{text}: {there}, and not the name of a model on a hub, such as ORG/NAME")
     return Source(path=path, name=path.stem if format_ == "gguf" else path.resolve().name)
 
 
@@ -74,7 +74,7 @@ def _hub_model(format_: str, text: str, options: HubOptions) -> HubModel | None:
         found = _GGUF.fullmatch(text)
         if found is None:
             if _MODEL.fullmatch(text) and not text.endswith(".gguf"):
-                raise ExportError(f"{text}: no such file; a file of a model on a hub is written {text}:FILE.gguf")
+                raise ExportError(f"{text}: no such file; for a file of a model on a hub write {text}:FILE.gguf")
             return None
         return HubModel(hub=hub, model=found["model"], revision=revision, gguf=found["file"])
     return HubModel(hub=hub, model=text, revision=revision) if _MODEL.fullmatch(text) else None

@@ -1,4 +1,4 @@
-"""The text of a package, decided once when a checkpoint is opened: tokenizer, chat template, special tokens."""
+"""The text assets of a package, settled when a checkpoint is opened: tokenizer, chat template, special tokens."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from youtu_export.graph.families import family_of
 
 @dataclass(frozen=True, kw_only=True)
 class TextSources:
-    """What a checkpoint says, with the place of each."""
+    """What a checkpoint says about its text, with the source of each part."""
 
     tokenizer_path: Path
     tokenizer: str
     """Contents of tokenizer.json."""
     templates: Sequence[Mapping[str, FoundTemplate]]
-    """By name, the strongest source first."""
+    """By name, in order of precedence."""
     generation: dict[str, float]
     ends: Sequence[Claim]
     end_key: str
-    """What should name one."""
+    """The key that should name one."""
     starts: Sequence[Claim]
     add_start: Claim | None
     """See special_tokens.start_token."""
     variables: dict[str, str] = field(default_factory=dict)
-    """What chat templates call bos_token and so on."""
+    """bos_token and the like, as chat templates name them."""
     warnings: Sequence[str] = ()
 
 
 def settle(checkpoint: Checkpoint, sources: TextSources) -> TextAssets:
-    """Decide; what was taken and what is odd is noted in the checkpoint's findings.
+    """Settle the text assets; decisions and warnings go to the checkpoint's findings.
 
     Raises ExportError naming the file and the key that cannot be used.
     """

@@ -1,11 +1,11 @@
-// Runs one kernel of the operator library once, between two marks that a trace of the instructions shows, or compares all
-// kernels of Linear with the portable ones:
+// Runs one kernel of the operator library once, between two markers for the instruction trace, or compares all kernels of
+// Linear with the portable ones:
 //
-//   kernel_runs linear BITS BLOCK ROWS K N HEADS        N rows of a matrix with K values for each head
+//   kernel_runs linear BITS BLOCK ROWS K N HEADS        a matrix of N rows and K columns per head
 //   kernel_runs attention latent|separate HEADS KV_HEADS WIDTH VALUE_WIDTH KEYS TOKENS
-//   kernel_runs check                                   prints how many results were compared; status 1 if one differs
+//   kernel_runs check                                   prints the number of results compared; status 1 if any differs
 //
-// It is linked without the rest of the library: what it calls are the tables of kernels.h.
+// It is linked without the rest of the library; it calls only the tables of kernels.h.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -37,12 +37,12 @@ class Random {
   uint32_t state_ = 1;
 };
 
-constexpr uint16_t kSmallScale = 0x1c00;  // 2^-8 in float16; what random bits are added to keeps it finite
+constexpr uint16_t kSmallScale = 0x1c00;  // 2^-8 in float16; stays finite when random bits are added
 
 enum class Zero { kMiddle, kPoints, kMinimums };
-enum class Values { kRandom, kLowest, kHighest };  // the last two give the largest sums there can be
+enum class Values { kRandom, kLowest, kHighest };  // the last two give the largest possible sums
 
-// A matrix of random codes and some rows of activations in eight bits.
+// A matrix of random codes, and some rows of eight-bit activations.
 class LinearData {
  public:
   LinearData(int bits, size_t block, size_t rows, size_t k, size_t n, size_t heads, Zero zero, Values values)
@@ -151,7 +151,7 @@ int run_attention(char** a) {
   task.group = call.group;
   task.key_end = keys;
   const size_t rows = size_t(tokens) * heads;
-  // As attend_scratch() reckons it, with room to spare.
+  // As attend_scratch() computes it, with a margin.
   std::vector<float> scratch((rows + 16) * (width + 2 * size_t(value_width) + 64 + kKeyBlock) +
                              kKeyBlock * (size_t(width) + value_width + 64));
   std::vector<float> result(rows * value_width);

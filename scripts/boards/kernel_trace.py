@@ -1,7 +1,7 @@
-"""Which instructions a kernel executes: cross-compiles it for ARM64 and watches it run under qemu.
+"""Records the instructions that a kernel executes: cross-compiles it for ARM64 and traces it under qemu.
 
-A trace is the kernel's whole run, one line of assembly for each instruction in the order of execution, so that nested
-loops, edges and calls count as often as they happen. Needs g++-aarch64-linux-gnu and qemu-user-static.
+A trace is the kernel's whole run, one line of assembly per executed instruction, so that nested loops, edges and calls
+count as often as they run. Needs g++-aarch64-linux-gnu and qemu-user-static.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPS = ROOT / "daemon" / "youtu_edge" / "ops"
 TOOLS = "aarch64-linux-gnu-"
 EMULATOR = "qemu-aarch64-static"
-# As in daemon/youtu_edge/ops/CMakeLists.txt, which a test compares.
+# As in daemon/youtu_edge/ops/CMakeLists.txt; a test compares them.
 OPTIONS = [
     "-std=gnu++17",
     "-O3",
@@ -33,14 +33,14 @@ MULTIPLICATIONS = ("sdot", "fmla")
 _LONGEST_LOOP = 8192  # bytes
 _EXECUTED = re.compile(r"^Trace \d+: 0x[0-9a-f]+ \[[0-9a-f]+/([0-9a-f]+)/", re.MULTILINE)
 _INSTRUCTION = re.compile(r"^ +([0-9a-f]+):\t[0-9a-f]{8} +\t(.*)$", re.MULTILINE)
-# The addresses of jumps mean nothing to llvm-mca, and it reckons a call as a hundred cycles.
+# llvm-mca ignores jump addresses, and assumes a hundred cycles for a call.
 _CALL = re.compile(r"^(?:bl|b|ret|br|blr)\b(?!\.).*")
 _TARGET = re.compile(r"(?:0x)?[0-9a-f]+ <[^>]*>")
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Executed instructions; `loop` is the body of the innermost loop that multiplied most."""
+    """Executed instructions; `loop` is the body of the innermost loop with the most multiplications."""
 
     instructions: list[str]
     loop: list[str]
@@ -50,7 +50,7 @@ class KernelRuns:
     """The cross-compiled kernels."""
 
     def __init__(self, directory: Path) -> None:
-        """Compiles into `directory`. Raises SystemExit with the compiler's words."""
+        """Compiles into `directory`. Raises SystemExit with the compiler's message."""
         self._directory = directory
         self._program = directory / "kernel_runs"
         objects = [self._compile("kernel_runs", Path(__file__).with_name("kernel_runs.cc"), [])]
@@ -61,15 +61,15 @@ class KernelRuns:
         self._assembly = self._disassemble()
 
     def check(self) -> str:
-        """Compare every kernel of Linear with the portable one. Raises SystemExit when a bit differs."""
+        """Compare every kernel of Linear with the portable one. Raises SystemExit if a bit differs."""
         return self._emulate([], ["check"]).strip()
 
     def trace(self, arguments: Sequence[str]) -> Trace:
-        """What the kernel executes that kernel_runs.cc starts with these arguments."""
+        """The trace of the kernel that kernel_runs.cc runs with these arguments."""
         log = self._directory / "trace.log"
         # Renamed in qemu 8.1.
-        known = subprocess.run([EMULATOR, "-help"], capture_output=True, text=True).stdout
-        step = "-one-insn-per-tb" if "-one-insn-per-tb" in known else "-singlestep"
+        options = subprocess.run([EMULATOR, "-help"], capture_output=True, text=True).stdout
+        step = "-one-insn-per-tb" if "-one-insn-per-tb" in options else "-singlestep"
         self._emulate([step, "-d", "exec,nochain", "-D", str(log)], arguments)
         executed = [int(address, 16) for address in _EXECUTED.findall(log.read_text(encoding="utf-8"))]
         log.unlink()
@@ -98,7 +98,7 @@ class KernelRuns:
         return _run([EMULATOR, "-cpu", "cortex-a76", *options, str(self._program), *arguments])
 
     def _hottest_loop(self, executed: list[int]) -> range:
-        """The addresses of one turn, which ends with a jump backwards and has none inside."""
+        """The addresses of one iteration, which ends with a backward jump and contains no other."""
         turns = Counter(
             (after, here) for here, after in itertools.pairwise(executed) if after <= here and here - after < _LONGEST_LOOP
         )

@@ -1,4 +1,4 @@
-"""The hot loops that are looked at, and what a simulation says of each."""
+"""The hot loops to simulate, and the figures of each."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from boards.kernel_trace import KernelRuns
 from boards.processor import MODEL, Cycles, Simulator, by_hand
 
-SDOT_PRODUCTS, FMA_PRODUCTS = 16, 4  # of one instruction
+SDOT_PRODUCTS, FMA_PRODUCTS = 16, 4  # per instruction
 VECTOR_PIPELINES = 2
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What one run of a kernel is: the arguments of kernel_runs.cc, its products, and whether it multiplies integers."""
+    """One run of a kernel: the arguments of kernel_runs.cc, its products, and whether it multiplies integers."""
 
     title: str
     arguments: str
@@ -22,7 +22,7 @@ class Kernel:
 
     @property
     def peak(self) -> int:
-        """Products a cycle that two vector pipelines can do."""
+        """Products per cycle that two vector pipelines can do."""
         return VECTOR_PIPELINES * (SDOT_PRODUCTS if self.integers else FMA_PRODUCTS)
 
 
@@ -57,8 +57,8 @@ KERNELS = [
 class Figures:
     """One kernel on one core whose data is in the cache.
 
-    `loop` is a turn of its innermost loop, `loop_share` the share of the peak in it, `hand` the bound of the pipelines
-    counted by hand, `other_model` what LLVM's own choice for -mcpu=cortex-a76 says. `cycles` is the whole run.
+    `loop` is an iteration of its innermost loop, `loop_share` the share of the peak in it, `hand` the pipeline bounds
+    counted by hand, `other_model` the result with LLVM's own model for -mcpu=cortex-a76. `cycles` is for the whole run.
     """
 
     kernel: Kernel
@@ -82,7 +82,7 @@ class Figures:
 
 
 def simulate(kernel: Kernel, runs: KernelRuns, simulator: Simulator) -> Figures:
-    """Run the kernel under qemu and what it executed through llvm-mca."""
+    """Run the kernel under qemu, and its trace through llvm-mca."""
     trace = runs.trace(kernel.arguments.split())
     name, each = ("sdot", SDOT_PRODUCTS) if kernel.integers else ("fmla", FMA_PRODUCTS)
     multiplications = sum(line.startswith(name) for line in trace.loop)

@@ -3,9 +3,9 @@
     operator    max(bytes / bandwidth, cycles / (cores * clock)) + OPERATOR_S
     step        sum over all operators
 
-A matrix is read once a step, whatever the number of rows; cycles are those of a core whose data is in the cache. Left out
-is what makes boards slower: waiting for memory beside arithmetic, cores that finish late, other programs, heat. Norms and
-SwiGLU count as operators without cycles, sampling and text not at all.
+A matrix is read once per step, whatever the number of rows; cycles are those of a core whose data is in the cache. What
+makes boards slower is not modelled: memory stalls during arithmetic, cores that finish late, other programs, heat. Norms
+and SwiGLU count as operators without cycles; sampling and text processing do not count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LAYERS, HEADS, LATENT_BYTES = 32, 16, 36_864  # of cache per token, all layers, 
 
 @dataclass(frozen=True)
 class Board:
-    """Cores that compute, their clock in Hz, and what they read from memory in bytes per second, lowest and highest."""
+    """Cores that compute, their clock in Hz, and memory bandwidth in bytes per second, lowest and highest."""
 
     name: str
     cores: int
@@ -36,9 +36,9 @@ BOARDS = (
 
 @dataclass(frozen=True)
 class Matrix:
-    """Quantised, for each of `heads` heads [n, k], in every layer or once."""
+    """A quantised matrix, [n, k] for each of `heads` heads, in every layer or once."""
 
-    kind: str  # of kernel, whose cycles count
+    kind: str  # of the kernel whose cycles apply
     k: int
     n: int
     heads: int = 1
@@ -47,7 +47,7 @@ class Matrix:
 
     @property
     def products(self) -> int:
-        """For one row of activations."""
+        """Products for one row of activations."""
         return self.heads * self.k * self.n
 
     @property
@@ -79,12 +79,12 @@ class Rates:
 
 
 def bytes_per_token() -> float:
-    """What a decoding step reads with an empty context: every matrix."""
+    """Bytes that a decode step reads with an empty context: every matrix."""
     return HEAD.bytes + LAYERS * sum(matrix.bytes for matrix in LAYER)
 
 
 def decode_s(board: Board, bandwidth: float, rates: Rates, context: int) -> float:
-    """One token after so many."""
+    """Time of one token after `context` tokens."""
     speed = board.cores * board.clock
     time = sum(
         count * max(matrix.bytes / bandwidth, matrix.products * rates.one[matrix.kind] / speed)
@@ -95,7 +95,7 @@ def decode_s(board: Board, bandwidth: float, rates: Rates, context: int) -> floa
 
 
 def first_token_s(board: Board, bandwidth: float, rates: Rates, tokens: int) -> float:
-    """A prompt of so many tokens in one step, and its first token."""
+    """Time of a prompt of `tokens` tokens in one step, and of its first token."""
     speed = board.cores * board.clock
     time = max(HEAD.bytes / bandwidth, HEAD.products * rates.one[HEAD.kind] / speed)
     for matrix in LAYER:
@@ -106,6 +106,6 @@ def first_token_s(board: Board, bandwidth: float, rates: Rates, tokens: int) -> 
 
 
 def bound(board: Board, bandwidth: float, rates: Rates) -> float:
-    """Time of memory over time of arithmetic for one row of Linear: above 1 it is bound by memory."""
+    """Memory time over arithmetic time for one row of Linear: above 1 it is memory-bound."""
     matrix = LAYER[-1]
     return matrix.bytes / bandwidth * board.cores * board.clock / (matrix.products * rates.one["linear"])

@@ -1,18 +1,18 @@
 """How many cycles a Cortex-A76 takes for instructions: llvm-mca's simulation, and the pipelines counted by hand.
 
-LLVM has no scheduling model of its own for the Cortex-A76 and A78: until its version 19 at least, -mcpu of either takes the
-A57's. Neoverse N1 is the A76 for servers, with the same pipelines, and has had a model since 17, which is used for both.
-The A78 has the same two vector pipelines and reads three times a cycle instead of twice.
+LLVM has no scheduling model for the Cortex-A76 and A78: at least up to version 19, -mcpu of either uses the A57's.
+Neoverse N1 is the server version of the A76, with the same pipelines, and has had a model since 17, which is used for both.
+The A78 has the same two vector pipelines and three loads per cycle instead of two.
 
-The count by hand takes throughputs from Arm's Cortex-A76 Software Optimization Guide:
+The count by hand uses the throughputs of Arm's Cortex-A76 Software Optimization Guide:
 
-    V     both vector pipelines: sdot, fmla, fmul, fadd, and, eor, mov, dup     2 a cycle
-    V1    one of them: shifts, and widening, which is a shift                   1 a cycle
+    V     both vector pipelines: sdot, fmla, fmul, fadd, and, eor, mov, dup     2 per cycle
+    V1    one of them: shifts, and widening, which is a shift                   1 per cycle
     V0    the other one: conversions of four floats                             1 every second cycle
-    L     loads of 16 bytes                                                     2 a cycle, a pair counts as two
-    front decoded instructions                                                  4 a cycle
+    L     loads of 16 bytes                                                     2 per cycle, a pair counts as two
+    front decoded instructions                                                  4 per cycle
 
-Neither knows caches: data is in the first one.
+Neither models caches: all data is in L1.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Cycles:
 
     @property
     def binding(self) -> str:
-        """The busiest pipelines, or what it waits for when none is busy."""
+        """The busiest pipelines, or "latency" if none is busy."""
         most = max(self.busy.values())
         if most < 0.85:
             return "latency"
@@ -47,10 +47,10 @@ class Cycles:
 
 
 class Simulator:
-    """llvm-mca, in the newest version that is installed."""
+    """llvm-mca, the newest installed version."""
 
     def __init__(self) -> None:
-        """Raises SystemExit when there is none with the model of Neoverse N1."""
+        """Raises SystemExit if none has the model of Neoverse N1."""
         names = ["llvm-mca", *(f"llvm-mca-{version}" for version in range(_OLDEST, 30))]
         found = [(self._version(program), program) for name in names if (program := shutil.which(name))]
         self.version, self._program = max(found, default=(0, ""))
@@ -59,17 +59,17 @@ class Simulator:
 
     @staticmethod
     def _version(program: str) -> int:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
-        found = _VERSION.search(said)
+        text = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+        found = _VERSION.search(text)
         return int(found[1]) if found else 0
 
     def model_of(self, cpu: str) -> str:
-        """The processor whose scheduling model LLVM takes for this one: A57, N1, …"""
+        """The processor whose scheduling model LLVM uses for this one: A57, N1, …"""
         pressure = self._simulate(["sdot v0.4s, v1.16b, v2.16b"], 1, cpu, "-json")
         return str(json.loads(pressure)["TargetInfo"]["Resources"][0]).partition("Unit")[0]
 
     def loop(self, body: Sequence[str], cpu: str = MODEL) -> Cycles:
-        """One turn of a loop that runs for long."""
+        """One iteration of a loop that runs for long."""
         turns = 200
         document = json.loads(self._simulate(body, turns, cpu, "-json"))
         region = document["CodeRegions"][0]
@@ -87,8 +87,8 @@ class Simulator:
         total = 0
         for begin in range(0, len(instructions), _CHUNK):
             chunk = instructions[begin : begin + _CHUNK]
-            said = self._simulate(chunk, 1, MODEL, "-instruction-info=0", "-resource-pressure=0")
-            found = re.search(r"^Total Cycles: +(\d+)$", said, re.MULTILINE)
+            text = self._simulate(chunk, 1, MODEL, "-instruction-info=0", "-resource-pressure=0")
+            found = re.search(r"^Total Cycles: +(\d+)$", text, re.MULTILINE)
             assert found is not None
             total += int(found[1])
         return float(max(total, len(instructions) / 4))
@@ -107,7 +107,7 @@ _LOADS = re.compile(r"(ldp|ldr|ldur|ldnp|ld1r?)$")
 
 
 def by_hand(instructions: Sequence[str]) -> dict[str, float]:
-    """Cycles that each pipeline needs at least; the largest bounds a loop whose turns do not wait for each other."""
+    """Least cycles of each pipeline; the largest bounds a loop whose iterations do not depend on each other."""
     one = other = either = loads = 0.0
     for line in instructions:
         name, _, operands = line.partition(" ")

@@ -1,4 +1,4 @@
-"""Are logits and packages on ARM64 those of this machine, to the last bit?"""
+"""Compares logits and packages on ARM64 with those of this machine, bit by bit."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ with tempfile.TemporaryDirectory() as scratch:
 
 @dataclass(frozen=True)
 class PackageSource:
-    """`arguments` of Python, in a checkout, before the directory to export to; `needs` is a file that has to be there."""
+    """`arguments` of Python, in a checkout, before the directory to export to; `needs` is a required file."""
 
     arguments: tuple[str, ...]
     needs: Path | None = None
 
     def why_not(self) -> str:
-        """Why there is nothing to export, in words."""
-        return f"{self.needs} is not there" if self.needs and not self.needs.exists() else ""
+        """Why nothing can be exported, in words; "" if it can."""
+        return f"{self.needs} does not exist" if self.needs and not self.needs.exists() else ""
 
 
 PACKAGES: Mapping[str, PackageSource] = {
@@ -55,7 +55,7 @@ PACKAGES: Mapping[str, PackageSource] = {
 
 
 def package(root: Arm64Root, name: str) -> Path:
-    """Exported here, again in every run."""
+    """Export the package on this machine, again in every run."""
     out = root.home / "packages" / name
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(exist_ok=True)
@@ -64,7 +64,7 @@ def package(root: Arm64Root, name: str) -> Path:
 
 
 def here(arguments: list[str]) -> str:
-    """What a Python program prints on this machine, in the checkout."""
+    """The output of a Python program on this machine, in the checkout."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(_PATHS)}
     command = [sys.executable, *arguments]
     return subprocess.run(
@@ -73,7 +73,7 @@ def here(arguments: list[str]) -> str:
 
 
 def compare(root: Arm64Root, name: str, tokens: int) -> tuple[list[str], int]:
-    """Where the two processors differ, one line for each prompt that does; and how many prompts there are."""
+    """The differences between the two processors, one line per differing prompt; and the number of prompts."""
     directory = package(root, name)
     program = "scripts/emulation/logits.py"
     expected: list[dict[str, Any]] = json.loads(here([program, str(directory), str(tokens)]))
@@ -81,22 +81,22 @@ def compare(root: Arm64Root, name: str, tokens: int) -> tuple[list[str], int]:
     if done.returncode != 0:
         return [f"prompt {number}: no logits: {done.stderr[-500:]}" for number in range(len(expected))], len(expected)
     found: list[dict[str, Any]] = json.loads(done.stdout)
-    told = [difference(one, other) for one, other in zip(expected, found, strict=True)]
-    return [f"prompt {number}: {what}" for number, what in enumerate(told) if what], len(expected)
+    differences = [difference(one, other) for one, other in zip(expected, found, strict=True)]
+    return [f"prompt {number}: {what}" for number, what in enumerate(differences) if what], len(expected)
 
 
 def difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """The first one, in words; empty if there is none."""
+    """The first difference, in words; empty if there is none."""
     if expected["prompt"] != found["prompt"]:
-        return "its tokens are others"
+        return "its tokens differ"
     pairs = zip(expected["logits"], found["logits"], strict=True)
     if (step := next((step for step, (one, other) in enumerate(pairs) if one != other), None)) is not None:
-        return f"the logits of token {step + 1} are others"
+        return f"the logits of token {step + 1} differ"
     return "" if expected["answer"] == found["answer"] else "the same logits have another maximum"
 
 
 def exported_alike(root: Arm64Root, name: str) -> str:
-    """Export there, and compare with the package exported here; what differs, in words."""
+    """Export on ARM64 and compare with the package exported here; returns the differences, in words."""
     directory, out = package(root, name), f"/exported/{name}"
     shutil.rmtree(root.path / "exported", ignore_errors=True)
     (root.path / "exported").mkdir()

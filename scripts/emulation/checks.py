@@ -24,7 +24,7 @@ QUICK_PARTS = ("ops", "bits")
 
 @dataclass
 class Result:
-    """What a part has found."""
+    """The result of one part."""
 
     part: str
     passed: int = 0
@@ -35,7 +35,7 @@ class Result:
 
 
 def run_suite(root: Arm64Root, suite: Suite) -> Result:
-    """With pytest, on all cores."""
+    """Run a suite with pytest, on all cores."""
     for name, reason in suite.left_out.items():
         print(f"left out: {name}: {reason}", flush=True)
     report = f"reports/{suite.name}.xml"
@@ -49,7 +49,7 @@ def run_suite(root: Arm64Root, suite: Suite) -> Result:
 
 
 def run_machine(root: Arm64Root) -> Result:
-    """A virtual machine with systemd; its tests run here, with pytest."""
+    """Run the tests of a virtual machine with systemd; pytest runs on this machine."""
     report = root.home / "machine.xml"
     report.unlink(missing_ok=True)
     options = [
@@ -68,7 +68,7 @@ def run_machine(root: Arm64Root) -> Result:
 
 
 def counted(part: str, report: Path, code: int) -> Result:
-    """From pytest's report in XML; a run that wrote none has failed."""
+    """Count pytest's XML report; a run without a report has failed."""
     result = Result(part)
     if report.exists():
         for case in ElementTree.parse(report).getroot().iter("testcase"):
@@ -87,7 +87,7 @@ def counted(part: str, report: Path, code: int) -> Result:
 
 
 def run_bits(root: Arm64Root, names: list[str], tokens: int) -> Result:
-    """Logits of greedy answers, prompt by prompt: one check each."""
+    """Compare the logits of greedy answers, one check per prompt."""
     result = Result("bits")
     for name in names:
         begun = time.monotonic()
@@ -105,7 +105,7 @@ def run_bits(root: Arm64Root, names: list[str], tokens: int) -> Result:
 
 
 def run_export(root: Arm64Root) -> Result:
-    """The tests, and whether packages exported there are those exported here, byte by byte."""
+    """Run the tests, and compare packages exported on ARM64 with those exported here, byte by byte."""
     result = run_suite(root, EXPORT)
     for name in ("tiny", "youtu-nano"):
         if reason := PACKAGES[name].why_not():
@@ -122,14 +122,14 @@ def run_export(root: Arm64Root) -> Result:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/test-arm64", description="Runs the project's tests on emulated ARM64.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {' '.join(PARTS)} (default: all of them)")
-    parser.add_argument("--quick", action="store_true", help=f"a few minutes: a choice of {' and '.join(QUICK_PARTS)}")
-    parser.add_argument("--cpu", default="cortex-a76", help="a processor that qemu knows (default: %(default)s)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {' '.join(PARTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help=f"a few minutes: a selection of {' and '.join(QUICK_PARTS)}")
+    parser.add_argument("--cpu", default="cortex-a76", help="a processor that qemu supports (default: %(default)s)")
     options = parser.parse_args()
     if unknown := [part for part in options.parts if part not in PARTS]:
-        parser.error(f"there is no part {unknown[0]}; there are: {' '.join(PARTS)}")
+        parser.error(f"unknown part {unknown[0]}; parts: {' '.join(PARTS)}")
     if options.quick and (too_long := [part for part in options.parts if part not in QUICK_PARTS]):
-        parser.error(f"--quick has no part {too_long[0]}; it has: {' '.join(QUICK_PARTS)}")
+        parser.error(f"--quick does not include {too_long[0]}; it includes: {' '.join(QUICK_PARTS)}")
     if reason := why_not():
         print(f"error: {reason}", file=sys.stderr)
         return 1
@@ -156,7 +156,7 @@ def main() -> int:
     for result in results:
         print(f"{result.part:10}{result.passed:8}{result.failed:8}{result.skipped:8}{result.seconds:9.0f}")
     failed = sum(result.failed for result in results)
-    print(f"{failed} failed, {time.monotonic() - begun:.0f} s in all, emulated {options.cpu}")
+    print(f"{failed} failed, {time.monotonic() - begun:.0f} s in total, emulated {options.cpu}")
     return 1 if failed else 0
 
 

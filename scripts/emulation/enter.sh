@@ -1,6 +1,6 @@
 # Mounts what a Debian root needs and runs a command in it: enter.sh ROOT SYSTEM [DIRECTORY:INSIDE]... -- COMMAND [ARGUMENT]...
-# Called in a mount and process namespace of its own, which takes everything down with the command. SYSTEM holds cpuinfo and sys/:
-# with this machine's own /proc/cpuinfo and /sys, ONNX Runtime takes the processor for what it is not, and crashes.
+# Called in its own mount and process namespace, which ends with the command and takes everything down. SYSTEM has cpuinfo and sys/:
+# with this machine's own /proc/cpuinfo and /sys, ONNX Runtime detects the wrong processor and crashes.
 set -euo pipefail
 root=$1 system=$2
 shift 2

@@ -1,7 +1,7 @@
-"""A Debian 12 for ARM64 in build/arm64, whose programs run under qemu-user; the checkout lies in it with an ARM64 library.
+"""A Debian 12 for ARM64 in build/arm64, whose programs run under qemu-user; it contains the checkout with an ARM64 library.
 
-The library is that of the wheel (scripts/build-wheels); what we depend on, and what the tests need besides, comes from
-PyPI's ARM64 wheels. Nothing of it is run while it is made. Needs root, a network the first time, and PROGRAMS.
+The library is that of the wheel (scripts/build-wheels); our dependencies, and those of the tests, come from PyPI's ARM64
+wheels. No ARM64 program runs while it is made. Needs root, a network the first time, and PROGRAMS.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ PROGRAMS = {
     "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
     "unshare": "util-linux",
 }
-"""With the Debian package of each."""
+"""Each with its Debian package."""
 
 _DEBIAN = (
     "python3", "python3-venv", "libstdc++6", "procps", "util-linux", "mount", "dash", "bash", "coreutils", "findutils",
     "grep", "sed", "tar", "gzip", "passwd", "base-passwd", "ca-certificates",
 )  # fmt: skip
 _NOT_ON_ARM = ("mypy", "ruff", "types-", "playwright", "axe-playwright")
-"""What the tests of [dev] need elsewhere: style and a browser."""
+"""Requirements of [dev] that are not needed here: style checks and a browser."""
 _WITHOUT_WHEEL = ("sdnotify>=0.3.2",)
 _COPIED = ("config", "daemon", "examples", "export", "scripts", "systemd", "tests", "pyproject.toml", "CMakeLists.txt")
-"""Of the checkout."""
+"""What is copied from the checkout."""
 LIBRARY = "youtu_edge/ops/libyoutu_edge_ops.so"
 _NAMESPACES = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
 _VARIABLES = (
@@ -49,11 +49,11 @@ _VARIABLES = (
 )  # fmt: skip
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _FEATURES = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp ssbs"
-"""As the kernel tells them of a Cortex-A76."""
+"""As the kernel reports them for a Cortex-A76."""
 
 
 def why_not() -> str:
-    """Why no ARM64 program can be run here, in words; empty if one can."""
+    """Why ARM64 programs cannot run here, in words; empty if they can."""
     if os.geteuid() != 0:
         return "an emulated ARM64 root needs root: mounts and chroot"
     if missing := [name for name in PROGRAMS if not shutil.which(name)]:
@@ -63,7 +63,7 @@ def why_not() -> str:
 
 
 def _enable_binfmt() -> str:
-    """Let the kernel start ARM64 programs with qemu; the reason if it does not."""
+    """Have the kernel start ARM64 programs with qemu; returns the reason if it cannot."""
     if not (_BINFMT / "register").exists():
         subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", _BINFMT], check=False, capture_output=True)
     if not (_BINFMT / "qemu-aarch64").exists():
@@ -76,20 +76,20 @@ def _enable_binfmt() -> str:
 
 
 class Arm64Root:
-    """Made by `prepare`; then `run` runs commands in it. `cpu` is a name that qemu knows: cortex-a76, cortex-a57, max."""
+    """Made by `prepare`; `run` then runs commands in it. `cpu` is one of qemu's names: cortex-a76, cortex-a57, max."""
 
     def __init__(self, cpu: str = "cortex-a76", home: Path = HOME) -> None:
         self.cpu, self.home = cpu, home
         self.path = home / "root"
 
     def prepare(self) -> None:
-        """Make what is not there yet, or was made of other things; one process at a time. Raises CalledProcessError."""
+        """Make what is missing or out of date; one process at a time. Raises CalledProcessError."""
         self.home.mkdir(parents=True, exist_ok=True)
         with locked(self.home / "lock"):
             self._make_debian()
             self._install_libraries()
             self._copy_checkout(build_wheel())
-            self._show_to_python()
+            self._add_to_python_path()
             self._describe_system()
 
     def run(
@@ -100,13 +100,13 @@ class Arm64Root:
         timeout_s: float | None = None,
         capture: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in /checkout there, ended with everything that it started.
+        """Run a command in its /checkout; when it ends, everything that it started is killed.
 
-        binds: directories of this machine to show inside, read-only. capture: stdout and stderr are in the result,
-        else shown.
+        binds: directories of this machine to mount inside, read-only. capture: return stdout and stderr instead of
+        showing them.
         """
-        shown = {CHECKOUT / "models": "/checkout/models", **(binds or {})}
-        mounts = [f"{path}:{inside}" for path, inside in shown.items() if path.is_dir()]
+        mounted = {CHECKOUT / "models": "/checkout/models", **(binds or {})}
+        mounts = [f"{path}:{inside}" for path, inside in mounted.items() if path.is_dir()]
         inside = ["--chdir=/checkout", *_VARIABLES, f"QEMU_CPU={self.cpu}"]
         enter = CHECKOUT / "scripts/emulation/enter.sh"
         return subprocess.run(
@@ -127,7 +127,7 @@ class Arm64Root:
         self._note(self.path, " ".join(_DEBIAN))
 
     def _install_libraries(self) -> None:
-        """Everything but our own wheel into /site: pip unpacks wheels for any processor, and runs nothing of them."""
+        """Install everything except our own wheel into /site: pip unpacks wheels for any processor without running them."""
         project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
         extras = project["optional-dependencies"]
         wanted = [*project["dependencies"], *extras["export"], *extras["hub"], *extras["dev"]]
@@ -139,14 +139,14 @@ class Arm64Root:
         platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in range(36, 16, -1)]
         options = [*platforms, "--platform=manylinux2014_aarch64", f"--python-version={PYTHON}", "--only-binary=:all:"]
         pip, quiet = [sys.executable, "-m", "pip"], ["-qq", "--disable-pip-version-check"]
-        with tempfile.TemporaryDirectory() as pure:  # what comes without a wheel is one Python file
+        with tempfile.TemporaryDirectory() as pure:  # packages without a wheel are pure Python
             subprocess.run([*pip, "wheel", *quiet, "--no-deps", "--wheel-dir", pure, *_WITHOUT_WHEEL], check=True)
             target = ["--target", site, "--no-compile", "--find-links", pure]
             subprocess.run([*pip, "install", *quiet, *target, *options, *wanted], check=True)
         self._note(site, made_of)
 
     def _copy_checkout(self, wheel: Path) -> None:
-        """The sources that lie here, and out of the wheel the operator library and what pip would know of it."""
+        """Copy the sources, and from the wheel the operator library and its metadata."""
         target, made_of = self.path / "checkout", hashlib.sha256(wheel.read_bytes())
         for path in sorted(_sources()):
             made_of.update(f"{path}\0".encode() + (CHECKOUT / path).read_bytes())
@@ -157,18 +157,18 @@ class Arm64Root:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(CHECKOUT / path, target / path)
         with zipfile.ZipFile(wheel) as archive:
-            named = [name for name in archive.namelist() if ".dist-info/" in name]  # the version, as packages note it
+            named = [name for name in archive.namelist() if ".dist-info/" in name]  # the version, which packages record
             archive.extractall(target / "daemon", [*named, LIBRARY])
         self._note(target, made_of.hexdigest())
 
-    def _show_to_python(self) -> None:
-        """As an editable installation would: some tests start processes whose environment has no PYTHONPATH."""
+    def _add_to_python_path(self) -> None:
+        """Like an editable installation, because some tests start processes without PYTHONPATH."""
         directory = self.path / f"usr/local/lib/python{PYTHON}/dist-packages"
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "checkout.pth").write_text("/checkout/daemon\n/checkout/export\n/site\n")
 
     def _describe_system(self) -> None:
-        """/proc/cpuinfo and the few files of /sys that tell ONNX Runtime what a board would."""
+        """Write /proc/cpuinfo and the few files of /sys that ONNX Runtime reads, as on a board."""
         cores, system = os.cpu_count() or 1, self.home / "system"
         described = f"BogoMIPS\t: 48.00\nFeatures\t: {_FEATURES}\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
         described += "CPU variant\t: 0x4\nCPU part\t: 0xd0b\nCPU revision\t: 1\n\n"
@@ -190,7 +190,7 @@ class Arm64Root:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time."""
+    """Hold an exclusive lock."""
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -198,11 +198,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def build_wheel() -> Path:
-    """Ours for ARM64, cross-compiled unless it lies in dist/. The lock is that of tests/wheelhouse.py."""
+    """Our wheel for ARM64, cross-compiled unless it is in dist/. tests/wheelhouse.py uses the same lock."""
     with locked(CHECKOUT / "build" / "wheelhouse.lock"):
         command = [CHECKOUT / "scripts/build-wheels", "aarch64"]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return CHECKOUT / said.splitlines()[-1]
+        text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return CHECKOUT / text.splitlines()[-1]
 
 
 def _sources() -> list[Path]:

@@ -1,4 +1,4 @@
-"""Which tests run on emulated ARM64, and which of them are left out, with the reason of each."""
+"""The tests that run on emulated ARM64, and those that are excluded, each with its reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Suite:
-    """Paths as pytest takes them; `left_out` has node ids and why."""
+    """Paths for pytest; `left_out` has excluded node ids and the reasons."""
 
     name: str
     paths: tuple[str, ...]
@@ -20,7 +20,7 @@ OPS = Suite(
     ("tests/ops",),
     {"tests/ops/test_board_prediction.py": "cross-compiles and runs qemu itself"},
 )
-_MEMORY = "measures the memory of a process, which holds the emulator and its translated code as well"
+_MEMORY = "measures the memory of a process, which includes the emulator and its translated code"
 ENGINE = Suite("engine", ("tests/engine",), {"tests/engine/test_activations.py": _MEMORY})
 EXPORT = Suite(
     "export",
@@ -49,4 +49,4 @@ QUICK = Suite(
         "tests/ops/test_batch_invariance.py::test_attention_and_its_cache_have_the_same_bits_in_every_instruction_set",
     ),
 )
-"""What every run of CI does: the operators' bits against their definition."""
+"""Part of every CI run: compares the operators' bits with their definition."""

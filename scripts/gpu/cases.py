@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ops import reference
 from ops.attention_call import Case, build
-from ops.reference import Attention
+from ops.attention_reference import Attention
 
 OFFSETS = ("none", "zero_points", "minimums")
 LATENT = Attention(16, 1, scale=192**-0.5, kv_cache_layout="LATENT", v_head_size=512, rotary_offset=512)

@@ -198,7 +198,7 @@ class Kernels:
         return self.memory.get(output)
 
     def put_attention(self, attributes: Any, inputs: dict[str, NDArray[Any] | None]) -> AttentionCall:
-        """A call of PagedAttention in memory. `attributes` has the fields of tests/ops/reference.py's Attention."""
+        """A call of PagedAttention in memory. `attributes` has the fields of `Attention` in tests/ops."""
         held = {name: self.memory.put(array) for name, array in inputs.items() if array is not None}
         address = {name: buffer.address for name, buffer in held.items()}
         cache, query = held["key_cache"], held["query"]

@@ -1,4 +1,4 @@
-"""What `readelf` says of a shared library, of whatever processor: its symbols and the libraries that it needs."""
+"""Symbols and needed libraries of a shared library for any processor, from `readelf`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Symbol:
     version: str
     """Such as GLIBC_2.34, GLIBC_PRIVATE; empty if it has none."""
     is_default: bool
-    """Written @@: what a program that is linked today gets."""
+    """Written @@: the version that a program linked today gets."""
     is_defined: bool
     kind: str
     """FUNC, OBJECT, IFUNC, TLS …"""
@@ -28,13 +28,13 @@ class Symbol:
 
     @property
     def glibc(self) -> tuple[int, ...] | None:
-        """(2, 34) for GLIBC_2.34; None for everything else, GLIBC_PRIVATE too."""
+        """(2, 34) for GLIBC_2.34; None for everything else, including GLIBC_PRIVATE."""
         found = re.fullmatch(r"GLIBC_(\d+(?:\.\d+)+)", self.version)
         return tuple(int(part) for part in found[1].split(".")) if found else None
 
 
 def dynamic_symbols(library: Path) -> list[Symbol]:
-    """All of them but the empty first one. Raises CalledProcessError if the file is no ELF file."""
+    """All except the empty first one. Raises CalledProcessError if the file is not an ELF file."""
     symbols = []
     for line in _readelf("--dyn-syms", library).splitlines():
         #    Num: Value Size Type Bind Vis Ndx Name[@[@]VERSION [(index)]]
@@ -57,15 +57,15 @@ def dynamic_symbols(library: Path) -> list[Symbol]:
 
 
 def needed_libraries(library: Path) -> list[str]:
-    """Names of the shared libraries that must be there to load it."""
+    """Names of the shared libraries that it needs."""
     return re.findall(r"\(NEEDED\).*\[(.+)\]", _readelf("--dynamic", library))
 
 
 def machine(library: Path) -> str:
-    """The processor, named as in the platform tag of a wheel; what readelf says, for one that has no wheels of ours."""
+    """The processor, named as in the platform tag of a wheel; readelf's name for one that we have no wheels for."""
     found = re.search(r"Machine: +(.+)", _readelf("--file-header", library))
-    said = found[1].strip() if found else "unknown"
-    return {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64"}.get(said, said)
+    name = found[1].strip() if found else "unknown"
+    return {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64"}.get(name, name)
 
 
 def _readelf(option: str, library: Path) -> str:

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Make a directory that, as `-L DIR`, shows the linker no more of glibc than an older version has.
+"""Make a directory that, as `-L DIR`, limits the linker to the symbols of an older glibc.
 
     glibc_view.py COMPILER VERSION DIR
 
-A library that is linked on Debian 12 asks for the newest version of each symbol, GLIBC_2.34 for pthread_create, and then
-loads on nothing older. glibc keeps every older version of a symbol, so the view holds stand-ins for its libraries: the same
-names without code, each symbol in the newest version that is not newer than VERSION, in the library that had it then. What
-glibc did not have at all is not there, so that linking fails by name; the few symbols that GCC's own static libraries ask
-for are in later_symbols.cc.
+A library that is linked on Debian 12 needs the newest version of each symbol, GLIBC_2.34 for pthread_create, and does not
+load on older systems. glibc keeps every older version of a symbol, so the view has stub libraries: the same names without
+code, each symbol in the newest version that is not newer than VERSION, in the library that had it then. Symbols that glibc
+did not have are missing, so that linking fails and names them; the few that GCC's own static libraries need are in
+later_symbols.cc.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 
 import elf
 
-# Before 2.34 threads had a library of their own; today's libc.so.6 has their old versions as well.
+# Before 2.34 threads were in a separate library; today's libc.so.6 has their old versions as well.
 THREADS = ("pthread_", "__pthread_", "sem_")
 LATER = Path(__file__).resolve().parent / "later_symbols.cc"
 
 
 def make_view(compiler: list[str], newest: tuple[int, ...], directory: Path) -> None:
-    """`compiler`: a C++ compiler of GCC, for the processor that is linked for. Raises CalledProcessError."""
+    """`compiler`: GCC's C++ compiler for the target processor. Raises CalledProcessError."""
     libc = elf.dynamic_symbols(_installed(compiler, "libc.so.6"))
     libm = elf.dynamic_symbols(_installed(compiler, "libm.so.6"))
     kept: dict[str, list[elf.Symbol]] = {"libc.so.6": [], "libpthread.so.0": [], "libm.so.6": _as_of(libm, newest)}
@@ -36,10 +36,10 @@ def make_view(compiler: list[str], newest: tuple[int, ...], directory: Path) -> 
         kept["libpthread.so.0" if is_of_threads else "libc.so.6"].append(symbol)
     directory.mkdir(parents=True, exist_ok=True)
     for name, symbols in kept.items():
-        _make_stand_in(compiler, directory / name, symbols)
+        _make_stub(compiler, directory / name, symbols)
     later = directory / "later_symbols.o"
     subprocess.run([*compiler, "-O2", "-fPIC", "-fvisibility=hidden", "-c", str(LATER), "-o", str(later)], check=True)
-    # What -lc and -lm find first. libc_nonshared.a and the loader are as installed.
+    # -lc and -lm find these first. libc_nonshared.a and the loader are the installed ones.
     nonshared, loader = _installed(compiler, "libc_nonshared.a"), _loader(compiler)
     parts = [directory / "libc.so.6", nonshared, later]
     as_needed = f"AS_NEEDED ( {directory / 'libpthread.so.0'} {loader} )"
@@ -48,7 +48,7 @@ def make_view(compiler: list[str], newest: tuple[int, ...], directory: Path) -> 
 
 
 def _as_of(symbols: list[elf.Symbol], newest: tuple[int, ...]) -> list[elf.Symbol]:
-    """Of each name the newest version that is not newer than `newest`."""
+    """For each name, the newest version that is not newer than `newest`."""
     versions = defaultdict(list)
     for symbol in symbols:
         if symbol.is_defined and symbol.glibc and symbol.glibc <= newest:
@@ -56,7 +56,7 @@ def _as_of(symbols: list[elf.Symbol], newest: tuple[int, ...]) -> list[elf.Symbo
     return [max(found, key=lambda symbol: symbol.glibc or ()) for _, found in sorted(versions.items())]
 
 
-def _make_stand_in(compiler: list[str], path: Path, symbols: list[elf.Symbol]) -> None:
+def _make_stub(compiler: list[str], path: Path, symbols: list[elf.Symbol]) -> None:
     """A shared library without code, with these symbols in these versions."""
     lines, versions = [], sorted({symbol.version for symbol in symbols})
     for index, symbol in enumerate(symbols):
@@ -78,11 +78,11 @@ def _make_stand_in(compiler: list[str], path: Path, symbols: list[elf.Symbol]) -
 
 
 def _installed(compiler: list[str], name: str) -> Path:
-    """Where the compiler finds a file of glibc. Raises SystemExit."""
+    """The path where the compiler finds a file of glibc. Raises SystemExit."""
     command = [*compiler, f"-print-file-name={name}"]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     if found == name:
-        raise SystemExit(f"error: {compiler[0]} does not find {name}; on Debian: apt-get install libc6-dev")
+        raise SystemExit(f"error: {compiler[0]} cannot find {name}; on Debian: apt-get install libc6-dev")
     return Path(found).resolve()
 
 

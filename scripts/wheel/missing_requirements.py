@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Print what the wheels of a directory require for a device and the directory lacks, one requirement a line.
+"""Print the requirements that the wheels in a directory have on a device and the directory lacks, one per line.
 
     missing_requirements.py DIR PYTHON_VERSION PROCESSOR     for example: wheels 3.12 aarch64
 
-`pip download --platform` chooses wheels for the device, but reads the conditions of requirements
-(`; python_version < "3.13"`) as if the device were the machine that it runs on. Needs pip, whose copy of `packaging` reads
-them here.
+`pip download --platform` chooses wheels for the device, but evaluates the markers of requirements
+(`; python_version < "3.13"`) for the machine that it runs on. Needs pip, whose copy of `packaging` evaluates them here.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pip._vendor.packaging.utils import canonicalize_name
 
 
 def missing(directory: Path, python: str, processor: str) -> Iterator[str]:
-    """Requirements without an extra whose project has no wheel in the directory."""
+    """Requirements, without extras, whose project has no wheel in the directory."""
     device = {"python_version": python, "python_full_version": f"{python}.0", "platform_machine": processor, "extra": ""}
     device |= {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "implementation_name": "cpython"}
     wheels = sorted(directory.glob("*.whl"))

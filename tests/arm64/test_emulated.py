@@ -33,8 +33,8 @@ def test_another_bit_is_told_with_its_place() -> None:
     """The token whose logits differ first; or the prompt's tokens, or the choice among equal logits."""
     one = {"prompt": [1, 2], "answer": [3, 4], "logits": ["aa", "bb"]}
     assert difference(one, one) == ""
-    assert difference(one, one | {"logits": ["aa", "bc"], "answer": [3, 5]}) == "the logits of token 2 are others"
-    assert difference(one, one | {"prompt": [1]}) == "its tokens are others"
+    assert difference(one, one | {"logits": ["aa", "bc"], "answer": [3, 5]}) == "the logits of token 2 differ"
+    assert difference(one, one | {"prompt": [1]}) == "its tokens differ"
     assert difference(one, one | {"answer": [3, 5]}) == "the same logits have another maximum"
 
 

@@ -142,7 +142,7 @@ def test_a_prompt_that_does_not_fit_is_explained(open_ui: Open, daemon: Daemon) 
     """400 context_length_exceeded is told in the person's words."""
     ui = open_ui(daemon.port)
     ui.ask("long")
-    ui.wait_text("no longer fits into the model's memory")
+    ui.wait_text("exceeds the model's context length")
     ui.screenshot("error-context-1024x600-light-en")
 
 

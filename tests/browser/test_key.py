@@ -25,11 +25,11 @@ def test_the_key_is_asked_for_checked_and_kept_until_the_tab_closes(open_ui: Ope
     with running(f"service.keys_file={tmp_path}/keys.json") as daemon:
         daemon.wait_ready()
         ui = open_ui(daemon.port, waits=False)
-        ui.wait_text("This device asks for a key.")
+        ui.wait_text("This device requires a key.")
         ui.screenshot("key-1024x600-light-en")
         ui.page.keyboard.type("wrong")
         ui.page.keyboard.press("Enter")
-        ui.wait_text("does not accept this key")
+        ui.wait_text("rejected this key")
         ui.page.keyboard.type(token)
         ui.page.keyboard.press("Enter")
         ui.wait_text("scripted", "#device")
@@ -39,7 +39,7 @@ def test_the_key_is_asked_for_checked_and_kept_until_the_tab_closes(open_ui: Ope
         assert ui.page.locator("dialog").count() == 0
         assert ui.page.evaluate("Object.values(localStorage).join().includes('ye-')") is False
         other = open_ui(daemon.port, waits=False)
-        other.wait_text("This device asks for a key.")
+        other.wait_text("This device requires a key.")
 
 
 def test_whoever_has_no_key_can_go_on_looking_and_is_asked_when_it_matters(open_ui: Open, tmp_path: Path) -> None:
@@ -48,12 +48,12 @@ def test_whoever_has_no_key_can_go_on_looking_and_is_asked_when_it_matters(open_
     with running(f"service.keys_file={tmp_path}/keys.json") as daemon:
         daemon.wait_ready()
         ui = open_ui(daemon.port, waits=False)
-        ui.wait_text("This device asks for a key.")
+        ui.wait_text("This device requires a key.")
         ui.page.keyboard.press("Escape")
         ui.wait_text("Key needed", "#device")
         assert ui.page.locator("dialog").count() == 0
         ui.ask("hello")
-        ui.wait_text("This device asks for a key.")
+        ui.wait_text("This device requires a key.")
         ui.page.keyboard.type(token)
         ui.page.keyboard.press("Enter")
         ui.wait_done()
@@ -70,7 +70,7 @@ def test_a_used_up_quota_is_told_and_not_waited_for(open_ui: Open, tmp_path: Pat
     with running(f"service.keys_file={tmp_path}/keys.json") as daemon:
         daemon.wait_ready()
         ui = open_ui(daemon.port, waits=False)
-        ui.wait_text("This device asks for a key.")
+        ui.wait_text("This device requires a key.")
         ui.page.keyboard.type(token)
         ui.page.keyboard.press("Enter")
         ui.wait_text("scripted", "#device")
@@ -86,10 +86,10 @@ def test_a_key_for_chats_alone_is_enough_to_chat(open_ui: Open, tmp_path: Path) 
     with running(f"service.keys_file={tmp_path}/keys.json") as daemon:
         daemon.wait_ready()
         ui = open_ui(daemon.port, waits=False)
-        ui.wait_text("This device asks for a key.")
+        ui.wait_text("This device requires a key.")
         ui.page.keyboard.type(token)
         ui.page.keyboard.press("Enter")
         ui.wait_text("Ready", "#device")
         assert ui.ask_and_wait("hello") == "hello"
         ui.page.click("#status-link")
-        ui.wait_text("This key may not see the figures.")
+        ui.wait_text("This key may not read the metrics.")

@@ -24,7 +24,7 @@ def test_a_real_model_answers_and_the_status_page_shows_it_work(open_ui: Open, s
         assert ui.page.locator("#device").inner_text() == status.page.locator(".facts dd").first.inner_text()
         ui.ask("Write a short story about a river and the town beside it.")
         ui.wait_streaming(40)
-        speed = status.page.locator(".card", has_text="Writing speed").locator(".card-value")
+        speed = status.page.locator(".card", has_text="Generation speed").locator(".card-value")
         wait_until(lambda: float(speed.inner_text().split()[0]) > 0, 60)
         status.screenshot("status-real-1024x600-light-en")
         ui.wait_done()

@@ -84,7 +84,7 @@ def test_temperatures_and_a_reduced_engine_are_shown_where_the_device_tells_them
     ui.page.locator(".card", has_text="Temperature").wait_for()
     assert "51.1 °C" in card(ui, "Temperature")
     assert "soc 46 °C · npu 51 °C" in card(ui, "Temperature")
-    ui.wait_text("Running with less (smaller batch)")
+    ui.wait_text("Degraded after repeated engine failures (smaller batch)")
     ui.screenshot("status-temperatures-1024x600-light-en")
 
 

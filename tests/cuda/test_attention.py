@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from cuda.conftest import Kernels
 from ops.attention_cases import Case, build, cases
+from ops.attention_reference import Attention
 from ops.operators import OneNode
-from ops.reference import Attention
 
 
 def check(kernels: Kernels, case: Case) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from cuda.conftest import ARCHITECTURES, BUILD, Build
+from cuda.conftest import ARCHITECTURES, BUILD, ROOT, Build
 
 # 65,536 registers of a multiprocessor: with 160 of each of its 128 threads, three thread blocks fit.
 MOST_REGISTERS = {"linear_few": 160, "linear_many": 128, "attend": 128}
@@ -113,3 +113,17 @@ def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr == "build-ops-cuda: /nowhere/nvcc is no nvcc that runs: NVCC names it\n"
+
+
+def test_onnx_runtime_is_built_for_orin_with_what_its_cuda_can(tmp_path: Path) -> None:
+    """Only the commands: it was not run on a board."""
+    script = ROOT / "scripts" / "build-onnxruntime-gpu"
+    command = [str(script), "--dry-run", "--python", "python3", "--jobs", "3", str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "CMAKE_CUDA_ARCHITECTURES=87" in told
+    assert "--use_cuda" in told
+    assert "--parallel 3" in told
+    assert list(tmp_path.iterdir()) == []
+    wrong = subprocess.run([str(script), "--fast"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "unknown argument --fast" in wrong.stderr

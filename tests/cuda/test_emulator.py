@@ -24,7 +24,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     options = ["-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-fPIC", "-shared", "-x", "c++", f"-I{sources}"]
 
     def make(path: Path) -> None:
-        files = [str(Path(__file__).with_name("synchronisation.cu")), str(sources / "emulator.cc")]
+        files = [str(sources / name) for name in ("emulator.cc", "emulated_device.cc")]
+        files.append(str(Path(__file__).with_name("synchronisation.cu")))
         subprocess.run([os.environ.get("CXX", "c++"), *options, *files, "-o", str(path)], check=True)
 
     loaded = ctypes.CDLL(str(made_once(tmp_path_factory, "libsynchronisation.so", make)))

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from gpu import timings
 from gpu.memory import GpuMemory
+from gpu.shaped_package import strip
 
 from cuda.conftest import ROOT, Kernels
 from made_once import made_once
+from tiny_model import make_tiny_package
 
 SCRIPT = ROOT / "scripts" / "gpu-check"
 
@@ -123,3 +125,32 @@ def test_without_a_gpu_the_reason_is_one_line() -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("gpu-check: ")
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_dry_run_of_the_engine_gives_every_figure(tmp_path: Path, emulator_path: Path) -> None:
+    """On a package without weights, as it is carried to the machine: they are drawn there."""
+    package, carried = make_tiny_package(tmp_path / "package", recipe="q4"), tmp_path / "carried"
+    strip(package, carried)
+    assert not (carried / "weights.bin").exists()
+    output = tmp_path / "result.json"
+    command = [sys.executable, str(SCRIPT), "--dry-run", "--parts", "c", "--package", str(carried), "--output", str(output)]
+    result = subprocess.run([*command, "--emulator", str(emulator_path)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (engine,) = json.loads(output.read_text(encoding="utf-8"))["engine"]
+    assert engine["good"]
+    assert engine["tokens"] == {"prompts": 2, "tokens": 6, "equal": 2, "near_ties": [], "wrong": []}
+    assert engine["recovery"] == {"told_before_the_kill": 3, "equal": True, "bytes_not_given_back": 0}
+    assert set(engine["decode_tokens_per_second"]) == {"1", "8"}
+    assert engine["memory"]["weights_file_bytes"] == (package / "weights.bin").stat().st_size
+    assert engine["prefill_seconds"] > 0
+
+
+def test_part_c_without_a_package_and_with_a_broken_one_is_explained(tmp_path: Path, emulator_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--dry-run", "--parts", "c"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "part c needs --package" in result.stderr
+    command += ["--package", str(tmp_path / "none"), "--emulator", str(emulator_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "none" in json.loads(result.stdout)["engine"][0]["error"]

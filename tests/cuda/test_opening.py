@@ -1,6 +1,8 @@
-"""Opening a GPU: what each refusal of CUDA means, in one line. The real library says the first of them where no driver is."""
+"""Opening a GPU: what each refusal of CUDA means, in one line. The real library says the first one where no driver is."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -42,9 +44,8 @@ def test_a_gpu_tells_what_it_is(gpu: EmulatedGpu) -> None:
 def test_the_compiled_library_says_that_there_is_no_gpu(built: Build) -> None:
     """No driver is installed where the tests run; a machine with one opens its GPU."""
     library = CudaLibrary(built.library)
-    try:
-        facts = library.open()
-    except DeviceError as error:
-        assert "no NVIDIA GPU was found" in error.message
+    if Path("/dev/nvidiactl").exists():
+        assert library.open().total > 0
     else:
-        assert facts.total > 0
+        with pytest.raises(DeviceError, match="no NVIDIA GPU was found"):
+            library.open()

@@ -1,4 +1,4 @@
-"""The engine's runner on an emulated GPU, through ONNX Runtime and the operators' glue: the CPU's bits, and who holds what."""
+"""The engine's runner on an emulated GPU, through ONNX Runtime and the operators: the CPU's bits, and who holds what."""
 
 from __future__ import annotations
 

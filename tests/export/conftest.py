@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from export.changed_files import tiny_checkpoint
 from export.package_runner import PackageRunner
 from youtu_edge.ops import library_path
 
@@ -19,6 +20,12 @@ def smollm2_gguf() -> Path:
     if not path.exists():
         pytest.skip("models/SmolLM2-135M-Instruct.Q4_1.gguf is not there; ./scripts/quickstart fetches it")
     return path
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A tiny one in Hugging Face's format, which the test may change."""
+    return tiny_checkpoint(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -132,7 +132,7 @@ def test_a_quantised_checkpoint_is_refused(tmp_path: Path) -> None:
     name = "model.layers.0.mlp.down_proj.weight"
     checkpoint.tensors[name] = dataclasses.replace(checkpoint.tensors[name], kind="Q4_0")
     text = read_calibration(SAMPLE, checkpoint.assets)
-    with pytest.raises(ExportError, match="is quantised already"):
+    with pytest.raises(ExportError, match="is already quantised"):
         calibrate(checkpoint, RECIPES["q4-awq"], text, tmp_path)
 
 

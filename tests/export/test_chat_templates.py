@@ -50,19 +50,19 @@ def _all(*writers: Callable[[Path], None]) -> Callable[[Path], None]:
     ("write", "note", "warnings"),
     [
         (_jinja, "chat_template.jinja", []),
-        (_jinja_and_named, "chat_template.jinja", ["chat template 'rag' is left out"]),
+        (_jinja_and_named, "chat_template.jinja", ["chat template 'rag' is ignored"]),
         (_settings(PLAIN), "tokenizer_config.json chat_template", []),
         (_settings({"default": PLAIN}), "tokenizer_config.json chat_template", []),
-        (_settings(NAMED), "tokenizer_config.json chat_template", ["chat template 'tool_use' is left out"]),
-        (_settings({"default": PLAIN, "rag": OTHER}), "tokenizer_config.json chat_template", ["'rag' is left out"]),
+        (_settings(NAMED), "tokenizer_config.json chat_template", ["chat template 'tool_use' is ignored"]),
+        (_settings({"default": PLAIN, "rag": OTHER}), "tokenizer_config.json chat_template", ["'rag' is ignored"]),
         (_legacy(PLAIN), "chat_template.json chat_template", []),
         (_legacy({"default": PLAIN}), "chat_template.json chat_template", []),
-        (_legacy(NAMED), "chat_template.json chat_template", ["chat template 'tool_use' is left out"]),
+        (_legacy(NAMED), "chat_template.json chat_template", ["chat template 'tool_use' is ignored"]),
         (_all(_jinja, _settings(PLAIN), _legacy(PLAIN)), "chat_template.jinja", []),
-        (_all(_jinja, _settings(OTHER)), "chat_template.jinja", ["another chat template than that of chat_template.jinja"]),
-        (_all(_settings(PLAIN), _legacy(OTHER)), "tokenizer_config.json chat_template", ["another chat template than"]),
+        (_all(_jinja, _settings(OTHER)), "chat_template.jinja", ["chat template differs from that of chat_template.jinja"]),
+        (_all(_settings(PLAIN), _legacy(OTHER)), "tokenizer_config.json chat_template", ["chat template differs from"]),
         (_all(_legacy(PLAIN), _settings("")), "chat_template.json chat_template", []),
-        (_all(_jinja, _settings({"rag": OTHER})), "chat_template.jinja", ["chat template 'rag' is left out"]),
+        (_all(_jinja, _settings({"rag": OTHER})), "chat_template.jinja", ["chat template 'rag' is ignored"]),
     ],
 )  # fmt: skip
 def test_every_place_of_a_template_is_read_and_what_is_left_out_is_told(
@@ -91,9 +91,9 @@ def test_a_checkpoint_without_a_template_has_none(tmp_path: Path) -> None:
     [
         (_settings("{% for m in messages %}"), "config.json: chat_template: the chat template cannot be compiled: line 1"),
         (_legacy("\n{{ x | nope }}"), "chat_template.json: chat_template: the chat template cannot be compiled: line 2"),
-        (_settings("{{ messages[0].content.strip(1) }}"), "fails with a conversation of one message: TypeError"),
-        (_settings("{{ 1 // 0 }}"), "fails with a conversation of one message: ZeroDivisionError"),
-        (_settings("{{ raise_exception('no') }}"), "fails with a conversation of one message: TemplateError: no"),
+        (_settings("{{ messages[0].content.strip(1) }}"), "fails on a conversation of one message: TypeError"),
+        (_settings("{{ 1 // 0 }}"), "fails on a conversation of one message: ZeroDivisionError"),
+        (_settings("{{ raise_exception('no') }}"), "fails on a conversation of one message: TemplateError: no"),
         (_settings("{% for x in y %}" * 30 + "{% endfor %}" * 30), "too many statically nested blocks"),
         (_settings([{"name": "rag", "template": PLAIN}]), "no chat template is named default ('rag')"),
         (_settings({"a": PLAIN, "b": OTHER}), "no chat template is named default ('a', 'b')"),
@@ -127,7 +127,7 @@ def test_templates_of_a_gguf_have_names_too(tmp_path: Path, capsys: pytest.Captu
     path, key = tmp_path / "model.gguf", "tokenizer.chat_template"
     checkpoint = open_gguf(write_gguf(path, random_tensors(), metadata={key: PLAIN, f"{key}.rag": OTHER}))
     assert checkpoint.assets.chat_template == PLAIN
-    assert [text for text in checkpoint.findings.warnings if "'rag' is left out" in text]
+    assert [text for text in checkpoint.findings.warnings if "'rag' is ignored" in text]
     write_gguf(path, random_tensors(), metadata={f"{key}.rag": OTHER})
     assert f"{path}: {key}: no chat template is named default ('rag')" in refusal(capsys, tmp_path, "gguf", str(path))
     write_gguf(path, random_tensors(), metadata={key: "{% generation %}"})

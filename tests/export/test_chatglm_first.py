@@ -143,7 +143,7 @@ def test_a_rounded_package_stays_close(tensors: Tensors, tmp_path: Path, package
         ({"quantization_bit": 4}, "quantization_bit: 4 is not supported"),
         ({"pre_seq_len": 128}, "pre_seq_len: 128 is not supported"),
         ({"gmask_token_id": None}, "gmask_token_id is missing"),
-        ({"bos_token_id": 99999}, "token id 99999 is outside of the vocabulary"),
+        ({"bos_token_id": 99999}, "token id 99999 is outside the vocabulary"),
     ],
 )
 def test_what_would_change_the_mathematics_is_refused(
@@ -163,4 +163,4 @@ def test_what_needs_running_text_is_refused(
     """Calibration and quality figures would be measured on a prompt that sees its own future."""
     checkpoint = write_checkpoint(tmp_path / "checkpoint", tensors)
     assert main(["hf", str(checkpoint), str(tmp_path / "package"), *options]) == 1
-    assert "whose prompt is bidirectional" in capsys.readouterr().err
+    assert "with a bidirectional prompt" in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_an_average_that_speaks_for_the_other_format_is_told(
 
     source, _ = _quantised(tmp_path, GPTQ | said, centred)
     (warning,) = [text for text in open_hf(source).findings.warnings if "zero points" in text]
-    assert f"which speaks for {other}; if answers are bad, correct checkpoint_format" in warning
+    assert f"which indicates {other}; if answers are bad, correct checkpoint_format" in warning
     change(source / "config.json", quantization_config=GPTQ | {"checkpoint_format": other})
     assert not [text for text in open_hf(source).findings.warnings if "zero points" in text]
 
@@ -110,7 +110,7 @@ def test_a_symmetric_compressed_checkpoint_has_zero_points_of_eight_or_none(
 
     source, integers = _quantised(tmp_path, settings(False), without, zero=8)
     said = refusal(capsys, tmp_path, "hf", str(source))
-    assert "weight_packed: the weight_zero_point that belongs to it is missing" in said
+    assert "weight_packed: its weight_zero_point is missing" in said
     change(source / "config.json", quantization_config=settings(True))
     assert main(["hf", str(source), str(tmp_path / "package"), "--no-golden"]) == 0
     values = matrix(tmp_path / "package", "/model/layers.0/mlp/down/Linear")
@@ -127,4 +127,4 @@ def test_a_matrix_that_is_there_twice_is_refused(tmp_path: Path, capsys: pytest.
     tensors = load_file(source / "model.safetensors")
     tensors[NAME] = np.zeros(integers[NAME][0].shape, np.float32)
     save_file(tensors, source / "model.safetensors")
-    assert f"qweight: {NAME} is there as well" in refusal(capsys, tmp_path, "hf", str(source))
+    assert f"qweight: {NAME} exists as well" in refusal(capsys, tmp_path, "hf", str(source))

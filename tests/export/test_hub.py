@@ -106,7 +106,7 @@ def test_a_directory_on_this_disk_wins_over_a_hub(
     for option in (["--from", "modelscope"], ["--revision", "main"], ["--cache", "x"]):
         assert main(["hf", "original/here", str(tmp_path / "other"), *option]) == 1
         said = capsys.readouterr().err.splitlines()[-1]
-        assert said == f"youtu-export: {option[0]}: only for models on a hub, and original/here is on this disk"
+        assert said == f"youtu-export: {option[0]}: only for models on a hub, and original/here is a local path"
 
 
 @pytest.mark.parametrize("source", ["no-such-directory", "./a/b", "/a/b", "a/b/c", "a b/c", "a/b:c.gguf", "../x"])
@@ -122,7 +122,7 @@ def test_a_target_that_exists_is_refused_before_anything_is_fetched(
 ) -> None:
     (tmp_path / "package").mkdir()
     assert main(["hf", MODEL, str(tmp_path / "package")]) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert hub.requests == []
 
 
@@ -135,7 +135,7 @@ def test_a_gguf_file_of_a_repository(hub: HubServer, tmp_path: Path, capsys: Cap
     said = _refusal(capsys, tmp_path, source=f"{MODEL}:tiny.gguf", format_="gguf")
     assert f"tiny.gguf: no such file at {COMMIT}; its GGUF files: quantised/tiny-q8.gguf, tiny-00001-of-00002.gguf" in said
     said = _refusal(capsys, tmp_path, source=f"{MODEL}:tiny-00001-of-00002.gguf", format_="gguf")
-    assert "a part of a split file" in said
+    assert "one part of a split file" in said
     assert f"written {MODEL}:FILE.gguf" in _refusal(capsys, tmp_path, source=MODEL, format_="gguf")
     assert hub.fetched() == set()
     package = _export(tmp_path, source=f"{MODEL}:quantised/tiny-q8.gguf", format_="gguf")
@@ -180,13 +180,13 @@ def test_a_wrong_model_or_revision(hub: HubServer, tmp_path: Path, capsys: Captu
     assert f"no revision 'v2' on {hub.address}" in _refusal(capsys, tmp_path, "--revision", "v2")
     assert f"no revision '../../x' on {hub.address}" in _refusal(capsys, tmp_path, "--revision", "../../x")
     said = _refusal(capsys, tmp_path, source="some-org/other")
-    assert f"some-org/other: not on this disk, and {hub.address} has no such model" in said
+    assert f"some-org/other: not a local path, and {hub.address} has no such model" in said
     said = _refusal(capsys, tmp_path, "--from", "modelscope", "--revision", "v2")
     assert "has no such model or no revision 'v2' (no such revision)" in said
     said = _refusal(capsys, tmp_path, "--from", "modelscope", source="some-org/other")
     assert "has no such model or no revision 'master'" in said
     hub.refusals = {"": (500, "")}
-    assert "answer 500 Internal Server Error" in _refusal(capsys, tmp_path)
+    assert "status 500 Internal Server Error" in _refusal(capsys, tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", SECOND])
@@ -200,7 +200,7 @@ def test_a_file_that_the_repository_lacks(missing: str, hub: HubServer, tmp_path
 def test_a_repository_without_safetensors_says_what_it_has(hub: HubServer, tmp_path: Path, capsys: Capture) -> None:
     hub.files = {path: hub.files[path] for path in ("config.json", "tokenizer.json", "pytorch_model.bin")}
     said = _refusal(capsys, tmp_path)
-    assert "only safetensors are read, and the weights are in pytorch_model.bin: look for a converted model" in said
+    assert "only safetensors are read, but the weights are in pytorch_model.bin: look for a converted model" in said
     hub.files = {"tiny-q4.gguf": b"GGUF"}
     assert f"youtu-export gguf {MODEL}:FILE OUT with FILE tiny-q4.gguf" in _refusal(capsys, tmp_path)
 
@@ -209,13 +209,13 @@ def test_an_index_that_leads_out_of_the_directory(hub: HubServer, tmp_path: Path
     for place in ("../../x.safetensors", "/etc/passwd", "a/b.safetensors", ""):
         hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"a": place}}).encode()
         (cache_directory(tmp_path).with_suffix(".json")).unlink(missing_ok=True)
-        assert "weight_map is empty or names a file outside of the directory" in _refusal(capsys, tmp_path)
+        assert "weight_map is empty or names a file outside the directory" in _refusal(capsys, tmp_path)
 
 
 def test_a_file_that_is_listed_and_not_there(hub: HubServer, tmp_path: Path, capsys: Capture) -> None:
     hub.refusals = {FIRST: (404, "EntryNotFound")}
     said = _refusal(capsys, tmp_path)
-    assert f"{MODEL}: {FIRST}: {hub.address} lists this file and does not have it" in said
+    assert f"{MODEL}: {FIRST}: {hub.address} lists this file but does not have it" in said
 
 
 @pytest.mark.parametrize("name", ["huggingface", "modelscope"])
@@ -225,7 +225,7 @@ def test_a_flipped_bit_is_found(file: str, name: str, hub: HubServer, tmp_path: 
     hub.damaged.add(file)
     said = _refusal(capsys, tmp_path, "--from", name)
     kind = "git sha1" if (file, name) == ("config.json", "huggingface") else "sha256"
-    assert f"{cache_directory(tmp_path, name) / file}: damaged on the way: {kind} " in said
+    assert f"{cache_directory(tmp_path, name) / file}: damaged in transfer: {kind} " in said
     if kind == "sha256":
         assert hashlib.sha256(hub.files[file]).hexdigest() in said
     assert not list(cache_directory(tmp_path, name).rglob(f"{file}*"))
@@ -243,7 +243,7 @@ def test_without_a_network_the_error_says_what_to_copy_and_where(
             without.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", variable == "HF_HUB_OFFLINE")
             endpoint = value if variable == "HF_ENDPOINT" else hub.address
             said = _refusal(capsys, tmp_path)
-            assert f"{MODEL}: not on this disk, and {endpoint} cannot be reached: " in said
+            assert f"{MODEL}: not a local path, and {endpoint} cannot be reached: " in said
             assert (
                 f"fetch from {endpoint}/{MODEL}/tree/main elsewhere config.json, tokenizer.json, model.safetensors" in said
             )
@@ -282,7 +282,7 @@ def test_a_disk_without_room_is_refused_before_the_first_byte(hub: HubServer, tm
     said = _refusal(capsys, tmp_path)
     assert f"{cache_directory(tmp_path)}: " in said
     assert "1000000000." in said
-    assert "GB are still to be fetched; make room or choose another place: --cache DIR" in said
+    assert "GB remain to be fetched; free some space, or choose another directory: --cache DIR" in said
     assert not hub.asked_for(FIRST)
 
 

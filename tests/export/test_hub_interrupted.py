@@ -60,7 +60,7 @@ def test_a_download_that_is_killed_three_times_goes_on_where_it_was(hub: HubServ
             errors = process.stderr.read().splitlines()
         assert process.returncode == (130 if how == signal.SIGTERM else -how)
         if how == signal.SIGTERM:
-            kept = f"{directory} keeps what is there, the same command goes on from it"
+            kept = f"{directory} keeps what was fetched; run the same command to continue"
             assert errors[-1] == f"youtu-export: interrupted; {kept}"
         assert not [path for path in tmp_path.iterdir() if "package" in path.name]
         parts.append(part.stat().st_size)
@@ -104,9 +104,9 @@ def test_a_network_that_stays_away_is_told_with_the_files_to_copy(hub: HubServer
     directory = cache_directory(tmp_path)
     missing = [path for path in hub.files if path in NEEDED and not (directory / path).exists()]
     said = refused.value.message
-    assert said.startswith(f"{MODEL}: {FIRST}: {hub.address} cannot be reached any more: ")
+    assert said.startswith(f"{MODEL}: {FIRST}: {hub.address} can no longer be reached: ")
     assert said.endswith(
-        f"; the same command goes on from here; or fetch {', '.join(missing)} from {hub.address}/{MODEL}/tree/{COMMIT} "
+        f"; run the same command to continue; or fetch {', '.join(missing)} from {hub.address}/{MODEL}/tree/{COMMIT} "
         f"elsewhere, copy to {directory}, and add --revision {COMMIT}"
     )
     assert SECOND in missing
@@ -121,7 +121,7 @@ def test_a_network_that_stays_away_is_told_with_the_files_to_copy(hub: HubServer
 
 def test_a_busy_server_is_asked_again(hub: HubServer, tmp_path: Path) -> None:
     hub.refusals = {SECOND: (503, "")}
-    with pytest.raises(ExportError, match=r"answer 503 Service Unavailable"):
+    with pytest.raises(ExportError, match=r"status 503 Service Unavailable"):
         download(WANTED, default_cache(), pauses_s=(0.0, 0.0))
     asked = [request for request in hub.requests if request.target.endswith(f"/resolve/{COMMIT}/{SECOND}")]
     assert len(asked) == 3
@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_in_the_middle(hub: HubServer, tmp_path: Path) -> N
     )
     lines = [line for line in ran.stderr.splitlines() if not line.startswith("fetched ")]
     part = cache_directory(tmp_path) / f"{SECOND}.part"
-    assert lines == [f"youtu-export: {part}: cannot be written: File too large; what is there is kept"]
+    assert lines == [f"youtu-export: {part}: cannot be written: File too large; what was fetched is kept"]
     assert ran.returncode == 1
     assert not [path for path in tmp_path.iterdir() if "package" in path.name]
     assert part.stat().st_size == limit
@@ -162,7 +162,7 @@ def test_a_cache_that_cannot_be_written(hub: HubServer, tmp_path: Path, capsys: 
     (tmp_path / "cache").write_bytes(b"a file")
     assert main(["hf", MODEL, str(tmp_path / "package"), "--no-golden"]) == 1
     said = capsys.readouterr().err.splitlines()
-    advice = "choose another place: --cache DIR"
+    advice = "choose another directory: --cache DIR"
     assert said == [f"youtu-export: {cache_directory(tmp_path)}.json: cannot be written: Not a directory; {advice}"]
     assert main(["hf", MODEL, str(tmp_path / "package"), "--no-golden", "--cache", str(tmp_path / "other")]) == 0
     assert [path.name for path in (tmp_path / "other" / "huggingface").iterdir()] == [MODEL.replace("/", "--")]

@@ -170,5 +170,5 @@ def test_figures_are_never_made_of_scores_that_are_no_numbers(tmp_path: Path, ca
     capsys.readouterr()
     for pair in (("good", "bad"), ("bad", "good")):
         assert main(["compare", *(str(tmp_path / name) for name in pair), "--text", str(text)]) == 1
-        assert f"{tmp_path / 'bad'}: the model computes scores that are NaN or infinite" in capsys.readouterr().err
+        assert f"{tmp_path / 'bad'}: the model computes logits that are NaN or infinite" in capsys.readouterr().err
     assert compare(tmp_path / "good", tmp_path / "good", [text], 64)

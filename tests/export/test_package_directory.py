@@ -36,7 +36,7 @@ def test_an_existing_package_is_replaced_only_with_force(tmp_path: Path, capsys:
     package = make_tiny_package(tmp_path / "package")
     before = (package / "manifest.json").read_bytes()
     assert main(["hf", checkpoint, str(package)]) == 1
-    assert f"{package}: exists already" in capsys.readouterr().err
+    assert f"{package}: already exists" in capsys.readouterr().err
     assert (package / "manifest.json").read_bytes() == before
     assert main(["hf", checkpoint, str(package), "--force", "--name", "new"]) == 0
     assert open_package(package).manifest.name == "new"

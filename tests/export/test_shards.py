@@ -41,7 +41,7 @@ def test_the_copy_that_the_index_names_counts(tmp_path: Path, capsys: pytest.Cap
         capsys.readouterr()
         assert main(["hf", str(copy), str(tmp_path / f"p-{place}"), "--no-golden"]) == 0
         assert (tmp_path / f"p-{place}" / "weights.bin").read_bytes() == expected
-        warning = f"youtu-export: warning: {copy / place}: {name}: left out; the index takes it from"
+        warning = f"youtu-export: warning: {copy / place}: {name}: ignored; the index refers to"
         assert warning in capsys.readouterr().err
 
 
@@ -50,7 +50,7 @@ def test_copies_that_the_index_does_not_know_are_refused(tmp_path: Path, capsys:
     _add(source / FIRST, "extra")
     _add(source / SECOND, "extra")
     said = refusal(capsys, tmp_path, "hf", str(source))
-    assert f"{source / SECOND}: extra: also in {FIRST}, and the index names neither" in said
+    assert f"{source / SECOND}: extra: also in {FIRST}, and the index lists neither" in said
 
 
 def test_a_tensor_that_is_in_another_file_than_the_index_says_is_missing(
@@ -60,7 +60,8 @@ def test_a_tensor_that_is_in_another_file_than_the_index_says_is_missing(
     index = source / "model.safetensors.index.json"
     places = json.loads(index.read_text())["weight_map"]
     index.write_text(json.dumps({"weight_map": places | {NAME: SECOND}}))
-    assert f"{source / SECOND}: {NAME}: the index promises this tensor" in refusal(capsys, tmp_path, "hf", str(source))
+    said = refusal(capsys, tmp_path, "hf", str(source))
+    assert f"{source / SECOND}: {NAME}: the index lists this tensor, but it is not here" in said
 
 
 def test_weights_in_one_file_and_in_parts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +69,7 @@ def test_weights_in_one_file_and_in_parts_are_refused(tmp_path: Path, capsys: py
     source = _sharded(tmp_path)
     save_file(load_file(source / FIRST), source / "model.safetensors")
     said = refusal(capsys, tmp_path, "hf", str(source))
-    assert f"{source / 'model.safetensors'}: the weights are there twice" in said
+    assert f"{source / 'model.safetensors'}: the weights exist twice" in said
 
 
 @pytest.mark.parametrize("is_first", [True, False])

@@ -87,7 +87,7 @@ def test_a_stale_number_ends_nothing_while_another_source_knows_better(stale: in
     assert checkpoint.assets.eos_token_ids == [END]
     (warning,) = checkpoint.findings.warnings
     assert f"config.json: eos_token_id: token id {stale} is " in warning
-    assert warning.endswith("left out")
+    assert warning.endswith("ignored")
 
 
 def test_an_ordinary_token_ends_answers_where_nothing_else_does(tmp_path: Path) -> None:
@@ -101,15 +101,15 @@ def test_a_name_that_the_tokenizer_does_not_know_is_told(tmp_path: Path) -> None
     checkpoint = _opened(tmp_path, config={"eos_token_id": END}, tokenizer={"eos_token": "</s>"})
     assert checkpoint.assets.eos_token_ids == [END]
     (warning,) = checkpoint.findings.warnings
-    assert "tokenizer_config.json: eos_token: the tokenizer has no token '</s>'; left out" in warning
+    assert "tokenizer_config.json: eos_token: the tokenizer has no token '</s>'; ignored" in warning
 
 
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({}, "config.json: eos_token_id is missing, and nothing else says"),
+        ({}, "config.json: eos_token_id is missing, and no other source names"),
         ({"tokenizer": {"eos_token": "</s>"}}, "config.json: eos_token_id is missing"),
-        ({"config": {"eos_token_id": 99999}}, "config.json: eos_token_id: token id 99999 is outside of the vocabulary"),
+        ({"config": {"eos_token_id": 99999}}, "config.json: eos_token_id: token id 99999 is outside the vocabulary"),
         ({"config": {"eos_token_id": -1}}, "config.json: eos_token_id: -1 is not the id of a token"),
         ({"config": {"eos_token_id": "<|im_end|>"}}, "eos_token_id"),
         ({"generation": {"eos_token_id": [None]}}, "eos_token_id"),
@@ -174,10 +174,10 @@ def _begins(source: Path, *tokens: str) -> None:
         ({"tokenizer": {"add_bos_token": True}, "generation": {"bos_token_id": START}}, None, START, ""),
         ({"tokenizer": {"add_bos_token": False, "bos_token": "<|im_start|>"}}, None, None, ""),
         ({"tokenizer": {"add_bos_token": False}}, "<|im_start|>", None, "add_bos_token: false, but the tokenizer begins"),
-        ({"tokenizer": {"bos_token": "<|endoftext|>"}}, "<|im_start|>", START, "names 0 '<|endoftext|>' as beginning"),
+        ({"tokenizer": {"bos_token": "<|endoftext|>"}}, "<|im_start|>", START, "names 0 '<|endoftext|>' as the first"),
         ({"tokenizer": {"add_bos_token": True, "bos_token": "<|im_start|>"}, "config": {"bos_token_id": 0}}, None, START,
-         "config.json bos_token_id names 0 '<|endoftext|>' as beginning; prompts begin with 1 '<|im_start|>'"),
-        ({"tokenizer": {"add_eos_token": True}}, None, None, "add_eos_token: true is for training"),
+         "config.json bos_token_id names 0 '<|endoftext|>' as the first token; prompts begin with 1 '<|im_start|>'"),
+        ({"tokenizer": {"add_eos_token": True}}, None, None, "add_eos_token: true applies to training"),
     ],
 )  # fmt: skip
 def test_prompts_begin_as_the_tokenizer_or_its_settings_say(

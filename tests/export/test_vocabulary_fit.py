@@ -55,7 +55,7 @@ def test_a_tokenizer_with_more_tokens_than_rows_is_refused(tmp_path: Path, capsy
     """It belongs to another model, or the table was cut."""
     source = _checkpoint(tmp_path, SIZE - 1)
     said = refusal(capsys, tmp_path, "hf", str(source))
-    assert f"tokenizer.json: the tokenizer has {SIZE} tokens, but the token table only {SIZE - 1} rows" in said
+    assert f"tokenizer.json: the tokenizer has {SIZE} tokens, but the token table has only {SIZE - 1} rows" in said
 
 
 def test_a_gguf_with_fewer_rows_than_tokens_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +65,7 @@ def test_a_gguf_with_fewer_rows_than_tokens_is_refused(tmp_path: Path, capsys: p
     for size in (SIZE - 4, SIZE, None):
         write_gguf(path, tensors, metadata={"llama.vocab_size": size})
         said = refusal(capsys, tmp_path, "gguf", str(path))
-        assert f"{path}: the tokenizer has {SIZE} tokens, but the token table only {SIZE - 4} rows" in said
+        assert f"{path}: the tokenizer has {SIZE} tokens, but the token table has only {SIZE - 4} rows" in said
 
 
 def test_an_added_token_without_a_row_is_left_out_with_a_warning(
@@ -78,7 +78,7 @@ def test_an_added_token_without_a_row_is_left_out_with_a_warning(
     tokenizer = Tokenizer.from_file(str(tmp_path / "package" / "tokenizer.json"))
     assert vocabulary_size(tokenizer, 10**6) == SIZE
     assert tokenizer.decode(tokenizer.encode("a<pad>b").ids) == "a<pad>b"
-    warning = f"{source / 'tokenizer.json'}: '<pad>' ({SIZE}) has no row in the token table of {SIZE}; left out"
+    warning = f"{source / 'tokenizer.json'}: '<pad>' ({SIZE}) has no row in the token table of {SIZE}; removed"
     assert f"youtu-export: warning: {warning}" in capsys.readouterr().err
 
 
@@ -93,7 +93,7 @@ def test_an_added_token_without_a_row_that_prompts_need_is_refused(
     assert f"the chat template writes '<turn>', whose id {SIZE} has no row in the token table of {SIZE}" in said
     change(source / "tokenizer_config.json", chat_template=..., eos_token=...)
     change(source / "config.json", eos_token_id=SIZE)
-    assert f"token id {SIZE} is outside of the vocabulary of {SIZE}" in refusal(capsys, tmp_path, "hf", str(source))
+    assert f"token id {SIZE} is outside the vocabulary of {SIZE}" in refusal(capsys, tmp_path, "hf", str(source))
     change(source / "config.json", eos_token_id=2)
     path = source / "tokenizer.json"
     values = json.loads(path.read_text())
@@ -104,7 +104,7 @@ def test_an_added_token_without_a_row_that_prompts_need_is_refused(
         "special_tokens": {"<turn>": {"id": "<turn>", "ids": [SIZE], "tokens": ["<turn>"]}},
     }
     path.write_text(json.dumps(values))
-    assert "puts a token beside every text that has no row" in refusal(capsys, tmp_path, "hf", str(source))
+    assert "adds to every text a token that has no row" in refusal(capsys, tmp_path, "hf", str(source))
 
 
 @pytest.mark.parametrize(("rows", "size"), [(SIZE + 50, SIZE + 8), (SIZE + 8, SIZE + 8), (SIZE + 3, SIZE + 3)])

@@ -31,7 +31,7 @@ def test_something_else_than_a_gguf(tmp_path: Path, capsys: pytest.CaptureFixtur
     path.write_bytes(b"PK\3\4" + bytes(100))
     assert "not a GGUF file" in refusal(capsys, tmp_path, "gguf", str(path))
     (tmp_path / "directory").mkdir()
-    assert "it is a directory, not a plain file" in refusal(capsys, tmp_path, "gguf", str(tmp_path / "directory"))
+    assert "it is a directory, not a regular file" in refusal(capsys, tmp_path, "gguf", str(tmp_path / "directory"))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_something_else_than_a_gguf(tmp_path: Path, capsys: pytest.CaptureFixtur
         ({"llama.rope.dimension_count": 8}, "llama.rope.dimension_count: 8"),
         ({"llama.rope.scaling.type": "yarn"}, "type 'yarn' is not supported"),
         ({"llama.expert_count": 8}, "llama.expert_count: 8 is unknown"),
-        ({"tokenizer.ggml.model": None}, "the file holds no tokenizer"),
+        ({"tokenizer.ggml.model": None}, "the file contains no tokenizer"),
         ({"tokenizer.ggml.pre": "viking"}, "pre-tokenizer 'viking' is not supported"),
         ({"tokenizer.ggml.eos_token_id": None}, "tokenizer.ggml.eos_token_id is missing"),
         ({"tokenizer.ggml.eos_token_id": 99999}, "token id 99999 is outside"),
@@ -112,7 +112,7 @@ def test_a_missing_or_damaged_file(name: str, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_wrong_tensors_of_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Missing, of an unknown type, promised by the index, outside of the directory."""
+    """Missing, of an unknown type, promised by the index, outside the directory."""
     checkpoint = _checkpoint(tmp_path)
     path, name = checkpoint / "model.safetensors", "model.layers.1.self_attn.o_proj.weight"
     tensors = load_file(path)
@@ -123,9 +123,9 @@ def test_wrong_tensors_of_safetensors(tmp_path: Path, capsys: pytest.CaptureFixt
     save_file(tensors, path)
     index = checkpoint / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"extra": "model.safetensors"}}))
-    assert "extra: the index promises this tensor" in refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert "extra: the index lists this tensor, but it is not here" in refusal(capsys, tmp_path, "hf", str(checkpoint))
     index.write_text(json.dumps({"weight_map": {name: "../model.safetensors"}}))
-    assert "outside of the directory" in refusal(capsys, tmp_path, "hf", str(checkpoint))
+    assert "outside the directory" in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 def _checkpoint(tmp_path: Path) -> Path:

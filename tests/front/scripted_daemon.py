@@ -20,6 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("serve_scripted.py")
 PATHS = os.pathsep.join(str(ROOT / name) for name in ("daemon", "export", "tests"))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS, "TERM": "dumb"}
+"""Of the commands that are run beside a daemon."""
 
 
 class Daemon:

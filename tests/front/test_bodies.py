@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from youtu_edge.front.conversations.routes import InterruptBody, SessionChange
 from youtu_edge.front.dialects.anthropic.request import CountBody, MessagesBody
 from youtu_edge.front.dialects.anthropic.routes import MessagesQuery
-from youtu_edge.front.dialects.openai.chat_request import ChatBody
-from youtu_edge.front.dialects.openai.completion_request import CompletionBody
-from youtu_edge.front.dialects.openai.tokens import DetokenizeBody, TemplateBody, TokenizeBody
-from youtu_edge.front.dialects.plain.documents import PlainBody
+from youtu_edge.front.dialects.chat.request import ChatBody
+from youtu_edge.front.dialects.completions.request import CompletionBody
+from youtu_edge.front.dialects.plain.request import PlainBody
 from youtu_edge.front.dialects.responses.items import tidy
 from youtu_edge.front.dialects.responses.request import ResponsesBody
+from youtu_edge.front.dialects.tokens.request import DetokenizeBody, TemplateBody, TokenizeBody
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.duplicate_keys import check_keys
 from youtu_edge.request_errors import InvalidRequestError, UnsupportedParameterError

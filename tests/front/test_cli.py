@@ -11,9 +11,7 @@ import sys
 import termios
 from pathlib import Path
 
-from front.scripted_daemon import PATHS, Daemon, wait_until
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS, "TERM": "dumb"}
+from front.scripted_daemon import ENVIRONMENT, Daemon, wait_until
 
 
 def youtu_edge(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -60,7 +58,7 @@ def test_health_tells_whether_the_daemon_is_ready(daemon: Daemon) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         done = youtu_edge("health", "--set", f"service.port={port}")
-    assert (done.returncode, done.stdout, done.stderr) == (1, f"nobody answers on 127.0.0.1 port {port}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (1, f"no answer from 127.0.0.1 port {port}\n", "")
 
 
 def test_chat_answers_one_piped_question_per_line(daemon: Daemon) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from front.certificates import make_certificate
 from front.scripted_daemon import PATHS, Daemon, running, wait_until
 
 CHAT = "/v1/chat/completions"
@@ -95,34 +96,6 @@ def test_without_cors_a_preflight_is_refused(daemon: Daemon) -> None:
     status, headers, _ = daemon.request("OPTIONS", CHAT, None, asks)
     assert status == 403
     assert not [name for name in headers if name.startswith("access-control")]
-
-
-def make_certificate(directory: Path, name: str) -> None:
-    """A new self-signed certificate for 127.0.0.1 in directory/cert.pem and key.pem."""
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (directory / "key.pem").write_bytes(private)
 
 
 def served_certificate(port: int) -> str:

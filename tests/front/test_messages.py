@@ -10,8 +10,7 @@ import anthropic
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
-from youtu_edge.front.dialects.anthropic.request import (
-    CountBody,
+from youtu_edge.front.dialects.anthropic.blocks import (
     MessageParam,
     TextBlock,
     ThinkingBlock,
@@ -200,23 +199,17 @@ def test_what_cannot_be_done_is_refused_by_name(daemon: Daemon, change: dict[str
 
 def test_blocks_become_turns_of_a_conversation() -> None:
     messages = chat_messages(
-        CountBody(
-            system=[TextBlock("be "), TextBlock("brief")],
-            messages=[
-                MessageParam("user", "how warm?"),
-                MessageParam(
-                    "assistant",
-                    [
-                        ThinkingBlock("look it up"),
-                        TextBlock("one moment"),
-                        ToolUseBlock(id="t1", name="read", input={"at": 1}),
-                    ],
-                ),
-                MessageParam(
-                    "user", [TextBlock("well?"), ToolResultBlock(tool_use_id="t1", content="no sensor", is_error=True)]
-                ),
-            ],
-        )
+        [TextBlock("be "), TextBlock("brief")],
+        [
+            MessageParam("user", "how warm?"),
+            MessageParam(
+                "assistant",
+                [ThinkingBlock("look it up"), TextBlock("one moment"), ToolUseBlock(id="t1", name="read", input={"at": 1})],
+            ),
+            MessageParam(
+                "user", [TextBlock("well?"), ToolResultBlock(tool_use_id="t1", content="no sensor", is_error=True)]
+            ),
+        ],
     )
     assert messages == [
         ChatMessage("system", "be brief"),
@@ -230,5 +223,5 @@ def test_blocks_become_turns_of_a_conversation() -> None:
 def test_a_result_before_its_call_is_named() -> None:
     turns = [MessageParam("user", [ToolResultBlock(tool_use_id="t1", content="x")])]
     with pytest.raises(InvalidRequestError) as caught:
-        chat_messages(CountBody(messages=turns))
+        chat_messages(None, turns)
     assert caught.value.param == "messages[0].content[0].tool_use_id"

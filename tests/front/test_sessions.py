@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from front.scripted_daemon import Daemon, running, wait_until
+from front.session_calls import begin_stream, call, contents, say
 from youtu_edge.front.keys.api_keys import ApiKey, hash_token, write_keys
 
 
@@ -23,32 +23,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with running(f"storage.directory={tmp_path_factory.mktemp('data')}", "service.max_restart_rate=1000/300") as started:
         yield started.wait_ready()
         assert started.stop() == 0
-
-
-def call(daemon: Daemon, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    status, _, data = daemon.request(method, path, body)
-    return status, json.loads(data)
-
-
-def say(daemon: Daemon, session: str, prompt: str, **more: Any) -> dict[str, Any]:
-    status, answer = call(daemon, "POST", "/chat", {"prompt": prompt, "session_id": session, **more})
-    assert status == 200, answer
-    assert isinstance(answer, dict)
-    return answer
-
-
-def contents(daemon: Daemon, session: str) -> list[str]:
-    status, document = call(daemon, "GET", f"/v1/sessions/{session}")
-    assert status == 200, document
-    return [message["content"] for message in document["messages"]]
-
-
-def begin_stream(daemon: Daemon, session: str, prompt: str, texts: int = 3) -> tuple[Iterator[dict[str, Any]], str, str]:
-    """A streamed turn of which `texts` pieces have come: the rest, the request's id, and what came."""
-    stream = daemon.stream("/chat_stream", {"prompt": prompt, "session_id": session})
-    names = next(stream)
-    assert names["session_id"] == session
-    return stream, names["request_id"], "".join(next(stream)["text"] for _ in range(texts))
 
 
 def test_a_session_remembers_what_was_said(daemon: Daemon) -> None:
@@ -218,58 +192,6 @@ def test_a_long_session_drops_its_oldest_turns_and_never_gets_stuck(tmp_path: Pa
         status, answer = call(daemon, "POST", "/chat", {"prompt": "y" * 4000, "session_id": "long"})
         assert (status, answer["error"]["code"]) == (400, "context_length_exceeded")
         assert say(daemon, "long", "still here")["response"] == "still here"
-
-
-def test_sessions_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
-    settings = f"storage.directory={tmp_path / 'data'}"
-    for number in range(3):
-        with running(settings) as daemon:
-            daemon.wait_ready()
-            say(daemon, "kept", f"turn {number}")
-            assert contents(daemon, "kept") == [f"turn {turn}" for turn in range(number + 1) for _ in range(2)]
-            if number == 0:
-                assert daemon.stop() == 0
-            else:
-                daemon.process.kill()
-
-
-def test_a_damaged_database_is_set_aside_and_the_daemon_starts(tmp_path: Path) -> None:
-    (tmp_path / "conversations.db").write_bytes(b"not a database" * 1000)
-    with running(f"storage.directory={tmp_path}") as daemon:
-        daemon.wait_ready()
-        assert say(daemon, "fresh", "hello")["stored"]
-        assert daemon.status()["storage"] == {"conversations": "disk"}
-        assert daemon.stop() == 0
-        assert b"database_set_aside file=conversations.db moved_to=conversations.db.damaged" in daemon.log
-    assert (tmp_path / "conversations.db.damaged").exists()
-
-
-def test_with_a_full_disk_the_answer_is_still_given(tmp_path: Path) -> None:
-    with running(f"storage.directory={tmp_path}") as daemon:
-        daemon.wait_ready()
-        say(daemon, "full", "before")
-        size = max(path.stat().st_size for path in tmp_path.iterdir())
-        limits = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (size, limits[1]))
-        answer = say(daemon, "full", "x" * 3000, max_new_tokens=4000)
-        assert (answer["response"], answer["stored"]) == ("x" * 3000, False)
-        assert daemon.metric('youtu_edge_storage_failures_total{database="conversations"}') == 1
-        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, limits)
-        assert say(daemon, "full", "after")["stored"]
-        assert contents(daemon, "full") == ["before", "before", "after", "after"]
-        assert daemon.stop() == 0
-        assert b"database_failed file=conversations.db" in daemon.log
-
-
-def test_without_a_directory_sessions_live_until_the_restart(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with running(f"storage.directory={tmp_path / 'file' / 'data'}") as daemon:
-        daemon.wait_ready()
-        say(daemon, "brief", "hello")
-        assert say(daemon, "brief", "recall")["response"] == "hello|hello|recall"
-        assert daemon.status()["storage"] == {"conversations": "memory"}
-        assert daemon.stop() == 0
-        assert b"database_in_memory" in daemon.log
 
 
 def test_keys_have_sessions_of_their_own_and_stop_only_their_own_requests(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,6 +72,7 @@ def _rename(container: Any, key: Any, chance: random.Random) -> None:
 
 
 _MARK = "\x01WRITTEN%d\x01"
+_MARKED = re.compile(r'"\\u0001WRITTEN(\d+)\\u0001"')
 
 
 def encode(body: Any) -> bytes:
@@ -86,9 +88,7 @@ def encode(body: Any) -> bytes:
         return [marked(inner) for inner in value] if isinstance(value, list) else value
 
     plain = json.dumps(marked(body), ensure_ascii=False)
-    for index, part in enumerate(parts):
-        plain = plain.replace(json.dumps(_MARK % index, ensure_ascii=False), part, 1)
-    return plain.encode("utf-8", "surrogatepass")
+    return _MARKED.sub(lambda mark: parts[int(mark[1])], plain).encode("utf-8", "surrogatepass")
 
 
 def corrupt(data: bytes, chance: random.Random) -> bytes:

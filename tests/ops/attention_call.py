@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ops.reference import Attention, paged_attention
+from ops.attention_reference import Attention, paged_attention
 
 
 @dataclass
@@ -15,7 +15,7 @@ class Case:
     inputs: dict[str, NDArray[Any] | None]
 
     def reference(self) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[Any] | None]:
-        """Output and caches as reference.py defines them; the case itself stays as it is."""
+        """Output and caches as attention_reference.py defines them; the case itself stays as it is."""
         i = self.inputs
         keys = i["key_cache"].copy()
         values = None if i["value_cache"] is None else i["value_cache"].copy()

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ops.attention_call import Case, build
-from ops.reference import Attention
+from ops.attention_reference import Attention
 
 __all__ = ["Case", "build", "cases"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ops import reference
 from ops.attention_cases import Case, build, cases
+from ops.attention_reference import Attention
 from ops.operators import OneNode, instruction_sets, run, select_instruction_set
-from ops.reference import Attention
 from ops.test_linear import activations, in_order, matrix, same_bits
 
 LATENT = Attention(16, 1, scale=192**-0.5, kv_cache_layout="LATENT", v_head_size=512, rotary_offset=512)

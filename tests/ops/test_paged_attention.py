@@ -1,12 +1,12 @@
-"""PagedAttention against reference.py, in every instruction set of this machine."""
+"""PagedAttention against attention_reference.py, in every instruction set of this machine."""
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ops.attention_cases import Case, build, cases
+from ops.attention_reference import Attention
 from ops.operators import OneNode
-from ops.reference import Attention
 
 pytestmark = pytest.mark.usefixtures("instruction_set")
 

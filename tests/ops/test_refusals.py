@@ -8,8 +8,8 @@ import pytest
 
 import youtu_edge.ops
 from ops.attention_cases import Case, build
+from ops.attention_reference import Attention
 from ops.operators import PAGED_ATTENTION_INPUTS, OneNode
-from ops.reference import Attention
 
 
 def base() -> Case:

@@ -121,7 +121,7 @@ def test_more_tokens_and_more_streams_need_more_and_the_largest_context_is_the_l
 
 def plan_fits(package: Path, context: int, streams: int) -> bool:
     done = run(str(package), "--memory", "220M", "--context", str(context), "--streams", str(streams))
-    verdict = "fits; the settings for it:" if done.returncode == 0 else "does not fit: "
+    verdict = "fits; settings for it:" if done.returncode == 0 else "does not fit: "
     assert f"\n{verdict}" in done.stdout
     return done.returncode == 0
 
@@ -139,8 +139,8 @@ def test_what_does_not_fit_is_in_brackets_and_the_exit_code_says_so(package: Pat
     ("arguments", "says"),
     [
         (["--memory", "4X"], "--memory: '4X' is not a size; write a number with K, M, G or T"),
-        (["--context", "0"], "--context: '0' is not a number of at least 1"),
-        (["--streams", "many"], "--streams: 'many' is not a number of at least 1"),
+        (["--context", "0"], "--context: '0' is not a whole number of at least 1"),
+        (["--streams", "many"], "--streams: 'many' is not a whole number of at least 1"),
         (["--context", "5000"], "model.context_length: 5000 is more than the 4096 tokens that this model was trained for"),
     ],
 )

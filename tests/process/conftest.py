@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon_process import Daemon
+from process.doctors import settings_of
 from process.openai_models import Model, serve
 from process.sentence_piece_models import make_chatglm, make_gguf_llama, make_tinyllama
 from smollm2 import export_smollm2
@@ -20,6 +21,12 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import make_tiny_package
 
     return make_tiny_package(tmp_path_factory.mktemp("tiny") / "package", recipe="q4", context_length=512)
+
+
+@pytest.fixture
+def settings(tiny_package: Path, tmp_path: Path) -> dict[str, object]:
+    """Of a healthy installation of the tiny model, for the doctor."""
+    return settings_of(tiny_package, tmp_path)
 
 
 @pytest.fixture

@@ -39,5 +39,5 @@ def test_a_directory_that_is_no_package_is_refused_before_anything_is_measured(t
     asked = [*BENCH, "--package", str(tmp_path), "--output", str(tmp_path / "board")]
     done = subprocess.run(asked, capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"{tmp_path} is no model package: it has no manifest.json" in done.stderr
+    assert f"{tmp_path} is not a model package: it has no manifest.json" in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -74,7 +74,7 @@ def test_what_the_front_needs_is_told_before_anything_is_imported(tiny_package: 
     code, said = start(tiny_package, resource.RLIMIT_DATA, 16)
     assert code == 78
     assert said == (
-        "youtu-edge: the front needs 72 MiB of memory as RLIMIT_DATA counts it, and that limit is 16 MiB; "
+        "youtu-edge: the front needs 72 MiB of memory as RLIMIT_DATA counts it, but that limit is 16 MiB; "
         "raise it (LimitDATA= of the unit, ulimit -d)\n"
     )
 
@@ -85,6 +85,6 @@ def test_a_cache_that_does_not_fit_is_told_before_it_is_mapped(tiny_package: Pat
     assert code == 78
     assert re.search(
         r"youtu-edge: the engine, with a cache as memory.limit and model.kv_cache_max_page allow, needs [0-9]+ MiB "
-        r"of memory as RLIMIT_DATA counts it, and that limit is 400 MiB; raise it \(LimitDATA= of the unit, ulimit -d\)\n$",
+        r"of memory as RLIMIT_DATA counts it, but that limit is 400 MiB; raise it \(LimitDATA= of the unit, ulimit -d\)\n$",
         said,
     )

@@ -36,14 +36,14 @@ def test_quickstart_answers_starts_nothing_twice_and_stops() -> None:
         pytest.skip("a daemon of ./scripts/quickstart runs in this checkout")
     try:
         first = quickstart("Say hello.")
-        url = re.search(r"The daemon runs at (\S+) ", first)
+        url = re.search(r"The daemon is running at (\S+) ", first)
         assert url, first
         assert "== Say hello.\n" in first
         assert len(first.partition("== Say hello.\n")[2].splitlines()[0].strip()) > 0
         with urllib.request.urlopen(f"{url[1]}/readyz", timeout=20) as ready:
             assert ready.status == 200
         again = quickstart("Say hello.")
-        assert f"The daemon runs at {url[1]} " in again
+        assert f"The daemon is running at {url[1]} " in again
         assert "starting the daemon" not in again
         assert "exporting" not in again
     finally:

@@ -118,7 +118,7 @@ def test_an_upgrade_that_does_not_get_ready_is_taken_back(appliance: Appliance, 
     broken_wheelhouse(machine, wheelhouse, module="youtu_edge/cli/serve.py", source="def run(*_): raise SystemExit(1)\n")
     done = machine.run("/checkout/scripts/upgrade", "--wheelhouse", "/out/wheels", check=False)
     assert done.returncode == 1, done.stdout
-    assert "the new release did not get ready" in done.stdout
+    assert "the new release did not become ready" in done.stdout
     assert machine.run("readlink", CURRENT).stdout == release
     assert appliance.ask({"prompt": "hello", "max_new_tokens": 4})[0] == 200
 

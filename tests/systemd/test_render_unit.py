@@ -76,7 +76,7 @@ def test_a_file_among_the_credentials_is_handed_over_by_systemd() -> None:
 
 def test_a_package_that_the_service_could_not_see_is_refused() -> None:
     """ProtectHome= and PrivateTmp= would make it vanish; the message says so now, not the daemon later."""
-    with pytest.raises(ConfigError, match=r"model\.path: /var/tmp/model lies below /var/tmp"):
+    with pytest.raises(ConfigError, match=r"model\.path: /var/tmp/model is below /var/tmp"):
         unit_of("model.path=/var/tmp/model")
     with pytest.raises(ConfigError, match="configuration file: /tmp/x"):
         unit_of(path="/tmp/x.yaml")

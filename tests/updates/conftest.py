@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from updates_support import Command, export_tiny, make_trust, model_command
+from youtu_edge.updates.store import ModelStore
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,12 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Release 2: other weights, the same tokenizer."""
     return export_tiny(tmp_path_factory.mktemp("second"), "tiny", 2, "--release", "2")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """Nothing is installed yet."""
+    return ModelStore(tmp_path / "store" / "current")
 
 
 @pytest.fixture

@@ -69,18 +69,18 @@ def test_what_the_program_tar_makes_is_unpacked(first: Path, tmp_path: Path, tar
 @pytest.mark.parametrize(
     ("member", "reason"),
     [
-        ("../manifest.json", "no such path"),
-        ("a/../../b", "no such path"),
-        ("/etc/cron.d/x", "no such path"),
-        ("model/deeper/model.onnx", "no such path"),
-        (".hidden", "plain files only"),
-        ("a\nb", "plain files only"),
-        (typed("link", tarfile.SYMTYPE, "/etc/passwd"), "plain files only"),
-        (typed("link", tarfile.LNKTYPE, "manifest.json"), "plain files only"),
-        (typed("null", tarfile.CHRTYPE), "plain files only"),
-        (typed("disk", tarfile.BLKTYPE), "plain files only"),
-        (typed("pipe", tarfile.FIFOTYPE), "plain files only"),
-        (typed("a/b/c", tarfile.DIRTYPE), "no such path"),
+        ("../manifest.json", "not a path of a package"),
+        ("a/../../b", "not a path of a package"),
+        ("/etc/cron.d/x", "not a path of a package"),
+        ("model/deeper/model.onnx", "not a path of a package"),
+        (".hidden", "regular files only"),
+        ("a\nb", "regular files only"),
+        (typed("link", tarfile.SYMTYPE, "/etc/passwd"), "regular files only"),
+        (typed("link", tarfile.LNKTYPE, "manifest.json"), "regular files only"),
+        (typed("null", tarfile.CHRTYPE), "regular files only"),
+        (typed("disk", tarfile.BLKTYPE), "regular files only"),
+        (typed("pipe", tarfile.FIFOTYPE), "regular files only"),
+        (typed("a/b/c", tarfile.DIRTYPE), "not a path of a package"),
     ],
 )
 def test_a_member_that_no_package_has_is_refused_by_name(
@@ -94,7 +94,7 @@ def test_a_member_that_no_package_has_is_refused_by_name(
 @pytest.mark.parametrize(
     ("members", "reason"),
     [
-        ([("a", b""), ("a", b"")], "there twice"),
+        ([("a", b""), ("a", b"")], "occurs twice"),
         ([("x/a", b""), ("y/a", b"")], "more than one package"),
         ([(f"f{number}", b"") for number in range(65)], "more than 64 files"),
     ],

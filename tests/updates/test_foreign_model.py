@@ -84,35 +84,35 @@ def _loop(path: Path) -> Path:
 KINDS = {
     "model.gguf": (
         _gguf,
-        "a GGUF file, not a model package; make one of it: youtu-export gguf {path} OUT, then youtu-edge",
+        "a GGUF file, not a model package; make one from it: youtu-export gguf {path} OUT, then youtu-edge",
     ),
     "x.safetensors": (
         _safetensors,
-        "weights, not a model package; make one of the whole checkpoint: youtu-export hf {parent}",
+        "weights, not a model package; make one from the whole checkpoint: youtu-export hf {parent}",
     ),
     "pytorch_model.bin": (
         _zip,
-        "weights, not a model package; make one of the whole checkpoint: youtu-export hf {parent} OUT",
+        "weights, not a model package; make one from the whole checkpoint: youtu-export hf {parent} OUT",
     ),
     "hf": (
         _huggingface,
-        "no manifest.json: not a model package; make one of the Hugging Face checkpoint: youtu-export hf {path}",
+        "no manifest.json: not a model package; make one from the Hugging Face checkpoint: youtu-export hf {path}",
     ),
     "ggufs": (
         _gguf_directory,
-        "no manifest.json: not a model package; make one of the GGUF file: youtu-export gguf '{path}/a mo",
+        "no manifest.json: not a model package; make one from the GGUF file: youtu-export gguf '{path}/a mo",
     ),
-    "model.zip": (_zip, "a zip archive, not a model package; unpack it and name the directory"),
-    "model.onnx": (_bytes, "a graph, not a model package; name the directory that"),
+    "model.zip": (_zip, "a zip archive, not a model package; unpack it and give its directory"),
+    "model.onnx": (_bytes, "an ONNX graph, not a model package; give the directory that"),
     "model.tar.gz": (_tar, "an archive, not the directory of a model package; install it: youtu-edge model install {path}"),
     "notes.txt": (_bytes, "a file, not the directory of a model package"),
-    "models": (_store, "no manifest.json: not a model package; name the one in it: {path}/current"),
+    "models": (_store, "no manifest.json: not a model package; give the one inside it: {path}/current"),
     "empty": (
         _empty,
         "no manifest.json: not a model package; the directory is empty; install one: ",
     ),
     "nothing": (Path, "no such directory; install a model (youtu-edge model install FILE|DIR), or correct model.path"),
-    "current": (_dangling, "a link to versions/gone, which does not exist; youtu-edge model list shows what does"),
+    "current": (_dangling, "a link to versions/gone, which does not exist; `youtu-edge model list` shows what does"),
     "loop": (_loop, "cannot be read: Too many levels of symbolic links"),
     "fifo": (_fifo, "a FIFO, not the directory of a model package"),
 }
@@ -149,7 +149,7 @@ def test_a_source_that_is_no_plain_file_is_refused_and_never_waited_for(
 ) -> None:
     for path, kind in special_files.items():
         done = command("install", str(path))
-        assert (done.returncode, done.stderr) == (EXIT_FAILURE, f"youtu-edge: {path}: it is {kind}, not a plain file\n")
+        assert (done.returncode, done.stderr) == (EXIT_FAILURE, f"youtu-edge: {path}: it is {kind}, not a regular file\n")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_package_with_a_fifo_in_it_is_refused_and_never_waited_for(tmp_path: P
         done = command("install", str(package))
         assert done.returncode in (EXIT_CONFIG, EXIT_FAILURE)
         assert f"{package / name}: " in done.stderr
-        assert "it is a FIFO, not a plain file" in done.stderr
+        assert "it is a FIFO, not a regular file" in done.stderr
         if name != "manifest.json.sig":
             with pytest.raises(PackageError, match="FIFO"):
                 open_package(package)
@@ -186,5 +186,5 @@ def test_a_file_at_model_path_is_never_replaced_by_an_installation(tmp_path: Pat
     before = gguf.read_bytes()
     done = command("install", str(first))
     assert done.returncode == EXIT_FAILURE
-    assert done.stderr.startswith(f"youtu-edge: model.path: {gguf}: a GGUF file, not a model package; make one of it: ")
+    assert done.stderr.startswith(f"youtu-edge: model.path: {gguf}: a GGUF file, not a model package; make one from it: ")
     assert gguf.read_bytes() == before

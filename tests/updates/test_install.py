@@ -1,42 +1,21 @@
-"""`youtu-edge model install` and its siblings, run as processes: what gets in, what is refused, what is left behind."""
+"""`youtu-edge model install` as a process: what gets in, what is refused, what is left behind."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from export.package_weights import initializers, place
+from updates.installed_packages import checksum, installed, served
 from updates_support import Command, ask_for_memory, crash_the_runtime, edited, export_tiny, never_finish, permute_weights
-from youtu_edge.errors import EXIT_CONFIG, EXIT_FAILURE
-from youtu_edge.package import open_package
-from youtu_edge.updates.store import LAST_GOOD, ModelStore
+from youtu_edge.errors import EXIT_CONFIG
+from youtu_edge.updates.store import ModelStore
 from youtu_export.sign import keygen, sign
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "store" / "current")
-
-
-def installed(store: ModelStore) -> list[str]:
-    return [version.id for version in store.versions()]
-
-
-def served(store: ModelStore) -> str:
-    target = store.target()
-    assert target is not None
-    return open_package(store.directory(target)).manifest.checksum
-
-
-def checksum(package: Path) -> str:
-    return open_package(package).manifest.checksum
 
 
 def test_a_package_is_verified_tried_and_served(first: Path, store: ModelStore, command: Command) -> None:
@@ -93,9 +72,9 @@ def test_a_reproducible_package_has_to_answer_exactly(store: ModelStore, command
         likely[0], likely[1] = likely[1], likely[0]
         (directory / "golden.json").write_text(json.dumps(golden))
 
-    place = "token 3 behind 'Water boils at a temperature of': log-probabilities differ by up to 0.0020"
+    place = "token 3 after 'Water boils at a temperature of': log-probabilities differ by up to 0.0020"
     refused(command, store, edited(package, tmp_path / "moved", move_a_probability), place)
-    place = "token 1 behind 'The capital of France is' is "
+    place = "token 1 after 'The capital of France is' is "
     refused(command, store, edited(package, tmp_path / "exchanged", exchange_two_tokens), place)
     done = command("install", str(package))
     assert "48 of 48 golden tokens and their log-probabilities are equal" in done.stdout, done.stderr
@@ -122,7 +101,7 @@ def test_a_package_that_wants_more_memory_than_the_daemon_has_is_refused(
     second: Path, store: ModelStore, command: Command, tmp_path: Path
 ) -> None:
     """The trial has the daemon's budget, here 1 GiB; the board's other programs never notice."""
-    refused(command, store, edited(second, tmp_path / "hungry", ask_for_memory), "the package brings the engine down")
+    refused(command, store, edited(second, tmp_path / "hungry", ask_for_memory), "the package crashes the engine")
 
 
 def test_a_graph_that_is_none_is_refused(second: Path, store: ModelStore, command: Command, tmp_path: Path) -> None:
@@ -136,7 +115,7 @@ def test_another_tokenizer_is_noticed(second: Path, store: ModelStore, command: 
         tokenizer["model"]["merges"] = []
         (package / "tokenizer.json").write_text(json.dumps(tokenizer))
 
-    refused(command, store, edited(second, tmp_path / "tokenizer", cut_otherwise), "tokenizer cuts")
+    refused(command, store, edited(second, tmp_path / "tokenizer", cut_otherwise), "tokenizer splits")
 
 
 def test_a_template_that_cannot_render_a_chat_is_noticed(
@@ -219,7 +198,7 @@ def test_a_package_whose_scores_are_no_numbers_is_refused(first: Path, store: Mo
     for number, edit in enumerate((spoil, spoil_and_forget)):
         done = command("install", str(edited(first, store.root.parent / f"bad-{number}", edit)))
         assert done.returncode == EXIT_CONFIG
-        assert "the engine refuses the package" in done.stderr
+        assert "the engine rejects the package" in done.stderr
         assert "NaN" in done.stderr
     assert installed(store) == []
 
@@ -233,84 +212,3 @@ def test_a_package_without_golden_prompts_is_only_tested_for_answering(
     assert store.target() is None
     assert command("activate", "plain").returncode == 0
     assert served(store) == checksum(package)
-
-
-def test_rollback_goes_to_the_newest_version_that_answered(
-    first: Path, second: Path, store: ModelStore, command: Command
-) -> None:
-    """The daemon notes which versions answered; here the test does it in its place."""
-    assert command("install", str(first)).returncode == 0
-    done = command("rollback")
-    assert done.returncode == EXIT_FAILURE
-    assert "no other version" in done.stderr
-    store.mark_good(store.target() or "")
-    assert command("install", str(second)).returncode == 0
-    assert command("rollback").returncode == 0
-    assert served(store) == checksum(first)
-
-
-def test_prune_keeps_what_is_served_and_what_to_go_back_to(
-    first: Path, second: Path, store: ModelStore, command: Command, tmp_path: Path
-) -> None:
-    third = export_tiny(tmp_path, "tiny", 4, "--release", "4")
-    for package in (first, second, third):
-        assert command("install", str(package)).returncode == 0
-    store.mark_good(next(store.target_of(name) for name in installed(store) if checksum(second)[:12] in name))
-    done = command("prune")
-    assert done.returncode == 0
-    assert {version.manifest.checksum for version in store.versions() if version.manifest} == {
-        checksum(second),
-        checksum(third),
-    }
-    assert store.target(LAST_GOOD) is not None
-    assert command("prune").stdout == ""
-
-
-def test_a_damaged_version_is_installed_afresh_beside_the_old_one(first: Path, store: ModelStore, command: Command) -> None:
-    """The link must never lead nowhere, so the damaged directory is not exchanged in place."""
-    assert command("install", str(first)).returncode == 0
-    damaged = store.versions_directory / installed(store)[0]
-    (damaged / "weights.bin").write_bytes(b"")
-    assert command("install", str(first)).returncode == 0
-    assert served(store) == checksum(first)
-    assert store.target() == f"versions/{damaged.name}.2"
-
-
-def test_commands_do_not_run_beside_each_other(store: ModelStore, command: Command) -> None:
-    with store.changing():
-        done = command("prune")
-    assert done.returncode == EXIT_FAILURE
-    assert "another youtu-edge model command is running" in done.stderr
-
-
-def test_a_package_in_the_place_of_the_link_is_left_alone(first: Path, command: Command) -> None:
-    done = command("install", str(first), "--set", f"model.path={first}")
-    assert done.returncode == EXIT_FAILURE
-    assert "is a package itself" in done.stderr
-
-
-def test_the_directories_belong_to_the_owner_of_what_is_above_them(first: Path, tmp_path: Path, command: Command) -> None:
-    """Root installs; the daemon's user must be able to switch the link back."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can give directories away")
-    home = tmp_path / "state"
-    home.mkdir()
-    os.chown(home, 4711, 4712)
-    done = command("install", str(first), "--set", f"model.path={home}/models/current")
-    assert done.returncode == 0, done.stderr
-    for directory in (home / "models", home / "models" / "versions"):
-        assert (directory.stat().st_uid, directory.stat().st_gid) == (4711, 4712)
-    package = next((home / "models" / "versions").iterdir())
-    assert package.stat().st_uid == 0
-    assert stat.S_IMODE(package.stat().st_mode) == 0o755
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o644 for path in package.iterdir() if path.is_file())
-
-
-def test_an_unprivileged_user_is_told_what_to_do(first: Path, store: ModelStore, command: Command) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
-    store.root.mkdir()
-    store.root.chmod(0o500)
-    done = command("install", str(first))
-    assert done.returncode == EXIT_FAILURE
-    assert "as its owner or as root" in done.stderr

@@ -26,11 +26,6 @@ LONG = 7500
 """Tokens of an answer that is still running when the daemon looks at the link, which it does once a second."""
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "store" / "current")
-
-
 @contextmanager
 def serving(tmp_path: Path, **settings: object) -> Iterator[Daemon]:
     with Daemon(tmp_path / "store" / "current", tmp_path, **settings) as daemon:

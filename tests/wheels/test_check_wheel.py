@@ -73,13 +73,13 @@ def test_a_symbol_newer_than_the_wheels_glibc_is_named(tmp_path: Path) -> None:
 
 def test_a_library_of_somebody_else_is_named(tmp_path: Path) -> None:
     said = check(tmp_path, build(tmp_path, THREADS, "-fvisibility=hidden"))
-    assert "needs libstdc++.so.6, which may not be there; link it statically" in said
+    assert "needs libstdc++.so.6, which may be missing; link it statically" in said
 
 
 def test_a_symbol_that_others_would_find_is_named(tmp_path: Path) -> None:
     """An operator new of ours, and the libraries of the process mix up theirs."""
     foreign = "#include <cstdlib>\nvoid* operator new(unsigned long size) { return std::malloc(size); }\n"
-    assert "shows _Znwm, which is not ours" in check(tmp_path, build(tmp_path, foreign + ANSWER))
+    assert "exports _Znwm, which is not ours" in check(tmp_path, build(tmp_path, foreign + ANSWER))
 
 
 def test_what_the_name_says_and_the_wheel_is_not_is_named(tmp_path: Path) -> None:
@@ -87,9 +87,9 @@ def test_what_the_name_says_and_the_wheel_is_not_is_named(tmp_path: Path) -> Non
     other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
     said = check(tmp_path, library, f"py3-none-manylinux_2_28_{other}")
     assert f"is for {platform.machine()}, not for {other}" in said
-    assert f"says of itself {TAG}, not py3-none-manylinux_2_28_{other}" in said
+    assert f"has the tag {TAG}, not py3-none-manylinux_2_28_{other}" in said
     assert "is not named youtu_edge-VERSION-py3-none-manylinux" in check(tmp_path, library, "cp312-cp312-linux_x86_64")
-    assert "holds the libraries x.so.1 instead of" in check(tmp_path, library, inside="x.so.1")
+    assert "has the libraries x.so.1 instead of" in check(tmp_path, library, inside="x.so.1")
     library.write_text("no library")
     assert "cannot be read" in check(tmp_path, library)
 

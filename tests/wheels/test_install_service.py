@@ -76,7 +76,7 @@ def test_a_board_gets_its_drop_in_and_a_configuration_on_its_own(device: PipEnvi
     install(device, "--board", "none")
     assert not drop_in.exists()
     said = install(device, "--board", "orin", check=False)
-    assert "--board: no board is called orin; there are: generic orin-nx rk3588" in said
+    assert "--board: unknown board orin; known boards: generic orin-nx rk3588" in said
 
 
 def test_again_changes_only_what_is_different(device: PipEnvironment) -> None:
@@ -85,7 +85,7 @@ def test_again_changes_only_what_is_different(device: PipEnvironment) -> None:
     assert install(device) == ""
     config = device.root / "etc/youtu-edge/youtu-edge.yaml"
     config.write_text("service: {drain_s: 1}\n")
-    assert install(device) == f"kept: {config}; this release's own is youtu-edge.yaml.dist\n"
+    assert install(device) == f"kept: {config}; this release's version is youtu-edge.yaml.dist\n"
     assert config.read_text() == "service: {drain_s: 1}\n"
     assert "TimeoutStopSec=6" in unit(device)
     shutil.copy(config.with_name("youtu-edge.yaml.dist"), config)
@@ -109,15 +109,15 @@ def test_a_command_of_somebody_else_is_kept(device: PipEnvironment) -> None:
     file = device.root / "usr/local/bin/youtu-edge"
     file.parent.mkdir(parents=True)
     file.write_text("#!/bin/sh\n")
-    assert f"kept: {file}; it is no link to {COMMAND}" in install(device)
+    assert f"kept: {file}; it is not a link to {COMMAND}" in install(device)
     assert file.read_text() == "#!/bin/sh\n"
 
 
 def test_an_environment_that_the_service_cannot_see_is_refused() -> None:
     """With where to go. Only the check: an installation that went through would be one of this machine."""
-    with pytest.raises(ConfigError, match=r"the command: /var/tmp/venv/bin/youtu-edge lies below /var/tmp"):
+    with pytest.raises(ConfigError, match=r"the command: /var/tmp/venv/bin/youtu-edge is below /var/tmp"):
         check_command(Path("/var/tmp/venv/bin/youtu-edge"))
-    with pytest.raises(ConfigError, match=r"checkout; \./scripts/install makes a service of it"):
+    with pytest.raises(ConfigError, match=r"checkout; install the service with \./scripts/install"):
         check_command(service_command())
 
 

@@ -1,6 +1,6 @@
 """`youtu-edge chat`: a conversation in the terminal, streamed. With a pipe as input, one question per line.
 
-What the model thinks before it answers is shown faintly in a terminal and is not written into pipes and files.
+The model's thoughts are dimmed in a terminal, and left out of pipes and files.
 
 Uses only the standard library, so that it starts at once on a small board.
 """
@@ -24,7 +24,7 @@ _TIMEOUT_S = 60.0  # the daemon sends a comment every 10 s while it works
 
 
 def run(url: str, system: str, key_file: str | None = None, ca_file: str | None = None) -> int:
-    """Talk until /exit or the end of input. Raises YoutuEdgeError when the daemon cannot be reached at all.
+    """Run the conversation until /exit or the end of input. Raises YoutuEdgeError when the daemon cannot be reached at all.
 
     The key comes from a file, because other users of the machine can read a command line.
     """
@@ -60,12 +60,12 @@ class Piece(NamedTuple):
 
 
 class Conversation:
-    """The messages so far, and where they are sent."""
+    """The messages so far, and the daemon that they are sent to."""
 
     def __init__(self, url: str, system: str, key: str = "", ca_file: str | None = None) -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise YoutuEdgeError(f"{url!r} is not an address; write http://HOST:PORT")
+            raise YoutuEdgeError(f"{url!r} is not a URL; write http://HOST:PORT")
         self._tls = _trust(ca_file) if parts.scheme == "https" else None
         self._url = url
         self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
@@ -85,9 +85,9 @@ class Conversation:
         return str(models[0]["id"]) if models else "youtu-edge, still loading its model,"
 
     def ask(self, question: str) -> Iterator[Piece]:
-        """The answer, piece by piece; what was received of it stays in the conversation when the caller stops.
+        """The answer, piece by piece; if the caller stops early, what was received stays in the conversation.
 
-        Thoughts do not stay: templates leave those of earlier turns out.
+        Thoughts are not kept: templates omit those of earlier turns.
         """
         messages = [*self._messages, {"role": "user", "content": question}]
         received: list[str] = []

@@ -1,7 +1,7 @@
 """`youtu-edge check-config FILE [--explain]`.
 
-What is wrong wherever the file is used is a problem. What only this machine lacks, now, is a warning: models, keys and
-certificates may come later, and a file may be checked on another machine than the one it is for.
+What is wrong on every machine is an error. What only this machine lacks is a warning: models, keys and certificates may be
+added later, and a file may be checked on a machine other than the one it is for.
 """
 
 from __future__ import annotations

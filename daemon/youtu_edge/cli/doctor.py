@@ -24,8 +24,8 @@ def run(config_file: str | None, overrides: Sequence[str], *, user: str | None, 
     """Print a line for each finding, as it is made; all of them at once with `as_json`."""
     try:
         config, error = load_config(config_file, overrides), ""
-    except ConfigError as refused:
-        config, error = Config(), refused.message
+    except ConfigError as invalid:
+        config, error = Config(), invalid.message
     file = Path(config_file) if config_file else None
     return report(Surroundings(config, file, user=_service_user() if user is None else user), error, as_json=as_json)
 
@@ -46,7 +46,7 @@ def report(surroundings: Surroundings, config_error: str, *, as_json: bool) -> i
 
 
 def _service_user() -> str:
-    """The service's own where we are root and it exists; else whoever asks."""
+    """The service's user if we are root and it exists, else the current user."""
     try:
         return pwd.getpwnam(SERVICE_USER).pw_name if os.geteuid() == 0 else ""
     except KeyError:

@@ -10,8 +10,8 @@ from youtu_edge.errors import EXIT_FAILURE, EXIT_OK
 
 
 def run(config_file: str | None, overrides: Sequence[str]) -> int:
-    """Print what /readyz says. Raises ConfigError."""
+    """Print the body of /readyz. Raises ConfigError."""
     service = load_config(config_file, overrides).service
     status, text = ask_ready(service)
-    print(text if status else f"nobody answers on {service.host} port {service.port}")
+    print(text if status else f"no answer from {service.host} port {service.port}")
     return EXIT_OK if status == 200 else EXIT_FAILURE

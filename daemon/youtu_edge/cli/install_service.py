@@ -1,15 +1,15 @@
-"""`youtu-edge install-service`: what pip installed becomes a service of systemd. scripts/install does it for its releases.
+"""`youtu-edge install-service`: a systemd service for a pip installation. scripts/install calls it for its releases.
 
-Everything comes out of the package, and running it again changes only what is different:
+All files come from the package, and running it again changes only what differs:
 
-    /etc/youtu-edge/*.yaml                                   kept if it is there; then this release's own is *.dist
+    /etc/youtu-edge/*.yaml                                   kept if present; then this release's version is *.dist
     /etc/systemd/system/youtu-edge.service                   rendered from the configuration
     /etc/systemd/system/youtu-edge.service.d/50-board.conf   with --board
     /etc/sysusers.d, /etc/tmpfiles.d                         the user and the directories
     /usr/local/bin/youtu-edge                                link to the command
 
-With --root they are placed below a directory, an image, and nothing of the running system is touched: systemd makes user
-and directories at the image's first boot.
+With --root the files go below a directory, an image, and the running system is not changed: systemd creates user and
+directories at the image's first boot.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from youtu_edge.installation_files import CURRENT_COMMAND, installation_director
 _CONFIG = Path("/etc/youtu-edge/youtu-edge.yaml")
 _NO_BOARD = "none"
 _RUNNING_SYSTEMD = Path("/run/systemd/system")
-"""Not there in a container, a chroot, or an image that is being built, even if systemd is installed."""
+"""Missing in a container, a chroot, or an image that is being built, even if systemd is installed."""
 
 
 def run(board: str | None, root: str | None, *, start: bool) -> int:
-    """Place the files, and start or restart the service if `start` and a model is there. Raises YoutuEdgeError."""
+    """Place the files; if `start` is set and there is a model, start or restart the service. Raises YoutuEdgeError."""
     _check_board(board)
     if root is None and os.geteuid() != 0:
         raise YoutuEdgeError("install-service needs root; use sudo, or --root DIR to build an image")
@@ -42,7 +42,7 @@ def run(board: str | None, root: str | None, *, start: bool) -> int:
     if root is None:
         check_command(command)
     _install_configuration(files, board)
-    # A mistake in the site's configuration shows here, before anything that runs is touched.
+    # An error in the site's configuration is reported here, before the running service is touched.
     config = load_config(files.at(_CONFIG))
     unit = render(config, _CONFIG, command)
     _install_system_files(files, board, command)
@@ -57,7 +57,7 @@ def run(board: str | None, root: str | None, *, start: bool) -> int:
 
 @dataclass(frozen=True)
 class _Files:
-    """The file system of the device, which lies at `root` now."""
+    """The device's file system, mounted at `root`."""
 
     root: Path
 
@@ -65,7 +65,7 @@ class _Files:
         return self.root / str(path).lstrip("/")
 
     def place(self, path: Path | str, text: str) -> None:
-        """`text` becomes the file in one step. Raises YoutuEdgeError."""
+        """Write `text` to the file, by an atomic rename. Raises YoutuEdgeError."""
         target = self.at(path)
         part = target.with_name(f"{target.name}.part")
         try:
@@ -77,10 +77,10 @@ class _Files:
             raise YoutuEdgeError(f"{target} cannot be written: {error.strerror}") from error
 
     def link(self, path: Path | str, target: Path) -> None:
-        """A link to `target` as the device sees it, whatever link was there; a file that is no link stays."""
+        """Create or replace the link to `target`, a path on the device; a file that is not a link is kept."""
         link = self.at(path)
         if link.exists() and not link.is_symlink():
-            print(f"kept: {link}; it is no link to {target}")
+            print(f"kept: {link}; it is not a link to {target}")
             return
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
@@ -93,14 +93,14 @@ def _boards() -> list[str]:
 
 def _check_board(board: str | None) -> None:
     if board not in (None, _NO_BOARD, *_boards()):
-        raise ConfigError(f"--board: no board is called {board}; there are: {' '.join(_boards())}")
+        raise ConfigError(f"--board: unknown board {board}; known boards: {' '.join(_boards())}")
 
 
 def check_command(command: Path) -> None:
-    """The service must see the command and its Python, and somebody must have installed it. Raises ConfigError."""
+    """The command must be installed, and visible to the service with its Python. Raises ConfigError."""
     if command == CURRENT_COMMAND:
         if is_checkout():
-            raise ConfigError("this is a checkout; ./scripts/install makes a service of it")
+            raise ConfigError("this is a checkout; install the service with ./scripts/install")
         return
     check_visible("the command", command)
     check_visible("its Python", Path(sys.base_prefix))
@@ -109,7 +109,7 @@ def check_command(command: Path) -> None:
 
 
 def _configuration_files() -> Iterator[tuple[Path, Path]]:
-    """What this release brings, and where it lies on the device."""
+    """The files of this release, and their paths on the device."""
     source = installation_directory("config")
     for path in sorted(source.rglob("*.yaml")):
         yield path, _CONFIG.parent / path.relative_to(source)
@@ -117,7 +117,7 @@ def _configuration_files() -> Iterator[tuple[Path, Path]]:
 
 def _install_configuration(files: _Files, board: str | None) -> None:
     if board not in (None, _NO_BOARD) and not files.at(_CONFIG).exists():
-        what = f"# What differs from boards/{board}.yaml and the defaults."
+        what = f"# Settings that differ from boards/{board}.yaml and the defaults."
         files.place(_CONFIG, f"{what} Every key with its default: {_CONFIG.name}.dist\nextends: boards/{board}.yaml\n")
         print(f"new: {files.at(_CONFIG)}, for the board {board}")
     for source, path in _configuration_files():
@@ -129,7 +129,7 @@ def _install_configuration(files: _Files, board: str | None) -> None:
             files.at(f"{path}.dist").unlink(missing_ok=True)
         else:
             files.place(f"{path}.dist", shipped)
-            print(f"kept: {target}; this release's own is {target.name}.dist")
+            print(f"kept: {target}; this release's version is {target.name}.dist")
 
 
 def _install_system_files(files: _Files, board: str | None, command: Path) -> None:
@@ -143,7 +143,7 @@ def _install_system_files(files: _Files, board: str | None, command: Path) -> No
     drop_in = f"/etc/systemd/system/{UNIT}.d/50-board.conf"
     if (source / f"board-{board}.conf").is_file():
         files.place(drop_in, (source / f"board-{board}.conf").read_text(encoding="utf-8"))
-    elif board is not None:  # a board without one, or none
+    elif board is not None:  # a board without a drop-in, or none
         files.at(drop_in).unlink(missing_ok=True)
     if command != Path("/usr/local/bin/youtu-edge"):
         files.link("/usr/local/bin/youtu-edge", command)
@@ -153,7 +153,7 @@ def _enable(files: _Files, unit: str) -> None:
     if files.root == Path("/"):
         _systemctl("--quiet", "enable", UNIT)
         return
-    for line in unit.splitlines():  # what `systemctl --root enable` does, where there is none
+    for line in unit.splitlines():  # what `systemctl --root enable` does, for systems without it
         key, _, targets = line.partition("=")
         for target in targets.split() if key == "WantedBy" else []:
             files.link(f"/etc/systemd/system/{target}.wants/{UNIT}", Path("/etc/systemd/system") / UNIT)
@@ -161,13 +161,13 @@ def _enable(files: _Files, unit: str) -> None:
 
 def _start(model: Path) -> None:
     if not (model / "manifest.json").is_file():
-        print(f"no model yet: put a package where model.path of {_CONFIG} says, then: systemctl start youtu-edge")
+        print(f"no model yet: put a package at model.path of {_CONFIG}, then: systemctl start youtu-edge")
         return
     subprocess.run(["systemctl", "reset-failed", UNIT], capture_output=True, check=False)
     try:
         _systemctl("restart", UNIT)
     except YoutuEdgeError as error:
-        raise YoutuEdgeError("the service did not get ready; see: journalctl -u youtu-edge") from error
+        raise YoutuEdgeError("the service did not become ready; see: journalctl -u youtu-edge") from error
     status = subprocess.run(["systemctl", "show", "-P", "StatusText", UNIT], capture_output=True, text=True, check=False)
     print(f"ready: {status.stdout.strip()}")
 
@@ -177,7 +177,7 @@ def _systemctl(*arguments: str) -> None:
 
 
 def _call(*command: str) -> None:
-    """Run a command of systemd; what it says goes where ours goes. Raises YoutuEdgeError."""
+    """Run a systemd command; its output goes where ours goes. Raises YoutuEdgeError."""
     try:
         subprocess.run(command, check=True)
     except FileNotFoundError as error:

@@ -26,10 +26,10 @@ def run(config_file: str | None, options: argparse.Namespace) -> int:
 
 
 def _add(path: Path, options: argparse.Namespace) -> int:
-    """Print the new token, the only time that it is seen."""
+    """Print the new token, which cannot be shown again."""
     keys = _read(path)
     if any(key.name == options.name for key in keys):
-        raise YoutuEdgeError(f"{path}: there is a key named {options.name!r}; revoke it first or choose another name")
+        raise YoutuEdgeError(f"{path}: a key named {options.name!r} exists; revoke it first or choose another name")
     token = new_token()
     entry = {
         "name": options.name,
@@ -44,9 +44,9 @@ def _add(path: Path, options: argparse.Namespace) -> int:
     try:
         key = msgspec.convert(entry, type=ApiKey)
     except msgspec.ValidationError as error:
-        raise YoutuEdgeError(f"this key cannot be made: {error}") from None
+        raise YoutuEdgeError(f"invalid key: {error}") from None
     write_keys(path, (*keys, key))
-    print(f"The key {key.name!r} is valid now. Keep it: it is shown only here.", file=sys.stderr)
+    print(f"The key {key.name!r} is valid now. Store it: it is not shown again.", file=sys.stderr)
     print(token)
     return 0
 
@@ -59,7 +59,7 @@ def _revoke(path: Path, name: str) -> int:
     write_keys(path, kept)
     print(f"The key {name!r} is no longer valid.", file=sys.stderr)
     if not kept:
-        print(f"No key is left: every request is refused until one is added or {path} is removed.", file=sys.stderr)
+        print(f"No key is left: every request is rejected until one is added or {path} is removed.", file=sys.stderr)
     return 0
 
 

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace, config_file: str | None) -> int:
         return _list(config)
     from youtu_edge.updates import install
 
-    # A terminated command clears its staging directory away instead of leaving it to the next one.
+    # On SIGTERM the command removes its staging directory instead of leaving that to the next one.
     signal.signal(signal.SIGTERM, _interrupt)
     if options.action == "install":
         install.install(
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, config_file: str | None) -> int:
 def _list(config: Config) -> int:
     store = ModelStore.around(config.model.path)
     if store is None:
-        print(f"model.path: {config.model.path} is a package itself; no versions are installed around it")
+        print(f"model.path: {config.model.path} is a package itself; there are no installed versions")
         return 0
     versions = store.versions()
     for row in _table([("ID", "RELEASE", "RECIPE", "SIZE", "STATE"), *(_row(store, version) for version in versions)]):

@@ -1,7 +1,7 @@
 """`youtu-edge plan [PACKAGE] [--memory SIZE] [--context N] [--streams N] [--json]`: the memory that a package needs.
 
-The model is opened and measured in this process as an engine does when it starts; no port is bound, nothing is written, and
-the cache that is planned is not taken. Exit code 1: not even the first cell of the table fits the budget.
+The model is opened and measured in this process as an engine does at startup; no port is bound, nothing is written, and the
+planned cache is not allocated. Exit code 1: not even the first cell of the table fits the budget.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from youtu_edge.allocator import Allocator
-from youtu_edge.config import Config, parse_bytes
+from youtu_edge.config import Config
 from youtu_edge.config_file import load_config
+from youtu_edge.config_values import parse_bytes
 from youtu_edge.engine.memory.budget import FRONT_BYTES, TEXT_IDLE_BYTES, TEXT_WORKER_BYTES, budget_bytes
 from youtu_edge.engine.memory.requirements import Requirements, measure, pages, step_limits
 from youtu_edge.engine.model.opening import open_description, open_model
@@ -28,19 +29,19 @@ _CONTEXTS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _STREAMS = (1, 2, 4, 8, 16)
 _MIB = 1024 * 1024
 _RESERVE_BYTES = 8 * _MIB
-"""By so much an engine may need more than was measured here: 2 MiB were seen, and from one start to the next less."""
+"""How much more than measured here an engine may need: 2 MiB were seen, and less from one start to the next."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What so many sequences of this length need together."""
+    """What `streams` sequences of `context` tokens need together."""
 
     context: int
     streams: int
     budget: int
-    """Bytes: the least memory.limit."""
+    """Bytes: the smallest sufficient memory.limit."""
     pages: int
-    """The least model.kv_cache_max_page."""
+    """The smallest sufficient model.kv_cache_max_page."""
     fits: bool
 
 
@@ -55,12 +56,12 @@ class Plan:
     budget: int
 
     def cell(self, context: int, streams: int) -> Cell:
-        """One of the table."""
+        """One cell of the table."""
         needed = self.needs.budget(self.config, context, streams) + _RESERVE_BYTES
         return Cell(context, streams, needed, pages(self.config, context, streams), needed <= self.budget)
 
     def largest_context(self, streams: int) -> int:
-        """Tokens that each of so many sequences may have: whole pages, or all that the model can; 0: none fits."""
+        """Most tokens for each of `streams` sequences: whole pages, or the model's maximum; 0: none fits."""
         page, longest = self.config.model.page_tokens, self.needs.context_length
         fits, fails = 0, -(-longest // page) + 1  # in pages: the former fits, the latter does not
         while fails - fits > 1:
@@ -73,11 +74,11 @@ class Plan:
 
 
 def run(
-    package: str | None, config_file: str | None, overrides: Sequence[str], *, as_json: bool, **asked: str | None
+    package: str | None, config_file: str | None, overrides: Sequence[str], *, as_json: bool, **requested: str | None
 ) -> int:
-    """`asked`: memory, context and streams as they were written. Raises YoutuEdgeError."""
-    context, streams = (_count(name, asked[name]) for name in ("context", "streams"))
-    config = _configured(load_config(config_file, overrides), package, asked["memory"], context, streams)
+    """`requested`: memory, context and streams as given. Raises YoutuEdgeError."""
+    context, streams = (_count(name, requested[name]) for name in ("context", "streams"))
+    config = _configured(load_config(config_file, overrides), package, requested["memory"], context, streams)
     plan = make_plan(config)
     contexts = (context,) if context else _shown_contexts(plan.needs.context_length)
     table = [[plan.cell(tokens, count) for count in ((streams,) if streams else _STREAMS)] for tokens in contexts]
@@ -89,7 +90,7 @@ def run(
 
 
 def make_plan(config: Config) -> Plan:
-    """Open and measure what `config` names, in a process that has done nothing else. Raises YoutuEdgeError."""
+    """Open and measure the package of `config`; only in a fresh process. Raises YoutuEdgeError."""
     Allocator()
     package = open_description(config)
     tokenizer, _ = load_prompter(package, config.model)
@@ -99,16 +100,16 @@ def make_plan(config: Config) -> Plan:
 
 
 def _count(name: str, text: str | None) -> int:
-    """0 where nothing was asked. Raises ConfigError."""
+    """0 if it is not given. Raises ConfigError."""
     if text is None:
         return 0
     if not text.isascii() or not text.isdigit() or not 0 < int(text[:10]) < 2**31 or len(text) > 10:
-        raise ConfigError(f"--{name}: {one_line(text)!r} is not a number of at least 1")
+        raise ConfigError(f"--{name}: {one_line(text)!r} is not a whole number of at least 1")
     return int(text)
 
 
 def _configured(config: Config, package: str | None, memory: str | None, context: int, streams: int) -> Config:
-    """The configuration with what the command line says."""
+    """The configuration with the values of the command line."""
     replace = msgspec.structs.replace
     if memory is not None:
         try:
@@ -127,28 +128,28 @@ def _shown_contexts(longest: int) -> tuple[int, ...]:
 
 
 def _parts(plan: Plan) -> dict[str, tuple[int, str]]:
-    """Bytes and what they are for: those that neither context nor streams change."""
+    """Bytes and purpose of the parts that depend on neither context nor streams."""
     needs = plan.needs
     return {
         "front": (FRONT_BYTES, "HTTP"),
-        "text": (TEXT_IDLE_BYTES + TEXT_WORKER_BYTES, "tokenizing; 1.5 KiB more for each token of the context"),
+        "text": (TEXT_IDLE_BYTES + TEXT_WORKER_BYTES, "tokenising; 1.5 KiB more for each token of the context"),
         "weights": (needs.weights, "mapped from weights.bin"),
         "runtime": (needs.rest - needs.weights, "libraries, tokenizer, tables"),
-        "step": (needs.step, f"activations of {needs.step_tokens} tokens at once"),
-        "grammar": (needs.grammar, "the token table of JSON schemas"),
-        "reserve": (_RESERVE_BYTES, "what differs from start to start"),
+        "step": (needs.step, f"activations of {needs.step_tokens} tokens per step"),
+        "grammar": (needs.grammar, "the token table for JSON schemas"),
+        "reserve": (_RESERVE_BYTES, "variation between starts"),
     }
 
 
 def _print_text(plan: Plan, table: list[list[Cell]]) -> None:
     manifest, needs = plan.manifest, plan.needs
-    print(f"{manifest.name}, {manifest.recipe}, up to {needs.context_length} tokens a stream; MiB = 2^20 bytes")
+    print(f"{manifest.name}, {manifest.recipe}, up to {needs.context_length} tokens per stream; MiB = 2^20 bytes")
     for name, (size, what) in _parts(plan).items():
         print(f"  {name:<8} {size / _MIB:>8.1f} MiB  {what}")
     print(f"  {'logits':<8} {needs.row / _MIB:>8.1f} MiB  for each stream")
     per_token = needs.page_bytes / plan.config.model.page_tokens / 1024
     print(f"  {'cache':<8} {per_token:>8.1f} KiB  for each token of each stream, prompt and answer")
-    print(f"\nMiB for streams that run together, of so many tokens each; (beyond the budget of {_mib(plan.budget)} MiB)")
+    print(f"\nMiB for concurrent streams of this many tokens each; (beyond the budget of {_mib(plan.budget)} MiB)")
     print(f"{'tokens':>18} " + "".join(f"{cell.streams:>9}" for cell in table[0]))
     for row in table:
         print(f"{row[0].context:>18} " + "".join(f"{_shown(cell):>9}" for cell in row))
@@ -163,9 +164,9 @@ def _print_text(plan: Plan, table: list[list[Cell]]) -> None:
 
 
 def _print_settings(cell: Cell, budget: int) -> None:
-    """What to write into the configuration for one cell."""
-    verdict = "fits" if cell.fits else f"does not fit: {_mib(cell.budget - budget)} MiB are missing"
-    print(f"\n{verdict}; the settings for it:")
+    """Print the configuration for one cell."""
+    verdict = "fits" if cell.fits else f"does not fit: {_mib(cell.budget - budget)} MiB short"
+    print(f"\n{verdict}; settings for it:")
     for section, keys in _settings(cell).items():
         print(f"{section}: {{{', '.join(f'{name}: {value}' for name, value in keys.items())}}}")
 
@@ -193,7 +194,7 @@ def _print_json(plan: Plan, table: list[list[Cell]]) -> None:
 
 
 def _mib(size: int) -> int:
-    """Rounded up: with so many it fits."""
+    """Rounded up, so that it still fits."""
     return -(-size // _MIB)
 
 

@@ -1,6 +1,6 @@
 """`youtu-edge render-unit`: the systemd unit whose limits follow the configuration.
 
-The template is `youtu-edge.service`, itself a valid unit: the one for the defaults. What follows the YAML is derived here:
+The template, `youtu-edge.service`, is itself a valid unit, for the default configuration. These values are derived:
 
     StartLimitIntervalSec, StartLimitBurst    service.max_restart_rate
     ExecStart, ExecReload                     the paths of the command and of the configuration file
@@ -8,7 +8,7 @@ The template is `youtu-edge.service`, itself a valid unit: the one for the defau
     WatchdogSec                               service.step_deadline_s
     MemoryHigh, MemoryMax                     memory.limit, else memory.fraction
     CapabilityBoundingSet, AmbientCapabilities, PrivateUsers    service.port below 1024
-    LoadCredential                            files that keys of `service` name below /run/credentials/youtu-edge.service
+    LoadCredential                            files of `service` below /run/credentials/youtu-edge.service
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from youtu_edge.installation_files import CURRENT_COMMAND, installation_director
 
 UNIT = "youtu-edge.service"
 _STOP_GRACE_S = 5
-"""After drain_s: to end what is left, say goodbye and unmap the model."""
+"""After drain_s: to cancel what is left, close connections and unmap the model."""
 _LEAST_WATCHDOG_S = 10
 _CREDENTIALS = Path("/run/credentials") / UNIT
 _SECRETS = Path("/etc/youtu-edge")
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (nothing is written there)
-"""Directories that ProtectHome= and PrivateTmp= take away from the service."""
+"""Directories that ProtectHome= and PrivateTmp= hide from the service."""
 
 
 def run(config_file: str | None, default: str) -> int:
@@ -44,7 +44,7 @@ def run(config_file: str | None, default: str) -> int:
 
 
 def render(config: Config, config_path: Path, command: Path = CURRENT_COMMAND) -> str:
-    """The unit file as text; `command`: what runs the daemon. Raises ConfigError for what the service could not use."""
+    """The unit file as text; `command` runs the daemon. Raises ConfigError for paths that the service cannot see."""
     check_visible("the command", command)
     check_visible("the configuration file", config_path)
     check_visible("model.path", Path(config.model.path))
@@ -70,7 +70,7 @@ def _derived(config: Config) -> dict[str, str]:
         "MemoryMax": limit,
     }
     if 0 < service.port < 1024:
-        # In a user namespace of its own the capability would not count for the host's ports.
+        # In a private user namespace the capability would not apply to the host's ports.
         values |= {
             "CapabilityBoundingSet": "CAP_NET_BIND_SERVICE",
             "AmbientCapabilities": "CAP_NET_BIND_SERVICE",
@@ -80,7 +80,7 @@ def _derived(config: Config) -> dict[str, str]:
 
 
 def _credentials(config: Config) -> list[str]:
-    """Names of the files that systemd shall hand over because only root may read them where they lie."""
+    """Names of the files that systemd passes as credentials because only root may read the originals."""
     values = msgspec.structs.asdict(config.service).values()
     paths = [Path(value) for value in values if isinstance(value, str) and value.startswith(str(_CREDENTIALS))]
     for path in paths:
@@ -90,7 +90,7 @@ def _credentials(config: Config) -> list[str]:
 
 
 def _memory(config: Config) -> tuple[str, str]:
-    """MemoryHigh and MemoryMax: the budget, and a little more; a share stays a share, so that the unit fits every board."""
+    """MemoryHigh and MemoryMax: the budget, and a little more; a fraction stays a percentage, to fit every board."""
     if (budget := config.memory.limit_bytes) is not None:
         return _size(budget), _size(budget + HEADROOM_BYTES)
     percent = max(1, math.floor(config.memory.fraction * 100))
@@ -106,7 +106,7 @@ def check_visible(what: str, path: Path) -> None:
     for hidden in _HIDDEN:
         if path.is_relative_to(hidden):
             raise ConfigError(
-                f"{what}: {path} lies below {hidden}, which the service cannot see; move it to /etc or /var/lib"
+                f"{what}: {path} is below {hidden}, which the service cannot see; move it to /etc or /var/lib"
             )
 
 

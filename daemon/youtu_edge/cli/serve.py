@@ -1,4 +1,4 @@
-"""`youtu-edge serve`: read the configuration, then become the front process."""
+"""`youtu-edge serve`: reads the configuration, then becomes the front process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from youtu_edge.front.serve import serve
 
 
 def run(config_file: str | None, overrides: Sequence[str]) -> int:
-    """Serve until a signal. Raises the YoutuEdgeError that ended the daemon."""
+    """Serve until a signal stops it. Raises the YoutuEdgeError that ended the daemon."""
 
     def read() -> Config:
         return load_config(config_file, overrides)

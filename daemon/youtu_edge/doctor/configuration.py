@@ -1,4 +1,4 @@
-"""Keys and certificates that the configuration names. Memory, model and port have examinations of their own."""
+"""Keys and certificates that the configuration names. Memory, model and port are examined separately."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ELSEWHERE = ("model.path", "service.host")
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
-    """The file itself was read already."""
+    """The file itself has already been read."""
     file = surroundings.config_file
     problems = [message for key, message in missing_here(surroundings.config) if key not in _ELSEWHERE]
     for message in problems:
         yield fail(message)
     if not problems:
-        yield ok(f"{file}" if file else "every key has its default: there is no configuration file")
+        yield ok(f"{file}" if file else "no configuration file: every key has its default")

@@ -1,4 +1,4 @@
-"""Room and free inodes where data and models are kept."""
+"""Free space and inodes for data and models."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.package import read_manifest
 
 _LEAST_BYTES = 16 * 1024 * 1024
-"""SQLite's log of one database may take 4 MiB, and there are four of them."""
+"""SQLite's write-ahead log may take 4 MiB per database, and there are four."""
 _LEAST_FILES = 32
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
-    """Both may be on one file system."""
+    """Data and models may share a file system."""
     config = surroundings.config
     if config.storage.directory:
         yield from _storage(Path(config.storage.directory), config)
     else:
-        yield ok("nothing is kept: storage.directory is empty")
+        yield ok("nothing is stored on disk: storage.directory is empty")
     yield from _models(Path(config.model.path))
 
 
 def _storage(path: Path, config: Config) -> Iterator[Finding]:
     if not path.parent.is_dir():
         yield fail(
-            f"storage.directory {path} cannot be made: there is no {path.parent}; make it, or nothing outlives a restart"
+            f"storage.directory {path} cannot be created: there is no {path.parent}; create it, or nothing survives a "
+            "restart"
         )
         return
     where, found = _file_system(path)
     free, problem = found.f_bavail * found.f_frsize, _problem(found)
     if problem:
-        yield fail(f"storage.directory {path}: {problem}: nothing new can be kept; free some, or name another directory")
+        yield fail(f"storage.directory {path}: {problem}: nothing new can be stored; free space, or set another directory")
         return
     growth = max(0, _most_bytes(config) - _taken_bytes(path))
     if free < growth:
         yield warn(
-            f"storage.directory {path}: {size(free)} are free, and what is kept may grow by {size(growth)}; free some, or "
-            "lower the storage.*_max_size"
+            f"storage.directory {path}: only {size(free)} free, but stored data may grow by {size(growth)}; free some "
+            "space, or lower storage.*_max_size"
         )
     else:
-        yield ok(f"storage.directory {path}: {size(free)} free on {where}, of which it may take {size(growth)} more")
+        yield ok(f"storage.directory {path}: {size(free)} free on {where}, and it may grow by {size(growth)}")
 
 
 def _models(path: Path) -> Iterator[Finding]:
@@ -56,24 +57,24 @@ def _models(path: Path) -> Iterator[Finding]:
     except YoutuEdgeError:
         needed = 0
     if problem := _problem(found, least=0):
-        yield warn(f"models in {path.parent}: {problem}: another version cannot be installed; free some, or remount it")
+        yield warn(f"models in {path.parent}: {problem}: another version cannot be installed; free space, or remount it")
     elif free < needed:
         yield warn(
-            f"models in {path.parent}: {size(free)} are free, and another version of {size(needed)} would not fit beside "
-            "this one; `youtu-edge model prune`"
+            f"models in {path.parent}: only {size(free)} free, and another version of {size(needed)} would not fit "
+            "beside this one; run `youtu-edge model prune`"
         )
     else:
         yield ok(f"models in {path.parent}: {size(free)} free on {where}")
 
 
 def _problem(found: os.statvfs_result, least: int = _LEAST_BYTES) -> str:
-    """Why nothing can be written there; "" when it can. File systems without a table of inodes tell 0 of 0."""
+    """Why nothing can be written there; "" when it can. File systems without an inode table report 0 of 0."""
     if found.f_flag & os.ST_RDONLY:
         return "the file system is read-only (`dmesg` may say why)"
     if found.f_bavail * found.f_frsize < least:
-        return f"only {size(found.f_bavail * found.f_frsize)} are free"
+        return f"only {size(found.f_bavail * found.f_frsize)} free"
     if found.f_files and found.f_favail < _LEAST_FILES:
-        return f"only {found.f_favail} inodes are free (`df -i`)"
+        return f"only {found.f_favail} inodes free (`df -i`)"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""All examinations, in the order in which one thing needs another. None keeps the next one from being made."""
+"""All examinations, in the order of their dependencies. A failing one does not stop the next."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ _EXAMINATIONS = (
 
 
 def examine(surroundings: Surroundings, config_error: str = "") -> Iterator[tuple[str, Finding]]:
-    """What was examined and what was found, as it is found.
+    """Each examination and its finding, as it is found.
 
-    config_error: why the configuration cannot be read, a line for each problem.
+    config_error: why the configuration cannot be read, one line per problem.
     """
     for problem in config_error.splitlines():
         yield "configuration", fail(f"{one_line(problem)}; nothing that depends on it was examined")
     for module, needs_config in _EXAMINATIONS:
         if needs_config and config_error:
             continue
-        for finding in _made(module, surroundings):
+        for finding in _findings(module, surroundings):
             yield module, Finding(finding.level, one_line(finding.message))
 
 
-def _made(module: str, surroundings: Surroundings) -> list[Finding]:
+def _findings(module: str, surroundings: Surroundings) -> list[Finding]:
     try:
         found: list[Finding] = list(importlib.import_module(f"youtu_edge.doctor.{module}").examine(surroundings))
     except ImportError as error:
-        return [fail(f"{error}: this installation is not complete; install youtu-edge again")]
+        return [fail(f"{error}: this installation is incomplete; install youtu-edge again")]
     except Exception as error:
-        return [fail(f"could not be examined: {type(error).__name__}: {error}; report it")]
+        return [fail(f"this examination failed: {type(error).__name__}: {error}; please report it")]
     return found

@@ -24,7 +24,7 @@ def ok(message: str) -> Finding:
 
 
 def warn(message: str) -> Finding:
-    """The daemon runs, with less than it could have, or with a danger."""
+    """The daemon runs, but with less than it could have, or at risk."""
     return Finding("warn", message)
 
 
@@ -34,6 +34,6 @@ def fail(message: str) -> Finding:
 
 
 def worst(findings: Iterable[Finding]) -> Level:
-    """The level of all of them together."""
+    """The most severe level."""
     levels = {finding.level for finding in findings}
     return next((level for level in _WORST_FIRST if level in levels), "ok")

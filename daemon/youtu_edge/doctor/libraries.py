@@ -1,4 +1,4 @@
-"""Python, the libraries of the daemon, and the operator library with the instruction set that it chose."""
+"""Python, the daemon's libraries, and the operator library with the instruction set that it selected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AGAIN = "install youtu-edge again, from wheels for this processor and this Pyth
 
 
 def examine(_: Surroundings) -> Iterator[Finding]:
-    """Loads them in a process of its own: one may kill it on a processor that it was not built for."""
+    """Loads them in a child process: a library built for another processor may crash it."""
     python = f"youtu-edge {__version__}, Python {platform.python_version()}, {sys.executable}"
     if sys.version_info < _LEAST_PYTHON:
         yield fail(f"{python}: Python 3.11 or newer is needed; {_AGAIN}")
@@ -32,10 +32,10 @@ def examine(_: Surroundings) -> Iterator[Finding]:
             [sys.executable, "-m", "youtu_edge.doctor.probe"], capture_output=True, timeout=_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        yield fail(f"the libraries were not loaded within {_TIMEOUT_S:.0f} s: look at the disk (dmesg)")
+        yield fail(f"the libraries were not loaded within {_TIMEOUT_S:.0f} s: check the disk (dmesg)")
         return
     except OSError as error:
-        yield fail(f"no process can be started: {error.strerror}; see `ulimit -a`, TasksMax= and the memory")
+        yield fail(f"cannot start a process: {error.strerror}; check `ulimit -a`, TasksMax= and free memory")
         return
     yield from _read(done)
 
@@ -43,7 +43,7 @@ def examine(_: Surroundings) -> Iterator[Finding]:
 def _read(done: subprocess.CompletedProcess[bytes]) -> Iterator[Finding]:
     states: dict[str, tuple[str, str]] = {}
     for text in done.stdout.decode(errors="replace").splitlines():
-        if text.startswith('["'):  # libraries may write to the same place
+        if text.startswith('["'):  # libraries may print to stdout as well
             name, state, what = json.loads(text)
             states[name] = (state, what)
     versions = []
@@ -51,7 +51,7 @@ def _read(done: subprocess.CompletedProcess[bytes]) -> Iterator[Finding]:
         if state == "failed":
             yield fail(f"{name} cannot be loaded: {what}; {_hint(what)}")
         elif state == "begun":
-            yield fail(f"{name} ended the process that loaded it ({_end(done.returncode)}); {_AGAIN}")
+            yield fail(f"{name} crashed the process that loaded it ({_end(done.returncode)}); {_AGAIN}")
         elif name == OPERATORS:
             yield _operators(what)
         elif what:
@@ -67,15 +67,15 @@ def _operators(names: str) -> Finding:
     used, _, available = names.partition(";")
     if used == "portable":
         return warn(
-            "operators for any processor of this kind: it has neither AVX2 nor the dot products of Armv8.2, so everything "
-            "takes several times as long; choose a newer board"
+            "portable operators: this processor has neither AVX2 nor the dot products of Armv8.2, so everything takes "
+            "several times as long; use a newer board"
         )
-    return ok(f"operators for {used} (this processor can {available.replace(',', ', ')})")
+    return ok(f"operators for {used} (this processor supports {available.replace(',', ', ')})")
 
 
 def _hint(error: str) -> str:
     if "allocate memory" in error or "MemoryError" in error:
-        return "a limit of this process on its memory is too low: see `ulimit -a`"
+        return "a memory limit of this process is too low: see `ulimit -a`"
     return _AGAIN
 
 

@@ -24,7 +24,7 @@ _MIB = 1024 * 1024
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
-    """Limits of this process stand for those of the daemon, which has them from whoever starts it."""
+    """The limits of this process stand for the daemon's, which inherits them from whatever starts it."""
     config, places = surroundings.config, (surroundings.proc, surroundings.cgroup)
     device, own, budget = device_memory(*places), own_limit(*places), budget_bytes(config, *places)
     available = _available(surroundings)
@@ -33,30 +33,30 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
     yield ok(f"{size(device)}{free}{limited}; budget of the daemon {size(budget)}")
     if budget > min(device, own):
         yield fail(
-            f"memory.limit {config.memory.limit} is more than the {size(min(device, own))} that there are: the kernel "
-            "would end the daemon; lower it, or delete it and let memory.fraction decide"
+            f"memory.limit {config.memory.limit} exceeds the {size(min(device, own))} that this machine allows: the "
+            "kernel would kill the daemon; lower it, or delete it to use memory.fraction"
         )
     weights = _weights(config.model.path)
     least = FRONT_BYTES + TEXT_IDLE_BYTES + TEXT_WORKER_BYTES + weights
     if weights and least >= budget:
         yield fail(
             f"the budget of {budget // _MIB} MiB is too small for this model: its weights and the processes around them "
-            f"take {-(-least // _MIB)} MiB, besides cache and runtime; raise memory.limit, memory.fraction or the limit of "
+            f"need {-(-least // _MIB)} MiB, besides cache and runtime; raise memory.limit, memory.fraction or the limit of "
             "the cgroup, or choose a smaller model or recipe"
         )
     if available is not None and available < config.memory.min_available * device:
         yield warn(
-            f"only {size(available)} are available: below memory.min_available the daemon sheds load; `ps aux --sort=-rss` "
-            "shows who takes it"
+            f"only {size(available)} available: below memory.min_available the daemon sheds load; `ps aux --sort=-rss` "
+            "shows what uses it"
         )
     if limits := described_limits():
         try:
-            for room, what in ((FRONT, "the front"), (LIBRARIES, "the engine, its model not counted,")):
+            for room, what in ((FRONT, "the front"), (LIBRARIES, "the engine, without its model,")):
                 check_room(room, what)
         except YoutuEdgeError as error:
             yield fail(error.message)
         else:
-            yield warn(f"this process has limits, and a daemon started here would, too: {limits}; remove them")
+            yield warn(f"this process has limits that a daemon started here would inherit: {limits}; remove them")
 
 
 def _available(surroundings: Surroundings) -> int | None:
@@ -65,7 +65,7 @@ def _available(surroundings: Surroundings) -> int | None:
 
 
 def _weights(path: str) -> int:
-    """0 where there is no package, which has an examination of its own."""
+    """0 without a package, which is examined separately."""
     try:
         return read_manifest(Path(path)).files[WEIGHTS].size
     except YoutuEdgeError:

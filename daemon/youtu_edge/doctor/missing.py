@@ -1,4 +1,4 @@
-"""What a daemon that were started here and now would lack, of what its configuration names."""
+"""What the configuration names but a daemon started here and now would lack."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from youtu_edge.front.keys.key_ring import KeyRing
 from youtu_edge.package import read_manifest
 
 _CREDENTIALS = "/run/credentials"
-"""Only the service itself sees what systemd hands over there."""
+"""Only the service itself can read these."""
 
 
 def missing_here(config: Config) -> Iterator[tuple[str, str]]:
-    """The keys, and why a daemon that were started here and now could not use them."""
+    """Configuration keys, and why a daemon started here and now could not use them."""
     service = config.service
     try:
         read_manifest(Path(config.model.path))

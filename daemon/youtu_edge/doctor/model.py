@@ -1,4 +1,4 @@
-"""The model package: all its bytes but those of the weights, of which the size has to do."""
+"""The model package: every byte except the weights, of which only the size is checked."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
     whole = size(sum(entry.size for entry in manifest.files.values()))
     context = surroundings.config.model.context_length or manifest.context_length
     yield ok(
-        f"{Path(path)}: {manifest.name}, {manifest.recipe}, {whole}, context {context}; of {WEIGHTS} only the size was "
-        f"checked, the rest by `youtu-edge model verify {path}`"
+        f"{Path(path)}: {manifest.name}, {manifest.recipe}, {whole}, context {context}; only the size of {WEIGHTS} was "
+        f"checked; `youtu-edge model verify {path}` checks every byte"
     )
     if not package.has_chat_template:
         yield warn(
-            f"{path} has no chat template: only plain completion works; export the model again from its instruct edition"
+            f"{path} has no chat template: only plain completion works; export the model again from its instruct version"
         )

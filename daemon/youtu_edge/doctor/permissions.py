@@ -1,4 +1,4 @@
-"""Whether the user of the service may read and write what it has to: asked of the kernel, by a process of that user."""
+"""Whether the service's user may read and write what it needs, checked by access(2) in a process of that user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.package import MANIFEST, read_manifest
 
 _CREDENTIALS = "/run/credentials"
-"""systemd hands these over whoever may read them."""
+"""systemd passes these to the service whatever their permissions."""
 _READ, _LIST, _WRITE, _CHANGE = os.R_OK, os.R_OK | os.X_OK, os.R_OK | os.W_OK, os.R_OK | os.W_OK | os.X_OK
 
 
@@ -25,29 +25,29 @@ class _Need(NamedTuple):
     mode: int
     level: Level
     otherwise: str
-    """What does not work without it."""
+    """The consequence if it is denied."""
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
-    """Files that do not exist are the matter of others."""
+    """Missing files are reported by other examinations."""
     us, them = pwd.getpwuid(os.geteuid()), surroundings.user
     try:
         user = pwd.getpwnam(them) if them else us
     except KeyError:
-        yield fail(f"there is no user {them}; `sudo youtu-edge install-service` makes it, --user names another one")
+        yield fail(f"there is no user {them}; `sudo youtu-edge install-service` creates it, --user selects another one")
         return
     if us.pw_uid not in (0, user.pw_uid):
-        yield warn(f"examined for {us.pw_name}; only root can for {user.pw_name}: sudo youtu-edge doctor")
+        yield warn(f"checked as {us.pw_name}; only root can check as {user.pw_name}: sudo youtu-edge doctor")
         user = us
     needs = list(_needs(surroundings))
     found: dict[str, _Need] = {}
     for need, place in zip(needs, _denying(needs, user), strict=True):
         if place:
-            found.setdefault(place, need)  # what else is behind it would be the same line again
+            found.setdefault(place, need)  # everything else below it would repeat this line
     for place, need in found.items():
         verb = "write" if need.mode & os.W_OK else "read"
         yield Finding(
-            need.level, f"{need.path}: {user.pw_name} may not {verb} it: {need.otherwise}; {_cure(Path(place), user)}"
+            need.level, f"{need.path}: {user.pw_name} cannot {verb} it: {need.otherwise}; {_cure(Path(place), user)}"
         )
     if not found:
         yield ok(f"{user.pw_name} may read and write what the service needs")
@@ -66,19 +66,19 @@ def _needs(surroundings: Surroundings) -> Iterator[_Need]:
     for name in names:
         yield _Need(model / name, _READ, "fail", "the model cannot be loaded")
     if model.is_symlink():
-        yield _Need(model.parent, _CHANGE, "warn", "no version can be installed, or left when it does not work")
+        yield _Need(model.parent, _CHANGE, "warn", "no version can be installed or rolled back")
     for name in (config.service.keys_file, config.service.tls_certificate, config.service.tls_key):
         if name and not name.startswith(_CREDENTIALS):
             yield _Need(Path(name), _READ, "fail", "the service cannot start")
     if config.storage.directory:
-        directory, lost = Path(config.storage.directory), "everything is kept in memory until the next restart"
+        directory, lost = Path(config.storage.directory), "everything is kept in memory and lost on restart"
         yield _Need(directory if directory.exists() else directory.parent, _CHANGE, "fail", lost)
         for path in directory.glob("*.db*"):
             yield _Need(path, _WRITE, "fail", lost)
 
 
 def _denying(needs: list[_Need], user: pwd.struct_passwd) -> list[str]:
-    """For each need the file or directory that is in the way, or ""."""
+    """For each need the file or directory that denies it, or ""."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -88,7 +88,7 @@ def _denying(needs: list[_Need], user: pwd.struct_passwd) -> list[str]:
                 os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
                 os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
             with os.fdopen(writing, "w") as answer:
-                json.dump([_in_the_way(need) for need in needs], answer)
+                json.dump([_denying_path(need) for need in needs], answer)
         finally:
             os._exit(0)
     os.close(writing)
@@ -96,12 +96,12 @@ def _denying(needs: list[_Need], user: pwd.struct_passwd) -> list[str]:
         text = answers.read()
     os.waitpid(child, 0)
     if not text:
-        raise RuntimeError(f"no process can be {user.pw_name}")
+        raise RuntimeError(f"cannot run a process as {user.pw_name}")
     found: list[str] = json.loads(text)
     return found
 
 
-def _in_the_way(need: _Need) -> str:
+def _denying_path(need: _Need) -> str:
     path = need.path.absolute()
     for place in reversed(path.parents):
         if place.is_dir() and not os.access(place, os.X_OK):
@@ -120,4 +120,4 @@ def _cure(place: Path, user: pwd.struct_passwd) -> str:
         owner = str(found.st_uid)
     is_ours = found.st_uid == user.pw_uid
     cure = f"sudo chmod -R u+rwX {place}" if is_ours else f"sudo chown -R {user.pw_name}: {place}, or move it elsewhere"
-    return f"{place} is {owner}'s, mode {stat.S_IMODE(found.st_mode):04o}: {cure}"
+    return f"{place} is owned by {owner}, mode {stat.S_IMODE(found.st_mode):04o}: {cure}"

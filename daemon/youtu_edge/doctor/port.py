@@ -1,4 +1,4 @@
-"""The address to listen on: free, or held by a daemon that answers."""
+"""The address to listen on: free, or bound by a running daemon."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from youtu_edge.front.http.listener import open_listener
 from youtu_edge.front.http.port_holder import port_holder
 
 _TIMEOUT_S = 3.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared, not listened on)
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared, not bound)
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
-    """Listens there for an instant."""
+    """Binds the address for an instant."""
     service = surroundings.config.service
     where = f"{service.host} port {service.port}"
     try:
@@ -34,7 +34,7 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
     except YoutuEdgeError as error:
         yield fail(error.message)
     else:
-        yield ok(f"{where} is free: no daemon is running" if service.port else "a free one is picked at the start")
+        yield ok(f"{where} is free: no daemon is running" if service.port else "a free port is picked at startup")
 
 
 def _held(service: ServiceConfig, where: str, error: PortInUseError) -> Finding:
@@ -45,12 +45,12 @@ def _held(service: ServiceConfig, where: str, error: PortInUseError) -> Finding:
     who = holder or "youtu-edge"
     if status == 200:
         return ok(f"{where}: {who} runs and is ready")
-    said = f"it says {text[:200]!r}" if status else f"it does not answer within {_TIMEOUT_S:.0f} s"
-    return warn(f"{where}: {who} runs and is not ready: {said}; see `journalctl -u youtu-edge -n 50`")
+    state = f"it says {text[:200]!r}" if status else f"it does not answer within {_TIMEOUT_S:.0f} s"
+    return warn(f"{where}: {who} runs and is not ready: {state}; see `journalctl -u youtu-edge -n 50`")
 
 
 def _is_ours(status: int, text: str) -> bool:
-    """Whose process it is only root can see, but what it answers everybody can."""
+    """Only root can see whose process it is, but anybody can read its answer."""
     return (status, text) == (200, "ready") or (status == 503 and text.startswith(("the daemon is ", "the engine is ")))
 
 

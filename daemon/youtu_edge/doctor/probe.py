@@ -1,6 +1,6 @@
-"""`python -m youtu_edge.doctor.probe`: loads every library of the daemon, in a process that may die of one.
+"""`python -m youtu_edge.doctor.probe`: loads every library of the daemon, in a process that one may crash.
 
-Prints a line of JSON before and after each. What is printed last names the library that killed it.
+Prints a line of JSON before and after each. The last line names the library that crashed it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _version(name: str) -> str:
 
 
 def _operators() -> str:
-    """The instruction set that computes, and those that could; ONNX Runtime has to accept the library as well."""
+    """The instruction set in use, and those available; ONNX Runtime must accept the library as well."""
     from youtu_edge.ops import library_path
 
     path = str(library_path())
@@ -39,9 +39,9 @@ def _operators() -> str:
     importlib.import_module("onnxruntime").SessionOptions().register_custom_ops_library(path)
     names = []
     for function in ("youtu_edge_ops_isa", "youtu_edge_ops_available_isas"):
-        ask = getattr(library, function)
-        ask.restype = ctypes.c_char_p
-        names.append(ask().decode())
+        call = getattr(library, function)
+        call.restype = ctypes.c_char_p
+        names.append(call().decode())
     return ";".join(names)
 
 

@@ -1,4 +1,4 @@
-"""What systemd says about the unit."""
+"""The state of the unit in systemd."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _PROPERTIES = (
 _TIMEOUT_S = 10.0
 _LOG = "`journalctl -u youtu-edge -n 50` says why"
 _CODES = {
-    EXIT_NOT_AVAILABLE: "the port, the address or storage.directory was not to be had",
-    EXIT_ENGINE_GAVE_UP: "the engine died again and again",
+    EXIT_NOT_AVAILABLE: "the port, the address or storage.directory was not available",
+    EXIT_ENGINE_GAVE_UP: "the engine crashed repeatedly",
     EXIT_CONFIG: "the configuration or the model package cannot be used",
 }
 _RESULTS = {
     "start-limit-hit": "it was started too often",
-    "oom-kill": "the memory was not enough",
+    "oom-kill": "it ran out of memory",
     "watchdog": "it made no progress",
     "timeout": "it took too long",
 }
 
 
 def examine(_: Surroundings) -> Iterator[Finding]:
-    """Asks systemctl, which is not there, or gets no answer, in containers."""
+    """Asks systemctl, which is missing, or gets no answer, in containers."""
     unit = _show()
     if not unit:
-        yield ok("systemd does not run here: whoever starts the daemon looks after it")
+        yield ok("systemd is not running here: whatever starts the daemon must supervise it")
         return
     if unit.get("LoadState") != "loaded":
         state = unit.get("LoadState", "unknown")
@@ -50,7 +50,7 @@ def examine(_: Surroundings) -> Iterator[Finding]:
     if unit.get("UnitFileState") == "disabled":
         yield warn("the service is not started at boot; sudo systemctl enable youtu-edge")
     if int(unit.get("NRestarts") or 0):
-        yield warn(f"the service was restarted {unit['NRestarts']} times since it was started by hand or at boot; {_LOG}")
+        yield warn(f"the service was restarted {unit['NRestarts']} times since its last start by hand or at boot; {_LOG}")
 
 
 def _running(unit: dict[str, str]) -> Finding:
@@ -58,7 +58,7 @@ def _running(unit: dict[str, str]) -> Finding:
     if active in ("active", "reloading"):
         return ok(f"{_UNIT} is {active}: {status or unit.get('SubState', '')}")
     if active == "activating":
-        return warn(f"{_UNIT} is starting ({status or unit.get('SubState', '')}); ask again, or {_LOG}")
+        return warn(f"{_UNIT} is starting ({status or unit.get('SubState', '')}); run this again, or {_LOG}")
     if active != "failed":
         return warn(f"{_UNIT} is {active}; sudo systemctl start youtu-edge")
     code = int(unit.get("ExecMainStatus") or 0)

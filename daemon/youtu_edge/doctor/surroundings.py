@@ -1,4 +1,4 @@
-"""What is examined: the configuration, and the machine below a root of choice so that recorded ones can be examined."""
+"""What is examined: the configuration, and the machine below a configurable root, so recorded machines work too."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from youtu_edge.config import Config
 
 @dataclass(frozen=True)
 class Surroundings:
-    """`config` is the default one where the file cannot be read; the examinations that need it are left out then."""
+    """`config` has the defaults if the file cannot be read; the examinations that need it are skipped then."""
 
     config: Config
     config_file: Path | None = None
     root: Path = Path("/")
     """Where /proc and /sys are."""
     user: str = ""
-    """As whom the service runs; "": as whoever asks."""
+    """The user that the service runs as; "": the current user."""
     now: Callable[[], float] = time.time
     """Seconds since 1970."""
     drift: Callable[[], float] = field(default_factory=lambda: _drift_since(time.time() - time.monotonic()))
@@ -47,7 +47,7 @@ def _drift_since(offset: float) -> Callable[[], float]:
 
 
 def size(count: float) -> str:
-    """Bytes in words."""
+    """Bytes with their unit, such as "1.5 GiB"."""
     unit = "bytes"
     for larger in ("KiB", "MiB", "GiB"):
         if count < 1024:

@@ -1,5 +1,5 @@
 """The engine process: tokenizer, scheduler, paged cache, sampler and ONNX Runtime behind one socketpair.
 
 Imports run one way: sequence <- kv_pages <- scheduler <- loop <- service; runner, sampler, prompt and detokenize know no
-scheduler. Only runner imports onnxruntime.
+scheduler. Only engine.model imports onnxruntime.
 """

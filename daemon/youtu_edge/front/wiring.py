@@ -22,14 +22,14 @@ from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.routes import SessionHandlers
 from youtu_edge.front.data_directory import DataDirectory
 from youtu_edge.front.dialects.anthropic.routes import MessageHandlers
-from youtu_edge.front.dialects.openai.chat import ChatHandlers
-from youtu_edge.front.dialects.openai.completions import CompletionHandlers
-from youtu_edge.front.dialects.openai.tokens import TokenHandlers
+from youtu_edge.front.dialects.chat.routes import ChatHandlers
+from youtu_edge.front.dialects.completions.routes import CompletionHandlers
 from youtu_edge.front.dialects.plain.routes import PlainHandlers
 from youtu_edge.front.dialects.responses.archive import ResponseArchive
 from youtu_edge.front.dialects.responses.background import BackgroundResponses
 from youtu_edge.front.dialects.responses.routes import ResponseHandlers
 from youtu_edge.front.dialects.responses.run import ResponseRun
+from youtu_edge.front.dialects.tokens.routes import TokenHandlers
 from youtu_edge.front.durable.durable_requests import DurableRequests
 from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.durable.headers import make_durability_middleware
@@ -218,7 +218,7 @@ class Wiring:
             status,
             ChatHandlers(intake, generations, bodies),
             CompletionHandlers(intake, generations, bodies),
-            PlainHandlers(intake, generations, self._conversations, bodies),
+            PlainHandlers(intake, generations, bodies, self._conversations),
             SessionHandlers(self._conversations, self._admission, bodies),
             MessageHandlers(intake, generations, bodies),
             ResponseHandlers(intake, generations, bodies, self._archive, self._background, self._responses),

@@ -23,7 +23,7 @@ inline void pause() {
 // It outlives the call until no worker is `inside`, and is then used for another one.
 struct Job {
   std::atomic<int> inside{0};
-  size_t threads = 1;
+  alignas(64) size_t threads = 1;  // with all that tasks read, away from the line that workers write
   std::atomic<bool> failed{false};
   // Either work or a body, of which each task is done exactly once.
   std::shared_ptr<const RepeatableWork> work;

@@ -19,9 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kPatience = std::chrono::microseconds(40);  // several tasks long: then a worker is taken to stand still
 constexpr size_t kStackBytes = 512 * 1024;
-constexpr int kMostThreads = 64, kDefaultSpinUs = 50;
+constexpr int kDefaultSpinUs = 50;
 
 class Pool {
  public:

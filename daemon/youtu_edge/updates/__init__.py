@@ -1,1 +1,1 @@
-"""Model packages on the device: installed versions, and how a new one gets there. The front imports `store` only."""
+"""The installed model versions of a device, and how new ones are added. The front imports only `store`."""

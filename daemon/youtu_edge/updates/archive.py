@@ -1,8 +1,8 @@
-"""From a file or directory that somebody brought to files in a staging directory. Trusts nothing that it reads.
+"""Unpacks an untrusted archive or directory into a staging directory.
 
-An archive is a tar of one package, plain or compressed with gzip or zstd. It is read once, as a stream. Only plain files
-with plain names are taken out, at most _MAX_FILES of them and no more bytes than `limit`; links, devices, absolute or
-nested paths, sparse files and oversized headers are refused by name. What the bytes mean is checked later, by package.py.
+An archive is a tar of one package, plain or compressed with gzip or zstd, read once as a stream. Only regular files with
+plain names are extracted, at most _MAX_FILES of them and no more bytes than `limit`; links, devices, absolute or nested
+paths, sparse files and oversized headers are rejected with an error that names them. package.py checks the contents later.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SIGNATURE = "manifest.json.sig"
 
 _MAX_FILES = 64
 _MAX_HEADER = 64 * 1024
-"""Bytes of one extended header; pax headers of real archives take some hundred."""
+"""Bytes of one extended header; pax headers of real archives take a few hundred."""
 _MAX_REST = 1024 * 1024
-"""Bytes behind the last member: tar fills its last record, to 10 KiB by default."""
+"""Bytes after the last member: tar pads its last record, to 10 KiB by default."""
 _CHUNK = 1024 * 1024
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
@@ -39,7 +39,7 @@ _HEADER_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
 def unpack(source: Path, target: Path, limit: int) -> None:
     """Put the files of a package, an archive or a directory, into the existing directory `target`.
 
-    Raises PackageError for contents that no package has, UpdateError when `source` or the disk is the trouble.
+    Raises PackageError for contents that are not a package's, UpdateError for problems with `source` or the disk.
     """
     try:
         if source.is_dir():
@@ -47,7 +47,7 @@ def unpack(source: Path, target: Path, limit: int) -> None:
         else:
             if found := source_advice(source):
                 raise PackageError(f"{source}: {found}")
-            _refuse_too_large(source.name, source.stat().st_size, limit)
+            _check_fits(source.name, source.stat().st_size, limit)
             with _opened(source) as archive:
                 _extract(source, archive, target, limit)
     except (tarfile.TarError, EOFError) as error:
@@ -58,10 +58,10 @@ def unpack(source: Path, target: Path, limit: int) -> None:
 
 
 def _copy_directory(source: Path, target: Path, limit: int) -> None:
-    """Only what the manifest lists, and the signature: whatever else lies beside them stays where it is."""
+    """Copies only what the manifest lists, and the signature; other files are ignored."""
     manifest = read_manifest(source)
     names = [MANIFEST, *manifest.files]
-    _refuse_too_large(source.name, sum(entry.size for entry in manifest.files.values()), limit)
+    _check_fits(source.name, sum(entry.size for entry in manifest.files.values()), limit)
     if (source / SIGNATURE).exists():
         names.append(SIGNATURE)
     for name in names:
@@ -83,7 +83,7 @@ class _Header(tarfile.TarInfo):
             if not 0 <= header.size <= _MAX_HEADER:
                 raise PackageError(f"archive member {header.name!r}: its extended header has {header.size} bytes")
         elif header.type not in _PLAIN_TYPES:
-            raise PackageError(f"archive member {header.name!r}: a package holds plain files only")
+            raise PackageError(f"archive member {header.name!r}: a package contains regular files only")
         return header
 
 
@@ -92,40 +92,40 @@ def _extract(source: Path, archive: IO[bytes] | gzip.GzipFile, target: Path, lim
     found: set[str] = set()
     with tarfile.open(fileobj=archive, mode="r|", tarinfo=_Header) as members:
         for member in members:
-            if not member.isfile() and not member.isdir():  # an extended header can change what the plain one said
-                raise PackageError(f"{source}: member {member.name!r}: a package holds plain files only")
+            if not member.isfile() and not member.isdir():  # an extended header can override the type in the plain one
+                raise PackageError(f"{source}: member {member.name!r}: a package contains regular files only")
             parts = [part for part in member.name.split("/") if part not in ("", ".")]
             if member.name.startswith("/") or ".." in parts or len(parts) > 2:
-                raise PackageError(f"{source}: member {member.name!r}: a package has no such path; leave it out")
+                raise PackageError(f"{source}: member {member.name!r}: not a path of a package; leave it out")
             if member.isdir() and len(parts) < 2:
                 continue
             name, directory = (parts or [""])[-1], "/".join(parts[:-1])
             if member.isdir() or not PLAIN_NAME.fullmatch(name):
-                raise PackageError(f"{source}: member {member.name!r}: a package holds plain files only; leave it out")
+                raise PackageError(f"{source}: member {member.name!r}: a package contains regular files only; leave it out")
             if prefix not in (None, directory):
-                raise PackageError(f"{source}: holds more than one package: {prefix or '.'} and {directory or '.'}")
+                raise PackageError(f"{source}: contains more than one package: {prefix or '.'} and {directory or '.'}")
             prefix = directory
             if name in found:
-                raise PackageError(f"{source}: member {member.name!r}: is there twice")
+                raise PackageError(f"{source}: member {member.name!r}: occurs twice")
             found.add(name)
             if len(found) > _MAX_FILES:
-                raise PackageError(f"{source}: holds more than {_MAX_FILES} files: not a model package")
+                raise PackageError(f"{source}: contains more than {_MAX_FILES} files: not a model package")
             content = members.extractfile(member)
             assert content is not None, "a plain file has contents"
             limit -= _write(content, target / name, member.size, limit)
 
 
-def _refuse_too_large(name: str, size: int, limit: int) -> None:
+def _check_fits(name: str, size: int, limit: int) -> None:
     if size > limit:
         raise UpdateError(
-            f"{name}: its {size} bytes do not fit on the disk, where {max(limit, 0)} can be used; "
+            f"{name}: its {size} bytes do not fit on the disk, which has {max(limit, 0)} to spare; "
             "`youtu-edge model prune` frees space"
         )
 
 
 def _write(content: IO[bytes], path: Path, size: int, limit: int) -> int:
-    """Copy exactly `size` bytes; returns it."""
-    _refuse_too_large(path.name, size, limit)
+    """Copy exactly `size` bytes; returns `size`."""
+    _check_fits(path.name, size, limit)
     left = size
     with path.open("xb") as file:
         while left:
@@ -140,7 +140,7 @@ def _write(content: IO[bytes], path: Path, size: int, limit: int) -> int:
 
 @contextlib.contextmanager
 def _opened(source: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """The plain bytes of a tar, whatever compresses it."""
+    """The bytes of a tar, decompressed."""
     with open_regular(source) as file:
         magic = file.read(4)
         file.seek(0)
@@ -159,7 +159,7 @@ def _opened(source: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
 
 @contextlib.contextmanager
 def _zstd(source: Path) -> Iterator[IO[bytes]]:
-    """Python has zstd from 3.14 on; before, its own program does it."""
+    """By the zstd program, because Python has zstd only from 3.14 on."""
     program = shutil.which("zstd")
     if program is None:
         raise UpdateError(f"{source}: the program zstd is not installed; install it, or pack the package as .tar.gz")
@@ -169,8 +169,8 @@ def _zstd(source: Path) -> Iterator[IO[bytes]]:
         assert process.stderr is not None
         try:
             yield process.stdout
-            if len(process.stdout.read(_MAX_REST + 1)) > _MAX_REST:  # closing without reading would look like damage
-                raise PackageError(f"{source}: goes on behind the end of the archive; copy it again")
+            if len(process.stdout.read(_MAX_REST + 1)) > _MAX_REST:  # closing the pipe early would look like damage
+                raise PackageError(f"{source}: goes on after the end of the archive; copy it again")
         except BaseException:
             process.kill()
             raise

@@ -1,9 +1,9 @@
 """Installing, activating and removing versions of the model: the commands below `youtu-edge model`.
 
     unpack -> signature -> checksums -> release -> trial  |  rename into versions/ -> link
-    nothing that is served changes                        |  two renames, each forced to the disk
+    the served version does not change                    |  two atomic renames, each with fsync
 
-Whatever fails on the left leaves nothing behind; a power cut leaves a directory that the next command clears away.
+A failure on the left leaves nothing behind; a power cut leaves a directory that the next command removes.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from youtu_edge.updates.store import ModelStore
 from youtu_edge.updates.trial import try_package
 
 _RESERVE_BYTES = 64 * 1024 * 1024
-"""Stays free on the disk, for the daemon's own files."""
+"""Kept free on the disk, for the daemon's own files."""
 
 Report = Callable[[str], None]
 
 
 def store_of(config: Config) -> ModelStore:
-    """The store that model.path is the link of. Raises UpdateError."""
+    """The store whose link is model.path. Raises UpdateError."""
     store = ModelStore.around(config.model.path)
     if store is None:
         raise UpdateError(
             f"model.path: {config.model.path} is a package itself, not a link to one; move it away, set model.path to "
             "DIRECTORY/current and install the package"
         )
-    if os.path.lexists(store.link) and not store.link.is_symlink():  # a rename would replace what somebody put there
+    if os.path.lexists(store.link) and not store.link.is_symlink():  # a rename would replace a file that is not ours
         raise UpdateError(
-            f"model.path: {config.model.path}: {advice(store.link)}; before that, set model.path to DIRECTORY/current"
+            f"model.path: {config.model.path}: {advice(store.link)}; first set model.path to DIRECTORY/current"
         )
     return store
 
@@ -46,7 +46,7 @@ def store_of(config: Config) -> ModelStore:
 def install(source: Path, config: Config, report: Report, *, activate_it: bool = True, allow_lower: bool = False) -> str:
     """Add the package in `source` (a directory or an archive) to the store; returns its id.
 
-    Raises PackageError for a package that is damaged, not trusted or not fit for use; UpdateError for everything else.
+    Raises PackageError for a package that is damaged, untrusted or not fit for use; UpdateError for everything else.
     """
     store = store_of(config)
     if not os.path.exists(source):
@@ -56,7 +56,7 @@ def install(source: Path, config: Config, report: Report, *, activate_it: bool =
             unpack(source, directory, _free(store.root))
             package = _verify(directory, config, report)
             if not allow_lower:
-                _refuse_lower_release(package.manifest, store)
+                _reject_lower_release(package.manifest, store)
             version_id = _installed(store, package.manifest)
             if version_id is not None:
                 report(f"{version_id} is installed already")
@@ -70,7 +70,7 @@ def install(source: Path, config: Config, report: Report, *, activate_it: bool =
 
 
 def activate(wanted: str, config: Config, report: Report) -> None:
-    """Let the daemon serve the version `wanted`, an id or the beginning of one. Raises UpdateError and PackageError."""
+    """Have the daemon serve the version `wanted`, an id or a prefix of one. Raises UpdateError and PackageError."""
     store = store_of(config)
     with store.changing():
         version = store.find(wanted)
@@ -79,7 +79,7 @@ def activate(wanted: str, config: Config, report: Report) -> None:
 
 
 def rollback(config: Config, report: Report) -> None:
-    """Go back to the newest version that has answered requests and is not the active one. Raises UpdateError."""
+    """Switch to the newest version that has answered requests and is not the active one. Raises UpdateError."""
     store = store_of(config)
     with store.changing():
         active = store.target()
@@ -88,11 +88,11 @@ def rollback(config: Config, report: Report) -> None:
                 store.switch(target)
                 report(f"{Path(target).name} is active again; a running daemon switches within seconds")
                 return
-    raise UpdateError("there is no other version that has answered requests; see `youtu-edge model list`")
+    raise UpdateError("no other version has answered requests; see `youtu-edge model list`")
 
 
 def prune(config: Config, report: Report) -> None:
-    """Delete every version that is neither active nor one to go back to. Raises UpdateError."""
+    """Delete every version that is neither active nor kept for a rollback. Raises UpdateError."""
     store = store_of(config)
     with store.changing():
         for version in store.versions():
@@ -114,7 +114,7 @@ def _verify(directory: Path, config: Config, report: Report) -> Package:
     return package
 
 
-def _refuse_lower_release(manifest: Manifest, store: ModelStore) -> None:
+def _reject_lower_release(manifest: Manifest, store: ModelStore) -> None:
     served = {target for target in (store.target(), *store.good_targets()) if target is not None}
     for version in store.versions():
         known = version.manifest
@@ -123,12 +123,12 @@ def _refuse_lower_release(manifest: Manifest, store: ModelStore) -> None:
         if manifest.release < known.release:
             raise PackageError(
                 f"release {manifest.release} of {manifest.name} is lower than {known.release}, which is installed "
-                f"({version.id}); install it with --allow-downgrade if you mean it"
+                f"({version.id}); to install it anyway, use --allow-downgrade"
             )
 
 
 def _installed(store: ModelStore, manifest: Manifest) -> str | None:
-    """The undamaged version with the very same contents, if there is one."""
+    """The id of an undamaged version with the same contents, if there is one."""
     for version in store.versions():
         if version.manifest is not None and version.manifest.checksum == manifest.checksum:
             try:
@@ -141,7 +141,7 @@ def _installed(store: ModelStore, manifest: Manifest) -> str | None:
 
 def _activate(store: ModelStore, version_id: str, report: Report) -> None:
     target = store.target_of(version_id)
-    store.forgive(version_id)
+    store.clear_refusal(version_id)
     if store.target() == target:
         report(f"{version_id} is active already")
         return

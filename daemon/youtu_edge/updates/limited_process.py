@@ -1,5 +1,5 @@
-"""A child process that can harm nobody: bounded memory, low priority, first victim of the OOM killer, dead when this one
-dies."""
+"""A child process that cannot harm the system: bounded memory, low priority, first choice of the OOM killer, killed when
+its parent dies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOW_PRIORITY = 10
 
 @contextlib.contextmanager
 def limited_process(argv: Sequence[str], memory_bytes: int, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `argv` with at most `memory_bytes` of private memory (RLIMIT_DATA); it is killed at the end of the block.
+    """Run `argv` with at most `memory_bytes` of private memory (RLIMIT_DATA); it is killed when the block ends.
 
     `options` are Popen's. Raises OSError when it cannot be started.
     """

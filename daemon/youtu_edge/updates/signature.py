@@ -1,4 +1,4 @@
-"""Who made a package: an Ed25519 signature (RFC 8032) over manifest.json, which names every other file by sha256.
+"""Verifies who made a package: an Ed25519 signature (RFC 8032) over manifest.json, which lists every other file's sha256.
 
 `manifest.json.sig` holds the 64 bytes of the signature and nothing else; a key is a PEM file (SubjectPublicKeyInfo) named
 *.pub in `updates.trust_dir`. OpenSSL reads both. The only module of the device that imports `cryptography`.
@@ -23,7 +23,7 @@ _LARGEST_KEY = 64 * 1024
 
 
 def check_signature(package: Path, updates: UpdatesConfig) -> str:
-    """What is known about the maker of the package in `package`, in words.
+    """Verify the signature of the package in `package`; returns the result in words.
 
     Raises PackageError when the signature is wrong, or missing where one is required; ConfigError for unusable keys.
     """
@@ -35,14 +35,14 @@ def check_signature(package: Path, updates: UpdatesConfig) -> str:
     except FileNotFoundError:
         if required:
             raise PackageError(
-                f"the package is not signed ({SIGNATURE}) and this device wants a signature; "
+                f"the package is not signed ({SIGNATURE}) and this device requires a signature; "
                 "sign it with `youtu-export sign PACKAGE --key FILE`"
             ) from None
         return "not signed"
     if not keys:
         if required:
-            raise ConfigError(f"updates.require_signature: there is no key in {updates.trust_dir} to check with")
-        return f"signed, not checked: there is no key in {updates.trust_dir}"
+            raise ConfigError(f"updates.require_signature: there is no key in {updates.trust_dir} to verify with")
+        return f"signed, not verified: there is no key in {updates.trust_dir}"
     if len(signature) != _SIGNATURE_BYTES:
         raise PackageError(f"{SIGNATURE}: has {len(signature)} bytes instead of {_SIGNATURE_BYTES}; sign the package again")
     signer = _signer(keys, signature, (package / MANIFEST).read_bytes())
@@ -55,7 +55,7 @@ def check_signature(package: Path, updates: UpdatesConfig) -> str:
 
 
 def trusted_keys(updates: UpdatesConfig) -> dict[str, Ed25519PublicKey]:
-    """Public keys of updates.trust_dir by file name. Raises ConfigError: an unreadable key must not count as none."""
+    """Public keys of updates.trust_dir by file name. Raises ConfigError: an unreadable key must not count as missing."""
     directory = Path(updates.trust_dir)
     try:
         paths = sorted(path for path in directory.iterdir() if path.suffix == ".pub")

@@ -4,13 +4,13 @@
           last-good     -> versions/ID    the newest version that has answered a request
           former-good   -> versions/ID    the one that was last-good before it
           versions/ID/                    a package; ID is its name and the first digits of the manifest's checksum
-          versions/.incoming-*            an installation that was cut off, or is running
-          refused/ID                      why the daemon went back from this version
+          versions/.incoming-*            an installation that is in progress or was interrupted
+          refused/ID                      why the daemon rolled back from this version
           lock                            held by the command that changes the store
 
-Every change is one rename, forced to the disk, so that a power cut leaves the old state or the new one. The daemon switches
-links, too, and takes no lock for it: a rename over a link needs none. A link may also lead to a package outside of the
-store; it is served like any other and never deleted.
+Every change is an atomic rename with fsync: a power cut leaves the old or the new state. The daemon also switches links,
+but without the lock, which a rename does not need. A link may also lead to a package outside the store, which is served
+like any other and never deleted.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _VERSIONS, _REFUSED, _LOCK = "versions", "refused", "lock"
 _INCOMING = ".incoming-"
 _NEW_LINK = ".new-link-"
 _STALE_S = 60.0
-"""A link that waits for its rename longer than that was left by a power cut; the daemon may be making a younger one."""
+"""A temporary link that is older was left by a power cut; a younger one may be the daemon's."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """One installed package. `manifest` is None when it cannot be read; `problem` tells why."""
+    """One installed package. `manifest` is None if it cannot be read; `problem` says why."""
 
     id: str
     manifest: Manifest | None
     problem: str = ""
     refused: str = ""
-    """Why the daemon went back from it; empty if it never did."""
+    """Why the daemon rolled back from it; empty if it never did."""
 
 
 class ModelStore:
@@ -61,26 +61,26 @@ class ModelStore:
 
     @staticmethod
     def around(model_path: str | os.PathLike[str]) -> ModelStore | None:
-        """The store that `model_path` is the link of; None when it is a package itself."""
+        """The store whose link is `model_path`; None if that is a package itself."""
         link = Path(os.path.abspath(model_path))
         try:
             return None if link.is_dir() and not link.is_symlink() else ModelStore(link)
-        except PermissionError:  # whoever opens the package says so
+        except PermissionError:  # reported when the package is opened
             return None
 
     def target(self, name: str | None = None) -> str | None:
-        """What the link `name` says (None: the served one), or None without such a link."""
+        """The target of the link `name` (None: the served one); None if there is no such link."""
         try:
             return os.readlink(self.root / name if name else self.link)
         except OSError:
             return None
 
     def directory(self, target: str) -> Path:
-        """Where a target leads."""
+        """The directory of a target."""
         return self.root / target
 
     def switch(self, target: str, name: str | None = None) -> None:
-        """Let the link (None: the served one) say `target`, at once and for good. Raises OSError."""
+        """Point the link (None: the served one) at `target`, atomically and durably. Raises OSError."""
         link = self.root / name if name else self.link
         for number in itertools.count():
             temporary = self.root / f"{_NEW_LINK}{os.getpid()}-{number}"
@@ -95,7 +95,7 @@ class ModelStore:
         sync(self.root)
 
     def mark_good(self, target: str) -> None:
-        """Remember that a version answered. Raises OSError."""
+        """Record that a version has answered a request. Raises OSError."""
         known = self.target(LAST_GOOD)
         if known != target:
             if known is not None:
@@ -108,19 +108,19 @@ class ModelStore:
         return list(dict.fromkeys(target for target in found if target is not None))
 
     def refuse(self, target: str, reason: str) -> None:
-        """Note for the technician why the daemon went back from a version. Raises OSError."""
+        """Record for the technician why the daemon rolled back from a version. Raises OSError."""
         (self.root / _REFUSED).mkdir(exist_ok=True)
         (self.root / _REFUSED / Path(target).name).write_text(" ".join(reason.split()) + "\n", encoding="utf-8")
 
     def refusal(self, version_id: str) -> str:
-        """The note of `refuse`, or nothing."""
+        """The reason that `refuse` recorded, or ""."""
         try:
             return (self.root / _REFUSED / version_id).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return ""
 
-    def forgive(self, version_id: str) -> None:
-        """Take the note of `refuse` away: somebody wants it to be tried again."""
+    def clear_refusal(self, version_id: str) -> None:
+        """Delete the reason that `refuse` recorded, because the version is to be tried again."""
         (self.root / _REFUSED / version_id).unlink(missing_ok=True)
 
     def versions(self) -> list[Version]:
@@ -134,12 +134,12 @@ class ModelStore:
         return [self._version(name) for name in names]
 
     def find(self, wanted: str) -> Version:
-        """The version of this id, or the only one whose id begins so. Raises UpdateError."""
+        """The version with this id, or the only one whose id begins with it. Raises UpdateError."""
         found = [version for version in self.versions() if version.id.startswith(wanted)]
         exact = [version for version in found if version.id == wanted]
         if len(exact or found) != 1:
             how = "ambiguous" if found else "not installed"
-            raise UpdateError(f"{wanted}: {how}; `youtu-edge model list` shows what is there")
+            raise UpdateError(f"{wanted}: {how}; `youtu-edge model list` shows the installed versions")
         return (exact or found)[0]
 
     def target_of(self, version_id: str) -> str:
@@ -148,10 +148,10 @@ class ModelStore:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock and clear away what a power cut left. Makes the directories. Raises UpdateError."""
+        """Hold the lock, create the directories and remove what a power cut left. Raises UpdateError."""
         try:
             self._make_directories()
-            # For reading, so that root and the daemon's user can both lock a file that the other one made.
+            # Opened for reading, so that root and the daemon's user can each lock a file that the other created.
             with open(os.open(self.root / _LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644), "rb") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,7 +166,7 @@ class ModelStore:
 
     @contextlib.contextmanager
     def incoming(self) -> Iterator[Path]:
-        """A new directory on the store's file system; what is still in it at the end is deleted."""
+        """A new directory on the store's file system; deleted at the end, with what is still in it."""
         directory = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.versions_directory))
         try:
             yield directory
@@ -174,7 +174,7 @@ class ModelStore:
             shutil.rmtree(directory, ignore_errors=True)
 
     def add(self, package: Path, manifest: Manifest) -> str:
-        """Give a complete, verified directory of `incoming` its place; returns its id. Raises OSError."""
+        """Move a complete, verified directory of `incoming` into place; returns its id. Raises OSError."""
         for path in package.rglob("*"):
             sync(path)
         package.chmod(0o755)  # mkdtemp's 0700 would lock the daemon's user out
@@ -183,31 +183,31 @@ class ModelStore:
             if not os.path.lexists(self.versions_directory / version_id):
                 package.rename(self.versions_directory / version_id)
                 sync(self.versions_directory)
-                self.forgive(version_id)
+                self.clear_refusal(version_id)
                 return version_id
         raise AssertionError("the ids never end")
 
     def ids_for(self, manifest: Manifest) -> Iterator[str]:
-        """The id of a package; further ones serve a fresh copy while a damaged one is still linked to."""
+        """The id of a package, then further ones for a fresh copy while a damaged one is still linked."""
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", manifest.name).strip(".-")[:48] or "model"
         first = f"{name}-{manifest.checksum[:12]}"
         yield first
         yield from (f"{first}.{number}" for number in itertools.count(2))
 
     def remove(self, version_id: str) -> None:
-        """Delete a version: out of sight in one rename, then file by file."""
+        """Delete a version: moved away by one rename, then deleted file by file."""
         trash = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.versions_directory))
         (self.versions_directory / version_id).rename(trash / version_id)
         sync(self.versions_directory)
         shutil.rmtree(trash, ignore_errors=True)
-        self.forgive(version_id)
+        self.clear_refusal(version_id)
 
     def is_linked(self, version_id: str) -> bool:
         """Whether a link leads to this version."""
         return self.target_of(version_id) in (self.target(), *self.good_targets())
 
     def _make_directories(self) -> None:
-        """Root installs, but the daemon's user switches links: the directories get the owner of what is above them."""
+        """Root installs, but the daemon's user switches links: new directories inherit the owner of their parent."""
         for path in (*reversed(self.versions_directory.parents), self.versions_directory):
             if path.exists():
                 continue

@@ -1,7 +1,6 @@
-"""Whether a package is fit for use: it is loaded as the daemon would, and asked what it is known to answer.
+"""Whether a package is fit for use: loads it as the daemon would, and compares its answers with its golden prompts.
 
-What touches the package's graph runs in another process with bounded memory and time: a package can crash nothing but its
-own trial.
+The graph runs in another process with bounded memory and time: a package can crash nothing but its own trial.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _GREEDY = SamplingParams()
 
 
 def try_package(package: Package, config: Config, report: Callable[[str], None]) -> None:
-    """Try a verified package; `report` gets one line a result.
+    """Try a verified package; `report` gets one line per result.
 
     Raises PackageError when it is not fit for use.
     """
@@ -43,28 +42,30 @@ def try_package(package: Package, config: Config, report: Callable[[str], None])
         if golden is None:
             report(f"no {GOLDEN}: tested only that it answers at all")
         else:
-            # A stretched model gives other logits than the exporter's.
+            # A stretched context gives logits that differ from the exporter's.
             is_stretched = config.model.context_length > package.manifest.context_length
             report(_compare(engine, golden, is_exact=package.manifest.reproducible and not is_stretched))
 
 
 def _trial_config(config: Config, root: Path) -> Config:
-    """The daemon's own, with a small cache: the daemon may be running beside us with the whole budget."""
+    """The daemon's configuration with a small cache: the daemon may be running too, with the whole budget."""
     pages = min(_TRIAL_PAGES, config.model.kv_cache_max_page)
     model = msgspec.structs.replace(config.model, path=str(root), kv_cache_max_page=pages)
     service = msgspec.structs.replace(config.service, log_level="warning")
-    return msgspec.structs.replace(config, model=model, service=service)
+    # On the processor, which gives the same bits as a GPU: the trial's memory is bounded, and the GPU's is the daemon's.
+    engine = msgspec.structs.replace(config.engine, device="cpu")
+    return msgspec.structs.replace(config, model=model, service=service, engine=engine)
 
 
 def _answer_simple_prompts(engine: TrialEngine, package: Package) -> None:
-    """A plain prompt, and a chat where the package has a template: both are tokenised, computed and sampled."""
+    """A plain prompt, and a chat if the package has a template: both are tokenised, computed and sampled."""
     requests = [Submit("plain", _GREEDY, _SIMPLE_TOKENS, prompt="Hello", ignore_eos=True)]
     if package.has_chat_template:
         messages = [ChatMessage("user", "Hello")]
         requests.append(Submit("chat", _GREEDY, _SIMPLE_TOKENS, messages=messages, ignore_eos=True))
     for answer in engine.answers(requests):
         if len(answer.tokens) != _SIMPLE_TOKENS:
-            raise PackageError(f"the package answered {len(answer.tokens)} tokens instead of {_SIMPLE_TOKENS}")
+            raise PackageError(f"the package generated {len(answer.tokens)} tokens instead of {_SIMPLE_TOKENS}")
 
 
 def _compare(engine: TrialEngine, golden: Golden, *, is_exact: bool) -> str:
@@ -84,14 +85,14 @@ def _compare(engine: TrialEngine, golden: Golden, *, is_exact: bool) -> str:
     for number, prompt in enumerate(golden.prompts):
         if (found := engine.prompt_tokens[f"{number}-0"]) != prompt.prompt_tokens:
             raise PackageError(
-                f"the package's tokenizer cuts {prompt.text!r} into {found} tokens instead of {prompt.prompt_tokens}; "
+                f"the package's tokenizer splits {prompt.text!r} into {found} tokens instead of {prompt.prompt_tokens}; "
                 "export the model again"
             )
     choices = [[_only(next(answers)) for _ in prompt.answer] for prompt in golden.prompts]
     positions = sum(map(len, choices))
     if is_exact:
         if difference := first_difference(golden.prompts, choices):
-            raise _not_answered(f"{difference}, which has to be equal on every processor")
+            raise _golden_failure(f"{difference}; these must be equal on every processor")
         return f"{positions} of {positions} golden tokens and their log-probabilities are equal"
     regret, worst = mean_regret(golden.prompts, choices)
     expected = [token for prompt in golden.prompts for token in prompt.answer]
@@ -99,18 +100,18 @@ def _compare(engine: TrialEngine, golden: Golden, *, is_exact: bool) -> str:
     equal = sum(a == b for a, b in zip(expected, chosen, strict=True))
     figures = f"{equal} of {positions} golden tokens are equal, mean regret {regret:.3f} nats"
     if not regret <= LARGEST_MEAN_REGRET:
-        raise _not_answered(f"{figures}, at most {LARGEST_MEAN_REGRET} is allowed; the largest is {worst}")
+        raise _golden_failure(f"{figures}, at most {LARGEST_MEAN_REGRET} is allowed; the largest is {worst}")
     return figures
 
 
-def _not_answered(how: str) -> PackageError:
+def _golden_failure(how: str) -> PackageError:
     return PackageError(
-        f"the package does not answer its golden prompts: {how}; "
+        f"the package fails its golden prompts: {how}; "
         "it is not the model that was exported, or this CPU computes it wrongly"
     )
 
 
 def _only(answer: TrialAnswer) -> Choice:
     if len(answer.tokens) != 1:
-        raise PackageError(f"the engine answered {len(answer.tokens)} tokens where one was asked for")
+        raise PackageError(f"the engine generated {len(answer.tokens)} tokens instead of one")
     return Choice(answer.tokens[0], [other.logprob for reported in answer.logprobs for other in reported.top])

@@ -1,4 +1,4 @@
-"""One engine in a bounded process, given one request after the other."""
+"""One engine in a resource-limited process, and the requests that try it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ ENGINE_ARGV = (sys.executable, "-m", "youtu_edge.engine")
 
 @dataclass
 class TrialAnswer:
-    """What came for one request; log-probabilities where they were asked for, one a token."""
+    """The answer to one request; log-probabilities if requested, one per token."""
 
     tokens: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
 
 
 class TrialEngine:
-    """A loaded engine. Every trouble is a PackageError: a package that brings its engine down is not fit for use."""
+    """A loaded engine. Every failure is a PackageError: a package that crashes its engine is not fit for use."""
 
     def __init__(
         self, connection: socket.socket, process: subprocess.Popen[bytes], log: IO[bytes], deadline: float
@@ -50,14 +50,14 @@ class TrialEngine:
         """Tokens of each request's prompt, as this engine counts them."""
 
     def start(self, config: Config) -> Ready:
-        """Let it load what `config` names."""
+        """Load the package of `config`."""
         self._send(Start(config))
         while not isinstance(message := self._next("loading"), Ready):
             self._raise_if_fatal(message)
         return message
 
     def answers(self, requests: Sequence[Submit]) -> list[TrialAnswer]:
-        """What it answers to each request, in order. They run together, as far as the scheduler lets them."""
+        """The answers to the requests, in order. They run together, as far as the scheduler allows."""
         answers = {request.id: TrialAnswer() for request in requests}
         unfinished = set(answers)
         for request in requests:
@@ -77,7 +77,7 @@ class TrialEngine:
         return list(answers.values())
 
     def _send(self, message: ToEngine) -> None:
-        with contextlib.suppress(OSError):  # it is gone; _next says so with the reason
+        with contextlib.suppress(OSError):  # it is gone; _next reports that with the reason
             self._socket.sendall(encode_frame(message))
 
     def _next(self, doing: str) -> FromEngine:
@@ -90,11 +90,11 @@ class TrialEngine:
             except OSError:
                 data = b""
             if not data:
-                raise PackageError(f"the package brings the engine down while {doing}: {self._end()}")
+                raise PackageError(f"the package crashes the engine while {doing}: {self._end()}")
             try:
                 self._queue += [FROM_ENGINE.decode(body) for body in self._reader.feed(data)]
             except (FramingError, msgspec.MsgspecError) as error:
-                raise PackageError(f"the engine makes no sense while {doing}: {error}") from None
+                raise PackageError(f"the engine sent an invalid message while {doing}: {error}") from None
         return self._queue.pop(0)
 
     def _end(self) -> str:
@@ -108,7 +108,7 @@ class TrialEngine:
 
     def _raise_if_fatal(self, message: FromEngine) -> None:
         if isinstance(message, Fatal):
-            raise PackageError(f"the engine refuses the package: {message.message}")
+            raise PackageError(f"the engine rejects the package: {message.message}")
 
 
 @contextlib.contextmanager

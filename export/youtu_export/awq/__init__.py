@@ -1,1 +1,1 @@
-"""AWQ: scales found by calibration, through the graph of the float model."""
+"""AWQ: scales found by calibration on the graph of the float model."""

@@ -1,10 +1,10 @@
-"""The search of AWQ: activation-aware scales of input channels, then clipping of blocks (Lin et al. 2023, sections 3.2, 4).
+"""AWQ's search: activation-aware scales of input channels, then clipping of blocks (Lin et al. 2023, sections 3.2, 4).
 
-With x the activations and Q rounding to four bits, the scale s of an input channel is moved into the layer before:
+With x the activations and Q rounding to four bits, the scale s of an input channel is folded into the previous layer:
 
     y = W x = (W diag(s)) (x / s)  ~  Q(W diag(s)) (x / s)       s = mean|x|^alpha, alpha the best of 0, 1/20, … 1
 
-Important channels are rounded on a finer grid and the others pay for it.
+Important channels are rounded on a finer grid, at the expense of the others.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _STEPS = 20
 _SHRINKS = tuple(1 - 0.025 * step for step in range(1, 17))
 _CHUNK_ROWS = 1024
 _SEARCH_ROWS = 1024
-"""Rows of a matrix that take part in the search for the scales that all rows share."""
+"""Rows of a matrix that are used in the search for the scales, which all rows share."""
 _SMALLEST = np.float32(1e-4)
 
 
 @dataclass(frozen=True)
 class Activations:
-    """What a matrix is multiplied with: mean magnitude per channel [K], and a sample of rows or its factor [R, K]."""
+    """The inputs of a matrix: mean magnitude per channel [K], and a sample of rows or its QR factor [R, K]."""
 
     mean_abs: Float32
     sample: Float32
 
     def divided(self, scales: Float32) -> Activations:
-        """The activations after the layer before was divided by `scales` [K]."""
+        """The activations after the previous layer was divided by `scales` [K]."""
         return Activations(self.mean_abs / scales, self.sample / scales)
 
 
 def compress(sample: Float32) -> Float32:
-    """Rows [min(R, K), K] that give every matrix the same output error as `sample` [R, K]: the R of its QR."""
+    """Rows [min(R, K), K] with the same output error as `sample` [R, K] for every matrix: the factor R of its QR."""
     if sample.shape[0] <= sample.shape[1]:
         return sample
     factor: Float32 = np.linalg.qr(sample)[1]
@@ -55,12 +55,12 @@ def rounded(values: Float32, block: int) -> Float32:
 
 
 def output_error(difference: Float32, activations: Activations) -> float:
-    """Sum of squares of the error that `difference` [N, K] of a matrix makes in its product with the sample."""
+    """Squared error that `difference` [N, K] of a matrix causes in its product with the sample."""
     return float(np.square(activations.sample @ difference.T, dtype=np.float64).sum())
 
 
 def search_scales(matrices: Sequence[Float32], blocks: Sequence[int], activations: Activations) -> Float32 | None:
-    """Scales [K] for the input channels that these matrices [N_i, K] share; None when rounding alone is as good.
+    """Scales [K] for the input channels that these matrices [N_i, K] share; None if plain rounding is as good.
 
     Two candidates per alpha: s = mean|x|^alpha, and the same over mean|w|^(1 - alpha), w relative to its block's largest.
     """

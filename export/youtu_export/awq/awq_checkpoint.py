@@ -1,4 +1,4 @@
-"""A checkpoint whose tensors were scaled and clipped by AWQ: the same model, which rounding to four bits hurts less."""
+"""A checkpoint whose tensors AWQ scaled and clipped: the same model, which loses less by rounding to four bits."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _NO_PAIRS = FamilyPairs("", ())
 def calibrate(
     checkpoint: Checkpoint, recipe: Recipe, calibration: Calibration, work: Path, progress: Progress | None = None
 ) -> Checkpoint:
-    """`checkpoint` with scales and clipping for `recipe`. `work` is where the float model lies meanwhile.
+    """`checkpoint` with scales and clipping for `recipe`. `work` is the directory for the temporary float model.
 
-    Raises ExportError for a checkpoint that is quantised already.
+    Raises ExportError if the checkpoint is already quantised.
     """
     kept = RECIPES["q4"].kept_kinds
     for tensor in checkpoint.tensors.values():
         if tensor.kind in kept:
-            raise ExportError(f"{tensor.path}: {tensor.name}: is quantised already ({tensor.kind}); use recipe q4 for it")
+            raise ExportError(f"{tensor.path}: {tensor.name}: is already quantised ({tensor.kind}); use recipe q4 for it")
     result = dataclasses.replace(checkpoint, tensors=dict(checkpoint.tensors), taken=set())
     with tempfile.TemporaryDirectory(prefix=".calibration.", dir=work) as directory:
         model = FloatModel(checkpoint, Path(directory))
-        # The family leaves out what it knows not to need: a head that repeats the table.
+        # The family omits what it does not need: a head that repeats the token table.
         result.tensors = {name: tensor for name, tensor in result.tensors.items() if name in checkpoint.tensors}
         search = _LayerSearch(result, recipe, model)
         for layer, activations in enumerate(model.activations(calibration)):
@@ -105,7 +105,7 @@ class _LayerSearch:
 
 
 def _spread(tensor: StoredTensor, rows: np.ndarray[tuple[int], np.dtype[np.int64]] | None, scales: Float32) -> Float32:
-    """`scales` at the rows that they belong to and 1 elsewhere, [N]."""
+    """`scales` at their rows and 1 elsewhere, [N]."""
     if rows is None:
         return scales
     spread = np.ones(tensor.shape[0], np.float32)

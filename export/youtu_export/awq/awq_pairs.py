@@ -1,8 +1,8 @@
-"""Which layer a scale of input channels moves into, for every family, as data.
+"""The layer that a scale of input channels is folded into, for every family, as data.
 
 A pair (producer, consumers): output channel k of the producer feeds input channel k of every consumer and nothing else, so
-that the producer may be divided by s[k] and the columns of the consumers multiplied. Between them lies nothing that is not
-linear in channel k: attention is linear in its values, SwiGLU in its second half.
+that the producer can be divided by s[k] and the columns of the consumers multiplied. Everything between them is linear in
+channel k: attention is linear in its values, SwiGLU in its second half.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pair:
-    """Names without the layer's prefix and without `.weight`. `rows` are those of the producer's rows that are channels.
+    """Names without the layer's prefix and without `.weight`. `rows` returns the producer's rows that are channels.
 
-    `rows` gives None for a model whose channels do not correspond, and is None where they are all rows in order.
+    `rows` returns None for a model whose channels do not correspond; it is None if they are all rows in order.
     """
 
     producer: str
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class FamilyPairs:
-    """Pairs of every layer, and what the names in the checkpoint start with; {} is the layer's number."""
+    """Pairs of every layer, and the prefix of their names in the checkpoint; {} is the layer's number."""
 
     prefix: str
     pairs: tuple[Pair, ...]
@@ -43,7 +43,7 @@ def _same_heads(spec: ModelSpec) -> Rows | None:
 
 
 def _latent_values(spec: ModelSpec) -> Rows | None:
-    """Rows of kv_b that make values: each head has its rows [k_nope | v]."""
+    """Rows of kv_b that produce values: each head has rows [k_nope | v]."""
     if spec.latent is None:
         return None
     rows = np.arange(spec.heads * (spec.latent.nope_width + spec.latent.value_width), dtype=np.int64)

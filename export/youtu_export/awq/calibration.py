@@ -39,7 +39,7 @@ class Calibration:
 def read_calibration(path: Path, assets: TextAssets) -> Calibration:
     """Read a file whose name ends in .jsonl as JSON lines, any other as one text.
 
-    Documents lie one behind the other in windows of at most 512 tokens that begin with the start token; at most 32,768
+    Documents are concatenated and cut into windows of at most 512 tokens that begin with the start token; at most 32,768
     tokens are used. Raises ExportError naming file and line.
     """
     try:
@@ -83,7 +83,7 @@ def _documents(path: Path, text: str, assets: TextAssets) -> list[str]:
         elif isinstance(value, dict) and _are_messages(value.get("messages")):
             documents.append(_conversation(f"{path}: line {number}", value["messages"], assets))
         else:
-            raise ExportError(f"{path}: line {number}: has neither a string `text` nor a list `messages`")
+            raise ExportError(f"{path}: line {number}: needs a string `text` or a list `messages`")
     return documents
 
 
@@ -92,11 +92,11 @@ def _are_messages(value: Any) -> bool:
 
 
 def _conversation(place: str, messages: list[Any], assets: TextAssets) -> str:
-    """A conversation as the chat template writes it, or one message a line for a model without a template."""
+    """A conversation as the chat template renders it, or one message per line for a model without a template."""
     if assets.chat_template is None:
         return "\n".join(str(message.get("content", "")) for message in messages)
     variables = {**assets.template_variables, "messages": messages, "add_generation_prompt": False}
     try:
         return compile_template(assets.chat_template).render(variables)
-    except Exception as error:  # a template can make Python raise anything
-        raise ExportError(f"{place}: the chat template refuses these messages: {type(error).__name__}: {error}") from None
+    except Exception as error:  # a template can raise any exception
+        raise ExportError(f"{place}: the chat template rejects these messages: {type(error).__name__}: {error}") from None

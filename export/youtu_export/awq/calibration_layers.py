@@ -1,7 +1,7 @@
-"""The float model run layer by layer over the calibration text, so that memory holds one layer and never the model.
+"""Runs the float model layer by layer over the calibration text, so that memory holds one layer and never the model.
 
-The graph is cut where node names change from /model/layers.0/ to /model/layers.1/ and so on. Between two cuts lie only the
-values that the next layers read: two rows of the hidden size per token.
+The graph is cut where node names change from /model/layers.0/ to /model/layers.1/ and so on. Only the values that later
+layers read cross a cut: two rows of the hidden size per token.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from youtu_export.quantise.recipes import RECIPES
 Array = npt.NDArray[Any]
 _SAMPLE_ROWS = 2048
 _SAMPLE_VALUES = 2048 * 512
-"""A sample has at most this many values, so that the search over wide matrices ends in time."""
+"""A sample has at most this many values, which bounds the search time for wide matrices."""
 
 
 class FloatModel:
-    """The model in float32 in a directory of its own, and what each of its matrices is multiplied with."""
+    """The float32 model in its own directory, and the input of each of its matrices."""
 
     def __init__(self, checkpoint: Checkpoint, directory: Path) -> None:
         family = family_of(checkpoint)
@@ -50,17 +50,17 @@ class FloatModel:
             logits = family.build(decoder, lambda: None)
         (directory / MODEL).write_bytes(graph.model("calibration", logits, "logits", ["R", self.spec.vocab]))
         self.inputs = decoder.matrices.inputs
-        """Graph value that each matrix is multiplied with, by the name of its tensor."""
+        """The graph value that each matrix is multiplied by, by tensor name."""
         self._directory = directory
         self._path = checkpoint.path
 
     def activations(self, calibration: Calibration) -> Iterator[dict[str, Activations]]:
-        """For every layer in turn, the activations in front of its matrices by the name of the graph's value."""
+        """For each layer in order, the inputs of its matrices by the name of the graph value."""
         model = onnx.load(str(self._directory / MODEL), load_external_data=False)
         sections = _sections(model.graph, self.spec.layers)
         wanted = set(self.inputs.values())
         states: list[dict[str, Array]] = [{} for _ in calibration.windows]
-        # Behind the last layer lies nothing that calibration needs: the head is not run.
+        # Calibration needs nothing after the last layer: the head is not run.
         for index, section in enumerate(sections[:-1]):
             later = {name for other in sections[index + 1 :] for node in other for name in node.input}
             made = [name for node in section for name in node.output if name and name in later | wanted]
@@ -71,7 +71,7 @@ class FloatModel:
                 found = dict(zip(made, part.run(made, values), strict=True))
                 for name, collector in collected.items():
                     if not np.isfinite(found[name]).all():
-                        raise ExportError(f"{self._path}: the float model computes {name} with NaN or infinite values")
+                        raise ExportError(f"{self._path}: the float model computes NaN or infinite values in {name}")
                     collector.add(found[name], number)
                 kept = states[number] | found
                 states[number] = {name: array for name, array in kept.items() if name in later}
@@ -107,7 +107,7 @@ def _inputs(window: list[int], rope: Rope, cache: CacheGeometry) -> dict[str, Ar
 
 
 def _sections(graph: Any, layers: int) -> list[list[Any]]:
-    """Nodes in front of the layers, of each layer, and behind them."""
+    """Nodes before the layers, of each layer, and after them."""
     sections: list[list[Any]] = [[] for _ in range(layers + 2)]
     current = 0
     for node in graph.node:
@@ -121,7 +121,7 @@ def _sections(graph: Any, layers: int) -> list[list[Any]]:
 
 
 def _write_part(directory: Path, model: Any, nodes: list[Any], outputs: list[str]) -> Path:
-    """A graph of these nodes alone, beside the weights that it shares with the whole."""
+    """A graph of these nodes only, beside the weights that it shares with the full graph."""
     read = {name for node in nodes for name in node.input if name}
     made = {name for node in nodes for name in node.output}
     weights = [tensor for tensor in model.graph.initializer if tensor.name in read]

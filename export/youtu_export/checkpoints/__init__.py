@@ -1,1 +1,1 @@
-"""Checkpoints as they come: Hugging Face directories, GGUF, AWQ and GPTQ codes, tokenizers and templates."""
+"""Readers of checkpoints: Hugging Face directories, GGUF, AWQ and GPTQ codes, tokenizers and templates."""

@@ -1,7 +1,7 @@
-"""Which of a checkpoint's chat templates is taken, whether it works, and the token with which it ends a turn.
+"""Selects a checkpoint's chat template, tests it, and finds the token that ends a turn.
 
-Sources of a Hugging Face directory, the strongest first, as transformers and llama.cpp read them: chat_template.jinja,
-chat_template in tokenizer_config.json, chat_template.json. Each may hold several by name, of which `default` is taken.
+Sources of a Hugging Face directory, in order of precedence as in transformers and llama.cpp: chat_template.jinja,
+chat_template in tokenizer_config.json, chat_template.json. Each may have several by name, of which `default` is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _QUESTION, _ANSWER = "What is it?", "Certainly."
 
 @dataclass(frozen=True)
 class FoundTemplate:
-    """A template's text and where it stands."""
+    """A template's text and where it was found."""
 
     path: Path
     key: str
@@ -32,14 +32,14 @@ class FoundTemplate:
 
     @property
     def where(self) -> str:
-        """How an error about it begins."""
+        """The beginning of an error message about it."""
         return f"{self.path}: {self.key}: " if self.key else f"{self.path}: "
 
 
 def templates_in(path: Path, key: str, value: Any) -> dict[str, FoundTemplate]:
-    """The templates by name in what one source says: null, a text, {name: text}, or [{name, template}].
+    """The templates of one source by name; `value` is null, a string, {name: string}, or [{name, template}].
 
-    Blank ones are none. Raises ExportError for anything else.
+    Blank ones are skipped. Raises ExportError for anything else.
     """
     if isinstance(value, list):
         if not all(isinstance(entry, Mapping) and isinstance(entry.get("name"), str) for entry in value):
@@ -50,14 +50,14 @@ def templates_in(path: Path, key: str, value: Any) -> dict[str, FoundTemplate]:
     elif value is None:
         value = {}
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
-        raise ExportError(f"{path}: {key}: neither a text nor templates by name")
+        raise ExportError(f"{path}: {key}: neither a string nor templates by name")
     return {name: FoundTemplate(path, key, text) for name, text in value.items() if text.strip()}
 
 
 def chosen_template(sources: Sequence[Mapping[str, FoundTemplate]], findings: Findings) -> FoundTemplate | None:
-    """The default template of the first source that has one; warns of what is left out.
+    """The default template of the first source that has one; warns about the others.
 
-    Raises ExportError where all templates have other names.
+    Raises ExportError if all templates have other names.
     """
     chosen: FoundTemplate | None = None
     for templates in sources:
@@ -66,30 +66,30 @@ def chosen_template(sources: Sequence[Mapping[str, FoundTemplate]], findings: Fi
                 chosen = found
                 findings.notes.append(f"chat template: {found.path.name}" + (f" {found.key}" if found.key else ""))
             elif name != DEFAULT:
-                findings.warnings.append(f"{found.path}: chat template {name!r} is left out, as all but {DEFAULT}")
+                findings.warnings.append(f"{found.path}: chat template {name!r} is ignored; only {DEFAULT} is used")
             elif chosen is not None and found.text.strip() != chosen.text.strip():
-                findings.warnings.append(f"{found.path}: another chat template than that of {chosen.path.name}; left out")
+                findings.warnings.append(f"{found.path}: chat template differs from that of {chosen.path.name}; ignored")
     others = [(name, found) for templates in sources for name, found in templates.items()]
     if chosen is None and others:
         raise ExportError(
             f"{others[0][1].where}no chat template is named {DEFAULT} ({', '.join(repr(name) for name, _ in others)}); "
-            "name the one to use so, in a checkpoint also by putting it into chat_template.jinja"
+            "give that name to the one to use; in a directory, chat_template.jinja also counts"
         )
     return chosen
 
 
 def checked_template(found: FoundTemplate, variables: Mapping[str, str]) -> ChatTemplate:
-    """The template compiled as the engine will; it rendered a conversation. Raises ExportError naming file and line."""
+    """The template compiled as in the engine; it rendered a test conversation. Raises ExportError naming file and line."""
     try:
         template = compile_template(found.text)
     except TemplateSourceError as error:
         raise ExportError(f"{found.where}the chat template cannot be compiled: {error}") from None
     try:
         _render(template, variables, [_QUESTION], begins_answer=True)
-    except Exception as error:  # a template can make Python raise anything
+    except Exception as error:  # a template can raise any exception
         raise ExportError(
-            f"{found.where}the chat template fails with a conversation of one message: {type(error).__name__}: {error}; "
-            "repair it, or remove it for a model that only continues plain prompts"
+            f"{found.where}the chat template fails on a conversation of one message: {type(error).__name__}: {error}; "
+            "correct it, or remove it for a model that only completes plain prompts"
         ) from None
     return template
 
@@ -97,10 +97,10 @@ def checked_template(found: FoundTemplate, variables: Mapping[str, str]) -> Chat
 def turn_end(
     found: FoundTemplate, template: ChatTemplate, variables: Mapping[str, str], tokenizer: Tokenizer
 ) -> list[Claim]:
-    """The token that follows an answer where the conversation goes on; none if text follows, or nothing can be said."""
+    """The token after an answer when the conversation continues; none if text follows, or if it cannot be determined."""
     try:
         text = _render(template, variables, [_QUESTION, _ANSWER, _QUESTION], begins_answer=False)
-    except Exception:  # it may want other roles or other conversations; the first one above it has rendered
+    except Exception:  # it may require other roles or conversations; the test conversation has rendered
         return []
     _, answer, rest = text.rpartition(_ANSWER)
     rest = rest.lstrip()
@@ -109,7 +109,7 @@ def turn_end(
     return [] if follows is None else [Claim(found.path, "turn end of the chat template", (follows,))]
 
 
-def _render(template: ChatTemplate, variables: Mapping[str, str], said: Sequence[str], *, begins_answer: bool) -> str:
+def _render(template: ChatTemplate, variables: Mapping[str, str], turns: Sequence[str], *, begins_answer: bool) -> str:
     roles = ("user", "assistant")
-    messages = [{"role": roles[index % 2], "content": text} for index, text in enumerate(said)]
+    messages = [{"role": roles[index % 2], "content": text} for index, text in enumerate(turns)]
     return template.render({**variables, "messages": messages, "add_generation_prompt": begins_answer})

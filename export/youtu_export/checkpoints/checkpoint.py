@@ -1,4 +1,4 @@
-"""A checkpoint as the rest of the exporter sees it, whatever file it came from."""
+"""A checkpoint as the rest of the exporter sees it, whatever its file format."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _FREQUENCIES = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq")
 
 @dataclass(frozen=True)
 class TextAssets:
-    """Everything of a package that is neither graph nor weights."""
+    """Everything in a package that is neither graph nor weights."""
 
     tokenizer: str
     """Contents of tokenizer.json."""
     chat_template: str | None
     generation: dict[str, float]
-    """Default sampling parameters, under the names of the HTTP interface."""
+    """Default sampling parameters, named as in the HTTP API."""
     eos_token_ids: list[int]
     bos_token_id: int | None
-    """Put in front of prompts; None where the model wants none."""
+    """Prepended to prompts; None for models without one."""
     template_variables: dict[str, str]
 
 
@@ -38,9 +38,9 @@ _UNDECIDED = TextAssets("", None, {}, [], None, {})
 
 @dataclass
 class Checkpoint:
-    """Tensors by Hugging Face name, hyperparameters, and the text that goes with them, which is decided last.
+    """Tensors by Hugging Face name, hyperparameters, and the text assets, which are settled last.
 
-    `path` is what errors name, `format` is gguf or hf.
+    Errors name `path`; `format` is gguf or hf.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Checkpoint:
     taken: set[str] = field(default_factory=set)
 
     def has(self, name: str) -> bool:
-        """Whether the checkpoint holds this tensor."""
+        """Whether the checkpoint has this tensor."""
         return name in self.tensors
 
     def take(self, name: str, *shape: int) -> StoredTensor:
@@ -66,13 +66,13 @@ class Checkpoint:
         return tensor
 
     def ignore(self, name: str) -> None:
-        """Leave a tensor out that the model is known not to use."""
+        """Drop a tensor that the model is known not to use."""
         self.tensors.pop(name, None)
 
-    def refuse_untaken(self) -> None:
-        """Raise for the first tensor that the graph does not use: the model is not the one we think it is."""
+    def reject_unused(self) -> None:
+        """Raise for the first tensor that the graph does not use: it is another kind of model."""
         for name, tensor in self.tensors.items():
-            # Old checkpoints store the frequencies that everybody computes from the configuration.
+            # Old checkpoints store the frequencies that are otherwise computed from the configuration.
             if name not in self.taken and not name.endswith(_FREQUENCIES):
                 raise ExportError(f"{tensor.path}: {tensor.name}: this model family has no such tensor")
 
@@ -80,7 +80,7 @@ class Checkpoint:
 def sampling_defaults(path: Path, values: dict[str, Any]) -> dict[str, float]:
     """The known sampling parameters among `values`, for generation.json.
 
-    Raises ExportError naming `path` and the parameter that no device would accept.
+    Raises ExportError naming `path` and the parameter that a device would reject.
     """
     try:
         found = checked(values, Recommendation)

@@ -1,4 +1,4 @@
-"""What GGUF calls things in each architecture, and what Hugging Face calls them. Tables, and the arithmetic between them.
+"""GGUF's names in each architecture and Hugging Face's: tables, and the conversions between them.
 
 Source: llama.cpp, `conversion/` and `gguf-py/gguf/tensor_mapping.py`.
 """
@@ -36,16 +36,16 @@ class Architecture:
     keys: Mapping[str, str]
     """Key of config.json by key of the metadata, both without prefix."""
     derive: Callable[[Values, Values], None]
-    """(metadata, config): takes keys that have no counterpart out of the one, and adds what they mean to the other.
+    """(metadata, config): removes keys without a counterpart from the former, and adds their meaning to the latter.
 
-    Raises ValueError for sizes that contradict each other.
+    Raises ValueError for contradictory sizes.
     """
     layer_names: Mapping[str, str]
     other_names: Mapping[str, str] = field(default_factory=lambda: _OTHER)
     layers: str = "model.layers"
     vocab_key: str = "vocab_size"
     is_permuted: bool = False
-    """Rows of q and k lie so that rope rotates neighbours."""
+    """Rows of q and k are permuted so that rope rotates neighbours."""
 
 
 def _whole_heads(metadata: Values, config: Values) -> None:
@@ -71,11 +71,11 @@ def _partial_heads(metadata: Values, config: Values) -> None:
     if isinstance(width, int) and isinstance(rotated, int) and width > 0:
         config["partial_rotary_factor"] = rotated / width
         if int(config["partial_rotary_factor"] * width) != rotated:
-            raise ValueError(f"rope.dimension_count: {rotated} of {width} cannot be written as a factor")
+            raise ValueError(f"rope.dimension_count: {rotated} of {width} cannot be expressed as a factor")
     for key in ("attention.key_length", "attention.value_length"):
         _expect(metadata, key, width)
     config["hidden_act"] = "gelu_new"
-    # The converter writes no base for this architecture, of which all models have this one.
+    # The converter writes no base for this architecture; all its models have this one.
     config.setdefault("rope_theta", 10000.0)
 
 
@@ -93,10 +93,8 @@ def _half_rotated_heads(metadata: Values, config: Values) -> None:
 
 def _expect(metadata: Values, key: str, value: Any) -> None:
     found = metadata.pop(key, value)
-    if (
-        found != value and value is not None
-    ):  # without a value the sizes are wrong themselves, and refused when they are read
-        raise ValueError(f"{key}: {found} contradicts the other sizes, which make it {value}")
+    if found != value and value is not None:  # without a value the sizes are invalid, and rejected when they are read
+        raise ValueError(f"{key}: {found} contradicts the other sizes, which imply {value}")
 
 
 def _head_width(config: Values) -> int | None:

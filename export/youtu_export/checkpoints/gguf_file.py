@@ -1,11 +1,11 @@
-"""The GGUF container: metadata and where each tensor lies.
+"""The GGUF container: metadata and the position of each tensor.
 
     magic "GGUF" | version u32 | tensors u64 | keys u64 | (key, type, value)* | (name, dims, type, offset)* | pad | data
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Little-endian versions 2 and 3.
 
-Every count and length is compared with the bytes that are left before anything is made of it, and the whole header with
-what the largest known ones take: a file of many gigabytes could otherwise promise an array of any size.
+Every count and length is checked against the remaining bytes before anything is allocated for it, and the whole header
+against the size of the largest known ones: a file of many gigabytes could otherwise declare an array of any size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO, Any
 import gguf
 
 from youtu_edge.regular_file import open_regular
-from youtu_export.checkpoints.stored_tensor import LONGEST_SIDE, StoredTensor, refuse_overlaps, stored_bytes
+from youtu_export.checkpoints.stored_tensor import LONGEST_SIDE, StoredTensor, reject_overlaps, stored_bytes
 from youtu_export.errors import ExportError
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -29,7 +29,7 @@ _MAX_DIMENSIONS = 4
 _LARGEST_HEADER = 48 * 1024 * 1024
 """Bytes of metadata and tensor entries; a vocabulary of 262,144 tokens with its merges takes about 16 MB."""
 _MOST_VALUES = 2_000_000
-"""Of all arrays together. Each takes some 70 bytes of memory."""
+"""Of all arrays together. Each takes about 70 bytes of memory."""
 _LEAST_KEY, _LEAST_TENSOR = 8 + 4 + 1, 8 + 4 + 8 + 4 + 8  # bytes
 
 
@@ -43,7 +43,7 @@ class GgufFile:
 
 
 def read_gguf(path: Path) -> GgufFile:
-    """Read the header. Raises ExportError for anything that is not a whole GGUF file."""
+    """Read the header. Raises ExportError for anything but a complete GGUF file."""
     try:
         with open_regular(path) as file:
             return _Header(path, file).read()
@@ -72,7 +72,7 @@ class _Header:
         for _ in range(num_keys):
             key = self._string()
             if key in metadata:
-                raise self._error(f"{key}: stands twice in the metadata; the file is damaged")
+                raise self._error(f"{key}: occurs twice in the metadata; the file is damaged")
             metadata[key] = self._value(key)
         entries = [self._tensor_entry() for _ in range(num_tensors)]
         alignment = metadata.get("general.alignment", 32)
@@ -82,9 +82,9 @@ class _Header:
         tensors: dict[str, StoredTensor] = {}
         for entry in entries:
             if entry[0] in tensors:
-                raise self._error(f"{entry[0]}: there are two tensors of this name; the file is damaged")
+                raise self._error(f"{entry[0]}: two tensors have this name; the file is damaged")
             tensors[entry[0]] = self._tensor(start, *entry)
-        refuse_overlaps(tensors.values())
+        reject_overlaps(tensors.values())
         return GgufFile(self.path, metadata, tensors)
 
     def _tensor_entry(self) -> tuple[str, tuple[int, ...], int, int]:
@@ -92,7 +92,7 @@ class _Header:
         rank = self._scalar("I")
         if not 0 < rank <= _MAX_DIMENSIONS:
             raise self._error(f"{name}: {rank} dimensions; the file is damaged")
-        # GGUF names the fastest dimension first.
+        # GGUF lists the fastest dimension first.
         shape = tuple(self._scalar("Q") for _ in range(rank))[::-1]
         if not all(0 < side <= LONGEST_SIDE for side in shape):
             raise self._error(f"{name}: shape {list(shape)}: sides have 1 to {LONGEST_SIDE} elements; the file is damaged")
@@ -101,7 +101,7 @@ class _Header:
     def _tensor(self, start: int, name: str, shape: tuple[int, ...], type_number: int, offset: int) -> StoredTensor:
         try:
             kind = gguf.GGMLQuantizationType(type_number).name
-            size = shape[0] * stored_bytes(kind, shape[1:])  # so that rows divide, also those of one value
+            size = shape[0] * stored_bytes(kind, shape[1:])  # rows must divide into blocks, even those of one value
         except ValueError as error:
             raise self._error(f"{name}: {error}") from None
         if start + offset + size > self.size:
@@ -126,7 +126,7 @@ class _Header:
         self._expect(count * struct.calcsize(layout))
         self._num_values += count
         if self._num_values > _MOST_VALUES:
-            raise self._error(f"{key}: arrays of more than {_MOST_VALUES} values in all")
+            raise self._error(f"{key}: arrays of more than {_MOST_VALUES} values in total")
         if type_number == _STRING:
             return [self._string() for _ in range(count)]
         return list(self._unpack(f"{count}{layout}"))
@@ -149,11 +149,11 @@ class _Header:
         return struct.unpack_from(layout, self._data, begin)
 
     def _expect(self, count: int) -> None:
-        """Raise unless so many bytes of the header are left."""
+        """Raise unless `count` bytes of the header are left."""
         if count <= len(self._data) - self._at:
             return
         if count <= self.size - self._at:
-            raise self._error(f"its header has more than {_LARGEST_HEADER >> 20} MiB, the most that is read")
+            raise self._error(f"its header is larger than {_LARGEST_HEADER >> 20} MiB, the maximum")
         raise self._error("the file ends inside its header: truncated")
 
     def _error(self, message: str) -> ExportError:

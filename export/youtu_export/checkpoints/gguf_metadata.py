@@ -1,6 +1,6 @@
-"""The types of the metadata that all architectures share, checked before anything is made of them.
+"""The types of the metadata that all architectures share, checked before use.
 
-Keys of an architecture are sizes and numbers, which `ModelConfig` checks under their names of config.json.
+Keys of an architecture are sizes and numbers, which `ModelConfig` checks under their config.json names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Id = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 _MOST_TOKENS, _MOST_MERGES = 500_000, 1_000_000
 """The largest known vocabularies have 262,144 tokens and 580,000 merges."""
 _LONGEST_TOKEN, _MOST_TEXT = 2048, 8_000_000
-"""Characters of one token and of all: every way to cut a piece in two is tried, and each costs a copy of it."""
+"""Characters of one token and of all: every split of a piece in two is tried, and each copies it."""
 
 
 class _Metadata(msgspec.Struct, rename=lambda name: name.replace("__", ".")):
@@ -45,14 +45,14 @@ class _Metadata(msgspec.Struct, rename=lambda name: name.replace("__", ".")):
 
 
 def check_metadata(path: Path, metadata: dict[str, Any]) -> None:
-    """Raise ExportError naming the first key whose value has another type than the format says."""
+    """Raise ExportError naming the first key whose value has the wrong type."""
     try:
         found = checked(metadata, _Metadata)
     except JsonError as error:
         raise ExportError(f"{path}: {error}") from None
     if sum(map(len, found.tokenizer__ggml__tokens)) > _MOST_TEXT:
-        raise ExportError(f"{path}: tokenizer.ggml.tokens: more than {_MOST_TEXT} characters in all")
+        raise ExportError(f"{path}: tokenizer.ggml.tokens: more than {_MOST_TEXT} characters in total")
     unknown = found.tokenizer__ggml__unknown_token_id
     if unknown is not None and unknown >= max(1, len(found.tokenizer__ggml__tokens)):
         count = len(found.tokenizer__ggml__tokens)
-        raise ExportError(f"{path}: tokenizer.ggml.unknown_token_id: {unknown} is none of the {count} tokens")
+        raise ExportError(f"{path}: tokenizer.ggml.unknown_token_id: {unknown} is not one of the {count} tokens")

@@ -1,7 +1,7 @@
 """A GGUF file as a checkpoint: Hugging Face names for its tensors and hyperparameters.
 
 Llama's conversion to GGUF permutes the rows of q and k per head, so that rope rotates neighbours. Undone here by row order,
-which leaves every quantised row as it is:
+which leaves every quantised row unchanged:
 
     Hugging Face row   head h, half s, pair j        stored row   h * width + 2 j + s
 """
@@ -22,7 +22,7 @@ from youtu_export.checkpoints.gguf_metadata import check_metadata
 from youtu_export.checkpoints.gguf_text import read_text_sources
 from youtu_export.checkpoints.model_config import ModelConfig
 from youtu_export.checkpoints.stored_tensor import StoredTensor
-from youtu_export.checkpoints.vocabulary_fit import refuse_missing_rows
+from youtu_export.checkpoints.vocabulary_fit import reject_missing_rows
 from youtu_export.errors import ExportError
 from youtu_export.text_assets import settle
 
@@ -35,7 +35,7 @@ def open_gguf(path: Path) -> Checkpoint:
     """Open one GGUF file. Raises ExportError naming the file and what is wrong with it."""
     file = read_gguf(path)
     check_metadata(path, file.metadata)
-    _refuse_part(file)
+    _reject_part(file)
     architecture = file.metadata.get("general.architecture")
     if not isinstance(architecture, str):
         raise ExportError(f"{path}: general.architecture is missing")
@@ -51,7 +51,7 @@ def open_gguf(path: Path) -> Checkpoint:
     values["tie_word_embeddings"] = "output.weight" not in file.tensors
     if "token_embd.weight" in file.tensors:
         rows = file.tensors["token_embd.weight"].shape[0]
-        refuse_missing_rows(path, len(file.metadata.get("tokenizer.ggml.tokens", ())), rows)  # before one is built of them
+        reject_missing_rows(path, len(file.metadata.get("tokenizer.ggml.tokens", ())), rows)  # before a tokenizer is built
         values.setdefault(names.vocab_key, rows)
     config = ModelConfig(path, values)
     config.limit_sizes(tensors.values())
@@ -62,8 +62,8 @@ def open_gguf(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _refuse_part(file: GgufFile) -> None:
-    """Parts of a split model have some of its tensors, and only the first has its metadata."""
+def _reject_part(file: GgufFile) -> None:
+    """A part of a split model has only some of its tensors, and only the first has its metadata."""
     count = file.metadata.get("split.count", 0)
     if count != 0 and count != 1:
         number = file.metadata.get("split.no")
@@ -75,7 +75,7 @@ def _refuse_part(file: GgufFile) -> None:
 
 
 def _config_values(file: GgufFile, architecture: str, names: Architecture) -> dict[str, Any]:
-    """Metadata of the architecture under the names of config.json; unknown keys keep theirs, to be refused later."""
+    """Metadata of the architecture under the names of config.json; unknown keys keep theirs, and are rejected later."""
     prefix = architecture + "."
     found = {key.removeprefix(prefix): value for key, value in file.metadata.items() if key.startswith(prefix)}
     values: dict[str, Any] = {"model_type": names.model_type}
@@ -92,7 +92,7 @@ def _config_values(file: GgufFile, architecture: str, names: Architecture) -> di
 
 
 def _rope_scaling(found: dict[str, Any]) -> dict[str, Any]:
-    """rope.scaling.* as Hugging Face's rope_scaling; empty when frequencies are not scaled."""
+    """rope.scaling.* as Hugging Face's rope_scaling; empty if frequencies are not scaled."""
     prefix = "rope.scaling."
     scaling = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
     if scaling.get("factor") == 1 and all(scaling.get(key, 1) == 1 for key in _ATTENTION_FACTORS):
@@ -101,7 +101,7 @@ def _rope_scaling(found: dict[str, Any]) -> dict[str, Any]:
     # A factor without a type means linear.
     kind = values.pop("type", "linear" if "factor" in values else "none")
     if kind == "yarn" and "yarn_log_multiplier" in values:
-        # As llama.cpp has it: mscale is taken to equal mscale_all_dim, and a tenth of that is stored.
+        # As in llama.cpp: mscale is assumed equal to mscale_all_dim, and a tenth of it is stored.
         multiplier = values.pop("yarn_log_multiplier")
         values["mscale"] = values["mscale_all_dim"] = multiplier * 10 if isinstance(multiplier, float | int) else multiplier
         values["original_max_position_embeddings"] = scaling.get("original_context_length")
@@ -120,7 +120,7 @@ def _tensor_name(name: str, names: Architecture) -> str:
 
 
 def _split_fused(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Older files of phi2 have q, k and v in one tensor, each a third of it."""
+    """Older phi2 files have q, k and v in one tensor, each a third of it."""
     found: dict[str, StoredTensor] = {}
     for name, tensor in tensors.items():
         if ".qkv_proj." not in name:
@@ -129,7 +129,7 @@ def _split_fused(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
         for part, rows in zip("qkv", np.array_split(np.arange(tensor.shape[0]), 3), strict=True):
             found[name.replace("qkv_proj", f"{part}_proj")] = tensor.select_rows(rows)
     if len(found) != len(tensors) + 2 * sum(".qkv_proj." in name for name in tensors):
-        raise ExportError(f"{next(iter(tensors.values())).path}: attn_qkv: the file also has attn_q, attn_k or attn_v")
+        raise ExportError(f"{next(iter(tensors.values())).path}: attn_qkv: the file has attn_q, attn_k or attn_v as well")
     return found
 
 

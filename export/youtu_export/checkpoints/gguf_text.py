@@ -1,4 +1,4 @@
-"""What the metadata of a GGUF file say about text: templates, special tokens, sampling defaults."""
+"""The text assets in GGUF metadata: templates, special tokens, sampling defaults."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def read_text_sources(path: Path, metadata: Mapping[str, Any]) -> TextSources:
 
 
 def _ends(path: Path, metadata: Mapping[str, Any]) -> list[Claim]:
-    """End of sequence, of turn, of message: three roles, each named once, so that they do not disagree."""
+    """End of sequence, of turn, of message: three roles, each named once, so they cannot disagree."""
     found = [one for key in _ENDS for one in claim(path, key, metadata.get(key))]
     tokens = tuple(dict.fromkeys(token for one in found for token in one.tokens))
     return [Claim(path, ", ".join(one.key for one in found), tokens)] if found else []
 
 
 def _templates(path: Path, metadata: Mapping[str, Any]) -> dict[str, FoundTemplate]:
-    """`tokenizer.chat_template` is the default one, `tokenizer.chat_template.NAME` another."""
+    """`tokenizer.chat_template` is the default, `tokenizer.chat_template.NAME` another one."""
     values = {DEFAULT: metadata[_TEMPLATE]} if _TEMPLATE in metadata else {}
     prefix = f"{_TEMPLATE}."
     values |= {key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)}

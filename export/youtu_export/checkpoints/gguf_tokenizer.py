@@ -1,7 +1,7 @@
 """The tokenizer inside a GGUF file, rebuilt with the `tokenizers` library.
 
-A pre-tokenizer decides where merges must not cross. A wrong one still produces text and quietly costs quality, so an
-unknown name is refused and never replaced by a similar one.
+A pre-tokenizer sets the boundaries that merges must not cross. A wrong one still produces text but silently costs quality,
+so an unknown name is rejected and never replaced by a similar one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from youtu_export.errors import ExportError
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4  # tokenizer.ggml.token_type
 
-# The pattern that Llama 3 took over from cl100k; Qwen 2 differs in one place: digits one by one.
+# The pattern that Llama 3 adopted from cl100k; Qwen 2 differs in one place: single digits.
 _CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
@@ -43,7 +43,7 @@ _YOUTU_WORDS = (
 
 
 def _youtu() -> Any:
-    """Scripts of East Asia apart from everything else, then words and single digits (llama.cpp, `youtu`)."""
+    """East Asian scripts split off first, then words and single digits (llama.cpp, `youtu`)."""
     cuts = [pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in (_YOUTU_SCRIPTS, _YOUTU_WORDS)]
     return pre_tokenizers.Sequence([*cuts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
@@ -64,16 +64,16 @@ _PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {
     "qwen2": lambda: _split(r"\p{N}"),
 }
 _STARTS_WITH_BOS = ("llama-bpe", "llama3", "llama-v3")
-"""Unless the file says otherwise."""
+"""The default, unless the file says otherwise."""
 _WHOLE_WORDS_FIRST = (*_STARTS_WITH_BOS, "youtu")
-"""A word that is a token is taken as it is, even if merges do not lead there."""
+"""A word that is a token is used as that token, even if merges do not produce it."""
 
 
 def build_tokenizer(path: Path, metadata: dict[str, Any]) -> Tokenizer:
-    """The tokenizer of a GGUF file. Raises ExportError when it is missing or of an unknown kind."""
+    """The tokenizer of a GGUF file. Raises ExportError if it is missing or of an unknown kind."""
     kind, tokens = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.tokens")
     if kind is None or not tokens:
-        raise ExportError(f"{path}: tokenizer.ggml.tokens: the file holds no tokenizer")
+        raise ExportError(f"{path}: tokenizer.ggml.tokens: the file contains no tokenizer")
     types = metadata.get("tokenizer.ggml.token_type") or [_NORMAL] * len(tokens)
     if len(types) != len(tokens):
         raise ExportError(f"{path}: tokenizer.ggml.token_type: {len(types)} entries for {len(tokens)} tokens")
@@ -95,7 +95,7 @@ def build_tokenizer(path: Path, metadata: dict[str, Any]) -> Tokenizer:
 
 
 def begins_with_bos(metadata: Mapping[str, Any]) -> bool:
-    """Whether models of this kind begin their prompts with BOS where the file does not say."""
+    """Whether prompts of this kind of model begin with BOS by default."""
     return metadata.get("tokenizer.ggml.model") == "llama" or metadata.get("tokenizer.ggml.pre") in _STARTS_WITH_BOS
 
 
@@ -133,7 +133,7 @@ def _sentence_piece(path: Path, metadata: dict[str, Any], tokens: list[str], typ
 
 
 def _merges(ids: dict[str, int], scores: list[float]) -> list[tuple[str, str]]:
-    """Every way to join two pieces into a third, best score first: sentencepiece stores no merges but merges this way."""
+    """Every way to join two pieces into a third, best score first: sentencepiece merges this way but stores no merges."""
     found = []
     for token, index in ids.items():
         for cut in range(1, len(token)):

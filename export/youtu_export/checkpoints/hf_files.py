@@ -1,6 +1,6 @@
-"""The JSON files of a directory in Hugging Face's format: which fields are read and of which types they are.
+"""The JSON files of a directory in Hugging Face's format: the fields that are read, and their types.
 
-A field that stands here and has another type is an error that names it; what stands nowhere is left as it is.
+A listed field of another type is an error that names it; unlisted fields are not checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LARGEST_TOKENIZER = 64 * 1024 * 1024  # bytes; the largest known has 35 MB
 
 
 class AddedToken(msgspec.Struct):
-    """A special token as an object; its other fields are for training."""
+    """A special token as an object; its other fields matter only in training."""
 
     content: str
 
@@ -45,20 +45,20 @@ class TokenizerSettings(Roles):
 
 
 class ChatTemplateFile(msgspec.Struct):
-    """chat_template.json; `templates_in` knows the forms that it has."""
+    """chat_template.json; `templates_in` handles its forms."""
 
     chat_template: str | list[Any] | dict[str, Any] | None = None
 
 
 class Ends(msgspec.Struct):
-    """What both config.json and generation_config.json say."""
+    """The fields that config.json and generation_config.json share."""
 
     bos_token_id: TokenIds = None
     eos_token_id: TokenIds = None
 
 
 class ModelFile(Ends):
-    """config.json, as far as all families have it in common; `ModelConfig` checks the rest where it is read."""
+    """config.json, as far as all families share it; `ModelConfig` checks the rest where it is read."""
 
     model_type: str | None = None
     quantization_config: dict[str, Any] | None = None
@@ -71,7 +71,7 @@ class ShardIndex(msgspec.Struct):
 
 
 def read_object(path: Path, schema: type[msgspec.Struct], *, optional: bool = False) -> dict[str, Any]:
-    """The object in a file, its fields as `schema` has them; {} for an `optional` file that is not there.
+    """The object in a file, checked against `schema`; {} for an `optional` file that does not exist.
 
     Raises ExportError naming file and field.
     """
@@ -103,5 +103,5 @@ def read_file(path: Path, largest: int) -> bytes:
         raise ExportError(f"{path}: {error}") from None
     except OSError as error:
         raise ExportError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:  # a name with NUL
-        raise ExportError(f"{path}: no file can have this name") from None
+    except ValueError:  # a NUL in the name
+        raise ExportError(f"{path}: not a valid file name") from None

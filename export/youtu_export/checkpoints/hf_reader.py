@@ -35,7 +35,7 @@ def open_hf(directory: Path) -> Checkpoint:
 
 
 def shard_names(index: Path) -> set[str]:
-    """The files that an index takes tensors from. Raises ExportError for names that are not those of plain files."""
+    """The files that an index refers to. Raises ExportError for names that are not plain file names."""
     return set(_places(index).values())
 
 
@@ -43,28 +43,28 @@ def _places(index: Path) -> dict[str, str]:
     """The file of each tensor."""
     places: dict[str, str] = read_object(index, ShardIndex)["weight_map"]
     if not places or not all(place and Path(place).name == place for place in places.values()):
-        raise ExportError(f"{index}: weight_map is empty or names a file outside of the directory")
+        raise ExportError(f"{index}: weight_map is empty or names a file outside the directory")
     return places
 
 
 def _read_tensors(directory: Path, findings: Findings) -> dict[str, StoredTensor]:
-    """Tensors by name. Of one that several shards hold, the index says which counts."""
+    """Tensors by name. For one that is in several shards, the index decides."""
     single = directory / SINGLE
     if not (directory / INDEX).exists():
         return read_safetensors(single)
     places = _places(directory / INDEX)
     if single.exists() and SINGLE not in places.values():
-        raise ExportError(f"{single}: the weights are there twice, here and in the files of {INDEX}; remove one of them")
+        raise ExportError(f"{single}: the weights exist twice, here and in the files of {INDEX}; remove one of them")
     tensors: dict[str, StoredTensor] = {}
     for place in sorted(set(places.values())):
         for name, tensor in read_safetensors(directory / place).items():
             if places.get(name, place) != place:
-                findings.warnings.append(f"{tensor.path}: {name}: left out; the index takes it from {places[name]}")
+                findings.warnings.append(f"{tensor.path}: {name}: ignored; the index refers to {places[name]}")
             elif name in tensors:
-                raise ExportError(f"{tensor.path}: {name}: also in {tensors[name].path.name}, and the index names neither")
+                raise ExportError(f"{tensor.path}: {name}: also in {tensors[name].path.name}, and the index lists neither")
             else:
                 tensors[name] = tensor
     for name, place in places.items():
         if name not in tensors:
-            raise ExportError(f"{directory / place}: {name}: the index promises this tensor")
+            raise ExportError(f"{directory / place}: {name}: the index lists this tensor, but it is not here")
     return tensors

@@ -1,4 +1,4 @@
-"""What the text files of a directory in Hugging Face's format say: templates, special tokens, sampling defaults."""
+"""The text assets of a directory in Hugging Face's format: templates, special tokens, sampling defaults."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _GENERATION = "generation_config.json"
 _TEMPLATE_FILE = "chat_template.json"
 NAMED_TEMPLATES = "additional_chat_templates"
 TEXT_FILES = (TOKENIZER, _SETTINGS, _ROLE_FILE, _GENERATION, CHAT_TEMPLATE, _TEMPLATE_FILE)
-"""What is read here, besides the templates in the directory NAMED_TEMPLATES."""
+"""The files that are read here, besides the templates in the directory NAMED_TEMPLATES."""
 _ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
 
 
 def read_text_sources(directory: Path, config: Mapping[str, Any]) -> TextSources:
-    """Read them; `config` are the contents of config.json. Raises ExportError naming file and key."""
+    """Read them; `config` is the contents of config.json. Raises ExportError naming file and key."""
     tokenizer = directory / TOKENIZER
     settings = read_object(directory / _SETTINGS, TokenizerSettings, optional=True)
     roles = read_object(directory / _ROLE_FILE, Roles, optional=True)
@@ -58,7 +58,7 @@ def _claim(path: Path, key: str, values: Mapping[str, Any]) -> list[Claim]:
 
 
 def _variables(settings: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[str, str]:
-    """What templates call bos_token and so on; tokenizer_config.json is stronger, as in transformers."""
+    """bos_token and the like, as templates name them; tokenizer_config.json takes precedence, as in transformers."""
     found = {}
     for role in _ROLES:
         for values in (settings, roles):
@@ -70,7 +70,7 @@ def _variables(settings: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[st
 
 
 def _templates(directory: Path, settings: Mapping[str, Any]) -> list[dict[str, FoundTemplate]]:
-    """By name, the strongest source first; the files beside chat_template.jinja belong to it."""
+    """By name, in order of precedence; the files beside chat_template.jinja belong to it."""
     single, several = directory / CHAT_TEMPLATE, directory / NAMED_TEMPLATES
     files = {DEFAULT: single} if single.exists() else {}
     files |= {path.stem: path for path in sorted(several.glob("*.jinja")) if path.stem not in files}
@@ -87,4 +87,4 @@ def _templates(directory: Path, settings: Mapping[str, Any]) -> list[dict[str, F
 def _end_of_prompts(path: Path, settings: Mapping[str, Any]) -> list[str]:
     if settings.get("add_eos_token") is not True:
         return []
-    return [f"{path}: add_eos_token: true is for training; prompts do not end with it"]
+    return [f"{path}: add_eos_token: true applies to training; prompts do not end with it"]

@@ -1,6 +1,6 @@
-"""The hyperparameters of a checkpoint, in the vocabulary of Hugging Face's config.json.
+"""The hyperparameters of a checkpoint, named as in Hugging Face's config.json.
 
-Nothing is guessed: a missing key is an error, and so is a key that nobody knows, because it may change the mathematics.
+Nothing is guessed: a missing key is an error, and so is an unknown key, because it may change the mathematics.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _INERT = frozenset(
 
 _LARGEST_INTEGER = 2**31 - 1
 _HARMLESS_SIZE = 65_536
-"""What may be made of a size up to it takes no memory to speak of."""
+"""Anything that is allocated for sizes up to this is negligible."""
 _SMALLEST_NUMBER, _LARGEST_NUMBER = 1e-15, 1e15
-"""Far beyond what any model has, and near enough that products and squares stay within float32."""
+"""Far beyond any model's values, yet small enough that products and squares fit float32."""
 
 
 class ModelConfig:
-    """Read access to the keys that remembers which were read. `path` is the file that errors name."""
+    """Read access to the keys; records which were read. `path` is the file that errors name."""
 
     def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class ModelConfig:
     def limit_sizes(self, tensors: Iterable[StoredTensor]) -> None:
         """From now on no size may exceed the longest side of these tensors, and no count of layers their number.
 
-        Smaller sizes are compared with the tensor that has them when it is taken.
+        Smaller sizes are checked against their tensor when it is used.
         """
         shapes = [tensor.shape for tensor in tensors]
         self._num_tensors = len(shapes)
@@ -65,21 +65,21 @@ class ModelConfig:
         return value
 
     def size(self, key: str, default: int | None = None) -> int:
-        """A positive integer that some tensor has as a side, or as a factor of one."""
+        """A positive integer that is a side of some tensor, or a factor of one."""
         value = self.integer(key, default)
         if value > self._longest_side:
-            raise ExportError(f"{self.path}: {key}: {value} is more than any side of any tensor")
+            raise ExportError(f"{self.path}: {key}: {value} exceeds every side of every tensor")
         return value
 
     def layers(self, key: str) -> int:
-        """How many layers there are: every one has tensors of its own."""
+        """The number of layers, each of which has its own tensors."""
         value = self.integer(key)
         if value > self._num_tensors:
             raise ExportError(f"{self.path}: {key}: {value} layers, but there are only {self._num_tensors} tensors")
         return value
 
     def flag(self, key: str) -> bool:
-        """True or false; absence is false."""
+        """True or false; false if absent."""
         return bool(self._typed(key, False, bool, "true or false"))
 
     def text(self, key: str) -> str | None:
@@ -88,7 +88,7 @@ class ModelConfig:
         return value
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """An object; absence is an empty one."""
+        """An object; empty if absent."""
         return dict(self._typed(key, {}, dict, "an object"))
 
     def number(self, key: str) -> float:
@@ -99,20 +99,20 @@ class ModelConfig:
         return positive_number(self.path, key, value)
 
     def only(self, key: str, supported: Iterable[Any], default: Any) -> Any:
-        """A value of which only some are supported."""
+        """A value that must be one of `supported`."""
         value = self.get(key, default)
         if value not in tuple(supported):
             raise ExportError(f"{self.path}: {key}: {value!r} is not supported")
         return value
 
     def expect(self, key: str, values: Iterable[int]) -> None:
-        """A derived value, which may be absent but must not contradict the others."""
+        """A derived value; it may be absent, but must not contradict the others."""
         allowed = tuple(values)
         value = self.get(key, allowed[0])
         if value not in allowed:
-            raise ExportError(f"{self.path}: {key}: {value!r} contradicts the other sizes, which make it {allowed[0]}")
+            raise ExportError(f"{self.path}: {key}: {value!r} contradicts the other sizes, which imply {allowed[0]}")
 
-    def refuse_window_layers(self) -> None:
+    def reject_window_layers(self) -> None:
         """Every layer must attend to the whole context."""
         for kind in self._typed("layer_types", [], list, "a list"):
             if kind != "full_attention":
@@ -124,8 +124,8 @@ class ModelConfig:
             raise ExportError(f"{self.path}: {key}: {value!r} is not {what}")
         return value
 
-    def refuse_unread(self) -> None:
-        """Raise for the first key that was never asked for, unless its value means absence."""
+    def reject_unread(self) -> None:
+        """Raise for the first key that was never read, unless its value means absence."""
         for key, value in self._values.items():
             if key not in self._read and not key.startswith("_") and value not in (None, False, [], {}):
                 raise ExportError(f"{self.path}: {key}: {value!r} is unknown and may change the model's mathematics")

@@ -1,8 +1,8 @@
-"""Checkpoints that somebody else quantised to four bits: AutoAWQ, GPTQ and compressed-tensors (llm-compressor).
+"""Checkpoints that are already quantised to four bits: AutoAWQ, GPTQ and compressed-tensors (llm-compressor).
 
-All of them say W[n, k] = scales[n, k // group] * (codes[n, k] - zeros[n, k // group]) with codes and zeros in 0..15, which
-is what the operators compute, so that their integers are never rounded again; scales become float16. They differ in how
-eight codes lie in an int32, the first in the lowest bits:
+All of them define W[n, k] = scales[n, k // group] * (codes[n, k] - zeros[n, k // group]) with codes and zeros in 0..15, as
+the operators compute it, so their integers are never rounded again; scales become float16. They differ in how eight codes
+are packed in an int32, the first in the lowest bits:
 
     awq                qweight [K, N/8], qzeros [K/group, N/8]; along N in the order 0 2 4 6 1 3 5 7; scales [K/group, N]
     gptq               qweight [K/8, N], qzeros [K/group, N/8] (see gptq_zero_points), scales [K/group, N], g_idx [K]
@@ -45,14 +45,14 @@ class _Form:
     codes: str
     scales: str
     parts: tuple[str, ...]
-    """The others."""
+    """The other parts."""
     read: Callable[[dict[str, StoredTensor], int], tuple[Bytes, Bytes, Float32]]
     shape: Callable[[StoredTensor], tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PackedTensor(PackedSource):
-    """A matrix [N, K] whose integer codes and scales are other tensors of the checkpoint."""
+    """A matrix [N, K] whose integer codes and scales are separate tensors of the checkpoint."""
 
     parts: dict[str, StoredTensor]
     form: _Form
@@ -86,11 +86,11 @@ class PackedTensor(PackedSource):
 def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor], findings: Findings) -> dict[str, StoredTensor]:
     """`tensors` with every quantised matrix under the name `….weight` instead of its parts.
 
-    Raises ExportError for a quantisation that is unknown or that the operators cannot compute with.
+    Raises ExportError for a quantisation that is unknown or not supported by the operators.
     """
     settings = read_settings(config)
     if settings is None:
-        return _refuse_integers(tensors)
+        return _reject_integers(tensors)
     method = settings.get("quant_method")
     if method not in _READERS:
         raise ExportError(f"{config.path}: quant_method {method!r} is not supported; supported: {', '.join(_READERS)}")
@@ -107,9 +107,9 @@ def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor], findin
         }
         for part in parts.values():
             if len(part.shape) != 2 and part.name.removeprefix(prefix) in (form.codes, form.scales, *_ZERO_POINTS):
-                raise _error(part, f"shape {list(part.shape)} is not that of a matrix")
+                raise _error(part, f"shape {list(part.shape)} is not a matrix")
         if f"{prefix}weight" in tensors:
-            raise _error(codes, f"{prefix}weight is there as well; a matrix is quantised or not")
+            raise _error(codes, f"{prefix}weight exists as well; a matrix is either quantised or not")
         shape = form.shape(codes)
         if shape[1] % group:
             raise ExportError(f"{codes.path}: {name}: {shape[1]} columns do not divide into groups of {group}")
@@ -118,13 +118,13 @@ def unpack_tensors(config: ModelConfig, tensors: dict[str, StoredTensor], findin
         )
     if method == "gptq":
         found |= _with_zero_points(config, settings, found, findings)
-    return _refuse_integers(found)
+    return _reject_integers(found)
 
 
 def _with_zero_points(
     config: ModelConfig, settings: dict[str, Any], tensors: dict[str, StoredTensor], findings: Findings
 ) -> dict[str, StoredTensor]:
-    """The matrices of a GPTQ checkpoint with the form that its data have."""
+    """The matrices of a GPTQ checkpoint, with the form that its data indicate."""
     layout = _layout(settings)
     matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, PackedTensor)}
     stored = {name: np.unique(_nibbles(_integers(tensor.parts, "qzeros"))).tolist() for name, tensor in matrices.items()}
@@ -133,7 +133,7 @@ def _with_zero_points(
     except ValueError as error:
         raise ExportError(f"{config.path}: quantization_config: {error}") from None
     doubts = [found.warning]
-    if any(len(values) > 1 for values in stored.values()):  # one tool packed them all, so the first few tell
+    if any(len(values) > 1 for values in stored.values()):  # one tool packed them all, so the first few suffice
         for tensor in list(matrices.values())[:_PROBED_MATRICES]:
             zeros = _nibbles(_integers(tensor.parts, "qzeros"))
             doubts.append(doubt(_nibbles(_integers(tensor.parts, "qweight")), zeros, layout))
@@ -141,7 +141,7 @@ def _with_zero_points(
     return {name: replace(tensor, form=_GPTQ_BY_ADDED[found.added[name]]) for name, tensor in matrices.items()}
 
 
-def _refuse_integers(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+def _reject_integers(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     for tensor in tensors.values():
         if tensor.kind in ("I32", "I64"):
             raise _error(tensor, "integers, but config.json has no quantization_config for them")
@@ -254,7 +254,7 @@ def _scales(parts: dict[str, StoredTensor], part: str, *, transposed: bool) -> F
 def _part(parts: dict[str, StoredTensor], part: str) -> StoredTensor:
     if part not in parts:
         codes = next(iter(parts.values()))
-        raise ExportError(f"{codes.path}: {codes.name}: the {part} that belongs to it is missing")
+        raise ExportError(f"{codes.path}: {codes.name}: its {part} is missing")
     return parts[part]
 
 
@@ -275,7 +275,7 @@ _GPTQ_BY_ADDED = tuple(
     _Form("qweight", "scales", _GPTQ_PARTS, read, lambda codes: (codes.shape[1], codes.shape[0] * 8))
     for read in (_read_gptq_v2, _read_gptq)
 )
-"""By what is added to stored zero points."""
+"""Indexed by what is added to stored zero points."""
 _COMPRESSED = _Form(
     "weight_packed",
     "weight_scale",

@@ -2,11 +2,11 @@
 
 A matrix W [N, K] is cut along K into blocks that share a scale; b = k // block:
 
-    W[n, k] = scales[n, b] * (codes[n, k] - zero_points[n, b])      2^(bits-1) where there are no zero points
-    W[n, k] = scales[n, b] * codes[n, k] + minimums[n, b]           where there are minimums
+    W[n, k] = scales[n, b] * (codes[n, k] - zero_points[n, b])      2^(bits-1) if there are no zero points
+    W[n, k] = scales[n, b] * codes[n, k] + minimums[n, b]           if there are minimums
 
 Scheme: round to nearest, https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html. The scale is
-rounded to float16 first and the codes to that scale, so that the values are what the operators compute with.
+rounded to float16 first and the codes to that scale, so that the values are those that the operators compute with.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PackedMatrix:
 
 
 class PackedSource(StoredTensor):
-    """A tensor of a checkpoint that is quantised already."""
+    """A checkpoint tensor that is already quantised."""
 
     def packed(self) -> PackedMatrix:
         """Its own integers and scales. Raises ExportError for scales that float16 cannot hold."""
@@ -50,9 +50,9 @@ class PackedSource(StoredTensor):
 
 
 def pack(tensor: StoredTensor, bits: int, block: int, kept_kinds: frozenset[str]) -> PackedMatrix:
-    """Store a matrix in `bits` bits, or with its own integer codes if it is of one of `kept_kinds`.
+    """Store a matrix in `bits` bits, or with its own integer codes if its kind is in `kept_kinds`.
 
-    Raises ValueError when its rows do not divide into blocks, and for values that float16 scales cannot hold.
+    Raises ValueError if its rows do not divide into blocks, and for values that float16 scales cannot represent.
     """
     if isinstance(tensor, PackedSource) and tensor.kind in kept_kinds:
         return tensor.packed()
@@ -84,7 +84,7 @@ def unpack(matrix: PackedMatrix) -> Float32:
 
 
 def stack(parts: list[PackedMatrix]) -> PackedMatrix:
-    """One matrix with the rows of all, which have the same scheme."""
+    """One matrix with the rows of all parts, which have the same scheme."""
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -125,7 +125,7 @@ def int4_codes(blocks: Float32) -> tuple[Float32, Float16, Float32]:
     """Codes [N, K/block, block] of `blocks`, scales and zero points [N, K/block]; codes and zeros are whole numbers."""
     low = np.minimum(blocks.min(axis=2), 0)
     high = np.maximum(blocks.max(axis=2), 0)
-    with np.errstate(over="ignore", invalid="ignore"):  # chosen_scales refuses what is not finite
+    with np.errstate(over="ignore", invalid="ignore"):  # chosen_scales rejects what is not finite
         scales = chosen_scales(high - low, 15)
     inverse = _reciprocal(scales)
     zeros = np.clip(np.rint(-low * inverse), 0, 15)
@@ -134,7 +134,7 @@ def int4_codes(blocks: Float32) -> tuple[Float32, Float16, Float32]:
 
 
 def _zeros(matrix: PackedMatrix) -> Bytes:
-    """Zero points, also where they are only implied."""
+    """Zero points, even if they are only implied."""
     if matrix.zero_points is not None:
         return matrix.zero_points
     return np.full(matrix.scales.shape, 2 ** (matrix.bits - 1), np.uint8)

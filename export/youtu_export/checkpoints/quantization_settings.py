@@ -1,4 +1,4 @@
-"""quantization_config of config.json: the types of the fields that are read, of all formats together."""
+"""quantization_config of config.json: the types of the fields that are read, for all formats together."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Settings(msgspec.Struct):
 
 
 def read_settings(config: ModelConfig) -> dict[str, Any] | None:
-    """The settings as they stand, or None for a checkpoint that is not quantised. Raises ExportError naming the field."""
+    """The settings unchanged, or None for a checkpoint that is not quantised. Raises ExportError naming the field."""
     settings: dict[str, Any] | None = config.get("quantization_config")
     if settings is not None:
         try:

@@ -1,7 +1,7 @@
 """One safetensors file: header length u64 | JSON header {name: {dtype, shape, data_offsets}} | data.
 
-Everything the header says is compared with the size of the file, and the extents of the tensors with each other, before
-anything is read or allocated by it. Format: https://github.com/huggingface/safetensors#format.
+The header is checked against the size of the file, and the extents of the tensors against each other, before anything is
+read or allocated according to it. Format: https://github.com/huggingface/safetensors#format.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from youtu_edge.json_file import LARGEST_FILE, JsonError, checked, decode_json
 from youtu_edge.regular_file import open_regular
-from youtu_export.checkpoints.stored_tensor import LONGEST_SIDE, StoredTensor, refuse_overlaps, stored_bytes
+from youtu_export.checkpoints.stored_tensor import LONGEST_SIDE, StoredTensor, reject_overlaps, stored_bytes
 from youtu_export.errors import ExportError
 
 _KINDS = ("F32", "F16", "BF16", "I32", "I64")  # the names of safetensors and of ggml agree
@@ -30,7 +30,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """The tensors by name. Raises ExportError for anything that is not a whole safetensors file."""
+    """The tensors by name. Raises ExportError for anything but a complete safetensors file."""
     try:
         with open_regular(path) as file:
             return _read(path, file)
@@ -38,8 +38,8 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         raise ExportError(f"{path}: cannot be read: {error.strerror}") from None
     except JsonError as error:
         raise ExportError(f"{path}: not a safetensors file: its header is {error}") from None
-    except ValueError:  # a name with NUL
-        raise ExportError(f"{path}: no file can have this name") from None
+    except ValueError:  # a NUL in the name
+        raise ExportError(f"{path}: not a valid file name") from None
 
 
 def _read(path: Path, file: IO[bytes]) -> dict[str, StoredTensor]:
@@ -55,7 +55,7 @@ def _read(path: Path, file: IO[bytes]) -> dict[str, StoredTensor]:
         raise ExportError(f"{path}: not a safetensors file: its header is not a JSON object")
     header.pop(_METADATA, None)
     tensors = {name: _tensor(path, name, entry, 8 + length, size) for name, entry in header.items()}
-    refuse_overlaps(tensors.values())
+    reject_overlaps(tensors.values())
     return tensors
 
 

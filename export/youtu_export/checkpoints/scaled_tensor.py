@@ -1,4 +1,4 @@
-"""A tensor of a checkpoint that is read with its rows and columns scaled and its blocks clipped. Stores no values.
+"""A checkpoint tensor that is read with its rows and columns scaled and its blocks clipped. Stores no values.
 
 row n, column k, block b = k // block:    clip(W[n, k] * columns[k] / rows[n], range of block b * shrink[n, b])
 """
@@ -15,7 +15,7 @@ from youtu_export.checkpoints.stored_tensor import Float32, StoredTensor
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ScaledTensor(StoredTensor):
-    """`source` with factors: columns float32 [K], rows float32 [N], shrink float32 [N, K/block]; None leaves as it is."""
+    """`source` with factors: columns float32 [K], rows float32 [N], shrink float32 [N, K/block]; None has no effect."""
 
     source: StoredTensor
     column_scales: Float32 | None = None
@@ -59,7 +59,7 @@ def scaled(
     row_scales: Float32 | None = None,
     shrink: Float32 | None = None,
 ) -> ScaledTensor:
-    """`tensor` with further factors; those that it has already are multiplied."""
+    """`tensor` with further factors, multiplied with those that it already has."""
     if not isinstance(tensor, ScaledTensor):
         return ScaledTensor(
             tensor.path, tensor.name, tensor.shape, "SCALED", 0,

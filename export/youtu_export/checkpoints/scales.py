@@ -1,4 +1,4 @@
-"""Scales in float16: chosen before codes are rounded to them, or kept from a checkpoint that chose them itself."""
+"""Scales in float16: chosen before codes are rounded to them, or kept from a quantised checkpoint."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from youtu_export.checkpoints.stored_tensor import Float32
 Float16 = npt.NDArray[np.float16]
 
 _SMALLEST_NORMAL = np.float16(2.0**-14)
-"""Smaller float16 numbers have fewer digits."""
+"""Smaller float16 numbers have less precision."""
 
 
 def chosen_scales(ranges: Float32, steps: int) -> Float16:
-    """For each of `ranges` the float16 nearest to a `steps`-th of it, or the next above where that is much too small.
+    """For each range the float16 nearest to range / steps, or the next larger one if that is much too small.
 
     0 for a range of 0 only. Raises ValueError for a range that is NaN, infinite or too large.
     """
@@ -33,7 +33,7 @@ def chosen_scales(ranges: Float32, steps: int) -> Float16:
 def kept_scales(values: Float32) -> Float16:
     """The nearest float16 of each scale, which differs by at most 2^-11 of it.
 
-    Raises ValueError for a scale that is NaN, infinite, or where float16 has no number or not enough digits.
+    Raises ValueError for a scale that is NaN, infinite, or that float16 cannot represent precisely.
     """
     finite(values, "scale")
     with np.errstate(over="ignore"):
@@ -41,7 +41,7 @@ def kept_scales(values: Float32) -> Float16:
     sizes = np.abs(scales)
     lost = (scales.astype(np.float32) != values) & ((sizes < _SMALLEST_NORMAL) | np.isinf(scales))
     if lost.any():
-        raise ValueError(f"the scale {values[lost][0]:g} is not in float16; --recipe q8 rounds the values anew")
+        raise ValueError(f"float16 cannot represent the scale {values[lost][0]:g}; --recipe q8 rounds the values again")
     return scales
 
 

@@ -1,7 +1,7 @@
-"""A tensor that still lies in its file.
+"""A tensor that is still in its file.
 
-Rows are read on demand. The file is read and not mapped: mapped pages count as resident memory, and a file that is cut
-while it is mapped kills the process.
+Rows are read on demand. The file is read and not mapped: mapped pages count as resident memory, and truncating a mapped
+file kills the process.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Bytes = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
 LONGEST_SIDE = 4 * 1024 * 1024
-"""Of a tensor, in elements: the largest vocabularies have 262,144 rows, and orders of rows are held in memory."""
+"""Elements per side of a tensor: the largest vocabularies have 262,144 rows, and row orders are held in memory."""
 
 CHUNK_VALUES = 4 * 1024 * 1024
-"""Values converted at once: 16 MB of float32, so that scratch memory does not grow with the tensor."""
+"""Values converted at a time: 16 MB of float32, so that scratch memory does not grow with the tensor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class StoredTensor:
         return values
 
     def _rows(self, begin: int, end: int) -> Float32:
-        """`rows` as they are, for every kind of tensor in its own way."""
+        """`rows` without the check, for each kind of tensor."""
         raw = self.raw_rows(begin, end)
         if self.kind == "F32":
             values = raw.view(np.float32)
@@ -82,7 +82,7 @@ class StoredTensor:
         elif self.kind == "BF16":
             values = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         else:
-            values = self._dequantize(raw)
+            values = self._dequantise(raw)
         return values.reshape(end - begin, *self.shape[1:])
 
     def values(self) -> Float32:
@@ -94,11 +94,11 @@ class StoredTensor:
             values[begin:end] = self.rows(begin, end)
         return values
 
-    def _dequantize(self, raw: Bytes) -> Float32:
+    def _dequantise(self, raw: Bytes) -> Float32:
         try:
             values: Float32 = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[self.kind])
         except NotImplementedError:
-            raise ExportError(f"{self.path}: {self.name}: cannot read ggml type {self.kind}") from None
+            raise ExportError(f"{self.path}: {self.name}: ggml type {self.kind} is not supported") from None
         return values
 
     def _read(self, begin: int, end: int) -> Bytes:
@@ -111,14 +111,14 @@ class StoredTensor:
 
 @contextmanager
 def naming(tensor: StoredTensor) -> Iterator[None]:
-    """Raises an ExportError that names file and tensor for every ValueError inside."""
+    """Turns every ValueError in the block into an ExportError that names file and tensor."""
     try:
         yield
     except ValueError as error:
         raise ExportError(f"{tensor.path}: {tensor.name}: {error}") from None
 
 
-def refuse_overlaps(tensors: Iterable[StoredTensor]) -> None:
+def reject_overlaps(tensors: Iterable[StoredTensor]) -> None:
     """Raise ExportError naming the first tensor that begins before another one of the same file ends."""
     extents = sorted(
         ((tensor.offset, tensor.offset + stored_bytes(tensor.kind, tensor.shape), tensor) for tensor in tensors),
@@ -130,7 +130,7 @@ def refuse_overlaps(tensors: Iterable[StoredTensor]) -> None:
 
 
 def stored_bytes(kind: str, shape: tuple[int, ...]) -> int:
-    """Bytes of a contiguous tensor. Raises ValueError when rows do not divide into blocks of the type."""
+    """Bytes of a contiguous tensor. Raises ValueError if rows do not divide into blocks of the type."""
     block_values, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
     width = shape[-1] if shape else 1
     if width % block_values:

@@ -1,7 +1,7 @@
-"""tokenizer.json of a checkpoint: what the `tokenizers` library must not be given, and its tokenizer.
+"""tokenizer.json of a checkpoint: checks it before the `tokenizers` library reads it, and makes its tokenizer.
 
-The library trusts its input: it makes room for as many padding tokens and for an id as large as the file says, and what it
-did not expect is a panic of Rust, which is no Exception.
+The library trusts its input: it allocates as many padding tokens and ids as the file declares, and anything unexpected is a
+Rust panic, which is not an Exception.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _AddedToken(msgspec.Struct):
 
 class _Model(msgspec.Struct):
     vocab: dict[str, _TokenId] | list[Any]
-    """A list of pieces with their scores in models of type Unigram."""
+    """A list of pieces with their scores for Unigram models."""
     type: str | None = None
 
 
@@ -45,7 +45,7 @@ _DECODER = msgspec.json.Decoder(_TokenizerFile)
 def read_tokenizer(path: Path, text: str) -> tuple[Tokenizer, str]:
     """The tokenizer in the text of tokenizer.json, and the text that goes into a package.
 
-    Padding and truncation, which are for training, are left out: a prompt is as long as it is. Raises ExportError.
+    Padding and truncation, which are for training, are removed: a prompt keeps its length. Raises ExportError.
     """
     try:
         file = _DECODER.decode(text.encode("utf-8"))
@@ -54,7 +54,7 @@ def read_tokenizer(path: Path, text: str) -> tuple[Tokenizer, str]:
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ExportError(f"{path}: not valid JSON: {error}") from None
     except RecursionError:
-        raise ExportError(f"{path}: not valid JSON: nested too deep") from None
+        raise ExportError(f"{path}: not valid JSON: nested too deeply") from None
     if file.truncation is not None or file.padding is not None:
         values = msgspec.json.decode(text)
         text = msgspec.json.encode(values | {"truncation": None, "padding": None}).decode()
@@ -62,10 +62,10 @@ def read_tokenizer(path: Path, text: str) -> tuple[Tokenizer, str]:
 
 
 def make_tokenizer(path: Path, text: str) -> Tokenizer:
-    """Raises ExportError when the library refuses the text, or a text with the tokenizer that it made of it."""
+    """Raises ExportError if the library rejects the file, or if its tokenizer cannot encode a test text."""
     try:
         tokenizer = whole_text_tokenizer(text)
-        tokenizer.encode(_PROBE)  # such as a model without a token for what it does not know
+        tokenizer.encode(_PROBE)  # fails for a model without an unknown token, for example
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
@@ -74,7 +74,7 @@ def make_tokenizer(path: Path, text: str) -> Tokenizer:
 
 
 def whole_text_tokenizer(text: str) -> Tokenizer:
-    """The tokenizer in the text of a checked tokenizer.json; it neither cuts nor fills up, whatever the file says."""
+    """The tokenizer in the text of a checked tokenizer.json; it neither truncates nor pads, whatever the file says."""
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_truncation()  # both are for training; packages of older exporters have them
     tokenizer.no_padding()

@@ -1,6 +1,6 @@
 """Building blocks of decoder graphs that model families share: inputs, norms, attention, feed-forward.
 
-A graph runs over T packed tokens of all sequences; see docs/package-format.md for the inputs.
+A graph runs on T packed tokens of all sequences; see docs/package-format.md for the inputs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Decoder:
         self._table: StoredMatrix | None = None
 
     def inputs(self, cache: CacheGeometry) -> None:
-        """Declare the inputs of every package, in the order of the contract."""
+        """Declare the inputs of every package, in the order of the package format."""
         rotated = len(self.spec.rope.inverse_frequencies)
         inputs: tuple[tuple[str, str, list[int | str]], ...] = (
             ("token_ids", "int64", ["T"]),
@@ -83,9 +83,9 @@ class Decoder:
     def linear(
         self, path: str, x: str, names: Sequence[str], widths: Sequence[int], columns: int, bias: bool | None = None
     ) -> str:
-        """x [T, columns] through the named projections side by side.
+        """x [T, columns] times the named projections, side by side.
 
-        bias: True and False tell whether they have biases, None adds those that the checkpoint has.
+        bias: whether they have biases; None adds those that the checkpoint has.
         """
         tensors = [
             self.checkpoint.take(f"{name}.weight", width, columns) for name, width in zip(names, widths, strict=True)
@@ -114,7 +114,7 @@ class Decoder:
         )  # fmt: skip
 
     def prefix_attention(self, path: str, qkv: str, layer: int) -> str:
-        """As `attention` of queries and keys that are rotated already, for models whose prompt is bidirectional."""
+        """`attention` for queries and keys that are already rotated, in models with a bidirectional prompt."""
         return self._paged_attention(
             path, (qkv, "", f"k.{layer}", f"v.{layer}"), rotary=False,
             kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
@@ -137,14 +137,14 @@ class Decoder:
         return self.linear(f"{path}/down", inner, (down,), (hidden,), width, bias)
 
     def gelu(self, path: str, x: str, up: str, down: str) -> str:
-        """down(gelu(up x)) with biases and the approximation by tanh (`gelu_new`), [T, hidden]."""
+        """down(gelu(up x)) with biases and the tanh approximation (`gelu_new`), [T, hidden]."""
         width, hidden = self.spec.feed_forward, self.spec.hidden
         wide = self.linear(f"{path}/up", x, (up,), (width,), hidden, bias=True)
         inner = self.graph.node("Gelu", [wide], f"{path}/Gelu", approximate="tanh")
         return self.linear(f"{path}/down", inner, (down,), (hidden,), width, bias=True)
 
     def logit_rows(self, path: str, x: str) -> str:
-        """The rows of x [T, hidden] that need logits: [R, hidden]. Everything behind is computed for these only."""
+        """The rows of x [T, hidden] that need logits: [R, hidden]. Everything after it is computed for these rows only."""
         return self.graph.node("Gather", [x, "logit_rows"], f"{path}/logit_rows", axis=0)
 
     def head(self, x: str, table: str, head: str, *, bias: bool = False) -> str:

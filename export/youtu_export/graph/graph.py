@@ -20,13 +20,13 @@ from youtu_export.quantise.weights_file import WeightsFile
 MICROSOFT = "com.microsoft"
 YOUTU_EDGE = "youtu_edge"
 _OPSETS = {"": 21, MICROSOFT: 1, YOUTU_EDGE: 1}
-_IR_VERSION = 10  # the one that came with opset 21
+_IR_VERSION = 10  # introduced with opset 21
 _REPRODUCIBLE = {
     "": {"Add", "Concat", "Gather", "Mul", "Reshape", "Split", "Transpose"},
     YOUTU_EDGE: {"AddRmsNorm", "Embedding", "Linear", "PagedAttention", "RmsNorm", "SwiGLU"},
 }
-"""Operators that give the same bits on every processor and in every batch: ours by their definition, the others because
-they move values or round each of them once."""
+"""Operators with the same bits on every processor and in every batch: ours by definition, the others because they only move
+values or round each of them once."""
 
 
 class Graph:
@@ -55,7 +55,7 @@ class Graph:
         return name
 
     def constant(self, name: str, array: npt.NDArray[Any]) -> str:
-        """A small array inside model.onnx: shapes and sizes, which ONNX Runtime wants to see before it runs."""
+        """A small array inside model.onnx: shapes and sizes, which ONNX Runtime needs before it runs."""
         self._initializers.append(onnx.numpy_helper.from_array(array, name))
         return name
 
@@ -68,7 +68,7 @@ class Graph:
         return names[0]
 
     def reshape(self, name: str, x: str, shape: Sequence[int]) -> str:
-        """x in another shape; 0 keeps a dimension."""
+        """Reshape x; 0 keeps a dimension."""
         sizes = self.constant(f"{name}/shape", np.array(shape, np.int64))
         return self.node("Reshape", [x, sizes], name)
 

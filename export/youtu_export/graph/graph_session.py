@@ -1,6 +1,6 @@
-"""Running a package's graph, or a part of it, for one sequence. The only module of the exporter that imports onnxruntime.
+"""Runs a package's graph, or a part of it, for one sequence. The only module of the exporter that imports onnxruntime.
 
-The engine runs the same graph for many sequences; here one sequence lies in the pages 0, 1, … of a cache of its own.
+The engine runs the same graph for many sequences; here one sequence has the pages 0, 1, … of its own cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PAGE_TOKENS = 32
 
 
 class GraphSession:
-    """One graph file with weights beside it; its outputs are asked for by name."""
+    """One graph file with its weights beside it; outputs are requested by name."""
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
@@ -36,22 +36,22 @@ class GraphSession:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except FileNotFoundError as error:
             raise ExportError(str(error)) from None
-        except Exception as error:  # the library raises its own exceptions, which share no base
+        except Exception as error:  # the library's exceptions have no common base class
             raise ExportError(f"{path}: ONNX Runtime cannot load it: {error}") from error
         self._names = {value.name for value in self._session.get_inputs()}
 
     def __del__(self) -> None:
-        """Weights are freed with the session."""
+        """Wait for late workers, because weights are freed with the session."""
         wait_for_late_workers()
 
     def run(self, outputs: list[str], values: dict[str, Array]) -> list[Array]:
-        """The named outputs; inputs that the graph does not have are left out."""
+        """The named outputs; values that are not inputs of the graph are ignored."""
         found: list[Array] = self._session.run(outputs, {k: v for k, v in values.items() if k in self._names})
         return found
 
 
 class PackageScorer:
-    """Logits of whole texts. Errors name `named`, by default the package's directory."""
+    """Scores whole texts. Errors name `named`, by default the package's directory."""
 
     def __init__(self, package: Package, named: Path | None = None) -> None:
         self._named = named or package.root
@@ -59,19 +59,19 @@ class PackageScorer:
         self._session = GraphSession(package.path(MODEL))
 
     def logits(self, token_ids: list[int]) -> Float32:
-        """Logits behind every token, float32 [T, vocab]. Raises ExportError for NaN and infinite ones."""
+        """Logits after every token, float32 [T, vocab]. Raises ExportError for NaN and infinite ones."""
         inputs = sequence_inputs(token_ids, self._manifest.rope) | empty_cache(self._manifest.cache, len(token_ids))
         logits: Float32 = self._session.run(["logits"], inputs)[0]
         if not np.isfinite(logits).all():
             raise ExportError(
-                f"{self._named}: the model computes scores that are NaN or infinite: its weights are damaged, or its "
-                f"activations exceed what the {self._manifest.cache.dtype} cache or the recipe can hold"
+                f"{self._named}: the model computes logits that are NaN or infinite: its weights are damaged, or its "
+                f"activations exceed the range of the {self._manifest.cache.dtype} cache or of the recipe"
             )
         return logits
 
 
 def sequence_inputs(token_ids: list[int], rope: Rope) -> dict[str, Array]:
-    """All inputs but the caches, for a new sequence whose tokens all need logits."""
+    """All inputs except the caches, for a new sequence that needs the logits of every token."""
     count = len(token_ids)
     cos, sin = rotary_tables(rope, count)
     return {

@@ -1,4 +1,4 @@
-"""The nodes of matrices: y = x W^T and rows of a token table, stored as the recipe says."""
+"""The nodes for matrices: y = x W^T, and rows of a token table, stored according to the recipe."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class MatrixNodes:
         self._graph = graph
         self._recipe = recipe
         self.inputs: dict[str, str] = {}
-        """The graph's value that each matrix is multiplied with, by the name of its tensor."""
+        """The graph value that each matrix is multiplied by, by tensor name."""
 
     def linear(self, path: str, x: str, tensors: Sequence[StoredTensor], bits: int | None = None) -> str:
         """x [T, K] times the matrices [N_i, K], side by side: [T, sum N_i]. `bits` overrides the recipe's.
 
-        Matrices of one scheme become one node. Others are multiplied apart, because joining them would round twice.
+        Matrices with the same scheme become one node. Others stay separate, because joining them would round twice.
         """
         self.inputs |= {tensor.name: x for tensor in tensors}
         if bits is None and self._recipe.matrix_bits is None:
@@ -61,7 +61,7 @@ class MatrixNodes:
         return self._graph.node("Embedding", [ids, *stored.weights], name, domain=YOUTU_EDGE, **stored.attributes), stored
 
     def tied_head(self, path: str, x: str, table: StoredMatrix) -> str:
-        """x [R, K] times a token table, by the initializers of the table: [R, vocab]."""
+        """x [R, K] times a token table, with the table's initializers: [R, vocab]."""
         return self._linear(path, x, table)
 
     def headwise(self, path: str, x: str, weight: Float32, source: StoredTensor) -> str:
@@ -70,7 +70,7 @@ class MatrixNodes:
             return self._float_headwise(path, x, weight)
         heads, n, k = weight.shape
         with naming(source):
-            # Eight bits in every recipe: these matrices are few, and each is used for keys or values of all the context.
+            # Eight bits in every recipe: these matrices are few, and used for the keys or values of the whole context.
             matrix = round_int8(weight.reshape(heads * n, k), fitting_block(k, self._recipe.block))
         return self._linear(path, x, self._store(path, matrix, heads), heads=heads)
 
@@ -87,10 +87,10 @@ class MatrixNodes:
             return pack(tensor, bits, self._recipe.block, self._recipe.kept_kinds)
 
     def _store(self, path: str, matrix: PackedMatrix, heads: int = 1) -> StoredMatrix:
-        """Write a matrix, or as many of equal size as there are `heads`, into weights.bin."""
+        """Write a matrix, or `heads` matrices of equal size, to weights.bin."""
         names = {part: self._graph.weight(f"{path}/{part}", array) for part, array in tiled(matrix, heads).items()}
         weights = [names.get(part, "") for part in ("codes", "scales", "zero_points", "minimums")]
-        while not weights[-1]:  # ONNX leaves out absent inputs at the end
+        while not weights[-1]:  # ONNX omits absent trailing inputs
             weights.pop()
         return StoredMatrix(weights, {"N": len(matrix.codes) // heads, "bits": matrix.bits, "block_size": matrix.block})
 

@@ -1,4 +1,4 @@
-"""What a model is, before any of its weights is read."""
+"""The description of a model, read before any of its weights."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class LatentAttention:
     rope_width: int
     value_width: int
     bias: bool
-    """Of the first projections and of the last; the others have none."""
+    """Of the first projections and the last one; the others have none."""
     score_scale: float
-    """What scores are multiplied with before the softmax."""
+    """The factor of the scores before the softmax."""
     interleaved: bool
     """Rope rotates neighbours instead of halves."""
 
@@ -49,8 +49,8 @@ class ModelSpec:
     latent: LatentAttention | None = None
     """With it `kv_heads` is 1 and `head_width` the width of a cache row."""
 
-    def refuse_contradictions(self, path: Path) -> None:
-        """Raise ExportError naming `path` for sizes that no attention can have."""
+    def reject_contradictions(self, path: Path) -> None:
+        """Raise ExportError naming `path` for sizes that contradict each other."""
         if self.heads % self.kv_heads:
             raise ExportError(f"{path}: {self.heads} query heads do not divide into groups for {self.kv_heads} key heads")
         if 2 * len(self.rope.inverse_frequencies) > self.head_width:

@@ -1,4 +1,4 @@
-"""Inverse frequencies of rotary embeddings, float32 step by step as PyTorch computes them."""
+"""Inverse frequencies of rotary embeddings, computed in float32 step by step as in PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Float32 = npt.NDArray[np.float32]
 
 
 def partial_rope_from_config(config: ModelConfig, head_width: int) -> Rope:
-    """The rope of the first int(partial_rotary_factor * head_width) values per head; without the factor an error."""
+    """The rope of the first int(partial_rotary_factor * head_width) values per head; the factor is required."""
     parameters = config.mapping("rope_parameters")
     factor = config.get("partial_rotary_factor", parameters.get("partial_rotary_factor"))
     if factor is None:
@@ -31,12 +31,12 @@ def partial_rope_from_config(config: ModelConfig, head_width: int) -> Rope:
 def rope_from_config(
     config: ModelConfig, width: int, factors: Float32 | None = None, *, partial: bool = False, yarn: Yarn | None = None
 ) -> Rope:
-    """The rope of `width` rotated values per head, out of rope_theta, rope_scaling and rope_parameters.
+    """The rope of `width` rotated values per head, from rope_theta, rope_scaling and rope_parameters.
 
-    factors: float32 [width/2], each frequency is divided by its own (GGUF stores scaled rope so).
-    partial: `width` is partial_rotary_factor's already. yarn: what `yarn_from_config` found, for families that know it.
+    factors: float32 [width/2], divisors of the frequencies (GGUF's form of scaled rope). partial: `width` already includes
+    partial_rotary_factor. yarn: the result of `yarn_from_config`, for families that support it.
     """
-    # transformers 5 keeps everything in rope_parameters, older ones theta at the top and the rest in rope_scaling.
+    # transformers 5 has everything in rope_parameters, older ones theta at the top level and the rest in rope_scaling.
     parameters: dict[str, Any] = config.mapping("rope_scaling") | config.mapping("rope_parameters")
     if partial:
         parameters.pop("partial_rotary_factor", None)
@@ -47,7 +47,7 @@ def rope_from_config(
     kinds = (parameters.pop("rope_type", None), parameters.pop("type", None))
     kind = next((kind for kind in kinds if kind is not None), "default")
     if kind == "yarn" and parameters.get("factor") == 1 and parameters.get("attention_factor") in (None, 1):
-        # Stretched by nothing: frequencies and the scale of attention stay as they are, whatever the other keys say.
+        # Scaled by 1: frequencies and the attention scale are unchanged, whatever the other keys say.
         kind, parameters = "default", {}
     scaling = _Scaling(config, parameters)
     if theta <= 1:
@@ -61,27 +61,27 @@ def rope_from_config(
         return _rope(config, yarn.frequencies(theta, frequencies), yarn.rotation_scale)
     elif kind != "default":
         raise ExportError(f"{config.path}: rope_scaling: type {kind!r} is not supported")
-    scaling.refuse_rest()
+    scaling.reject_rest()
     if factors is not None:
-        with np.errstate(all="ignore"):  # _rope refuses what is not a frequency
+        with np.errstate(all="ignore"):  # _rope rejects what is not a frequency
             frequencies = frequencies / factors
     return _rope(config, frequencies)
 
 
 def plain_rope(config: ModelConfig, theta: float, width: int) -> Rope:
-    """The rope of `width` rotated values per head, not scaled. Raises ExportError for a width that has no halves."""
+    """The unscaled rope of `width` rotated values per head. Raises ExportError for an odd width."""
     return _rope(config, _frequencies_of(config, theta, width))
 
 
 def _frequencies_of(config: ModelConfig, theta: float, width: int) -> Float32:
     if width < 2 or width % 2:
-        raise ExportError(f"{config.path}: {width} values of each head would be rotated, and they are rotated in pairs")
+        raise ExportError(f"{config.path}: {width} values of each head would be rotated, but they are rotated in pairs")
     return inverse_frequencies(theta, width)
 
 
 def _rope(config: ModelConfig, frequencies: Float32, scale: float = 1.0) -> Rope:
     if not (np.isfinite(frequencies) & (frequencies > 0)).all():
-        raise ExportError(f"{config.path}: rope_scaling: frequencies that are not positive numbers come of it")
+        raise ExportError(f"{config.path}: rope_scaling: results in frequencies that are not positive numbers")
     return Rope(inverse_frequencies=[float(value) for value in frequencies], scale=scale)
 
 
@@ -94,7 +94,7 @@ def inverse_frequencies(theta: float, width: int) -> Float32:
 
 
 def yarn_from_config(config: ModelConfig) -> Yarn | None:
-    """The yarn block of a configuration, unless it stretches nothing."""
+    """The yarn block of a configuration; None if it scales by 1."""
     values: dict[str, Any] = config.mapping("rope_scaling") | config.mapping("rope_parameters")
     kinds = (values.pop("rope_type", None), values.pop("type", None))
     if "yarn" not in kinds or values.get("factor") == 1:
@@ -109,7 +109,7 @@ def yarn_from_config(config: ModelConfig) -> Yarn | None:
         mscale=scaling.number("mscale", 0),
         mscale_all_dim=scaling.number("mscale_all_dim", 0),
     )
-    scaling.refuse_rest()
+    scaling.reject_rest()
     return yarn
 
 
@@ -126,21 +126,21 @@ class _Scaling:
             raise ExportError(f"{self._path}: rope_scaling: {key} is missing")
         return positive_number(self._path, f"rope_scaling: {key}", self._values.pop(key))
 
-    def refuse(self, key: str, value: float, reason: str) -> NoReturn:
+    def reject(self, key: str, value: float, reason: str) -> NoReturn:
         raise ExportError(f"{self._path}: rope_scaling: {key}: {value!r} {reason}")
 
-    def refuse_rest(self) -> None:
+    def reject_rest(self) -> None:
         for key, value in self._values.items():
             if value is not None and not (key == "partial_rotary_factor" and value == 1):
                 raise ExportError(f"{self._path}: rope_scaling: {key}: {value!r} is not supported")
 
 
 def _llama3(frequencies: Float32, scaling: _Scaling) -> Float32:
-    """Slow frequencies are divided by `factor`, fast ones kept, those between mixed (Llama 3.1 model card)."""
+    """Slow frequencies are divided by `factor`, fast ones kept, those between interpolated (Llama 3.1 model card)."""
     factor, low, high = (scaling.number(key) for key in ("factor", "low_freq_factor", "high_freq_factor"))
     context = scaling.number("original_max_position_embeddings")
     if high <= low:
-        scaling.refuse("high_freq_factor", high, "is not above low_freq_factor")
+        scaling.reject("high_freq_factor", high, "is not above low_freq_factor")
     wavelengths = np.float32(2 * math.pi) / frequencies
     divided = frequencies / np.float32(factor)
     smooth = (np.float32(context) / wavelengths - np.float32(low)) / np.float32(high - low)

@@ -1,9 +1,9 @@
-"""A model from a hub, as files on this disk: listed at one commit, fetched, checked.
+"""Downloads a model from a hub: listed at one commit, fetched, verified.
 
     CACHE/HUB/ORG--NAME/COMMIT.json    what the hub listed
-    CACHE/HUB/ORG--NAME/COMMIT/        its files; a checkpoint directory as any other once all are there
+    CACHE/HUB/ORG--NAME/COMMIT/        its files; an ordinary checkpoint directory once complete
 
-A file that is not complete has the suffix .part.
+An incomplete file has the suffix .part.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, kw_only=True)
 class HubModel:
-    """What is wanted: a checkpoint in Hugging Face's format, or one GGUF file of a repository."""
+    """What to fetch: a checkpoint in Hugging Face's format, or one GGUF file of a repository."""
 
     hub: str
     """A key of HUBS."""
@@ -46,7 +46,7 @@ class HubModel:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """Where it is, and what it was."""
+    """A model on this disk, and its listing on the hub."""
 
     path: Path
     """The directory, or the GGUF file."""
@@ -57,14 +57,14 @@ class Downloaded:
 
 
 def default_cache() -> Path:
-    """Where downloads are kept unless the command line says otherwise."""
+    """Where downloads are kept by default."""
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "youtu-edge" / "hub"
 
 
 def download(wanted: HubModel, cache: Path, pauses_s: Sequence[float] = PAUSES_S) -> Downloaded:
-    """Fetch what is not in the cache yet. Every file that is returned has the hub's size and checksum.
+    """Fetch what is not in the cache yet. Every returned file has the hub's size and checksum.
 
-    Raises ExportError: no such model, revision or file; no access; no network; no room; a damaged file.
+    Raises ExportError: no such model, revision or file; no access; no network; disk full; a damaged file.
     """
     web = Web()
     hub = HUBS[wanted.hub](web)
@@ -81,13 +81,13 @@ def download(wanted: HubModel, cache: Path, pauses_s: Sequence[float] = PAUSES_S
             progress.expect(sum(file.size for file in files))
             fetch.files([file for file in files if file != index])
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{directory} keeps what is there, the same command goes on from it") from None
+            raise KeyboardInterrupt(f"{directory} keeps what was fetched; run the same command to continue") from None
     path = directory / wanted.gguf if wanted.gguf else directory
     return Downloaded(path, listing, hub.endpoint, sum(file.size for file in files))
 
 
 def _listing(hub: Hub, wanted: HubModel, place: Path) -> Listing:
-    """A commit never changes, so that its listing is asked for once; a branch is asked for every time."""
+    """A commit never changes, so its listing is cached; that of a branch is fetched every time."""
     revision = wanted.revision or hub.default_revision
     known = place / f"{revision}.json"
     if _COMMIT.fullmatch(revision) and (found := _read_listing(known)) is not None:
@@ -97,7 +97,7 @@ def _listing(hub: Hub, wanted: HubModel, place: Path) -> Listing:
     except RefusedError as error:
         raise ExportError(f"{wanted.model}: {refusal(hub, wanted.model, revision, error)}") from None
     except UnreachableError as error:
-        reason = f"not on this disk, and {hub.endpoint} cannot be reached: {error.message}"
+        reason = f"not a local path, and {hub.endpoint} cannot be reached: {error.message}"
         raise ExportError(f"{wanted.model}: {reason}; {unlisted(hub, wanted.model, revision, wanted.gguf)}") from None
     _write_listing(place, listing)
     return listing
@@ -117,12 +117,12 @@ def _write_listing(place: Path, listing: Listing) -> None:
         path.with_suffix(".new").write_bytes(msgspec.json.format(msgspec.json.encode(listing), indent=1))
         path.with_suffix(".new").replace(path)
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror}; choose another place: --cache DIR") from None
+        raise ExportError(f"{path}: cannot be written: {error.strerror}; choose another directory: --cache DIR") from None
 
 
 @dataclass
 class _Fetch:
-    """Files of one listing into one directory."""
+    """Fetches files of one listing into one directory."""
 
     hub: Hub
     listing: Listing
@@ -130,9 +130,9 @@ class _Fetch:
     transfer: Transfer
 
     def files(self, files: Sequence[HubFile]) -> None:
-        """Bring those that are not there. Raises ExportError."""
-        missing = [file for file in files if not self._is_there(file)]
-        self._refuse_full_disk(sum(self._size_to_come(file) for file in missing))
+        """Fetch those that are missing. Raises ExportError."""
+        missing = [file for file in files if not self._is_present(file)]
+        self._check_disk_space(sum(self._missing_bytes(file) for file in missing))
         for number, file in enumerate(missing):
             url = self.hub.file_url(self.listing.model, self.listing.commit, file.path)
             try:
@@ -142,11 +142,11 @@ class _Fetch:
                 raise ExportError(f"{self.listing.model}: {file.path}: {reason}") from None
             except UnreachableError as error:
                 by_hand = listed(self.hub, self.listing, missing[number:], self.directory)
-                reason = f"{self.hub.endpoint} cannot be reached any more: {error.message}"
+                reason = f"{self.hub.endpoint} can no longer be reached: {error.message}"
                 raise ExportError(f"{self.listing.model}: {file.path}: {reason}; {by_hand}") from None
 
-    def _is_there(self, file: HubFile) -> bool:
-        """Whether it is; one that was damaged since, or is another file, is removed."""
+    def _is_present(self, file: HubFile) -> bool:
+        """Whether it is present and intact; a damaged or different file is removed."""
         path = self.directory / file.path
         if not path.is_file():
             return False
@@ -156,17 +156,17 @@ class _Fetch:
         path.unlink()
         return False
 
-    def _size_to_come(self, file: HubFile) -> int:
+    def _missing_bytes(self, file: HubFile) -> int:
         part = self.directory / f"{file.path}.part"
         return max(0, file.size - (part.stat().st_size if part.exists() else 0))
 
-    def _refuse_full_disk(self, size: int) -> None:
+    def _check_disk_space(self, size: int) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.directory).free
         if size > free:
             raise ExportError(
-                f"{self.directory}: {_gigabytes(free)} free, but {_gigabytes(size)} are still to be fetched; "
-                "make room or choose another place: --cache DIR"
+                f"{self.directory}: {_gigabytes(free)} free, but {_gigabytes(size)} remain to be fetched; "
+                "free some space, or choose another directory: --cache DIR"
             )
 
 

@@ -1,4 +1,4 @@
-"""What a hub is to the exporter: files with sizes and checksums at one commit, and an address for each."""
+"""The interface of a hub: files with sizes and checksums at one commit, and a URL for each."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class HubFile(msgspec.Struct, frozen=True):
     size: int
     """Bytes."""
     sha256: str | None = None
-    """Of the content; None where the hub does not say."""
+    """Of the content; None if the hub does not say."""
     git_sha1: str | None = None
-    """git's name of the content as a blob, for files that are not in large file storage."""
+    """The git blob id of the content, for files outside large file storage."""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -35,13 +35,13 @@ class Listing(msgspec.Struct, frozen=True):
     model: str
     """ORG/NAME."""
     revision: str
-    """What was asked for: a branch, a tag, a commit."""
+    """As requested: a branch, a tag, a commit."""
     commit: str
-    """What it was when it was asked."""
+    """What the revision resolved to."""
     files: list[HubFile]
 
     def file(self, path: str) -> HubFile | None:
-        """The file with this path, if there is one."""
+        """The file with this path, or None."""
         return next((file for file in self.files if file.path == path), None)
 
 
@@ -55,25 +55,25 @@ class Hub(Protocol):
     default_revision: str
 
     def headers(self) -> Mapping[str, str]:
-        """Of every request: the token, if there is one."""
+        """The headers of every request: the token, if there is one."""
         ...
 
     def listing(self, model: str, revision: str) -> Listing:
-        """Raises UnreachableError, and RefusedError where the hub does not hand out this model or revision."""
+        """Raises UnreachableError, and RefusedError if the hub does not serve this model or revision."""
         ...
 
     def file_url(self, model: str, commit: str, path: str) -> str:
-        """Where the content of a file is."""
+        """The URL of a file's content."""
         ...
 
     def page(self, model: str, revision: str) -> str:
-        """Where a browser shows the files."""
+        """The page that lists the files in a browser."""
         ...
 
 
 def endpoint_of(variable: str, default: str) -> str:
-    """The address of a hub or of the mirror that the environment names. Raises ExportError."""
+    """The URL of a hub, or of the mirror that the environment names. Raises ExportError."""
     endpoint = os.environ.get(variable) or default
     if not _ADDRESS.fullmatch(endpoint):
-        raise ExportError(f"{variable}: {endpoint!r} is not an address; write it like {default}")
+        raise ExportError(f"{variable}: {endpoint!r} is not a URL; write it like {default}")
     return endpoint.rstrip("/")

@@ -1,9 +1,9 @@
 """huggingface.co and its mirrors.
 
     GET /api/models/ORG/NAME/revision/REVISION?blobs=true    commit, files, sizes, checksums
-    GET /ORG/NAME/resolve/COMMIT/FILE                        content, often by a redirect to another host
+    GET /ORG/NAME/resolve/COMMIT/FILE                        content, often with a redirect to another host
 
-`blobs=true` is what adds sizes and checksums.
+`blobs=true` adds sizes and checksums.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class HuggingFace:
         self.endpoint = endpoint_of(self.endpoint_variable, "https://huggingface.co")
 
     def headers(self) -> Mapping[str, str]:
-        """The token of HF_TOKEN or of `hf auth login`."""
+        """The token from HF_TOKEN or `hf auth login`."""
         token = self._web.login_token()
         return {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -60,9 +60,9 @@ class HuggingFace:
         try:
             found = msgspec.convert(self._web.document(url, self.headers()), _Model)
         except msgspec.ValidationError as error:
-            raise ExportError(f"{url}: the answer is not what a hub answers: {error}") from None
+            raise ExportError(f"{url}: unexpected response, not from a hub: {error}") from None
         if not _COMMIT.fullmatch(found.sha):
-            raise ExportError(f"{url}: the answer names no commit")
+            raise ExportError(f"{url}: the response does not name a commit")
         return Listing(self.name, model, revision, found.sha, [_file(url, file) for file in found.siblings])
 
     def file_url(self, model: str, commit: str, path: str) -> str:
@@ -76,7 +76,7 @@ class HuggingFace:
 
 def _file(url: str, file: _File) -> HubFile:
     if file.size is None:
-        raise ExportError(f"{url}: the answer does not say the size of {file.rfilename}")
+        raise ExportError(f"{url}: the response does not give the size of {file.rfilename}")
     if file.lfs is not None:
         return HubFile(file.rfilename, file.size, sha256=file.lfs.sha256)
     return HubFile(file.rfilename, file.size, git_sha1=file.blob_id)

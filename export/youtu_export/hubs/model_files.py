@@ -1,4 +1,4 @@
-"""Which files of a model the exporter reads: those that its readers open, and of the weights only safetensors, once."""
+"""Which files of a model to fetch: those that the exporter reads, and of the weights only safetensors, once."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _PART_OF_GGUF = re.compile(r"-\d+-of-\d+\.gguf")
 
 
 def index_file(listing: Listing) -> HubFile | None:
-    """The file that names the shards, where the weights are in several; then a single one beside them is a copy."""
+    """The file that lists the shards, if the weights are sharded; a single weights file beside them is then a copy."""
     return listing.file(INDEX)
 
 
 def checkpoint_files(listing: Listing, directory: Path) -> list[HubFile]:
-    """All files of a checkpoint in Hugging Face's format; the index is in `directory` already, if there is one.
+    """All files of a checkpoint in Hugging Face's format; the index, if there is one, is already in `directory`.
 
-    Raises ExportError naming a file that the repository lacks.
+    Raises ExportError naming a file that is missing in the repository.
     """
     required = {CONFIG, TOKENIZER}
     if index_file(listing) is None:
         required.add(SINGLE)
     else:
         required |= {INDEX, *shard_names(directory / INDEX)}
-    _refuse_missing(listing, sorted(required))
+    _reject_missing(listing, sorted(required))
     return [
         file
         for file in listing.files
@@ -40,17 +40,17 @@ def checkpoint_files(listing: Listing, directory: Path) -> list[HubFile]:
 
 
 def gguf_file(listing: Listing, path: str) -> HubFile:
-    """One GGUF file. Raises ExportError, which lists those that there are, for another."""
+    """One GGUF file. Raises ExportError, which lists the existing ones, if there is no such file."""
     found = listing.file(path)
     if found is None or ".." in Path(path).parts:
         there = _some(file.path for file in listing.files if file.path.endswith(".gguf"))
         raise ExportError(f"{listing.model}: {path}: no such file at {listing.commit}; its GGUF files: {there}")
     if _PART_OF_GGUF.search(path):
-        raise ExportError(f"{listing.model}: {path}: a part of a split file; fetch all parts and join them first")
+        raise ExportError(f"{listing.model}: {path}: one part of a split file; fetch all parts and join them first")
     return found
 
 
-def _refuse_missing(listing: Listing, required: Iterable[str]) -> None:
+def _reject_missing(listing: Listing, required: Iterable[str]) -> None:
     for path in required:
         if listing.file(path) is not None:
             continue
@@ -60,7 +60,7 @@ def _refuse_missing(listing: Listing, required: Iterable[str]) -> None:
         if ggufs:
             reason += f"; for its GGUF files: youtu-export gguf {listing.model}:FILE OUT with FILE {_some(ggufs)}"
         elif path == SINGLE and pickled:
-            reason += f"; only safetensors are read, and the weights are in {_some(pickled)}: look for a converted model"
+            reason += f"; only safetensors are read, but the weights are in {_some(pickled)}: look for a converted model"
         raise ExportError(reason)
 
 

@@ -3,7 +3,7 @@
     GET /api/v1/models/ORG/NAME/repo/files?Revision=R&Recursive=True    files, sizes, checksums
     GET /api/v1/models/ORG/NAME/repo?Revision=R&FilePath=FILE           content
 
-Two requests, so they are made here. ModelScope's own packages bring a second HTTP library, requests to find the nearest
+These two requests are made here, because ModelScope's own packages add a second HTTP library, requests to find the nearest
 region, and an identifier in the user's home directory.
 """
 
@@ -30,7 +30,7 @@ class _File(msgspec.Struct, rename="pascal"):
     size: int = 0
     sha256: str = ""
     revision: str = ""
-    """The commit that changed it last."""
+    """The last commit that changed it."""
     committed_date: int = 0
 
 
@@ -63,7 +63,7 @@ class ModelScope:
         self.endpoint = endpoint_of(self.endpoint_variable, "https://modelscope.cn")
 
     def headers(self) -> Mapping[str, str]:
-        """The token, in both forms that servers of different age read."""
+        """The token in both forms, for older and newer servers."""
         token = os.environ.get(self.token_variable)
         return {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"} if token else {}
 
@@ -73,7 +73,7 @@ class ModelScope:
         try:
             answer = msgspec.convert(self._web.document(url, self.headers()), _Answer)
         except msgspec.ValidationError as error:
-            raise ExportError(f"{url}: the answer is not what a hub answers: {error}") from None
+            raise ExportError(f"{url}: unexpected response, not from a hub: {error}") from None
         if answer.code != _OK or not answer.success or answer.data is None:
             raise RefusedError(404, "", answer.message or f"code {answer.code}")
         files = [file for file in answer.data.files if file.type == "blob"]
@@ -93,10 +93,10 @@ class ModelScope:
 
 
 def _commit(url: str, revision: str, data: _Data) -> str:
-    """The commit of a listing. Some answers leave it empty; then it is that of the file that was changed last."""
+    """The commit of a listing. Some responses leave it empty; then it is that of the most recently changed file."""
     newest = max(data.files, key=lambda file: file.committed_date, default=None)
     last = data.latest_committer.id if data.latest_committer else ""
     for commit in (revision, last, newest.revision if newest else ""):
         if _COMMIT.fullmatch(commit):
             return commit
-    raise ExportError(f"{url}: the answer names no commit")
+    raise ExportError(f"{url}: the response does not name a commit")

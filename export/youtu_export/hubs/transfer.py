@@ -1,4 +1,4 @@
-"""One file from a hub to a disk: continued where it stopped, and kept only if its checksum is right."""
+"""Downloads one file: resumes where it stopped, and keeps it only if its checksum matches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from youtu_export.hubs.hub import HubFile
 from youtu_export.hubs.web import RefusedError, UnreachableError, Web
 
 PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""What is waited after each failure since the last new byte; after one more a transfer gives up."""
+"""Pauses after consecutive failures without a new byte; after one more failure the transfer gives up."""
 
 _PIECE = 1024 * 1024  # bytes
-_NOT_SO_LONG = 416
+_RANGE_NOT_SATISFIABLE = 416
 
 
 def difference(path: Path, file: HubFile) -> str | None:
-    """What is wrong with a file that is there, by the strongest means that the hub offers; None for one that is right."""
+    """How a file differs from the hub's, by the strongest checksum that the hub has; None if it does not."""
     size = path.stat().st_size
     if size != file.size:
         return f"{size} bytes instead of {file.size}"
@@ -39,7 +39,7 @@ def difference(path: Path, file: HubFile) -> str | None:
 
 
 class Transfer:
-    """Brings files into a directory; what is not complete has the suffix .part."""
+    """Downloads files; an incomplete one has the suffix .part."""
 
     def __init__(
         self, web: Web, headers: Mapping[str, str], advance: Callable[[int], None], pauses_s: Sequence[float] = PAUSES_S
@@ -47,7 +47,7 @@ class Transfer:
         self._web = web
         self._headers = headers
         self._advance = advance
-        """Told how many bytes there are more than before; fewer, if a server cannot continue a file."""
+        """Called with the number of new bytes; negative if a server cannot resume a file."""
         self._pauses_s = pauses_s
 
     def already(self, size: int) -> None:
@@ -55,7 +55,7 @@ class Transfer:
         self._advance(size)
 
     def fetch(self, url: str, file: HubFile, target: Path) -> None:
-        """Raises UnreachableError, RefusedError, ExportError: damaged, no room, another process is at it."""
+        """Raises UnreachableError, RefusedError, ExportError: damaged, disk full, in use by another process."""
         part = target.with_name(f"{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,9 @@ class Transfer:
                 wrong = difference(part, file)
                 part.unlink() if wrong else part.replace(target)
         except OSError as error:
-            raise ExportError(f"{part}: cannot be written: {error.strerror or error}; what is there is kept") from None
+            raise ExportError(f"{part}: cannot be written: {error.strerror or error}; what was fetched is kept") from None
         if wrong:
-            raise ExportError(f"{target}: damaged on the way: {wrong}; removed, the same command fetches it again")
+            raise ExportError(f"{target}: damaged in transfer: {wrong}; removed, run the same command to fetch it again")
 
     def _complete(self, url: str, file: HubFile, out: FileIO) -> None:
         """Append what is missing."""
@@ -81,7 +81,7 @@ class Transfer:
             try:
                 with self._web.body(url, self._headers, have) as body:
                     if body.offset not in (0, have):
-                        raise UnreachableError("the server sent another part of the file than it was asked for")
+                        raise UnreachableError("the server sent another part of the file than requested")
                     if body.offset != have:
                         self._advance(-have)
                         have = before = _truncate(out)
@@ -91,11 +91,11 @@ class Transfer:
                         self._advance(len(piece))
                         if have > file.size:
                             return
-                reason = "the answer ended early"
+                reason = "the response ended early"
             except UnreachableError as error:
                 reason = error.message
             except RefusedError as error:
-                if error.status != _NOT_SO_LONG or not have:
+                if error.status != _RANGE_NOT_SATISFIABLE or not have:
                     raise
                 self._advance(-have)
                 have, before, reason = _truncate(out), 0, error.message

@@ -1,1 +1,1 @@
-"""What rounding cost: comparisons, the quality report, golden prompts."""
+"""The cost of rounding: comparisons, the quality report, golden prompts."""

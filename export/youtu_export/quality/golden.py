@@ -1,6 +1,6 @@
-"""Lets a finished package answer a few prompts and writes golden.json, by which a device knows it again.
+"""Has a finished package answer a few prompts and writes golden.json, against which a device checks the package.
 
-What the file means, and how a device compares, stands in youtu_edge/golden.py.
+youtu_edge/golden.py defines the file and the device's comparison.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROMPTS = (
     "今天的天气很好，我们",
     "1, 2, 3, 4, 5,",
 )
-"""Short, of several kinds, and ordinary: a model that was trained on any text is sure of some of the tokens behind them."""
+"""Short, varied and ordinary: a model trained on any text is confident about some of the tokens that follow them."""
 
 _ANSWER_TOKENS = 8
 _LIKELY_TOKENS = 16
@@ -36,9 +36,9 @@ _DIGITS = 4
 
 
 def write_golden(directory: Path, manifest: Manifest, prompts: Sequence[str] = PROMPTS, named: Path | None = None) -> None:
-    """Put golden.json into a package directory whose other files are complete.
+    """Write golden.json to a package directory whose other files are complete.
 
-    Raises ExportError, which names `named`, for a model whose scores are not finite.
+    Raises ExportError, which names `named`, for a model whose logits are not finite.
     """
     package = Package(directory, manifest)
     tokenizer = make_tokenizer(package.path(TOKENIZER), package.read_text(TOKENIZER))
@@ -49,13 +49,13 @@ def write_golden(directory: Path, manifest: Manifest, prompts: Sequence[str] = P
 
 
 def read_prompts(path: Path) -> list[str]:
-    """One prompt a line, empty lines left out. Raises ExportError."""
+    """One prompt per line; empty lines are skipped. Raises ExportError."""
     try:
         prompts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise ExportError(f"{path}: not a text file") from None
     if not prompts:
-        raise ExportError(f"{path}: holds no prompt; write one a line")
+        raise ExportError(f"{path}: contains no prompt; write one per line")
     return prompts
 
 
@@ -66,7 +66,7 @@ def _answer(scorer: PackageScorer, tokenizer: Tokenizer, vocab_size: int, bos: i
     prompt_tokens = len(ids)
     likely = []
     for _ in range(_ANSWER_TOKENS):
-        row = log_softmax(scorer.logits(ids)[-1:, :vocab_size])[0]  # the engine draws no others
+        row = log_softmax(scorer.logits(ids)[-1:, :vocab_size])[0]  # the engine samples no others
         order = np.argsort(-row, kind="stable")[:_LIKELY_TOKENS]
         likely.append([(int(token), round(float(row[token]), _DIGITS)) for token in order])
         ids.append(int(order[0]))

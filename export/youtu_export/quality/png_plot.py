@@ -62,7 +62,7 @@ def _write(image: Image, text: str, x: int, y: int) -> None:
 def _png(image: Image) -> bytes:
     height, width = image.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)  # eight bits, palette
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), image], axis=1).tobytes()  # filter 0 in front of every row
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image], axis=1).tobytes()  # filter byte 0 before every row
     palette = bytes(value for colour in _PALETTE for value in colour)
     chunks = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)

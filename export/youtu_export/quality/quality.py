@@ -1,8 +1,8 @@
-"""How far one package is from another: NLL, KL divergence, top-1 agreement over the same text.
+"""How far one package differs from another: NLL, KL divergence, top-1 agreement over the same text.
 
 NLL   mean of -log q(next token), natural logarithm; perplexity = exp(NLL)
 KL    mean over positions of sum_v p(v) * (log p(v) - log q(v)), p of the first package (Kullback and Leibler 1951)
-top-1 share of positions at which both find the same token most likely
+top-1 share of positions at which both rank the same token first
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from youtu_export.errors import ExportError
 from youtu_export.graph.graph_session import PackageScorer
 
 WINDOW = 512
-"""Tokens that are scored in one piece, without context from the piece before."""
+"""Tokens that are scored together, without context from the window before."""
 _ROWS = 64
-"""Positions whose probabilities are widened to float64 at once."""
+"""Positions whose logits are widened to float64 at a time."""
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of `package` against `reference` on one text, as they stand in the manifest."""
+    """Figures of `package` against `reference` on one text, as stored in the manifest."""
 
     text: str
     """Name of the text."""
@@ -60,7 +60,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Text:
-    """A text in tokens, cut into windows that each start with the model's start token where it has one."""
+    """A text as tokens, cut into windows that each begin with the model's start token if it has one."""
 
     name: str
     windows: list[list[int]]
@@ -77,7 +77,7 @@ def read_text(path: Path, package: Package, max_tokens: int) -> Text:
     tokenizer = make_tokenizer(package.path(TOKENIZER), package.read_text(TOKENIZER))
     ids = tokenizer.encode(text, add_special_tokens=False).ids[:max_tokens]
     if len(ids) < 2:
-        raise ExportError(f"{path}: too short to be scored")
+        raise ExportError(f"{path}: too short to score")
     start = start_token(package, tokenizer)
     parts = [ids[begin : begin + WINDOW] for begin in range(0, len(ids), WINDOW)]
     prefix = [] if start is None else [start]
@@ -85,7 +85,7 @@ def read_text(path: Path, package: Package, max_tokens: int) -> Text:
 
 
 def start_token(package: Package, tokenizer: Tokenizer) -> int | None:
-    """The token in front of a text: the one of prompts, else the one that only the chat template writes."""
+    """The token before a text: that of prompts, else the one that only the chat template writes."""
     manifest = package.manifest
     if manifest.bos_token_id is not None:
         return manifest.bos_token_id
@@ -95,11 +95,11 @@ def start_token(package: Package, tokenizer: Tokenizer) -> int | None:
 
 
 def measure(reference: Package, package: Package, texts: list[Text]) -> list[Quality]:
-    """Figures of `package` against `reference`, one per text. Raises ExportError when their vocabularies differ."""
+    """Figures of `package` against `reference`, one per text. Raises ExportError if their vocabularies differ."""
     if reference.path(TOKENIZER).read_bytes() != package.path(TOKENIZER).read_bytes():
-        raise ExportError(f"{package.root}: has another tokenizer than {reference.root}; token by token they say nothing")
+        raise ExportError(f"{package.root}: the tokenizer differs from that of {reference.root}; nothing to compare")
     if reference.manifest.vocab_size != package.manifest.vocab_size:
-        raise ExportError(f"{package.root}: has another vocabulary size than {reference.root}")
+        raise ExportError(f"{package.root}: the vocabulary size differs from that of {reference.root}")
     first, second = PackageScorer(reference), PackageScorer(package)
     return [_measure(reference.manifest.recipe, first, second, text) for text in texts]
 

@@ -1,4 +1,4 @@
-"""What quantisation cost: figures for the manifest, report.md and relative_error.png inside the package."""
+"""The cost of quantisation: figures for the manifest, report.md and relative_error.png in the package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from youtu_export.quantise.recipes import RECIPES, Recipe
 REPORT = "report.md"
 PLOT = "relative_error.png"
 LARGEST_REFERENCE = 4 * 10**9
-"""Bytes of float weights above which the float reference is not made."""
+"""Bytes of float weights above which no float reference is exported."""
 _TOKENS = 4096
 
 
@@ -41,7 +41,7 @@ class MatrixError:
 
 @dataclass(frozen=True)
 class Assessment:
-    """Measures a package while it is made. `original` is the checkpoint before calibration; `facts` enter the manifest."""
+    """Measures a package while it is made. `original`: the checkpoint before calibration; `facts` go into the manifest."""
 
     original: Checkpoint
     exported: Checkpoint
@@ -69,7 +69,7 @@ class Assessment:
         size = 4 * manifest.parameters
         if size > LARGEST_REFERENCE:
             note = (
-                f"NLL, KL and top-1 were not measured: the float reference would take {size / 1e9:.1f} GB, more than the "
+                f"NLL, KL and top-1 were not measured: the float reference would need {size / 1e9:.1f} GB, more than the "
                 f"limit of {LARGEST_REFERENCE / 1e9:.0f} GB. Export it with --recipe f32 and run youtu-export compare."
             )
             sys.stderr.write(note + "\n")
@@ -84,7 +84,7 @@ class Assessment:
 
 
 def matrix_errors(checkpoint: Checkpoint, recipe: Recipe, names: Sequence[str]) -> list[MatrixError]:
-    """Errors of the named matrices that the recipe rounds; those whose integers are kept have none."""
+    """Errors of the named matrices that the recipe rounds; matrices whose integer codes are kept have none."""
     tensors = {tensor.name: tensor for tensor in checkpoint.tensors.values()}
     errors = []
     for name in names:
@@ -102,7 +102,7 @@ def _relative_error(tensor: StoredTensor, bits: int, recipe: Recipe) -> float:
 
 
 def _kind(name: str) -> str:
-    """attention, feed-forward and so on: the part of the name in front of the last."""
+    """attention, feed-forward and so on: the second last part of the name."""
     parts = name.removesuffix(".weight").split(".")
     return parts[-2] if len(parts) > 1 and not parts[-2].isdigit() else parts[-1]
 

@@ -1,6 +1,6 @@
 """youtu-export verify PACKAGE --against DIR: a package against transformers running the original checkpoint.
 
-The only module that uses torch; everything of the extra [verify] is imported when it is needed.
+The only module that uses torch; the libraries of the extra [verify] are imported when needed.
 """
 
 from __future__ import annotations
@@ -77,18 +77,18 @@ class _Reference:
         ).eval()  # fmt: skip
 
     def logits(self, token_ids: list[int]) -> Float32:
-        """Logits behind every token, float32 [T, vocab]."""
+        """Logits after every token, float32 [T, vocab]."""
         with self._torch.inference_mode():
             found: Float32 = self._model(self._torch.tensor([token_ids]), use_cache=False).logits[0].float().numpy()
         if not np.isfinite(found).all():
             raise ExportError(
-                f"{self._directory}: transformers computes scores that are NaN or infinite: nothing to compare"
+                f"{self._directory}: transformers computes logits that are NaN or infinite: nothing to compare"
             )
         return found
 
 
 def verify(package_directory: Path, against: Path, texts: Sequence[Path], max_tokens: int) -> Verification:
-    """Compare a package with the checkpoint directory it was made of. Raises ExportError when a library is missing."""
+    """Compare a package with the checkpoint directory it was made from. Raises ExportError if a library is missing."""
     reference = _Reference(against)
     package = open_package(package_directory)
     scorer = PackageScorer(package)

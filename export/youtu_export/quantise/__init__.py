@@ -1,1 +1,1 @@
-"""Weights to codes and scales: recipes, AWQ calibration, the tiles of the file."""
+"""How weights become codes and scales: recipes, and the layout of weights.bin."""

@@ -20,14 +20,14 @@ class Recipe:
     table_bits: int | None
     """Bits of the token table and of the output head, which may be the same bytes."""
     kept_kinds: frozenset[str]
-    """Stored types whose integer codes are kept, without a second rounding: ggml's, and INT4 for AWQ and GPTQ."""
+    """Stored types whose integer codes are kept, without rounding again: ggml's, and INT4 for AWQ and GPTQ."""
     cache_type: CacheType
     block: int = 32
-    """Values that share one scale, where the recipe rounds by itself and the width allows it."""
+    """Values per scale, for matrices that the recipe rounds and whose width it divides."""
     calibrated: bool = False
-    """Scales and clips weights by what the model's activations on a calibration text need (AWQ) before rounding."""
+    """Scales and clips weights before rounding, guided by the activations on a calibration text (AWQ)."""
     int8_matrices: tuple[str, ...] = ()
-    """Patterns, as of a shell, of the names of matrices that take 8 bits although the recipe says 4."""
+    """Shell patterns for the names of matrices that are stored in 8 bits although the recipe says 4."""
 
     def bits_of(self, name: str) -> int | None:
         """Bits of a matrix inside the layers by its name in the checkpoint's file."""

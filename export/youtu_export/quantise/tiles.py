@@ -5,7 +5,7 @@
                                                                                 | code[16t + r, 8i + 4 + j] << 4
     scales, zero points, minimums   [tiles, K / block, 16]
 
-Rows behind the last are zeros. Several heads lie one after another, each filled up to whole tiles.
+Rows after the last one are zeros. Heads follow one another, each padded to whole tiles.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TILE_ROWS = 16
 
 
 def tiled(matrix: PackedMatrix, heads: int = 1) -> dict[str, Array]:
-    """codes, scales and, where the matrix has them, zero_points and minimums; `heads` equal parts of its rows."""
+    """codes, scales and, if the matrix has them, zero_points and minimums; `heads` equal parts of its rows."""
     arrange = _pairs_of_codes if matrix.bits == 4 else _codes
     parts = {"codes": _tiled(matrix.codes, heads, arrange), "scales": _tiled(matrix.scales, heads, _by_block)}
     for name, values in (("zero_points", matrix.zero_points), ("minimums", matrix.minimums)):
@@ -35,7 +35,7 @@ def tiled(matrix: PackedMatrix, heads: int = 1) -> dict[str, Array]:
 
 
 def _tiled(values: Array, heads: int, arrange: Callable[[Array], Array]) -> Array:
-    """`arrange` of [tiles, 16, columns], a few tiles at a time: large matrices exist twice in memory, not three times."""
+    """`arrange` of [tiles, 16, columns], a few tiles at a time: a large matrix is in memory twice, not three times."""
     rows, columns = values.shape[0] // heads, values.shape[1]
     tiles = -(-rows // TILE_ROWS)
     shape = arrange(np.empty((0, TILE_ROWS, columns), values.dtype)).shape[1:]
@@ -44,12 +44,12 @@ def _tiled(values: Array, heads: int, arrange: Callable[[Array], Array]) -> Arra
     for head, part in enumerate(values.reshape(heads, rows, columns)):
         for begin in range(0, tiles, step):
             chunk = part[begin * TILE_ROWS : (begin + step) * TILE_ROWS]
-            found[head, begin : begin + step] = arrange(_filled_up(chunk))
+            found[head, begin : begin + step] = arrange(_padded(chunk))
     return found.reshape(heads * tiles, *shape)
 
 
-def _filled_up(rows: Array) -> Array:
-    """Rows with zeros behind them: [tiles, 16, columns]."""
+def _padded(rows: Array) -> Array:
+    """Rows padded with zeros: [tiles, 16, columns]."""
     missing = -len(rows) % TILE_ROWS
     if missing:
         rows = np.concatenate([rows, np.zeros((missing, rows.shape[1]), rows.dtype)])

@@ -1,4 +1,4 @@
-"""weights.bin: arrays one behind the other, each aligned so that it can be mapped."""
+"""weights.bin: arrays one after another, each aligned for mapping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGE = 64 * 1024
 
 @dataclass(frozen=True)
 class Extent:
-    """Where an array lies, in bytes."""
+    """The position of an array, in bytes."""
 
     offset: int
     length: int

@@ -87,7 +87,7 @@ class Gpu:
     ) -> None:
         self.operators = operators
         self.library = CudaLibrary(operators)
-        self._kind = kind
+        self.kind = kind
         self.provider = provider
         self.arena = f"{'gpu' if kind == 'cuda' else kind}:{_ORDINAL}"
         before = available() + holding().resident
@@ -114,7 +114,7 @@ class Gpu:
                 f"the package has a cache of {geometry.dtype}, and GPUs only have float16: export it with another recipe "
                 "than f32, or set engine.device: cpu"
             )
-        return GpuPool(self.library, self._kind, geometry, num_pages, page_tokens)
+        return GpuPool(self.library, self.kind, geometry, num_pages, page_tokens)
 
     def bind_constant(self, binding: onnxruntime.IOBinding, name: str, array: Array) -> object:
         """Copied to the device once."""
@@ -123,7 +123,7 @@ class Gpu:
         except CudaCallError as error:
             raise _too_little(array.nbytes, name, error) from None
         self.library.write(memory.address, array)
-        binding.bind_input(name, self._kind, _ORDINAL, array.dtype, array.shape, memory.address)
+        binding.bind_input(name, self.kind, _ORDINAL, array.dtype, array.shape, memory.address)
         return memory
 
     def after_step(self) -> None:

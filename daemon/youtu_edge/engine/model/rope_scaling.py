@@ -37,7 +37,7 @@ def served_rope(manifest: Manifest, model: ModelConfig) -> tuple[Rope, int]:
     if model.rope_scaling == "none":
         raise ConfigError(
             f"model.context_length: {wanted} is more than the {trained} tokens that this model was trained for; "
-            "set model.rope_scaling to stretch it (docs/config.md tells the price)"
+            "set model.rope_scaling to extend it (docs/config.md has the cost)"
         )
     frequencies = np.asarray(manifest.rope.inverse_frequencies, dtype=np.float32)
     if manifest.prompt_end or manifest.rope.scale != 1 or not _is_plain(frequencies):

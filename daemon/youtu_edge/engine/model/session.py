@@ -28,7 +28,7 @@ def make_session(package: Package, device: Device, threads: int, spin_us: int) -
 
 def _options(device: Device, threads: int, spin_us: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads if device.name == "cpu" else 1
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # every step has other shapes
     options.log_severity_level = 3

@@ -12,6 +12,8 @@ from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import CALLER
 from youtu_edge.request_errors import InvalidRequestError, ModelNotFoundError
 
+_ID_BYTES = {"-": 12, "_": 16}
+"""Of an id behind each kind of prefix: as long as those of the APIs that it is for."""
 _HIGHEST = 7
 """RFC 9218 counts urgency down to 0, the scheduler counts priority up."""
 
@@ -28,22 +30,22 @@ class Intake:
         """Use other defaults from the next request on."""
         self._generation = generation
 
+    @property
     def model(self) -> ServedModel:
-        """The served model. Raises as `Admission.check`: called first, it spares reading a body in vain."""
-        self.admission.check()
+        """The served model. Only once admission has let the request in: nobody is admitted before a model is ready."""
         model = self._model.value
-        assert model is not None, "admission lets nobody in before the engine is ready"
+        assert model is not None, "the request was not admitted"
         return model
 
     def check_name(self, asked: str | None) -> None:
         """Raises ModelNotFoundError unless the request names the served model, `default` or none."""
-        name = self.model().name
+        name = self.model.name
         if asked not in (None, "default", name):
             raise ModelNotFoundError(f"model: {asked[:100]!r} is not served here; {name!r} is", param="model")
 
     def max_new_tokens(self, field: str, asked: int | None) -> int:
         """The limit of the answer. Raises InvalidRequestError naming `field` where it exceeds the context."""
-        context = self.model().context_length
+        context = self.model.context_length
         if asked is None:
             return min(self._generation.max_new_tokens, context)
         if asked > context:
@@ -51,13 +53,13 @@ class Intake:
         return asked
 
     def submit(
-        self, kind: str, asked: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None
+        self, prefix: str, asked: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None
     ) -> GenerationRequest:
-        """A request with a new id that begins with `kind`; the caller adds messages or prompt and what else it offers."""
+        """A request with a new id behind `prefix`; the caller adds messages or prompt, and what else its dialect has."""
         urgency = CALLER.get().urgency
-        sampling = sampling_params(asked, self._generation, self.model().recommendation)
+        sampling = sampling_params(asked, self._generation, self.model.recommendation)
         return GenerationRequest(
-            id=f"{kind}-{secrets.token_hex(12)}",
+            id=f"{prefix}{secrets.token_hex(_ID_BYTES[prefix[-1]])}",
             sampling=sampling,
             is_repeatable=sampling.temperature == 0 or asked.seed is not None,
             max_new_tokens=max_new_tokens,

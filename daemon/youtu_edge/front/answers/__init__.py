@@ -1,1 +1,1 @@
-"""An answer as it comes from the engine, in pieces; the core that every dialect builds on."""
+"""An answer as a stream of pieces, and the loop that streams it; shared by all dialects."""

@@ -1,10 +1,10 @@
-"""Splits the text of an answer as it comes into thoughts, text and tool calls.
+"""Splits the streamed text of an answer into thoughts, text and tool calls.
 
     start ──<think>──> thought ──</think>──> text ──<tool_call>──> call ──</tool_call>──> text
       └────────────────────────────────────────^
 
-<think> counts only at the very beginning, <tool_call> only where tools were offered. Text that may become a tag is held
-back, and so is white space beside tags: it belongs to the frame and not to the answer.
+<think> is a tag only at the very beginning, <tool_call> only in a request with tools. Text that may become a tag is held
+back, and so is white space beside tags: it belongs to the markup and not to the answer.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class AnswerSplitter:
         self._has_tools = has_tools
         self._held = ""
         self._is_beginning = True
-        """Nothing was given out in this state, so white space is still trimmed."""
+        """This state has produced nothing yet, so white space is still trimmed."""
         self._reader = ToolCallReader()
         self._is_announced = False
         self.num_calls = 0
 
     @property
     def is_text(self) -> bool:
-        """Whether what comes now belongs to the answer proper, as far as can be told."""
+        """Whether the next text belongs to the answer proper, as far as is known."""
         return self._state in ("start", "text")
 
     def push(self, text: str) -> list[Piece]:

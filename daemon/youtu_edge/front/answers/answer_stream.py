@@ -1,8 +1,9 @@
-"""Sends what was generated: whole as a document, or piece by piece as server-sent events in the words of a dialect."""
+"""Runs the writer of a dialect over the pieces of one or several answers and sends its events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
@@ -11,49 +12,63 @@ from aiohttp import web
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.answers.generation_stream import GenerationStream, merged
 from youtu_edge.front.answers.pieces import Piece, Silence
-from youtu_edge.front.http.error_body import error_document
-from youtu_edge.front.http.sse import REQUEST_ID, open_stream
+from youtu_edge.front.http.sse import open_stream
 
-Documents = Sequence[Mapping[str, object] | str]
+Documents = Sequence[msgspec.Struct | str]
+"""Data of server-sent events: structs are sent as JSON, strings as they are."""
 
 
 class Writer(Protocol):
-    """A dialect's documents of a streamed answer; a string is sent as it is."""
+    """The events of a streamed answer in one dialect."""
 
     def begin(self) -> Documents:
-        """What precedes all pieces."""
+        """Events before the first piece."""
 
     def write(self, index: int, piece: Piece) -> Documents:
-        """What tells of a piece of answer number `index`; `Silence` never comes here."""
+        """Events for a piece of answer number `index`; `Silence` is never passed."""
 
-    def end(self) -> Documents:
-        """What follows after all answers have ended."""
+    async def end(self) -> Documents:
+        """Events after the last answer has ended. What has to be stored before the client sees the end is stored here."""
+
+    def fail(self, error: YoutuEdgeError) -> msgspec.Struct:
+        """The last event of a stream that failed after its status was sent."""
 
 
 async def stream_answers(
     request: web.Request, generations: Sequence[GenerationStream], writer: Writer
 ) -> web.StreamResponse:
-    """Answer with an event stream. Before the status is sent, raises what the engine refuses; later errors are events."""
+    """Wait until the engine has accepted the request, then stream. Until then errors are raised, later ones are events."""
     for generation in generations:
         await generation.accepted()
+    return await stream_at_once(request, generations, writer)
+
+
+async def stream_at_once(
+    request: web.Request, generations: Sequence[GenerationStream], writer: Writer
+) -> web.StreamResponse:
+    """Answer with an event stream whose status is sent before anything is known; every error is an event."""
     stream = await open_stream(request, generations[0].id, generations[0].numbers)
     try:
         await stream.send(writer.begin())
-        async for index, piece in merged(generations):
-            if isinstance(piece, Silence):
-                await stream.keep_alive()
-            else:
-                await stream.send(writer.write(index, piece))
-        await stream.send(writer.end())
-    except YoutuEdgeError as error:  # the status is long sent; the error is the last event
-        await stream.send_error(error_document(error))
-    except ConnectionError:  # the client left, and nobody is there to be told anything
+        async with aclosing(merged(generations)) as pieces:
+            async for index, piece in pieces:
+                if isinstance(piece, Silence):
+                    await stream.keep_alive()
+                else:
+                    await stream.send(writer.write(index, piece))
+        await stream.send(await writer.end())
+    except YoutuEdgeError as error:
+        await stream.send_error(writer.fail(error))
+    except ConnectionError:  # the client has disconnected
         return stream.response
     await stream.response.write_eof()
     return stream.response
 
 
-def json_response(document: Mapping[str, object], request_id: str) -> web.Response:
-    """A complete answer; the id of its request is in the header too."""
-    body = msgspec.json.encode(document)
-    return web.Response(body=body, content_type="application/json", headers={REQUEST_ID: request_id})
+async def complete(generation: GenerationStream, writer: Writer) -> None:
+    """Run the writer to the end for the document that it builds; its events are dropped. Raises what ended the answer."""
+    writer.begin()
+    async for piece in generation.pieces():
+        if not isinstance(piece, Silence):
+            writer.write(0, piece)
+    await writer.end()

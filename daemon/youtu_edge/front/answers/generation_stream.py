@@ -1,18 +1,18 @@
-"""One answer as it comes: the events of a request turned into pieces. The core that every dialect builds on.
+"""One answer as a stream: the events of a request turned into pieces.
 
     with generations.open(request, body, submit) as generation:
-        await generation.accepted()            # raises what the engine refused, before any status is sent
+        await generation.accepted()            # raises the engine's refusal, before any status is sent
         async for piece in generation.pieces():
             ...                                # Thought, Text, ToolCallStart, ToolArguments, Silence; at last Ended
 
-Leaving the block ends the request, also when the client went away. Several answers to one request (`n`) are several
-generations; `merged` gives out their pieces as they come.
+Leaving the block ends the request, also when the client has disconnected. Several answers to one request (`n`) are
+several generations; `merged` yields their pieces as they arrive.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -38,15 +38,15 @@ class Events(Protocol):
 
 
 class Source(Protocol):
-    """Where an answer comes from: an open request, or what the journal has of one."""
+    """The source of an answer: an active request, or a reader of a durable one."""
 
     @property
     def submit(self) -> GenerationRequest:
-        """What was asked."""
+        """The request."""
 
     @property
     def created(self) -> int:
-        """When it was asked, Unix time in seconds."""
+        """When the request was made, Unix time in seconds."""
 
     @property
     def events(self) -> Events:
@@ -54,10 +54,10 @@ class Source(Protocol):
 
 
 class GenerationStream:
-    """The pieces of one answer. Only in chats are thoughts and tool calls told apart, not in completions.
+    """The pieces of one answer. Thoughts and tool calls are recognised in chats, not in completions.
 
-    `names`: what the dialect calls the fields that an error may be about, see failure.renamed. `numbers`: those of the
-    events of its stream, where they have any.
+    `names`: the dialect's names of fields that an error may name, see failure.renamed. `numbers`: those of the events of
+    its stream, if they have any.
     """
 
     def __init__(self, source: Source, names: Mapping[str, str] | None = None, numbers: EventNumbers | None = None) -> None:
@@ -72,24 +72,24 @@ class GenerationStream:
         return self.source.submit.id
 
     async def accepted(self) -> Accepted:
-        """Wait until the prompt was found to fit; may be called again. Raises what the engine answered otherwise."""
+        """Wait until the engine has accepted the prompt; may be called again. Raises the engine's refusal."""
         if self._accepted is None:
             event = await self.source.events.get()
             if isinstance(event, Failed):
                 raise failure(event, self._names)
-            assert isinstance(event, Accepted), "the first event of a request tells whether it runs"
+            assert isinstance(event, Accepted), "the first event of a request is Accepted or Failed"
             self._accepted = event
         return self._accepted
 
     @property
     def created(self) -> int:
-        """When it was asked, Unix time in seconds."""
+        """When the request was made, Unix time in seconds."""
         return self.source.created
 
     def pieces(self) -> AsyncIterator[Piece]:
-        """Everything up to `Ended`; `Silence` after KEEPALIVE_S without news. Raises what ended the request otherwise."""
+        """All pieces up to `Ended`; `Silence` after KEEPALIVE_S without another. Raises the failure of the request."""
         submit = self.source.submit
-        # An answer bound by a grammar is right as it is.
+        # An answer that follows a grammar must not be changed.
         return repaired(self._pieces()) if submit.punctuation == "repair" and submit.grammar is None else self._pieces()
 
     async def _pieces(self) -> AsyncIterator[Piece]:
@@ -120,7 +120,7 @@ class GenerationStream:
                 yield Silence()
 
     async def collect(self) -> Answer:
-        """The whole answer. Raises what ended the request otherwise."""
+        """The whole answer. Raises the failure of the request."""
         text, thought, logprobs = list[str](), list[str](), list[TokenLogprob]()
         calls: list[ToolCallStart] = []
         arguments: list[str] = []
@@ -141,7 +141,7 @@ class GenerationStream:
         raise InternalError("the answer has no end")
 
     async def _next_event(self) -> Delta | Finished | None:
-        """None after KEEPALIVE_S of silence."""
+        """None after KEEPALIVE_S without an event."""
         try:
             async with asyncio.timeout(KEEPALIVE_S):
                 event = await self.source.events.get()
@@ -164,7 +164,7 @@ def _attach(pieces: list[Piece], logprobs: list[TokenLogprob]) -> list[Piece]:
 
 
 def copies(submit: GenerationRequest, count: int) -> list[GenerationRequest]:
-    """`count` requests for answers to one prompt: seeds count up, the prefix cache has the prompt once."""
+    """`count` requests for answers to one prompt, with consecutive seeds; they share the prompt in the prefix cache."""
     return [_with_seed(submit, index) for index in range(count)]
 
 
@@ -182,7 +182,7 @@ def _with_seed(submit: GenerationRequest, index: int) -> GenerationRequest:
 
 
 async def collected(generations: Sequence[GenerationStream]) -> list[Answer]:
-    """All answers, whole. Raises what ended any of them otherwise; nobody waits for the others then."""
+    """All whole answers. Raises the first failure of any of them, and cancels the others."""
     tasks = [asyncio.create_task(generation.collect()) for generation in generations]
     try:
         return await asyncio.gather(*tasks)
@@ -191,14 +191,14 @@ async def collected(generations: Sequence[GenerationStream]) -> list[Answer]:
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel what still runs and wait for it: an unfinished generator would be closed later, in an order of its own."""
+    """Cancel running tasks and wait for them, so that their generators are closed now and not by the garbage collector."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def merged(generations: Sequence[GenerationStream]) -> AsyncIterator[tuple[int, Piece]]:
-    """Pieces of all generations with their number, each in its order, until all have ended. Raises what any raises."""
+async def merged(generations: Sequence[GenerationStream]) -> AsyncGenerator[tuple[int, Piece], None]:
+    """Pieces of all generations with their index, until all have ended. Raises the first failure of any of them."""
     news: asyncio.Queue[tuple[int, Piece | BaseException]] = asyncio.Queue()
 
     async def follow(index: int, generation: GenerationStream) -> None:

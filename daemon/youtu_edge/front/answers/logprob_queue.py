@@ -15,7 +15,7 @@ from youtu_edge.protocol.from_engine import Delta, TokenLogprob
 class LogprobQueue:
     """The state of one answer, in characters of its text: bytes that are no characters take more room there than they have.
 
-    tokens:  [ given out ...... | waiting ... ]      waiting: those that begin at or after `_shown`
+    tokens:  [ released ....... | waiting ... ]      waiting: those that begin at or after `_shown`
     text:    [ shown ............. ]
     """
 
@@ -26,7 +26,7 @@ class LogprobQueue:
         self._shown = 0
 
     def push(self, delta: Delta) -> None:
-        """Take over what came in one step."""
+        """Add the tokens of one step."""
         for entry in delta.logprobs:
             # One that is no text, as the end, shows behind an unfinished character.
             behind = 0 if entry.drawn.utf8 else len(self._decoder.getstate()[0][:1])

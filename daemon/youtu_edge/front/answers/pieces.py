@@ -1,4 +1,4 @@
-"""What an answer is made of, in the order in which it comes; every dialect writes these in its own words."""
+"""The pieces of a streamed answer, which each dialect writes in its own form."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ToolArguments(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """Nothing came for a while; a stream shows that it lives."""
+    """No piece for a while; a stream sends a sign of life."""
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ class PunctuationRepair:
         self._held = ""
         """Behind a Chinese character: white space, or one mark and white space, whose meaning what follows decides."""
         self._begin = ""
-        """The first characters that are not white space: JSON is told by them."""
+        """The first characters that are not white space: JSON is recognised by them."""
         self._line = ""
         self._is_list_item = False
         """Whether the last Chinese character belongs to an item of a list, which needs no full stop."""

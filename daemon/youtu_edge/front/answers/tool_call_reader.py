@@ -1,6 +1,6 @@
-"""Reads one tool call as it is written: {"name": NAME, "arguments": ARGUMENTS}</tool_call>.
+"""Reads one streamed tool call: {"name": NAME, "arguments": ARGUMENTS}</tool_call>.
 
-The name is given out when the arguments begin, the arguments character by character as they come:
+The name is known when the arguments begin; the arguments are passed on character by character:
 
     {"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>
     ^ held until here                    ^ streamed      ^ skipped
@@ -14,7 +14,7 @@ import re
 from youtu_edge.protocol.tags import CALL_END
 
 _HEAD = re.compile(r'\n?\{"name": ("[A-Za-z0-9_-]+"), "arguments": (?=\S)')
-"""As the engine's grammar has it, to the letter: what begins otherwise was not held to a schema and is no call."""
+"""Exactly what the engine's grammar produces: text that begins otherwise was not held to a schema and is no call."""
 
 
 class ToolCallReader:
@@ -24,7 +24,7 @@ class ToolCallReader:
         self.name: str | None = None
         self.is_done = False
         self.rest = ""
-        """What followed the end of the call."""
+        """Text after the end of the call."""
         self._held = ""
         self._depth = 0
         self._in_string = False
@@ -33,7 +33,7 @@ class ToolCallReader:
 
     @property
     def unread(self) -> str:
-        """What came and could not be understood: everything, as long as the name is unknown."""
+        """Text that is not part of a valid call: all of it, as long as the name is unknown."""
         return "" if self.name is not None else self._held
 
     def push(self, text: str) -> str:

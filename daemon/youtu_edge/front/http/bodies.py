@@ -24,20 +24,20 @@ _NO_SUCH_WORD = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
 def decode_body(
     data: bytes,
     kind: type[Body],
-    not_offered: Mapping[str, tuple[Any, ...]],
+    unsupported: Mapping[str, tuple[Any, ...]],
     tidy: Callable[[dict[str, Any]], None] | None = None,
 ) -> Body:
     """The body as `kind`. A field that is null is absent, whatever its name.
 
-    `not_offered` lists parameters that exist elsewhere with the values that ask for nothing. `tidy` may complete the
-    decoded values in place where a dialect lets clients leave out what the types need.
+    `unsupported` lists the dialect's parameters that are rejected by name, with their harmless values, which are accepted.
+    `tidy` may complete the decoded values in place where a dialect lets clients leave out what the types need.
     Raises InvalidRequestError or UnsupportedParameterError with `param` set to the path of the field.
     """
     try:
         values = _values(data)
-        for name in [name for name in values if name in not_offered]:
-            if not _asks_nothing(values.pop(name), not_offered[name]):
-                raise UnsupportedParameterError(f"{name}: not offered by this server; leave it out", param=name)
+        for name in [name for name in values if name in unsupported]:
+            if not _is_harmless(values.pop(name), unsupported[name]):
+                raise UnsupportedParameterError(f"{name}: not supported by this server; leave it out", param=name)
         if tidy is not None:
             tidy(values)
         if b"null" in data:
@@ -84,8 +84,8 @@ def _check_integers(values: dict[str, Any]) -> None:
                 raise InvalidRequestError(f"{where}: the number does not fit into 64 bits", param=where) from None
 
 
-def _asks_nothing(value: Any, neutral: tuple[Any, ...]) -> bool:
-    return value is None or any(type(value) is type(harmless) and value == harmless for harmless in neutral)
+def _is_harmless(value: Any, accepted: tuple[Any, ...]) -> bool:
+    return value is None or any(type(value) is type(other) and value == other for other in accepted)
 
 
 def _refusal(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> InvalidRequestError | UnsupportedParameterError:

@@ -25,7 +25,7 @@ from youtu_edge.request_errors import (
 
 log = logging.getLogger(__name__)
 
-ErrorForm = Callable[[YoutuEdgeError], Any]
+ErrorForm = Callable[[YoutuEdgeError], msgspec.Struct]
 """Makes the document that tells of an error, in the words of a dialect."""
 
 
@@ -45,16 +45,13 @@ class ErrorDocument(msgspec.Struct):
     error: ErrorBody
 
 
-def error_document(error: YoutuEdgeError) -> dict[str, Any]:
-    """An ErrorDocument as plain values, as OpenAI's clients expect it."""
+def error_document(error: YoutuEdgeError) -> ErrorDocument:
+    """The error in the form that OpenAI's clients expect."""
     kind: Literal["invalid_request_error", "rate_limit_error", "server_error"]
     kind = "invalid_request_error" if isinstance(error, RequestError) else "server_error"
     if isinstance(error, OverloadedError):
         kind = "rate_limit_error"
-    document: dict[str, Any] = msgspec.to_builtins(
-        ErrorDocument(ErrorBody(message=error.message, type=kind, param=error.param, code=error.code))
-    )
-    return document
+    return ErrorDocument(ErrorBody(error.message, kind, error.param, error.code))
 
 
 def error_response(error: YoutuEdgeError, form: ErrorForm = error_document) -> web.Response:

@@ -24,15 +24,15 @@ _ENGINE_COUNTERS = {
     "run_seconds": ("engine_run_seconds", "Time inside ONNX Runtime"),
     "step_seconds": ("engine_step_seconds", "Time of whole steps"),
     "masks": ("grammar_masks", "Tokens drawn under a grammar"),
-    "mask_seconds": ("grammar_mask_seconds", "Time spent on their masks"),
+    "mask_seconds": ("grammar_mask_seconds", "Time spent on masks of grammars"),
     "preemptions": ("engine_preemptions", "Sequences whose pages were dropped to be recomputed later"),
 }
 _ENGINE_GAUGES = {
-    "running": ("sequences_running", "Sequences that share the steps"),
-    "waiting": ("sequences_waiting", "Sequences that wait for pages or a place"),
+    "running": ("sequences_running", "Sequences in the batch"),
+    "waiting": ("sequences_waiting", "Sequences waiting for pages or a place in the batch"),
     "pages_total": ("cache_pages", "Cache pages of the pool"),
     "pages_used": ("cache_pages_used", "Cache pages held by running sequences"),
-    "pages_touched": ("cache_pages_in_memory", "Cache pages below which there is memory"),
+    "pages_touched": ("cache_pages_in_memory", "Cache pages that take memory"),
     "pages_cached": ("cache_pages_cached", "Cache pages kept for prefix reuse"),
 }
 
@@ -53,12 +53,12 @@ class Metrics:
         self._cached_tokens = self._counter("cached_tokens", "Prompt tokens of finished requests that the cache supplied")
         self._restarts = self._counter("engine_restarts", "Engine restarts")
         self._lookups = self._counter("response_cache_lookups", "Lookups in the response cache by result", ["result"])
-        self._storage_failures = self._counter("storage_failures", "Reads and writes that the disk failed", ["database"])
+        self._storage_failures = self._counter("storage_failures", "Failed reads and writes, by database", ["database"])
         for database in DATABASES:  # a series that begins with its first failure has no increase
             self._storage_failures.labels(database)
-        self._refused_packages = self._counter("package_refusals", "Versions of the model that the daemon went back from")
-        self._recycles = self._counter("engine_recycles", "Engines replaced between requests, none of them dead")
-        self._poisons = self._counter("poison_requests", "Requests that made the engine die twice and were failed")
+        self._refused_packages = self._counter("package_refusals", "Model versions that failed here and were rolled back")
+        self._recycles = self._counter("engine_recycles", "Engines replaced between requests, without a crash")
+        self._poisons = self._counter("poison_requests", "Requests that failed because the engine died on them twice")
         self._first_text = self._histogram("time_to_first_text_seconds", "From admission to the first text")
         self._duration = self._histogram("request_duration_seconds", "From admission to the end")
 

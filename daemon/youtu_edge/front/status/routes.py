@@ -184,7 +184,7 @@ class StatusHandlers:
         try:
             self._admission.check()
         except YoutuEdgeError as error:
-            return error_document(error)["error"]
+            return error_document(error).error
         return True
 
 

@@ -1,6 +1,6 @@
-"""ChatGLM 2, 3 and GLM-4 under their original names: fused qkv, rope on neighbours of half of a head, packed SwiGLU.
+"""ChatGLM 2, 3 and GLM-4 with their original names: fused qkv, rope on neighbours in half of each head, packed SwiGLU.
 
-ChatGLM-6B, the first, has the same model_type and is another model: see chatglm_first.py.
+ChatGLM-6B, the first one, has the same model_type but is a different model: see chatglm_first.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from youtu_export.graph.model_spec import ModelSpec
 from youtu_export.graph.rope import plain_rope
 
 _THETA = 10000.0
-"""The base of the architecture, which config.json only ever multiplies, by rope_ratio."""
+"""The base of the architecture, which config.json can only multiply, by rope_ratio."""
 _FIXED = {
     "add_bias_linear": False,
     "add_qkv_bias": True,
@@ -29,9 +29,9 @@ _FIXED = {
     "prefix_projection": False,
     "quantization_bit": 0,
 }
-"""Switches of the original code; the graph is that of these values."""
+"""Switches of the original code; the graph implements these values."""
 _INERT = (
-    "apply_query_key_layer_scaling",  # divides before the softmax by what it multiplies with inside
+    "apply_query_key_layer_scaling",  # divides before the softmax by a factor that it multiplies inside
     "attention_softmax_in_fp32", "bias_dropout_fusion", "hidden_dropout", "classifier_dropout",
 )  # fmt: skip
 

@@ -1,12 +1,12 @@
-"""ChatGLM-6B, the first generation (Du et al. 2022; Zeng et al. 2023): another model under the name of its successors.
+"""ChatGLM-6B, the first generation (Du et al. 2022; Zeng et al. 2023): not the model of its successors.
 
-A prompt ends with [gMASK] <sop>. Everything before <sop> sees each other; what follows is causal. Positions are pairs:
+A prompt ends with [gMASK] <sop>. All tokens before <sop> attend to each other; what follows is causal. Positions are pairs:
 
     tokens     p0  p1  p2 [gMASK] <sop>  a0  a1
     in prompt   0   1   2    3      3     3   3     rotate the first half of every head
     in answer   0   0   0    0      1     2   3     rotate the second half
 
-Norms come after the residual is taken, which is scaled: x = norm(x); x = alpha * x + block(x), alpha = sqrt(2 layers).
+The residual is the normed value, scaled: x = norm(x); x = alpha * x + block(x), alpha = sqrt(2 layers).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TEMPLATE = """\
     {%- endfor -%}
 {%- endif -%}
 """
-"""How the model was trained to see a conversation; checkpoints have it in code, not as a template."""
+"""The conversation format of the training; checkpoints have it in code, not as a template."""
 
 
 def is_first_generation(config: ModelConfig) -> bool:
@@ -115,7 +115,7 @@ def _position_rows(decoder: Decoder) -> list[str]:
 
 
 def _attend(decoder: Decoder, path: str, name: str, x: str, layer: int, positions: list[str]) -> str:
-    """Queries and keys are rotated by halves here, since PagedAttention knows one position per token."""
+    """Rotates the halves of queries and keys here, because PagedAttention has one position per token."""
     graph, spec = decoder.graph, decoder.spec
     heads, width = spec.heads, spec.head_width
     names, widths = [f"{name}.query_key_value"], [3 * spec.hidden]
@@ -140,7 +140,7 @@ def _attend(decoder: Decoder, path: str, name: str, x: str, layer: int, position
 
 
 def _halves_of_all_heads(heads: int, width: int) -> npt.NDArray[np.int64]:
-    """Order of the fused rows, stored head by head as [q | k | v], that puts together what is rotated together:
+    """Order of the fused rows, stored head by head as [q | k | v], that groups what is rotated together:
 
     [first half of every q, of every k | second half of every q, of every k | every v]
     """

@@ -20,13 +20,13 @@ class Family:
     read_spec: Callable[[Checkpoint], ModelSpec]
     build: Callable[[Decoder, Callable[[], None]], str]
     end_tokens: tuple[str, ...] = ()
-    """Tokens that end an answer besides those that the checkpoint names, if the tokenizer has them."""
+    """Tokens that end an answer in addition to those that the checkpoint names, if the tokenizer has them."""
     chat_template: str | None = None
-    """For checkpoints that come without one."""
+    """For checkpoints without one."""
 
 
 def cache_geometry(spec: ModelSpec, dtype: CacheType) -> CacheGeometry:
-    """One row per token and layer with latent attention, otherwise a key and a value of every head that has its own."""
+    """One row per token and layer for latent attention, otherwise a key and a value for each key-value head."""
     layout = CacheGeometry(
         layout="SEPARATE", layers=spec.layers, kv_heads=spec.kv_heads, width=spec.head_width, dtype=dtype
     )

@@ -15,7 +15,7 @@ _FACTORS = "rope_freqs.weight"
 
 
 def read_grouped_query_spec(checkpoint: Checkpoint, family: str) -> ModelSpec:
-    """Sizes under the names of Llama and its relatives."""
+    """Sizes, named as in Llama and its relatives."""
     config = checkpoint.config
     config.only("hidden_act", ("silu",), "silu")
     config.only("partial_rotary_factor", (1, 1.0), 1)
@@ -53,7 +53,7 @@ def grouped_query_attention(bias: bool | None) -> Attend:
 
 def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     for bias in ("attention_bias", "mlp_bias"):
-        checkpoint.config.get(bias)  # told by the tensors themselves
+        checkpoint.config.get(bias)  # the tensors themselves show it
     return read_grouped_query_spec(checkpoint, "llama")
 
 

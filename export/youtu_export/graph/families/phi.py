@@ -1,4 +1,4 @@
-"""Phi 1, 1.5 and 2: layer norms with bias, attention and feed-forward side by side, biases everywhere (Li et al. 2023).
+"""Phi 1, 1.5 and 2: layer norms with bias, attention and feed-forward in parallel, biases everywhere (Li et al. 2023).
 
 x -> norm -+-> attention ----+
            +-> feed-forward -+-> add to x
@@ -21,7 +21,7 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     config.only("qk_layernorm", (False,), False)
     for dropout in ("embd_pdrop", "resid_pdrop"):
         config.get(dropout)  # training only
-    config.refuse_window_layers()
+    config.reject_window_layers()
     hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     head_width = hidden // heads
     config.expect("head_dim", (head_width,))

@@ -15,7 +15,7 @@ FeedForward = Callable[[Decoder, str, str, str], str]
 
 @dataclass(frozen=True, kw_only=True)
 class PreNormDecoder:
-    """What differs: the two blocks, and the names of everything around them in the checkpoint."""
+    """What differs between families: the two blocks, and the names of everything around them in the checkpoint."""
 
     attend: Attend
     feed_forward: FeedForward
@@ -59,5 +59,5 @@ class PreNormDecoder:
 
 
 def gated_feed_forward(decoder: Decoder, path: str, name: str, x: str) -> str:
-    """SwiGLU under the names of Llama and its relatives."""
+    """SwiGLU, named as in Llama and its relatives."""
     return decoder.swiglu(path, x, [f"{name}.mlp.gate_proj", f"{name}.mlp.up_proj"], f"{name}.mlp.down_proj")

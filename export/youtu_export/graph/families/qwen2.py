@@ -17,7 +17,7 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
     config.only("use_sliding_window", (False,), False)
     for key in ("sliding_window", "max_window_layers"):
         config.get(key)  # without effect while use_sliding_window is off
-    config.refuse_window_layers()
+    config.reject_window_layers()
     return read_grouped_query_spec(checkpoint, "qwen2")
 
 

@@ -1,7 +1,7 @@
 """Youtu-LLM: multi-head latent attention in its absorbed form, SwiGLU (DeepSeek-V2, sections 2.1.2 and 2.1.3).
 
-A cache row [c | k_rope] is key and value of all heads at once. What the model expands for every token of the context,
-k_nope = W_UK c and v = W_UV c, moves to the query's side:
+A cache row [c | k_rope] is the key and the value of all heads. The expansions for every token of the context,
+k_nope = W_UK c and v = W_UV c, move to the query's side:
 
     q_nope . (W_UK c)  = (W_UK^T q_nope) . c        sum_t p_t W_UV c_t = W_UV (sum_t p_t c_t)
 """
@@ -24,7 +24,7 @@ from youtu_export.graph.model_spec import LatentAttention, ModelSpec
 from youtu_export.graph.rope import rope_from_config, yarn_from_config
 
 _LATENT_EPSILON = 1e-6
-"""Of the norms of both latents, whatever rms_norm_eps says."""
+"""For the norms of both latents, whatever rms_norm_eps says."""
 _EXPERT_KEYS = (
     "n_shared_experts", "num_experts_per_tok", "moe_intermediate_size", "first_k_dense_replace", "moe_layer_freq",
     "n_group", "topk_group", "topk_method", "norm_topk_prob", "scoring_func", "routed_scaling_factor", "aux_loss_alpha",
@@ -39,8 +39,8 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
         config.only(bias, (False,), False)
     config.only("n_routed_experts", (0,), 0)
     for key in ("embedding_initializer_range", *_EXPERT_KEYS):
-        config.get(key)  # initialisation, and experts that there are none of
-    config.refuse_window_layers()
+        config.get(key)  # initialisation, and keys of experts, which the model does not have
+    config.reject_window_layers()
     yarn = yarn_from_config(config)
     latent = _read_latent(config, 1.0 if yarn is None else yarn.softmax_scale)
     heads = config.size("num_attention_heads")
@@ -65,7 +65,7 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
 def _read_latent(config: ModelConfig, softmax_scale: float) -> LatentAttention:
     rope_width = config.size("qk_rope_head_dim")
     nope_width = config.size("qk_nope_head_dim")
-    # Both are derived, and head_dim is the rotated part only: they are checked and never used.
+    # Both are derived, and head_dim is only the rotated part: they are checked but not used.
     config.expect("head_dim", (rope_width,))
     config.expect("qk_head_dim", (nope_width + rope_width,))
     return LatentAttention(
@@ -124,7 +124,7 @@ def _attend(decoder: Decoder, path: str, name: str, x: str, layer: int) -> str:
 
 
 def _queries(decoder: Decoder, path: str, x: str, name: str, columns: int) -> str:
-    """[T, nope of all heads | rope of all heads]; the checkpoint has both parts of a head together."""
+    """[T, nope of all heads | rope of all heads]; the checkpoint stores both parts head by head."""
     heads, latent = decoder.spec.heads, _latent(decoder)
     tensor = decoder.checkpoint.take(f"{name}.weight", heads * (latent.nope_width + latent.rope_width), columns)
     nope, rope = _part_rows(heads, latent.nope_width, latent.rope_width)
@@ -134,9 +134,9 @@ def _queries(decoder: Decoder, path: str, x: str, name: str, columns: int) -> st
 def _expansions(
     checkpoint: Checkpoint, attention: str, heads: int, latent: LatentAttention
 ) -> tuple[Float32, Float32, StoredTensor]:
-    """W_UK^T [heads, kv_lora_rank, nope] and W_UV [heads, value, kv_lora_rank], and a tensor that they come from."""
+    """W_UK^T [heads, kv_lora_rank, nope] and W_UV [heads, value, kv_lora_rank], and a tensor for errors to name."""
     rank, nope_width, value_width = latent.kv_lora_rank, latent.nope_width, latent.value_width
-    if checkpoint.has(f"{attention}.k_b_proj.weight"):  # GGUF keeps them apart and the first one transposed
+    if checkpoint.has(f"{attention}.k_b_proj.weight"):  # GGUF stores them separately, and the first one transposed
         keys = checkpoint.take(f"{attention}.k_b_proj.weight", heads, rank, nope_width)
         return keys.values(), checkpoint.take(f"{attention}.v_b_proj.weight", heads, value_width, rank).values(), keys
     both = checkpoint.take(f"{attention}.kv_b_proj.weight", heads * (nope_width + value_width), rank)
@@ -146,14 +146,14 @@ def _expansions(
 
 
 def _part_rows(heads: int, first: int, second: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows of the first and of the second part of every head, which lie head by head."""
+    """Rows of the first and of the second part of every head, stored head by head."""
     rows = np.arange(heads * (first + second), dtype=np.int64).reshape(heads, first + second)
     return rows[:, :first].reshape(-1), rows[:, first:].reshape(-1)
 
 
 def _latent(decoder: Decoder) -> LatentAttention:
     if decoder.spec.latent is None:
-        raise ExportError("a model of the youtu family without latent attention")
+        raise ExportError("a model of the youtu family needs latent attention")
     return decoder.spec.latent
 
 

@@ -1,21 +1,31 @@
-"""Anthropic's Messages dialect: the body that is accepted, and what it asks of the engine."""
+"""The bodies of Anthropic's Messages, and what they ask of the engine."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.admission.sampling import SamplingFields
+from youtu_edge.front.dialects.anthropic.blocks import CacheControl, MessageParam, TextBlock, chat_messages
 from youtu_edge.front.dialects.common.fields import StopText, Tokens
-from youtu_edge.front.dialects.common.tools import FunctionDefinition, FunctionName, NamedTool, Tool, ToolChoice, ToolName
-from youtu_edge.protocol.prompt import ChatMessage, ToolCall
-from youtu_edge.protocol.to_engine import Grammar, JsonSchema
+from youtu_edge.front.dialects.common.tools import (
+    FunctionDefinition,
+    FunctionName,
+    NamedTool,
+    Tool,
+    ToolChoice,
+    ToolName,
+    definitions,
+    offer_tools,
+)
+from youtu_edge.front.inflight.generation_request import GenerationRequest
+from youtu_edge.protocol.to_engine import Grammar, JsonSchema, Render
 from youtu_edge.request_errors import InvalidRequestError
 
-NOT_OFFERED: dict[str, tuple[Any, ...]] = {
+UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "container": (),
     "context_management": (),
     "inference_geo": (),
@@ -23,67 +33,10 @@ NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     "service_tier": ("auto", "standard_only"),
     "speed": ("standard",),
 }
-"""Anthropic's parameters that this server does not offer, with the values that ask for nothing."""
+"""Anthropic's parameters that are rejected by name, with the values that are harmless and therefore accepted."""
 
 NAMES = {"chat_template_kwargs.enable_thinking": "thinking.type"}
-"""What this dialect calls the fields that the engine may refuse."""
-
-Id = Annotated[str, Meta(min_length=1, max_length=256)]
-
-
-class CacheControl(msgspec.Struct, forbid_unknown_fields=True):
-    """Where a prefix worth caching ends. Every prefix is cached here, so that nothing has to be done about it."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class TextBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="text"):
-    """Text of either side. `citations` and `parsed_output` are left from an answer and mean nothing here."""
-
-    text: str
-    cache_control: CacheControl | None = None
-    citations: list[dict[str, Any]] | None = None
-    parsed_output: Any = None
-
-
-class ThinkingBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="thinking"):
-    """What the model thought in an earlier turn; most templates leave it out. Signatures are neither made nor checked."""
-
-    thinking: str
-    signature: str = ""
-
-
-class ToolUseBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="tool_use", kw_only=True):
-    """The model calls a tool of the client. Who it was that called means nothing here."""
-
-    id: Id
-    name: ToolName
-    input: dict[str, Any]
-    cache_control: CacheControl | None = None
-    caller: dict[str, Any] | None = None
-
-
-class ToolResultBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="tool_result", kw_only=True):
-    """What the tool answered; an error is shown to the model as text that begins with "Error: "."""
-
-    tool_use_id: Id
-    content: str | list[TextBlock] | None = None
-    is_error: bool | None = None
-    cache_control: CacheControl | None = None
-
-
-class MessageParam(msgspec.Struct, forbid_unknown_fields=True):
-    """One turn of the conversation. A message that was answered may be sent back whole; only role and content count."""
-
-    role: Literal["user", "assistant"]
-    content: str | list[TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock]
-    id: str | None = None
-    type: Literal["message"] | None = None
-    model: str | None = None
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    usage: dict[str, Any] | None = None
+"""This dialect's names of fields that an error of the engine may name."""
 
 
 class ClientTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -97,7 +50,7 @@ class ClientTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cache_control: CacheControl | None = None
 
     def as_tool(self) -> Tool:
-        """The tool as the chat dialect has it."""
+        """The tool in the form of the chat dialect."""
         return Tool("function", FunctionDefinition(self.name, self.description, self.input_schema, self.strict))
 
 
@@ -125,7 +78,7 @@ class NoChoice(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag
 
 
 class ThinkingEnabled(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="enabled", kw_only=True):
-    """The model thinks first. Nothing holds it to the budget; `max_tokens` limits thoughts and answer together."""
+    """The model thinks first. The budget is not enforced; `max_tokens` limits thoughts and answer together."""
 
     budget_tokens: Tokens
     display: None = None
@@ -156,13 +109,13 @@ class OutputConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Metadata(msgspec.Struct, forbid_unknown_fields=True):
-    """Who asks, for the log."""
+    """The user, for the log."""
 
     user_id: Annotated[str, Meta(max_length=256)] | None = None
 
 
 class CountBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
-    """Body of POST /v1/messages/count_tokens. What is only said about the answer may be there and changes no count."""
+    """Body of POST /v1/messages/count_tokens. Fields that concern only the answer are accepted and change no count."""
 
     messages: Annotated[list[MessageParam], Meta(min_length=1)]
     model: str | None = None
@@ -175,7 +128,7 @@ class CountBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def choice(self) -> ToolChoice | None:
-        """The choice of tools as the chat dialect has it."""
+        """The choice of tools in the form of the chat dialect."""
         if isinstance(self.tool_choice, OneChoice):
             return NamedTool("function", FunctionName(self.tool_choice.name))
         if isinstance(self.tool_choice, AnyChoice):
@@ -184,19 +137,19 @@ class CountBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def parallel_tool_calls(self) -> bool:
-        """Whether several tools may be called at once."""
+        """Whether one answer may call several tools."""
         return not getattr(self.tool_choice, "disable_parallel_tool_use", None)
 
     @property
     def template_kwargs(self) -> dict[str, Any]:
-        """What the chat template is told about thinking."""
+        """The chat template's argument that controls thinking."""
         if self.thinking is None or isinstance(self.thinking, ThinkingAdaptive):
             return {}
         return {"enable_thinking": isinstance(self.thinking, ThinkingEnabled)}
 
     @property
     def grammar(self) -> Grammar | None:
-        """What binds the answer."""
+        """What the answer has to satisfy."""
         if self.output_config is None or self.output_config.format is None:
             return None
         return JsonSchema("output_config.format.schema", self.output_config.format.schema)
@@ -211,13 +164,34 @@ class MessagesBody(CountBody, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
 
 
-def check(body: CountBody) -> None:
-    """What types cannot say. Raises InvalidRequestError naming the field."""
+def generation_request(intake: Intake, body: MessagesBody) -> GenerationRequest:
+    """The request for the answer. Raises InvalidRequestError and ModelNotFoundError naming the field."""
+    _check(body)
+    intake.check_name(body.model)
+    limit = intake.max_new_tokens("max_tokens", body.max_tokens)
+    submit = intake.submit("msg_", body, limit, body.stop_sequences)
+    submit.messages = chat_messages(body.system, body.messages)
+    submit.template_kwargs = body.template_kwargs
+    submit.grammar = body.grammar
+    offer_tools(submit, [tool.as_tool() for tool in body.tools or ()], body.choice, body.parallel_tool_calls)
+    return submit
+
+
+def count_query(intake: Intake, body: CountBody) -> Render:
+    """The query for the prompt. Raises InvalidRequestError and ModelNotFoundError naming the field."""
+    _check(body)
+    intake.check_name(body.model)
+    tools = [] if body.choice == "none" else [tool.as_tool() for tool in body.tools or ()]
+    return Render(chat_messages(body.system, body.messages), body.template_kwargs, definitions(tools))
+
+
+def _check(body: CountBody) -> None:
+    """What types cannot express. Raises InvalidRequestError naming the field."""
     names = [tool.name for tool in body.tools or ()]
     for index, name in enumerate(names):
         if name in names[:index]:
             where = f"tools[{index}].name"
-            raise InvalidRequestError(f"{where}: {name!r} is the name of an earlier tool", param=where)
+            raise InvalidRequestError(f"{where}: {name!r} is defined twice", param=where)
     if isinstance(body.tool_choice, OneChoice) and body.tool_choice.name not in names:
         raise InvalidRequestError("tool_choice.name: no tool has this name", param="tool_choice.name")
     if isinstance(body.tool_choice, AnyChoice) and not names:
@@ -225,57 +199,5 @@ def check(body: CountBody) -> None:
     if body.messages[-1].role == "assistant":
         where = f"messages[{len(body.messages) - 1}].role"
         raise InvalidRequestError(
-            f"{where}: the last turn must be the user's; an answer cannot be begun for it", param=where
+            f"{where}: the last turn must be the user's; prefilling an answer is not supported", param=where
         )
-
-
-def chat_messages(body: CountBody) -> list[ChatMessage]:
-    """The conversation as the engine takes it. Raises InvalidRequestError for a block in the wrong place."""
-    messages = [ChatMessage("system", _text(body.system))] if body.system else []
-    called: dict[str, str] = {}
-    for index, turn in enumerate(body.messages):
-        if isinstance(turn.content, str):
-            messages.append(ChatMessage(turn.role, turn.content))
-        elif turn.role == "assistant":
-            messages.append(_assistant(turn.content, f"messages[{index}].content", called))
-        else:
-            messages += _user(turn.content, f"messages[{index}].content", called)
-    return messages
-
-
-def _assistant(blocks: list[Any], where: str, called: dict[str, str]) -> ChatMessage:
-    calls: list[ToolCall] = []
-    for index, block in enumerate(blocks):
-        if isinstance(block, ToolResultBlock):
-            raise InvalidRequestError(
-                f"{where}[{index}].type: only a user's turn has results", param=f"{where}[{index}].type"
-            )
-        if isinstance(block, ToolUseBlock):
-            called[block.id] = block.name
-            calls.append(ToolCall(block.id, block.name, json.dumps(block.input, ensure_ascii=False)))
-    thought = "".join(block.thinking for block in blocks if isinstance(block, ThinkingBlock))
-    return ChatMessage("assistant", _text(blocks), tool_calls=calls, reasoning=thought)
-
-
-def _user(blocks: list[Any], where: str, called: dict[str, str]) -> list[ChatMessage]:
-    """Results are turns of their own and come before what the user says."""
-    results: list[ChatMessage] = []
-    for index, block in enumerate(blocks):
-        if isinstance(block, ThinkingBlock | ToolUseBlock):
-            place = f"{where}[{index}].type"
-            raise InvalidRequestError(f"{place}: only an assistant's turn has such a block", param=place)
-        if isinstance(block, ToolResultBlock):
-            if block.tool_use_id not in called:
-                place = f"{where}[{index}].tool_use_id"
-                raise InvalidRequestError(f"{place}: no tool_use before it has this id", param=place)
-            text = ("Error: " if block.is_error else "") + _text(block.content or "")
-            results.append(ChatMessage("tool", text, tool_call_id=block.tool_use_id, name=called[block.tool_use_id]))
-    if len(results) == len(blocks) and results:
-        return results
-    return [*results, ChatMessage("user", _text(blocks))]
-
-
-def _text(content: str | list[Any]) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(block.text for block in content if isinstance(block, TextBlock))

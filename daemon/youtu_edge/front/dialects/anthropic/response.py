@@ -1,4 +1,4 @@
-"""Documents of the Messages dialect: a message, the events of a streamed one, and errors."""
+"""The responses of Anthropic's Messages: a message, the events of a streamed one, and errors."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.answers.pieces import Ended
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "cancelled"]
 
 
 class MessageUsage(msgspec.Struct):
-    """Tokens of the whole message. What the prefix cache supplied is not part of `input_tokens`."""
+    """Tokens of the whole message. `input_tokens` excludes what the prefix cache supplied."""
 
     input_tokens: int
     output_tokens: int
@@ -45,7 +46,7 @@ Content = TextContent | ThinkingContent | ToolUseContent
 
 
 class AnswerMessage(msgspec.Struct, kw_only=True):
-    """A message of the assistant; `stop_reason` "cancelled" means that somebody stopped it."""
+    """A message of the assistant; `stop_reason` "cancelled" means that it was stopped by a request."""
 
     id: str
     type: Literal["message"] = "message"
@@ -115,7 +116,7 @@ class MessageEnd(msgspec.Struct):
 
 
 class MessageDelta(msgspec.Struct, tag_field="type", tag="message_delta"):
-    """What is known at the end: the reason, and the final usage."""
+    """Known only at the end: the reason, and the final usage."""
 
     delta: MessageEnd
     usage: MessageUsage
@@ -126,7 +127,7 @@ class MessageStop(msgspec.Struct, tag_field="type", tag="message_stop"):
 
 
 class MessageError(msgspec.Struct):
-    """What went wrong. `param` and `code` are ours: the field of the request, and a code of docs/api.md."""
+    """What went wrong. `param` and `code` are additions: the field of the request, and a code of docs/api.md."""
 
     type: str
     message: str
@@ -135,23 +136,45 @@ class MessageError(msgspec.Struct):
 
 
 class MessageErrorDocument(msgspec.Struct, tag_field="type", tag="error"):
-    """The body of every refusal of /v1/messages, and the last event of a stream that failed."""
+    """The body of every error response of /v1/messages, and the last event of a stream that failed."""
 
     error: MessageError
 
+
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "invalid_request_error",
+    409: "invalid_request_error",
+    410: "invalid_request_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+"""Anthropic's type of an error, by status."""
 
 MessageEvent = MessageStart | ContentBlockStart | ContentBlockDelta | ContentBlockStop | MessageDelta | MessageStop
 
 
 def usage(ended: Ended) -> MessageUsage:
-    """Figures of a finished message."""
+    """Token counts of a finished message."""
     finished = ended.finished
     return MessageUsage(finished.prompt_tokens - finished.cached_tokens, finished.completion_tokens, finished.cached_tokens)
 
 
 def stop_reason(ended: Ended) -> StopReason:
-    """Anthropic's word for the end."""
+    """Anthropic's word for the reason of the end."""
     if ended.reason == "stop":
         return "end_turn" if ended.finished.stop_text is None else "stop_sequence"
     reasons: dict[str, StopReason] = {"length": "max_tokens", "tool_calls": "tool_use", "cancelled": "cancelled"}
     return reasons[ended.reason]
+
+
+def message_error_document(error: YoutuEdgeError) -> MessageErrorDocument:
+    """The error in the form that Anthropic's clients expect."""
+    kind = _ERROR_TYPES.get(error.http_status, "api_error")
+    return MessageErrorDocument(MessageError(kind, error.message, error.param, error.code))

@@ -1,1 +1,1 @@
-"""OpenAI's completions and chat completions, and the routes about tokens."""
+"""OpenAI's Chat Completions."""

@@ -1,22 +1,27 @@
-"""Types of what OpenAI's chat and completions answer; `builder` and `completion_request` make them."""
+"""The responses of OpenAI's chat completions: the whole document, and the chunks of a streamed one."""
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Sequence
+from typing import Literal
 
-from youtu_edge.front.answers.pieces import EndReason
-from youtu_edge.front.dialects.common.logprobs import ChoiceLogprobs
-from youtu_edge.front.dialects.common.usage import TokenUsage
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from youtu_edge.front.answers.pieces import Answer, EndReason
+from youtu_edge.front.dialects.common.head import Head
+from youtu_edge.front.dialects.common.logprobs import ChoiceLogprobs, choice_logprobs
+from youtu_edge.front.dialects.common.usage import TokenUsage, usage
 
 
-class AnsweredFunction(TypedDict):
-    """What is called; `arguments` is JSON text."""
+class AnsweredFunction(msgspec.Struct):
+    """The function to call; `arguments` is JSON text."""
 
     name: str
     arguments: str
 
 
-class AnsweredCall(TypedDict):
+class AnsweredCall(msgspec.Struct):
     """A call of a tool."""
 
     id: str
@@ -24,17 +29,17 @@ class AnsweredCall(TypedDict):
     function: AnsweredFunction
 
 
-class AnsweredMessage(TypedDict):
-    """An answer; the content is null where there are only calls."""
+class AnsweredMessage(msgspec.Struct):
+    """An answer; the content is null when there are only calls."""
 
     role: Literal["assistant"]
     content: str | None
     refusal: None
-    reasoning_content: NotRequired[str]
-    tool_calls: NotRequired[list[AnsweredCall]]
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[AnsweredCall] | UnsetType = UNSET
 
 
-class ChatChoice(TypedDict):
+class ChatChoice(msgspec.Struct):
     """One of the answers."""
 
     index: int
@@ -43,7 +48,7 @@ class ChatChoice(TypedDict):
     finish_reason: EndReason
 
 
-class ChatCompletion(TypedDict):
+class ChatCompletion(msgspec.Struct):
     """Answer of POST /v1/chat/completions."""
 
     id: str
@@ -54,32 +59,32 @@ class ChatCompletion(TypedDict):
     usage: TokenUsage
 
 
-class FunctionPiece(TypedDict):
+class FunctionPiece(msgspec.Struct, kw_only=True):
     """The name once, then more of the arguments."""
 
+    name: str | UnsetType = UNSET
     arguments: str
-    name: NotRequired[str]
 
 
-class CallPiece(TypedDict):
+class CallPiece(msgspec.Struct, kw_only=True):
     """More of a call."""
 
     index: int
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
     function: FunctionPiece
-    id: NotRequired[str]
-    type: NotRequired[Literal["function"]]
 
 
-class MessagePiece(TypedDict, total=False):
+class MessagePiece(msgspec.Struct):
     """More of an answer."""
 
-    role: Literal["assistant"]
-    content: str
-    reasoning_content: str
-    tool_calls: list[CallPiece]
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[CallPiece] | UnsetType = UNSET
 
 
-class ChunkChoice(TypedDict):
+class ChunkChoice(msgspec.Struct):
     """More of one of the answers."""
 
     index: int
@@ -88,7 +93,7 @@ class ChunkChoice(TypedDict):
     finish_reason: EndReason | None
 
 
-class ChatCompletionChunk(TypedDict):
+class ChatCompletionChunk(msgspec.Struct):
     """Event of a streamed chat."""
 
     id: str
@@ -96,33 +101,24 @@ class ChatCompletionChunk(TypedDict):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: NotRequired[TokenUsage | None]
+    usage: TokenUsage | UnsetType | None = UNSET
 
 
-class TextLogprobs(TypedDict):
-    """Log-probabilities in the shape of completions."""
-
-    tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
-    text_offset: list[int]
-
-
-class TextChoice(TypedDict):
-    """One of the texts, or more of it."""
-
-    index: int
-    text: str
-    logprobs: TextLogprobs | None
-    finish_reason: EndReason | None
+def completion(head: Head, answers: Sequence[Answer], *, with_logprobs: bool) -> ChatCompletion:
+    """The answers in one document."""
+    choices = [
+        ChatChoice(index, _message(answer), choice_logprobs(answer.logprobs) if with_logprobs else None, answer.reason)
+        for index, answer in enumerate(answers)
+    ]
+    total = usage((answer.finished for answer in answers), len(answers))
+    return ChatCompletion(head.id, "chat.completion", head.created, head.model, choices, total)
 
 
-class TextCompletion(TypedDict):
-    """Answer of POST /v1/completions, and event of a streamed one."""
-
-    id: str
-    object: Literal["text_completion"]
-    created: int
-    model: str
-    choices: list[TextChoice]
-    usage: NotRequired[TokenUsage | None]
+def _message(answer: Answer) -> AnsweredMessage:
+    message = AnsweredMessage("assistant", answer.text, None, answer.thought or UNSET)
+    if answer.tool_calls:
+        message.content = answer.text or None
+        message.tool_calls = [
+            AnsweredCall(call.id, "function", AnsweredFunction(call.name, call.arguments)) for call in answer.tool_calls
+        ]
+    return message

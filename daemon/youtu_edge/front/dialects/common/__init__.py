@@ -1,1 +1,1 @@
-"""What several dialects have in common."""
+"""What several dialects share."""

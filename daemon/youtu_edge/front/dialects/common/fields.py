@@ -1,4 +1,4 @@
-"""The fields that OpenAI's chat and completion bodies have in common."""
+"""The fields that the bodies of OpenAI's chats and completions share."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class TextFormat(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", t
 
 
 class JsonObjectFormat(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="json_object"):
-    """Some JSON object."""
+    """Any JSON object."""
 
 
 class NamedSchema(msgspec.Struct, forbid_unknown_fields=True):
-    """A schema with the name that the application gave it."""
+    """A schema and the name that the application gave it."""
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
     schema: dict[str, Any]
     description: str | None = None
     strict: bool | None = None
-    """Either value gets the same: the answer satisfies the schema."""
+    """Makes no difference: the answer always satisfies the schema."""
 
 
 class JsonSchemaFormat(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="json_schema"):
@@ -54,7 +54,7 @@ ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat
 
 
 class GenerationFields(SamplingFields, forbid_unknown_fields=True, kw_only=True):
-    """What both bodies may say about the answer."""
+    """Options of the answer that both bodies accept."""
 
     model: str | None = None
     max_tokens: Tokens | None = None
@@ -76,7 +76,7 @@ class GenerationFields(SamplingFields, forbid_unknown_fields=True, kw_only=True)
 
 
 def check_fields(body: GenerationFields) -> None:
-    """What types cannot say. Raises InvalidRequestError naming the field."""
+    """What types cannot express. Raises InvalidRequestError naming the field."""
     if body.stream_options is not None and not body.stream:
         raise InvalidRequestError("stream_options: only allowed with stream: true", param="stream_options")
     bound = [name for name in ("response_format", "regex", "grammar") if _binds(getattr(body, name))]
@@ -85,7 +85,7 @@ def check_fields(body: GenerationFields) -> None:
 
 
 def fill_fields(submit: GenerationRequest, body: GenerationFields, logprobs: int | None) -> None:
-    """Put what the body asks of the engine into the request. `logprobs`: alternatives to report, None for no report."""
+    """Copy these fields into the request. `logprobs`: alternatives to report for each token, None for no report."""
     bias = {int(token): value for token, value in (body.logit_bias or {}).items()}
     submit.sampling = msgspec.structs.replace(submit.sampling, logit_bias=bias, logprobs=logprobs)
     submit.ignore_eos = bool(body.ignore_eos)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+
+import msgspec
 
 from youtu_edge.protocol.from_engine import Alternative, TokenLogprob
 
 
-class TopLogprob(TypedDict):
+class TopLogprob(msgspec.Struct):
     """A token that could have been drawn; `bytes` is null for control tokens."""
 
     token: str
@@ -16,8 +17,8 @@ class TopLogprob(TypedDict):
     bytes: list[int] | None
 
 
-class ContentLogprob(TypedDict):
-    """A token that was drawn, and the most likely ones at its place."""
+class ContentLogprob(msgspec.Struct):
+    """A token that was drawn, and the most likely ones in its place."""
 
     token: str
     logprob: float
@@ -25,22 +26,30 @@ class ContentLogprob(TypedDict):
     top_logprobs: list[TopLogprob]
 
 
-class ChoiceLogprobs(TypedDict):
+class ChoiceLogprobs(msgspec.Struct):
     """Log-probabilities of the content."""
 
     content: list[ContentLogprob]
     refusal: None
 
 
-def logprobs(entries: Sequence[TokenLogprob]) -> ChoiceLogprobs:
+def logprobs(entries: Sequence[TokenLogprob]) -> list[ContentLogprob]:
     """Log-probabilities of the answer's tokens."""
-    return {
-        "content": [
-            {**_alternative(entry.drawn), "top_logprobs": [_alternative(other) for other in entry.top]} for entry in entries
-        ],
-        "refusal": None,
-    }
+    return [
+        ContentLogprob(
+            entry.drawn.text,
+            entry.drawn.logprob,
+            _bytes(entry.drawn),
+            [TopLogprob(other.text, other.logprob, _bytes(other)) for other in entry.top],
+        )
+        for entry in entries
+    ]
 
 
-def _alternative(token: Alternative) -> TopLogprob:
-    return {"token": token.text, "logprob": token.logprob, "bytes": list(token.utf8) or None}
+def choice_logprobs(entries: Sequence[TokenLogprob]) -> ChoiceLogprobs:
+    """The same in the shape of a chat's choice."""
+    return ChoiceLogprobs(logprobs(entries), None)
+
+
+def _bytes(token: Alternative) -> list[int] | None:
+    return list(token.utf8) or None

@@ -21,20 +21,20 @@ class FunctionDefinition(msgspec.Struct, forbid_unknown_fields=True, omit_defaul
     name: ToolName
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    """JSON schema of the arguments; without it there are none."""
+    """JSON schema of the arguments; without one the function takes none."""
     strict: bool | None = None
-    """Either value gets the same: arguments satisfy the schema."""
+    """Makes no difference: arguments always satisfy the schema."""
 
 
 class Tool(msgspec.Struct, forbid_unknown_fields=True):
-    """A tool; only functions are offered."""
+    """A tool; only functions are supported."""
 
     type: Literal["function"]
     function: FunctionDefinition
 
 
 class FunctionName(msgspec.Struct, forbid_unknown_fields=True):
-    """The function that has to be called."""
+    """The function that must be called."""
 
     name: str
 
@@ -50,7 +50,7 @@ ToolChoice = Literal["none", "auto", "required"] | NamedTool
 
 
 class CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
-    """What was called in an earlier turn. `parsed_arguments` is what OpenAI's client made of the arguments."""
+    """A function that an earlier turn called. `parsed_arguments`, which OpenAI's client adds, is ignored."""
 
     name: str
     arguments: str
@@ -58,7 +58,7 @@ class CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MadeCall(msgspec.Struct, forbid_unknown_fields=True):
-    """A call that an earlier turn of the assistant made. `index` is left from a stream; the order of the list counts."""
+    """A call made in an earlier turn of the assistant. `index`, left over from a stream, is ignored."""
 
     id: str
     type: Literal["function"]
@@ -66,18 +66,18 @@ class MadeCall(msgspec.Struct, forbid_unknown_fields=True):
     index: int | None = None
 
     def as_tool_call(self) -> ToolCall:
-        """The call as the engine takes it."""
+        """The call in the engine's form."""
         return ToolCall(self.id, self.function.name, self.function.arguments)
 
 
 def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:
-    """What types cannot say. Raises InvalidRequestError naming the field."""
+    """What types cannot express. Raises InvalidRequestError naming the field."""
     names = [tool.function.name for tool in tools or ()]
     for index, name in enumerate(names):
         if name in names[:index]:
             where = f"tools[{index}].function.name"
             raise InvalidRequestError(f"{where}: {name!r} is defined twice", param=where)
-    if choice in ("required",) and not names:
+    if choice == "required" and not names:
         raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
     if isinstance(choice, NamedTool) and choice.function.name not in names:
         raise InvalidRequestError(
@@ -93,7 +93,7 @@ def definitions(tools: Sequence[Tool] | None) -> list[dict[str, Any]]:
 def offer_tools(
     submit: GenerationRequest, tools: Sequence[Tool] | None, choice: ToolChoice | None, parallel_tool_calls: bool | None
 ) -> None:
-    """Put the tools into the request. With the choice `none` the model does not learn of them."""
+    """Put the tools into the request. With the choice `none` they are left out of the prompt."""
     if not tools or choice == "none":
         return
     submit.tools = definitions(tools)

@@ -1,19 +1,21 @@
-"""How many tokens an answer took."""
+"""Token counts as OpenAI's chats and completions report them."""
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Iterable
+
+import msgspec
 
 from youtu_edge.protocol.from_engine import Finished
 
 
-class PromptTokensDetails(TypedDict):
-    """What the prefix cache supplied."""
+class PromptTokensDetails(msgspec.Struct):
+    """Tokens of the prompt that the prefix cache supplied."""
 
     cached_tokens: int
 
 
-class TokenUsage(TypedDict):
+class TokenUsage(msgspec.Struct):
     """Tokens of all answers; a prompt counts once."""
 
     prompt_tokens: int
@@ -22,12 +24,15 @@ class TokenUsage(TypedDict):
     prompt_tokens_details: PromptTokensDetails
 
 
-def usage(*finished: Finished) -> TokenUsage:
-    """Tokens of whole answers, also when several engines worked on them. The prompt is the same for all and counts once."""
-    prompt, completion = finished[0].prompt_tokens, sum(end.completion_tokens for end in finished)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": finished[0].cached_tokens},
-    }
+def usage(finished: Iterable[Finished], answers_per_prompt: int) -> TokenUsage:
+    """Tokens of whole answers, also when several engines worked on them.
+
+    The answers are ordered by prompt; those to the same prompt count it once, and what the first of them found cached.
+    """
+    prompt = completion = cached = 0
+    for index, end in enumerate(finished):
+        completion += end.completion_tokens
+        if index % answers_per_prompt == 0:
+            prompt += end.prompt_tokens
+            cached += end.cached_tokens
+    return TokenUsage(prompt, completion, prompt + completion, PromptTokensDetails(cached))

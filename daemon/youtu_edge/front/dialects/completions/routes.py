@@ -1,36 +1,22 @@
-"""The handler of plain completions: no chat template, no thoughts and no tools."""
+"""The handler of completions: body -> one GenerationRequest for each answer -> pieces -> response."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from youtu_edge.front.admission.intake import Intake
-from youtu_edge.front.answers.answer_stream import json_response, stream_answers
+from youtu_edge.front.answers.answer_stream import stream_answers
 from youtu_edge.front.answers.generation_stream import collected, copies
-from youtu_edge.front.dialects.openai.builder import Head
-from youtu_edge.front.dialects.openai.completion_request import (
-    NOT_OFFERED,
-    CompletionBody,
-    CompletionWriter,
-    check,
-    completion,
-    prompts,
-    submits,
-)
-from youtu_edge.front.dialects.openai.documents import TextCompletion
-from youtu_edge.front.durable.generations import Generations
-from youtu_edge.front.http.bodies import decode_body
-from youtu_edge.front.http.body_reader import BodyReader
+from youtu_edge.front.dialects.common.handlers import GeneratingHandlers
+from youtu_edge.front.dialects.common.head import Head
+from youtu_edge.front.dialects.completions.request import UNSUPPORTED, CompletionBody, generation_requests
+from youtu_edge.front.dialects.completions.response import TextCompletion, completion
+from youtu_edge.front.dialects.completions.writer import CompletionWriter
+from youtu_edge.front.http.json_response import json_response
 from youtu_edge.front.http.route import Route
 
 
-class CompletionHandlers:
+class CompletionHandlers(GeneratingHandlers):
     """The route of completions."""
-
-    def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader) -> None:
-        self._intake = intake
-        self._generations = generations
-        self._bodies = bodies
 
     def routes(self) -> list[Route]:
         """Completions in OpenAI's dialect."""
@@ -49,18 +35,13 @@ class CompletionHandlers:
 
     async def completions(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/completions: continue one or several texts, or what token ids stand for."""
-        model = self._intake.model()
-        raw = await self._bodies.read(request)
-        body = decode_body(raw, CompletionBody, NOT_OFFERED)
-        check(body)
-        self._intake.check_name(body.model)
-        submit = self._intake.submit("cmpl", body, self._intake.max_new_tokens("max_tokens", body.max_tokens), body.stop)
-        count, with_logprobs = body.n or 1, body.logprobs is not None
-        asked = prompts(body, model.context_length)
-        wanted = [copy for one in submits(submit, body, asked) for copy in copies(one, count)]
-        names = [{"prompt": name} for name in asked for _ in range(count)]
+        raw, body = await self._read(request, CompletionBody, UNSUPPORTED)
+        submits = generation_requests(self._intake, body)
+        model, count, with_logprobs = self._intake.model.name, body.n or 1, body.logprobs is not None
+        wanted = [copy for submit in submits.values() for copy in copies(submit, count)]
+        names = [{"prompt": name} for name in submits for _ in range(count)]
         with self._generations.open_all(request, raw, wanted, user=body.user, names=names) as generations:
-            head = Head(generations[0].id, generations[0].created, model.name)
+            head = Head(generations[0].id, generations[0].created, model)
             if body.stream:
                 writer = CompletionWriter(
                     head, len(wanted), count, include_usage=body.include_usage, with_logprobs=with_logprobs

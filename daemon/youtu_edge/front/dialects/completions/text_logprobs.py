@@ -5,8 +5,18 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
-from youtu_edge.front.dialects.openai.documents import TextLogprobs
+import msgspec
+
 from youtu_edge.protocol.from_engine import Alternative, TokenLogprob
+
+
+class TextLogprobs(msgspec.Struct):
+    """Log-probabilities in the shape of completions."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
 
 
 class TextLogprobWriter:
@@ -22,22 +32,22 @@ class TextLogprobWriter:
 
     def write(self, entries: Sequence[TokenLogprob], length: int) -> TextLogprobs:
         """The next tokens. `length`: characters of the answer so far, the text of these tokens included."""
-        return {
-            "tokens": [_name(entry.drawn) for entry in entries],
-            "token_logprobs": [entry.drawn.logprob for entry in entries],
-            "top_logprobs": [_by_name(entry) for entry in entries],
-            "text_offset": [min(self._pass(entry.drawn), length) for entry in entries],
-        }
+        return TextLogprobs(
+            [_name(entry.drawn) for entry in entries],
+            [entry.drawn.logprob for entry in entries],
+            [_by_name(entry) for entry in entries],
+            [min(self._advance(entry.drawn), length) for entry in entries],
+        )
 
-    def _pass(self, token: Alternative) -> int:
-        """Where the token begins; the next one begins behind it."""
+    def _advance(self, token: Alternative) -> int:
+        """Where the token begins; the next one begins after it."""
         begin = self._offset
         self._offset += len(self._decoder.decode(token.utf8))
         return begin
 
 
 def _name(token: Alternative) -> str:
-    """What it is called: its text, or as OpenAI has it, its bytes where it is only a part of a character."""
+    """Its text; its bytes, in OpenAI's notation, when it is only a part of a character."""
     try:
         token.utf8.decode()
     except UnicodeDecodeError:
@@ -50,7 +60,7 @@ def _bytes(token: Alternative) -> str:
 
 
 def _by_name(entry: TokenLogprob) -> dict[str, float]:
-    """The drawn token and the alternatives. Of two tokens with one text, the second is called by its bytes."""
+    """The drawn token and the alternatives. Of two tokens with the same text, the second is named by its bytes."""
     named: dict[str, float] = {}
     for token in (entry.drawn, *(other for other in entry.top if other != entry.drawn)):
         name = _name(token)

@@ -1,4 +1,4 @@
-"""Stored responses as the front uses them: encoded, owned by the caller's key, in their own database."""
+"""Stored responses: encoded, owned by the caller's key, in a database of their own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from youtu_edge.config import StorageConfig, parse_bytes
+from youtu_edge.config import StorageConfig
 from youtu_edge.front.database import Database
-from youtu_edge.front.dialects.responses.documents import Response
 from youtu_edge.front.dialects.responses.items import Item
+from youtu_edge.front.dialects.responses.response import Response
 from youtu_edge.front.dialects.responses.store import MIGRATIONS, ResponseStore, StoredResponse
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.request_errors import NotFoundError
@@ -31,7 +31,7 @@ class ResponseArchive:
     """Every method may raise StorageError."""
 
     def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
-        self._store = ResponseStore(parse_bytes(config.responses_max_size))
+        self._store = ResponseStore(config.responses_max_bytes)
         self.database = Database.in_directory(
             config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
         )
@@ -51,13 +51,13 @@ class ResponseArchive:
         return ArchivedResponse(stored.document, _CONVERSATION.decode(stored.conversation))
 
     async def delete(self, response_id: str) -> None:
-        """Forget a response of this caller. Raises NotFoundError."""
+        """Delete a response of this caller. Raises NotFoundError."""
         whose = owner()
         if not await self.database.run(lambda connection: self._store.delete(connection, whose, response_id)):
             raise not_found(response_id, "response_id")
 
 
 def not_found(response_id: str, param: str | None) -> NotFoundError:
-    """There is no such response, or it is another key's."""
+    """There is no such response, or it belongs to another key."""
     why = "it was never stored, or was evicted"
     return NotFoundError(f"no stored response {response_id[:100]!r}; {why}", param=param)

@@ -1,7 +1,7 @@
-"""Responses that are made whether anybody listens or not (`background: true`), across crashes and power cuts.
+"""Background responses (`background: true`): generated without a connected client, across crashes and power cuts.
 
-The durable request is the truth; a response is what a builder makes of its events, and every reading makes the same. One
-reading is done here and stores the finished response; a client may have the events told again, from any of them on.
+The durable request is the source of truth: a writer makes the same response from its events every time they are read. One
+run here reads them to store the finished response; clients can replay the events, from any of them on.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import logging
 from collections.abc import Callable
 
 from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.front.answers.answer_stream import complete
 from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.dialects.responses.archive import ResponseArchive, not_found
-from youtu_edge.front.dialects.responses.documents import Response, new_response
 from youtu_edge.front.dialects.responses.items import Item, input_items, tidy
-from youtu_edge.front.dialects.responses.request import NAMES, NOT_OFFERED, ResponsesBody
+from youtu_edge.front.dialects.responses.request import NAMES, UNSUPPORTED, ResponsesBody
+from youtu_edge.front.dialects.responses.response import Response, new_response
 from youtu_edge.front.dialects.responses.run import ResponseRun
 from youtu_edge.front.durable.durable_request import ends_for_now
 from youtu_edge.front.durable.durable_requests import DurableRequests
 from youtu_edge.front.durable.headers import Durability
 from youtu_edge.front.durable.journal import EntrySummary
 from youtu_edge.front.http.bodies import decode_body
+from youtu_edge.front.http.sse import EventNumbers
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import acting_for
 from youtu_edge.log import line
@@ -33,7 +35,7 @@ PATH = "/v1/responses"
 
 
 class BackgroundResponses:
-    """`running` is the table of responses that are being made; `model` tells the name of the one that is served."""
+    """`running` is the table of responses in the making; `model` returns the name of the served model."""
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class BackgroundResponses:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def resume(self) -> None:
-        """Go on with those of the last life; called once, after the durable requests were resumed."""
+        """Continue those that the last process left unfinished; called once, after the durable requests were resumed."""
         for summary in self._durable.unfinished(PATH):
             with acting_for(summary.owner):
                 try:
@@ -65,7 +67,7 @@ class BackgroundResponses:
         raw: bytes,
         conversation: list[Item],
     ) -> ResponseRun:
-        """Make a response, or find the one that this Idempotency-Key began. Raises what the engine refuses."""
+        """Start a response, or find the one that this Idempotency-Key started. Raises the engine's refusal."""
         follower = self._durable.begin(wanted or Durability(key=None, path=PATH), raw, submit)
         generation = GenerationStream(follower, NAMES)
         await generation.accepted()
@@ -74,28 +76,29 @@ class BackgroundResponses:
         return self._run(generation, body, conversation)
 
     async def rebuild(self, response_id: str) -> Response:
-        """A response that has ended but was not stored: the daemon died in between. Raises NotFoundError."""
+        """A response that ended but was not stored, because the daemon died in between. Raises NotFoundError."""
         try:
             summary = self._durable.owned(response_id)
             run = await self._adopt(summary)
         except NotFoundError:
             raise not_found(response_id, "response_id") from None
         await self._tasks[response_id]
-        return run.builder.response
+        return run.response
 
-    async def replay(self, response_id: str) -> ResponseRun:
-        """The events of a response from the first on; nothing is stored. Raises NotFoundError."""
+    async def replay(self, response_id: str, last_seen: int) -> ResponseRun:
+        """A run over the events of a response, to stream those after number `last_seen`. Raises NotFoundError."""
         try:
             self._durable.owned(response_id)
             entry = await self._durable.entry(response_id)
         except NotFoundError:
             raise not_found(response_id, "response_id") from None
-        body = decode_body(entry.body, ResponsesBody, NOT_OFFERED, tidy)
-        generation = GenerationStream(self._durable.follow(response_id, entry.submit), NAMES)
+        body = decode_body(entry.body, ResponsesBody, UNSUPPORTED, tidy)
+        numbers = EventNumbers(next=0, seen=last_seen)
+        generation = GenerationStream(self._durable.follow(response_id, entry.submit), NAMES, numbers)
         return ResponseRun(None, generation, self._response(generation, body))
 
     async def close(self) -> None:
-        """Give up reading; called when the requests have ended for this life."""
+        """Stop reading; called when the requests have ended for this process."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -103,7 +106,7 @@ class BackgroundResponses:
 
     async def _adopt(self, summary: EntrySummary) -> ResponseRun:
         entry = await self._durable.entry(summary.id)
-        body = decode_body(entry.body, ResponsesBody, NOT_OFFERED, tidy)
+        body = decode_body(entry.body, ResponsesBody, UNSUPPORTED, tidy)
         earlier: list[Item] = []
         if body.previous_response_id is not None:
             earlier = (await self._archive.find(body.previous_response_id, "previous_response_id")).conversation
@@ -121,12 +124,11 @@ class BackgroundResponses:
 
     async def _complete(self, run: ResponseRun) -> None:
         try:
-            async for _ in run.events():
-                pass
+            await complete(run.generation, run.writer)
         except YoutuEdgeError as error:
-            run.builder.fail(error)
+            run.writer.fail(error)
             if not ends_for_now(error.code):
-                await run.keep()
+                await run.store()
         finally:
             del self._running[run.generation.id]
             del self._tasks[run.generation.id]

@@ -1,4 +1,4 @@
-"""Items of the Responses dialect: what goes in, what comes out, and what the engine sees of them.
+"""Items of the Responses dialect, input and output, and their conversion to chat messages.
 
 Output items are valid input items, so that a client may keep the conversation itself and send it back.
 """
@@ -25,7 +25,7 @@ class InputText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", ta
 
 
 class OutputText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="output_text"):
-    """Text of the model. `parsed` is what OpenAI's client made of it; here it means nothing."""
+    """Text of the model. `parsed`, which OpenAI's client adds, is ignored."""
 
     text: str
     annotations: list[dict[str, Any]] = []
@@ -44,8 +44,8 @@ class MessageItem(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", 
 
 
 class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="function_call", kw_only=True):
-    """The model calls a tool of the client; `arguments` is JSON text. `parsed_arguments` is what OpenAI's client made of
-    it; here it means nothing."""
+    """The model calls a tool of the client; `arguments` is JSON text. `parsed_arguments`, which OpenAI's client adds, is
+    ignored."""
 
     call_id: Name
     name: Name
@@ -60,7 +60,7 @@ class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, tag_field="type",
 class FunctionCallOutput(
     msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="function_call_output", kw_only=True
 ):
-    """What the tool answered."""
+    """The result of a tool."""
 
     call_id: Name
     output: str | list[InputText | OutputText]
@@ -75,7 +75,7 @@ class ReasoningText(msgspec.Struct, forbid_unknown_fields=True, tag_field="type"
 
 
 class Reasoning(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="reasoning", kw_only=True):
-    """Thoughts before an answer, in full; they are never summarised."""
+    """Thoughts before an answer, in full: they are never summarised."""
 
     id: str | None = None
     summary: Annotated[list[dict[str, Any]], Meta(max_length=0)] = []
@@ -97,32 +97,31 @@ def tidy(values: dict[str, Any]) -> None:
 
 
 def input_items(given: str | list[Item]) -> list[Item]:
-    """What a request brings, as items: a text is what the user says."""
+    """The input of a request as items: a text is a message of the user."""
     return [MessageItem(role="user", content=given)] if isinstance(given, str) else given
 
 
 def chat_messages(instructions: str | None, earlier: Sequence[Item], items: Sequence[Item]) -> list[ChatMessage]:
-    """The conversation as the engine takes it: what was stored, then what the request brings.
+    """The conversation in the engine's form: the stored items, then those of the request.
 
-    Raises InvalidRequestError for an output without its call.
     Thoughts, text and calls that follow each other are one turn of the assistant; instructions come first, together with a
-    system message if the conversation begins with one.
+    system message if the conversation begins with one. Raises InvalidRequestError for a result without its call.
     """
     turns = _Turns()
     for index, item in enumerate([*earlier, *items], -len(earlier)):
         if isinstance(item, FunctionCallOutput):
             if item.call_id not in turns.called:
                 where = f"input[{index}].call_id"
-                raise InvalidRequestError(f"{where}: no function_call before it has this call_id", param=where)
-            turns.add(ChatMessage("tool", _text(item.output), tool_call_id=item.call_id, name=turns.called[item.call_id]))
+                raise InvalidRequestError(f"{where}: no earlier function_call has this call_id", param=where)
+            turns.add(ChatMessage("tool", _joined(item.output), tool_call_id=item.call_id, name=turns.called[item.call_id]))
         elif isinstance(item, FunctionCall):
             turns.call(ToolCall(item.call_id, item.name, item.arguments))
         elif isinstance(item, Reasoning):
             turns.think("".join(part.text for part in item.content or ()))
         elif item.role == "assistant":
-            turns.say(_text(item.content))
+            turns.write(_joined(item.content))
         else:
-            turns.add(ChatMessage("system" if item.role == "developer" else item.role, _text(item.content)))
+            turns.add(ChatMessage("system" if item.role == "developer" else item.role, _joined(item.content)))
     messages = turns.finish()
     if not instructions:
         return messages
@@ -132,13 +131,13 @@ def chat_messages(instructions: str | None, earlier: Sequence[Item], items: Sequ
 
 
 class _Turns:
-    """Gathers what belongs to one turn of the assistant."""
+    """Joins the items of each turn of the assistant."""
 
     def __init__(self) -> None:
         self.called: dict[str, str] = {}
         """Name of the tool by call_id."""
         self._messages: list[ChatMessage] = []
-        self._said: str | None = None
+        self._text: str | None = None
         self._thought = ""
         self._calls: list[ToolCall] = []
 
@@ -147,14 +146,14 @@ class _Turns:
         self._messages.append(message)
 
     def think(self, text: str) -> None:
-        if self._said is not None or self._calls:
+        if self._text is not None or self._calls:
             self._flush()
         self._thought += text
 
-    def say(self, text: str) -> None:
-        if self._said is not None or self._calls:
+    def write(self, text: str) -> None:
+        if self._text is not None or self._calls:
             self._flush()
-        self._said = text
+        self._text = text
 
     def call(self, call: ToolCall) -> None:
         self._calls.append(call)
@@ -165,12 +164,12 @@ class _Turns:
         return self._messages
 
     def _flush(self) -> None:
-        if self._said is not None or self._calls:
+        if self._text is not None or self._calls:
             self._messages.append(
-                ChatMessage("assistant", self._said or "", tool_calls=self._calls, reasoning=self._thought)
+                ChatMessage("assistant", self._text or "", tool_calls=self._calls, reasoning=self._thought)
             )
-        self._said, self._thought, self._calls = None, "", []
+        self._text, self._thought, self._calls = None, "", []
 
 
-def _text(content: str | list[InputText | OutputText]) -> str:
+def _joined(content: str | list[InputText | OutputText]) -> str:
     return content if isinstance(content, str) else "".join(part.text for part in content)

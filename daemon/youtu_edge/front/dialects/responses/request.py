@@ -1,4 +1,4 @@
-"""OpenAI's Responses dialect: the body that is accepted, and what it asks of the engine."""
+"""The body of OpenAI's Responses, and the request for the engine that follows from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.dialects.common.fields import JsonObjectFormat, TextFormat, Tokens
 from youtu_edge.front.dialects.common.tools import FunctionDefinition, FunctionName, NamedTool, Tool, ToolName, offer_tools
@@ -15,7 +16,7 @@ from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema
 from youtu_edge.request_errors import InvalidRequestError
 
-NOT_OFFERED: dict[str, tuple[Any, ...]] = {
+UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "context_management": ([],),
     "conversation": (),
     "max_tool_calls": (),
@@ -28,10 +29,10 @@ NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     "service_tier": ("auto", "default"),
     "truncation": ("disabled",),
 }
-"""OpenAI's parameters that this server does not offer, with the values that ask for nothing."""
+"""OpenAI's parameters that are rejected by name, with the values that are harmless and therefore accepted."""
 
 NAMES = {"messages": "input", "chat_template_kwargs.enable_thinking": "reasoning.effort"}
-"""What this dialect calls the fields that the engine may refuse."""
+"""This dialect's names of fields that an error of the engine may name."""
 
 
 class FunctionTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +45,7 @@ class FunctionTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     strict: bool | None = None
 
     def as_tool(self) -> Tool:
-        """The tool as the chat dialect has it."""
+        """The tool in the form of the chat dialect."""
         return Tool("function", FunctionDefinition(self.name, self.description, self.parameters, self.strict))
 
 
@@ -55,7 +56,7 @@ class FunctionChoice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: str
 
     def as_choice(self) -> NamedTool:
-        """The choice as the chat dialect has it."""
+        """The choice in the form of the chat dialect."""
         return NamedTool("function", FunctionName(self.name))
 
 
@@ -75,14 +76,14 @@ class TextOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReasoningOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """`none` switches thinking off, anything else on; models have no degrees of it. Summaries are not offered."""
+    """`none` switches thinking off, anything else on: models have no degrees of it. Summaries are not supported."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     summary: None = None
 
 
 class ResponseStreamOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Obfuscation is not offered."""
+    """Obfuscation is not supported."""
 
     include_obfuscation: Literal[False] | None = None
 
@@ -96,7 +97,7 @@ class ResponsesBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
     previous_response_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     store: bool | None = None
     background: bool | None = None
-    """Made whether anybody listens or not, and finished whatever dies; read with GET."""
+    """Generate without a connected client and across restarts; the response is read with GET."""
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     max_output_tokens: Tokens | None = None
@@ -111,25 +112,11 @@ class ResponsesBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
     user: Annotated[str, Meta(max_length=256)] | None = None
 
 
-def check(body: ResponsesBody) -> None:
-    """What types cannot say. Raises InvalidRequestError naming the field."""
-    names = [tool.name for tool in body.tools or ()]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            where = f"tools[{index}].name"
-            raise InvalidRequestError(f"{where}: {name!r} is the name of an earlier tool", param=where)
-    if isinstance(body.tool_choice, FunctionChoice) and body.tool_choice.name not in names:
-        raise InvalidRequestError("tool_choice.name: no tool has this name", param="tool_choice.name")
-    if body.tool_choice == "required" and not names:
-        raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
-    if body.background and body.store is False:
-        raise InvalidRequestError("store: what is made in the background must be stored", param="store")
-    if body.stream_options is not None and not body.stream:
-        raise InvalidRequestError("stream_options: only allowed with stream: true", param="stream_options")
-
-
-def fill(submit: GenerationRequest, body: ResponsesBody) -> None:
-    """Put what the body asks of the engine into the request, all but the conversation."""
+def generation_request(intake: Intake, body: ResponsesBody) -> GenerationRequest:
+    """The request for the response, without its messages. Raises InvalidRequestError and ModelNotFoundError."""
+    _check(body)
+    intake.check_name(body.model)
+    submit = intake.submit("resp_", body, intake.max_new_tokens("max_output_tokens", body.max_output_tokens))
     choice = body.tool_choice.as_choice() if isinstance(body.tool_choice, FunctionChoice) else body.tool_choice
     offer_tools(submit, [tool.as_tool() for tool in body.tools or ()], choice, body.parallel_tool_calls)
     submit.grammar = _grammar(body.text.format) if body.text else None
@@ -137,9 +124,27 @@ def fill(submit: GenerationRequest, body: ResponsesBody) -> None:
         submit.template_kwargs = {"enable_thinking": body.reasoning.effort != "none"}
     if body.include or body.top_logprobs is not None:
         submit.sampling = msgspec.structs.replace(submit.sampling, logprobs=body.top_logprobs or 0)
+    return submit
 
 
-def _grammar(asked: TextFormat | JsonObjectFormat | SchemaFormat) -> Grammar | None:
-    if isinstance(asked, SchemaFormat):
-        return JsonSchema("text.format.schema", asked.schema)
-    return JsonObject("text.format") if isinstance(asked, JsonObjectFormat) else None
+def _check(body: ResponsesBody) -> None:
+    """What types cannot express. Raises InvalidRequestError naming the field."""
+    names = [tool.name for tool in body.tools or ()]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            where = f"tools[{index}].name"
+            raise InvalidRequestError(f"{where}: {name!r} is defined twice", param=where)
+    if isinstance(body.tool_choice, FunctionChoice) and body.tool_choice.name not in names:
+        raise InvalidRequestError("tool_choice.name: no tool has this name", param="tool_choice.name")
+    if body.tool_choice == "required" and not names:
+        raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
+    if body.background and body.store is False:
+        raise InvalidRequestError("store: must not be false with background: true", param="store")
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequestError("stream_options: only allowed with stream: true", param="stream_options")
+
+
+def _grammar(given: TextFormat | JsonObjectFormat | SchemaFormat) -> Grammar | None:
+    if isinstance(given, SchemaFormat):
+        return JsonSchema("text.format.schema", given.schema)
+    return JsonObject("text.format") if isinstance(given, JsonObjectFormat) else None

@@ -1,4 +1,4 @@
-"""Documents of the Responses dialect: a response, and the events of a streamed one."""
+"""A response of OpenAI's Responses, and the events of a streamed one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IncompleteDetails(msgspec.Struct):
 
 
 class InputTokensDetails(msgspec.Struct):
-    """What the prefix cache supplied."""
+    """Tokens of the input that the prefix cache supplied."""
 
     cached_tokens: int
 
@@ -51,7 +51,7 @@ class Usage(msgspec.Struct):
 
 
 class Response(msgspec.Struct, kw_only=True):
-    """A response, finished or not. What the request left open has the value that was used."""
+    """A response, finished or not. Fields that the request left out have the values that were used."""
 
     id: str
     object: Literal["response"] = "response"
@@ -89,7 +89,7 @@ class DeletedResponse(msgspec.Struct):
 
 
 def new_response(response_id: str, created: int, model: str, body: ResponsesBody, submit: GenerationRequest) -> Response:
-    """A response that has just been accepted."""
+    """A response at its beginning."""
     return Response(
         id=response_id,
         created_at=created,
@@ -114,7 +114,7 @@ def new_response(response_id: str, created: int, model: str, body: ResponsesBody
 
 
 def usage(finished: Finished) -> Usage:
-    """Figures of a finished response."""
+    """Token counts of a finished response."""
     prompt, completion = finished.prompt_tokens, finished.completion_tokens
     return Usage(prompt, completion, prompt + completion, InputTokensDetails(finished.cached_tokens))
 
@@ -236,14 +236,14 @@ class ArgumentsDone(msgspec.Struct, tag_field="type", tag="response.function_cal
 
 
 class ResponseCompleted(msgspec.Struct, tag_field="type", tag="response.completed"):
-    """The last event of a response that ended by itself."""
+    """The last event of a complete response."""
 
     sequence_number: int
     response: Response
 
 
 class ResponseIncomplete(msgspec.Struct, tag_field="type", tag="response.incomplete"):
-    """The last event of a response that met its limit or was cancelled; its status tells which."""
+    """The last event of a response that met its limit or was cancelled, as its status shows."""
 
     sequence_number: int
     response: Response

@@ -1,8 +1,8 @@
-"""Responses on the device, with the conversation that led to each.
+"""The table of stored responses, each with the conversation that led to it.
 
-A response is kept with its whole conversation, so that one look-up is enough to go on from it and an earlier one may be
-deleted without breaking a later one. Those that were not used for the longest time go first. The order of use is a counter
-and not the clock, which jumps on boards without one.
+A response is stored with its whole conversation, so that one look-up is enough to continue from it, and an earlier one can
+be deleted without breaking a later one. The least recently used are evicted first. The order of use is a counter and not
+the time, which jumps on boards without a clock.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ MIGRATIONS = (
 
 
 class StoredResponse(NamedTuple):
-    """`document` is the response as JSON; `conversation` the items before and of it, as msgpack."""
+    """`document` is the response as JSON; `conversation` the items before it and its own, as msgpack."""
 
     document: bytes
     conversation: bytes
 
 
 class ResponseStore:
-    """Work to be given to a `Database` with MIGRATIONS. `owner` is the name of an API key; no key sees another's."""
+    """Work for a `Database` with MIGRATIONS. `owner` is the name of an API key; no key sees another's responses."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
 
     def put(self, connection: sqlite3.Connection, owner: str, response_id: str, stored: StoredResponse) -> None:
-        """Keep a response, perhaps once more, and drop old ones until all fit."""
+        """Insert or replace a response, and evict old ones until all fit."""
         size = len(stored.document) + len(stored.conversation)
         connection.execute(
             "INSERT OR REPLACE INTO response (id, owner, used, bytes, document, conversation) VALUES (?, ?, ?, ?, ?, ?)",
             (response_id, owner, _next_use(connection), size, *stored),
         )
-        # Summed from the newest: what lies beyond the limit goes, but never the one that has just come.
+        # Summed from the newest: what lies beyond the limit is evicted, but never the one just inserted.
         connection.execute(
             "DELETE FROM response WHERE id IN (SELECT id FROM"
             " (SELECT id, used, sum(bytes) OVER (ORDER BY used DESC) AS total FROM response)"
@@ -54,7 +54,7 @@ class ResponseStore:
         )
 
     def find(self, connection: sqlite3.Connection, owner: str, response_id: str) -> StoredResponse | None:
-        """The response, which thereby was used last; None when there is none."""
+        """The response, now the most recently used; None when there is none."""
         row = connection.execute(
             "SELECT document, conversation FROM response WHERE id = ? AND owner = ?", (response_id, owner)
         ).fetchone()
@@ -64,7 +64,7 @@ class ResponseStore:
         return StoredResponse(*row)
 
     def delete(self, connection: sqlite3.Connection, owner: str, response_id: str) -> bool:
-        """Forget a response; False when there was none."""
+        """Delete a response; False when there was none."""
         deleted = connection.execute("DELETE FROM response WHERE id = ? AND owner = ?", (response_id, owner))
         return deleted.rowcount > 0
 

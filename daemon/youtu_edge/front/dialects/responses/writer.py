@@ -1,4 +1,4 @@
-"""Builds a response of the pieces of an answer, and tells the events that a streamed one consists of.
+"""Builds a response from the pieces of an answer, and the events of a streamed one.
 
 Each thought, text and call is an item; an item begins with its first piece and is done when another kind begins:
 
@@ -7,15 +7,15 @@ Each thought, text and call is an item; an item begins with its first piece and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 
 from youtu_edge.errors import YoutuEdgeError
-from youtu_edge.front.answers.pieces import Ended, Piece, Silence, Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.front.answers.answer_stream import Documents
+from youtu_edge.front.answers.pieces import Ended, Piece, Text, Thought, ToolArguments, ToolCallStart
 from youtu_edge.front.dialects.common.logprobs import logprobs
-from youtu_edge.front.dialects.responses import documents
-from youtu_edge.front.dialects.responses.documents import Response, ResponseEvent
+from youtu_edge.front.dialects.responses import response as documents
 from youtu_edge.front.dialects.responses.items import (
     FunctionCall,
     MessageItem,
@@ -24,30 +24,50 @@ from youtu_edge.front.dialects.responses.items import (
     ReasoningText,
     Status,
 )
+from youtu_edge.front.dialects.responses.response import Response, ResponseEvent
 
 
-class ResponseBuilder:
-    """The state of one response. `response` is complete up to the last event that was told.
+class ResponseWriter:
+    """The state of one response, which is complete up to the last event.
 
-    All of it follows from the pieces and the response's id: whoever asks for a durable request again reads the same.
+    Events follow from the pieces and the response's id alone: every reader of a durable request gets the same ones.
     """
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, store: Callable[[], Awaitable[None]]) -> None:
+        """`store` is awaited before the last event of a response that did not fail."""
         self.response = response
+        self._store = store
         self._number = 0
         self._open: MessageItem | FunctionCall | Reasoning | None = None
 
-    def begin(self) -> Iterator[ResponseEvent]:
-        """The response was accepted."""
-        yield documents.ResponseCreated(self._next(), self._copy())
-        yield documents.ResponseInProgress(self._next(), self._copy())
+    def begin(self) -> Documents:
+        """The response without output."""
+        return [
+            documents.ResponseCreated(self._next(), self._copy()),
+            documents.ResponseInProgress(self._next(), self._copy()),
+        ]
 
-    def add(self, piece: Piece) -> Iterator[ResponseEvent]:
-        """One more piece; after `Ended`, `response` is complete and only `end` is left to call."""
+    def write(self, index: int, piece: Piece) -> Documents:
+        """More of the response. After `Ended` it is complete, but its last event is left to `end`."""
+        return list(self._add(piece))
+
+    async def end(self) -> Documents:
+        """The last event of a response that did not fail."""
+        await self._store()
+        kind = documents.ResponseCompleted if self.response.status == "completed" else documents.ResponseIncomplete
+        return [kind(self._next(), self._copy())]
+
+    def fail(self, error: YoutuEdgeError) -> msgspec.Struct:
+        """The last event of a response that failed."""
+        self.response.status = "failed"
+        self.response.error = documents.failure(error)
+        return documents.ResponseFailed(self._next(), self._copy())
+
+    def _add(self, piece: Piece) -> Iterator[ResponseEvent]:
         if isinstance(piece, Thought):
             yield from self._think(piece.text)
         elif isinstance(piece, Text):
-            yield from self._say(piece)
+            yield from self._write(piece)
         elif isinstance(piece, ToolCallStart):
             yield from self._close("completed")
             call = FunctionCall(id=self._id("fc"), call_id=piece.id, name=piece.name, arguments="", status="in_progress")
@@ -57,23 +77,10 @@ class ResponseBuilder:
             assert isinstance(called, FunctionCall)
             called.arguments += piece.text
             yield documents.ArgumentsDelta(self._next(), called.id or "", self._index, piece.text)
-        elif isinstance(piece, Ended):
+        else:
+            assert isinstance(piece, Ended), piece
             yield from self._close("completed" if piece.reason in ("stop", "tool_calls") else "incomplete")
             self._finish(piece)
-        else:
-            assert isinstance(piece, Silence), piece
-
-    def end(self) -> ResponseEvent:
-        """The last event of a response that did not fail."""
-        if self.response.status == "completed":
-            return documents.ResponseCompleted(self._next(), self._copy())
-        return documents.ResponseIncomplete(self._next(), self._copy())
-
-    def fail(self, error: YoutuEdgeError) -> ResponseEvent:
-        """The last event of a response that failed."""
-        self.response.status = "failed"
-        self.response.error = documents.failure(error)
-        return documents.ResponseFailed(self._next(), self._copy())
 
     @property
     def _index(self) -> int:
@@ -87,7 +94,7 @@ class ResponseBuilder:
         return self._number - 1
 
     def _copy(self) -> Response:
-        # Events are kept and written later; the response goes on growing.
+        # The response grows before its events are encoded.
         return msgspec.structs.replace(self.response, output=[_copy(item) for item in self.response.output])
 
     def _think(self, text: str) -> Iterator[ResponseEvent]:
@@ -101,7 +108,7 @@ class ResponseBuilder:
         item.content[0].text += text
         yield documents.ReasoningTextDelta(self._next(), item.id or "", self._index, 0, text)
 
-    def _say(self, piece: Text) -> Iterator[ResponseEvent]:
+    def _write(self, piece: Text) -> Iterator[ResponseEvent]:
         if not isinstance(self._open, MessageItem):
             yield from self._close("completed")
             yield from self._begin(MessageItem(id=self._id("msg"), role="assistant", content=[], status="in_progress"))
@@ -110,9 +117,10 @@ class ResponseBuilder:
         assert isinstance(item, MessageItem)
         part = item.content[0]
         assert isinstance(part, OutputText)
-        entries = logprobs(piece.logprobs)["content"] if piece.logprobs else []
+        entries = logprobs(piece.logprobs)
         part.text += piece.text
-        part.logprobs = [*(part.logprobs or ()), *(dict(entry) for entry in entries)]
+        if entries:
+            part.logprobs = [*(part.logprobs or ()), *msgspec.to_builtins(entries)]
         yield documents.OutputTextDelta(self._next(), item.id or "", self._index, 0, piece.text, entries)
 
     def _begin(self, item: MessageItem | FunctionCall | Reasoning) -> Iterator[ResponseEvent]:

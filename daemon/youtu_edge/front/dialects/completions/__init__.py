@@ -1,0 +1,1 @@
+"""OpenAI's Completions: text in, text out, without a chat template."""
