@@ -30,7 +30,7 @@ from youtu_edge.json_file import JsonError, checked, decode_json, read_bounded
 GOLDEN = "golden.json"
 VERSION = 1
 LARGEST_MEAN_REGRET = 0.2
-"""In nats, over all positions. docs/LOG.md has the measurements of intact and damaged packages."""
+"""In nats, over all positions. docs/lab/models.md has the measurements of intact and damaged packages."""
 
 _LOGPROB_ROUNDING = 6e-5
 """Log-probabilities are recorded with four decimals; equal ones differ by at most half a unit of the last."""

@@ -99,13 +99,15 @@ class Arm64Root:
         binds: Mapping[Path, str] | None = None,
         timeout_s: float | None = None,
         capture: bool = True,
+        models: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in its /checkout; when it ends, everything that it started is killed.
 
         binds: directories of this machine to mount inside, read-only. capture: return stdout and stderr instead of
-        showing them.
+        showing them. models: mount what the checkout has in models/.
         """
-        mounted = {CHECKOUT / "models": "/checkout/models", **(binds or {})}
+        mounted = {CHECKOUT / "models": "/checkout/models"} if models else {}
+        mounted |= binds or {}
         mounts = [f"{path}:{inside}" for path, inside in mounted.items() if path.is_dir()]
         inside = ["--chdir=/checkout", *_VARIABLES, f"QEMU_CPU={self.cpu}"]
         enter = CHECKOUT / "scripts/emulation/enter.sh"

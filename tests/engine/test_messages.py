@@ -61,7 +61,7 @@ def test_while_others_have_the_memory_for_requests_new_work_is_refused_and_later
     refused = engine.tell(message, has_room=False)
     assert isinstance(refused, Failed)
     assert (refused.id, refused.code) == (message.id, "unavailable")
-    assert "the memory for requests is taken by others; try again later" in refused.message
+    assert "the memory for requests is in use by other requests; try again later" in refused.message
     assert isinstance(engine.tell(message, has_room=True), Accepted | Reply)
 
 
@@ -71,5 +71,5 @@ def test_what_an_earlier_engine_began_is_taken_in_all_the_same(engine: Engine) -
 
 
 def test_a_message_that_has_no_place_between_steps_is_named(engine: Engine) -> None:
-    with pytest.raises(YoutuEdgeError, match="the front sent a Start, which has no place between two steps"):
+    with pytest.raises(YoutuEdgeError, match="the front sent Start, which the running engine does not accept"):
         handle(Start(Config()), engine.loop, engine.memory, has_room=True)

@@ -136,7 +136,7 @@ def test_a_gguf_file_of_a_repository(hub: HubServer, tmp_path: Path, capsys: Cap
     assert f"tiny.gguf: no such file at {COMMIT}; its GGUF files: quantised/tiny-q8.gguf, tiny-00001-of-00002.gguf" in said
     said = _refusal(capsys, tmp_path, source=f"{MODEL}:tiny-00001-of-00002.gguf", format_="gguf")
     assert "one part of a split file" in said
-    assert f"written {MODEL}:FILE.gguf" in _refusal(capsys, tmp_path, source=MODEL, format_="gguf")
+    assert f"write {MODEL}:FILE.gguf" in _refusal(capsys, tmp_path, source=MODEL, format_="gguf")
     assert hub.fetched() == set()
     package = _export(tmp_path, source=f"{MODEL}:quantised/tiny-q8.gguf", format_="gguf")
     assert hub.fetched() == {"quantised/tiny-q8.gguf"}
@@ -173,7 +173,7 @@ def test_a_gated_model(hub: HubServer, tmp_path: Path, capsys: Capture) -> None:
             said = _refusal(capsys, tmp_path)
             assert f"youtu-export: {MODEL}: {f'{file}: ' if file else ''}access is restricted" in said
             assert f"accept its conditions on {hub.address}/{MODEL}/tree/" in said
-            assert "into HF_TOKEN" in said
+            assert "set HF_TOKEN to a token" in said
 
 
 def test_a_wrong_model_or_revision(hub: HubServer, tmp_path: Path, capsys: Capture) -> None:

@@ -50,7 +50,7 @@ def test_force_never_replaces_anything_else_than_a_package(tmp_path: Path, capsy
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "letter").write_text("dear")
     assert main(["hf", checkpoint, str(tmp_path / "documents"), "--force"]) == 1
-    assert "is not a model package" in capsys.readouterr().err
+    assert "not a model package" in capsys.readouterr().err
     assert (tmp_path / "documents" / "letter").read_text() == "dear"
 
 

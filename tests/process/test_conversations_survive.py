@@ -1,6 +1,6 @@
 """Conversations while front and engine are killed together, again and again, in the middle of turns.
 
-YOUTU_EDGE_KILLS=20 YOUTU_EDGE_SESSIONS=1000 is the full form; docs/LOG.md tells of a run.
+YOUTU_EDGE_KILLS=20 YOUTU_EDGE_SESSIONS=1000 is the full form; docs/lab/faults.md has the figures of a run.
 """
 
 from __future__ import annotations

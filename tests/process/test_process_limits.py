@@ -84,7 +84,7 @@ def test_a_cache_that_does_not_fit_is_told_before_it_is_mapped(tiny_package: Pat
     code, said = start(tiny_package, resource.RLIMIT_DATA, 400, "model.kv_cache_max_page=65536")
     assert code == 78
     assert re.search(
-        r"youtu-edge: the engine, with a cache as memory.limit and model.kv_cache_max_page allow, needs [0-9]+ MiB "
+        r"youtu-edge: the engine with the cache set by memory.limit and model.kv_cache_max_page needs [0-9]+ MiB "
         r"of memory as RLIMIT_DATA counts it, but that limit is 400 MiB; raise it \(LimitDATA= of the unit, ulimit -d\)\n$",
         said,
     )

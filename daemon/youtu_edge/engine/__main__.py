@@ -13,7 +13,7 @@ from youtu_edge.errors import ConfigError
 from youtu_edge.process_limits import LIBRARIES, check_room, shortage
 
 _RESERVE_BYTES = 2 * 1024 * 1024
-"""Given back to say that there is no memory."""
+"""Freed when memory runs out, so that the error can still be reported."""
 
 
 def _main() -> int:
@@ -23,7 +23,7 @@ def _main() -> int:
     log.configure("info")
     reserve = bytearray(_RESERVE_BYTES)
     try:
-        check_room(LIBRARIES, "the engine, its model not counted,")
+        check_room(LIBRARIES, "the engine without its model")
         from youtu_edge.engine.service import main
     except Exception as error:
         found = error if isinstance(error, ConfigError) else shortage(error, "the engine's libraries do not fit")
@@ -35,7 +35,7 @@ def _main() -> int:
 
 
 def _refuse(descriptor: int, error: ConfigError) -> int:
-    """Tell the front, as far as there is memory for it; the log line and the exit code say the same."""
+    """Report the error to the front if memory allows; the log line and the exit code carry it in any case."""
     logging.getLogger("youtu_edge.engine").error(log.line("engine_refuses", reason=error.message))
     with contextlib.suppress(Exception):
         from youtu_edge.protocol.codec import encode_frame

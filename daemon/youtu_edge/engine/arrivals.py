@@ -1,7 +1,6 @@
-"""Requests on their way into the loop: rendered, tokenised and their grammars compiled beside the steps.
+"""Requests before they enter the loop: rendering, tokenising and grammar compilation run concurrently with the steps.
 
-A text takes a millisecond, a long one a second; a grammar a millisecond, a large schema a hundred, and the first one builds
-the token table. Steps go on meanwhile.
+A text takes 1 ms, a long one 1 s; a grammar takes 1 ms, a large schema 100 ms. The first grammar builds the token table.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from youtu_edge.request_errors import ContextLengthError, InvalidRequestError
 
 
 class Arrival:
-    """One request. Its text is prepared, then `sequence` is there, and at last its grammar; or it fails on the way."""
+    """One request. Its text is prepared, which gives `sequence`; then its grammar is compiled. Either may set `failure`."""
 
     def __init__(self, request: IncomingSubmit, preparing: Future[Outcome]) -> None:
         self.request = request
@@ -36,20 +35,20 @@ class Arrival:
 
     @property
     def num_prompt(self) -> int:
-        """Tokens of the prompt; 0 while nobody knows."""
+        """Tokens of the prompt; 0 until the text is tokenised."""
         return self.sequence.num_prompt if self.sequence else 0
 
     @property
     def is_ready(self) -> bool:
-        """Whether nothing is left to do, or it went wrong."""
+        """Whether preparation and compilation are done, or one of them failed."""
         return self.failure is not None or (self.preparing is None and self.compiling is None)
 
 
 class Arrivals:
     """Turns requests into sequences.
 
-    context_length, cache_tokens: what prompt and answer have to fit into. is_bidirectional: prompts but for their last
-    token are seen in both directions. on_done is called by another thread when `take` has something to do.
+    context_length, cache_tokens: upper bounds of prompt plus answer. is_bidirectional: attention over the prompt, except
+    its last token, is bidirectional. on_done is called from another thread when `take` has something to do.
     """
 
     def __init__(
@@ -80,25 +79,25 @@ class Arrivals:
 
     @property
     def vocab_size(self) -> int:
-        """Token ids below it are those of this model."""
+        """Valid token ids are below this."""
         return self._vocab_size
 
     @property
     def ids(self) -> list[str]:
-        """The requests whose grammars this process compiles."""
+        """The requests whose grammars are being compiled in this process."""
         return [arrival.request.id for arrival in self._waiting.values() if arrival.compiling is not None]
 
     def add(self, request: IncomingSubmit) -> None:
-        """Let somebody prepare the text of a request."""
+        """Submit the text of a request for preparation."""
         self._waiting[request.id] = Arrival(request, self._texts.submit(request, self._grammars.compiled))
         request.body = b""
 
     def forget_grammars(self) -> None:
-        """Keep no compiled grammar for others that may ask with the same."""
+        """Drop all cached compiled grammars."""
         self._grammars.forget()
 
     def drop(self, request_id: str) -> Arrival | None:
-        """Forget a request that has not been taken yet."""
+        """Remove a request that `take` has not returned yet."""
         arrival = self._waiting.pop(request_id, None)
         if arrival and arrival.preparing:
             arrival.preparing.cancel()
@@ -116,7 +115,7 @@ class Arrivals:
                 yield arrival
 
     def _prepared(self, arrival: Arrival, outcome: Outcome) -> None:
-        """The text is there: make the sequence, and let its grammar be compiled."""
+        """The text is prepared: make the sequence and start compiling its grammar."""
         arrival.preparing, request = None, arrival.request
         if not isinstance(outcome, Prepared):
             assert isinstance(outcome, Failed), outcome
@@ -150,7 +149,7 @@ class Arrivals:
             arrival.sequence.grammar = outcome
 
     def _check(self, tokens: list[int]) -> None:
-        """Whether a client's own tokens are those of this model."""
+        """Raise InvalidRequestError for a client's token id that this model does not have."""
         for index, token in enumerate(tokens):
             if not 0 <= token < self._vocab_size:
                 where = f"prompt[{index}]"
@@ -161,8 +160,8 @@ class Arrivals:
         room, tokens = self._room(request, prepared.num_tokens), prepared.tokens
         if request.prompt_tokens:
             self._check(tokens)
-        if max(tokens) >= self._vocab_size:  # of packages whose tokenizer is larger than the token table
-            raise InvalidRequestError(f"the prompt holds token {max(tokens)}; this model has {self._vocab_size}")
+        if max(tokens) >= self._vocab_size:  # the package's tokenizer has more tokens than the embedding table
+            raise InvalidRequestError(f"the prompt contains token {max(tokens)}; this model has {self._vocab_size}")
         for token in request.sampling.logit_bias:
             if not 0 <= token < self._vocab_size:
                 where = f"logit_bias.{token}"
@@ -181,9 +180,9 @@ class Arrivals:
         )
 
     def _text(self, request: IncomingSubmit, *, in_thought: bool) -> TextStream:
-        # An answer is a text of its own; a completion goes on from its prompt; a grammar says what an answer begins with.
+        # A chat answer is a separate text; a completion continues its prompt; a grammar fixes an answer's first character.
         goes_on = request.is_bound or not request.is_chat
-        if request.is_bound:  # what it must be tells where it ends; cut anywhere else it would be wrong
+        if request.is_bound:  # the grammar decides where it ends; a stop string would leave it invalid
             return TextStream(self._vocabulary, is_continuation=goes_on)
         if not request.is_default_stop:
             return TextStream(self._vocabulary, request.stop, is_continuation=goes_on, has_calls=bool(request.tools))
@@ -192,7 +191,7 @@ class Arrivals:
         return TextStream(self._vocabulary, stop, gate=gate, keeps_stop=request.keeps_stop, is_continuation=goes_on)
 
     def _room(self, request: IncomingSubmit, num_prompt: int) -> int:
-        """Tokens that are left for the answer. Raises ContextLengthError for what can never be served."""
+        """Tokens left for the answer. Raises ContextLengthError if the prompt can never fit."""
         most = min(self._context_length, self._cache_tokens)
         if num_prompt + request.reserve_tokens > most:
             why = f"the context of {most} tokens" if most == self._context_length else f"the cache of {most} tokens"

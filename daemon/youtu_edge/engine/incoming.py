@@ -1,7 +1,7 @@
-"""Messages of the front as the engine reads them: what a request is about, but not its text.
+"""Messages from the front as the engine decodes them: the parameters of a request without its text.
 
-A body of two megabytes can become a hundred megabytes of objects, which the engine has no room for. Its text is passed on
-as it came, to those who work on it (text_workers.py).
+Decoding a 2 MB body can create 100 MB of objects, which the engine has no memory for. The text is passed on undecoded
+to the workers that need it (text_workers.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ABSENT, _PRESENT = msgspec.Raw(), msgspec.Raw(b"\xc3")
 
 
 class IncomingSubmit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
-    """A Submit; see there. `body` is the whole of it."""
+    """The fields of Submit that the engine needs. `body` is the whole encoded message."""
 
     id: str
     sampling: SamplingParams
@@ -39,12 +39,12 @@ class IncomingSubmit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=
 
     @property
     def field(self) -> str:
-        """The request's field in which its text is."""
+        """The request's field that holds its text."""
         return "messages" if self.is_chat else "prompt"
 
     @property
     def is_resumed(self) -> bool:
-        """Whether a former engine has begun its answer."""
+        """Whether a previous engine process started its answer."""
         return bool(self.sent_tokens)
 
     @property
@@ -54,12 +54,12 @@ class IncomingSubmit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=
 
     @property
     def is_bound(self) -> bool:
-        """Whether the whole answer has to follow a grammar."""
+        """Whether the whole answer must match a grammar."""
         return bool(self.grammar or self.must_call)
 
 
 class IncomingQuery(msgspec.Struct, tag_field="t", tag="query", omit_defaults=True):
-    """A Query; `body` is the whole of it."""
+    """A Query. `body` is the whole encoded message."""
 
     id: str
     body: bytes = b""
@@ -67,7 +67,7 @@ class IncomingQuery(msgspec.Struct, tag_field="t", tag="query", omit_defaults=Tr
 
     @property
     def field(self) -> str:
-        """The request's field in which its text most often is; the query itself says which."""
+        """The field that usually holds the text; the decoded query has the actual one."""
         return "content"
 
 
@@ -79,24 +79,24 @@ _WHOLE: msgspec.msgpack.Decoder[Submit | Query] = msgspec.msgpack.Decoder(Submit
 
 
 def read(body: bytes) -> Incoming:
-    """One message of the front."""
+    """Decode one message from the front."""
     message = _DECODER.decode(body)
     if isinstance(message, IncomingText):
         message.body = body
     if isinstance(message, IncomingSubmit):
         for name in ("messages", "prompt_tokens", "grammar", "tools", "must_call"):
             if getattr(message, name):
-                setattr(message, name, _PRESENT)  # the part itself would keep the whole body alive
+                setattr(message, name, _PRESENT)  # the Raw slice would keep the whole body alive
     return message
 
 
 def incoming(request: Submit) -> IncomingSubmit:
-    """A request as if it had come from the front."""
+    """Encode and decode a request as if it had arrived from the front."""
     found = read(msgspec.msgpack.encode(request))
     assert isinstance(found, IncomingSubmit)
     return found
 
 
 def whole(body: bytes) -> Submit | Query:
-    """The text of a message as well."""
+    """Decode a message with its text."""
     return _WHOLE.decode(body)

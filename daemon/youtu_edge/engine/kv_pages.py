@@ -1,11 +1,11 @@
-"""The page pool: who owns which page of the KV cache, and which prefixes can be used again.
+"""The page pool: reference counts of the KV cache's pages, and the index of reusable prefixes.
 
-    pages = free  +  used (some sequence refers to them)  +  cached (nobody does, but the prefix index knows their tokens)
+    pages = free  +  used (referenced by a sequence)  +  cached (unreferenced, but in the prefix index)
 
-The prefix index is a tree of pages: a node is one page with the tokens whose rows it holds, below the node of the page
-before it. A new sequence shares every full page on its longest matching path, and copies the matching rows of one page
-more, so that reuse has token granularity. Cached pages are evicted least recently used first; a parent is always used
-more recently than its children, so the oldest one is a leaf. Pinned pages count as used and are never evicted.
+The prefix index is a tree of pages: a node is one page with the tokens whose rows it holds; its parent is the preceding
+page. A new sequence shares every full page on its longest matching path and copies the matching rows of one further page,
+so reuse has token granularity. Cached pages are evicted least recently used first; a parent is always more recently used
+than its children, so the oldest page is a leaf. Pinned pages count as used and are never evicted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 
 class OutOfPagesError(Exception):
-    """Neither a free nor an evictable page is left; the scheduler has to preempt somebody."""
+    """No page is free or evictable; the scheduler has to preempt a sequence."""
 
 
 @dataclass(eq=False, slots=True)
@@ -25,12 +25,12 @@ class _Node:
     tokens: tuple[int, ...]
     parent: _Node | None
     children: dict[int, list[_Node]] = field(default_factory=dict)
-    """By first token."""
+    """Keyed by their first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrefixMatch:
-    """What a new sequence can take over: `pages` full pages shared, then `rows` rows of page `copy_from`.
+    """What a new sequence can reuse: `pages` full pages, shared, then `rows` rows copied from page `copy_from`.
 
     The match holds a reference to every page it names; `copy_from` is released by `PagePool.release_page` once copied.
     """
@@ -57,7 +57,7 @@ class PagePool:
         self.page_tokens = page_tokens
         self._free = list(range(num_pages - 1, -1, -1))
         self._touched: set[int] = set()
-        """Pages that were allocated since their memory was given back."""
+        """Pages allocated since their memory was last returned to the system."""
         self._references = [0] * num_pages
         self._nodes: dict[int, _Node] = {}
         self._root = _Node(page=-1, tokens=(), parent=None)
@@ -66,22 +66,22 @@ class PagePool:
 
     @property
     def num_free(self) -> int:
-        """Pages that hold nothing."""
+        """Pages that are neither used nor cached."""
         return len(self._free)
 
     @property
     def num_cached(self) -> int:
-        """Pages kept only because their prefix may come again."""
+        """Unreferenced pages kept for prefix reuse."""
         return len(self._lru)
 
     @property
     def num_used(self) -> int:
-        """Pages that some sequence refers to."""
+        """Pages that are referenced or pinned."""
         return self.num_pages - len(self._free) - len(self._lru)
 
     @property
     def num_pinned(self) -> int:
-        """Pages that no sequence can ever have for itself."""
+        """Pages that are never evicted."""
         return len(self._pinned)
 
     @property
@@ -105,23 +105,23 @@ class PagePool:
 
     @property
     def free_page(self) -> int | None:
-        """A page that holds nothing, if there is one."""
+        """A free page, or None."""
         return self._free[-1] if self._free else None
 
     @property
     def num_touched(self) -> int:
-        """Pages below which there is memory."""
+        """Pages that may be backed by physical memory."""
         return len(self._touched)
 
     def take_free_and_touched(self) -> list[int]:
-        """Pages that hold nothing and still have memory; the caller gives it back, and they count as untouched now."""
+        """Free pages that still have memory, which the caller returns to the system; they count as untouched from now on."""
         pages = [page for page in self._free if page in self._touched]
         self._touched.difference_update(pages)
-        self._free.sort(reverse=True)  # the lowest is used next, so that what is in use stays together
+        self._free.sort(reverse=True)  # the lowest is allocated next, so that used pages stay contiguous
         return pages
 
     def match(self, tokens: Seq[int]) -> PrefixMatch:
-        """Take references to the longest known prefix of `tokens`, leaving at least one token to compute."""
+        """Reference the pages of the longest cached prefix of `tokens`, leaving at least one token to compute."""
         limit = len(tokens) - 1
         node, pages, matched = self._root, list[int](), 0
         while matched < limit:
@@ -143,16 +143,16 @@ class PagePool:
         return PrefixMatch(pages, None, 0, matched)
 
     def pin(self, tokens: Seq[int]) -> int:
-        """Keep the pages of a prefix for good; returns how many of its tokens the index knows."""
-        match = self.match([*tokens, -1])  # -1 equals no token: it is the one that `match` leaves to compute
+        """Pin the pages of a prefix; returns how many of its tokens are in the index."""
+        match = self.match([*tokens, -1])  # -1 matches no token; it is the one that `match` leaves to compute
         self._pinned.update(match.pages if match.copy_from is None else [*match.pages, match.copy_from])
         return match.num_tokens
 
     def publish(self, pages: list[int], tokens: Seq[int], start: int) -> int:
-        """Make the full pages of a sequence from page index `start` on known to the prefix index.
+        """Add the full pages of a sequence, from page index `start` on, to the prefix index.
 
-        `tokens` are those whose rows are computed. A page that equals one already known is exchanged for it, in `pages`
-        itself. Returns the number of leading pages that are known now.
+        `tokens` are those whose rows are computed. A page whose tokens are already indexed is replaced in `pages` by the
+        indexed one. Returns the number of leading pages that are now indexed.
         """
         full = len(tokens) // self.page_tokens
         node = self._root if start == 0 else self._nodes[pages[start - 1]]
@@ -162,7 +162,7 @@ class PagePool:
         return max(start, full)
 
     def release(self, pages: list[int], tokens: Seq[int], published: int) -> None:
-        """A sequence lets its pages go; whatever rows they hold for `tokens` stay cached for others."""
+        """Release all pages of a sequence; the rows that they hold for `tokens` stay cached for other sequences."""
         published = self.publish(pages, tokens, published)
         rest = tuple(tokens[published * self.page_tokens :])
         if rest and published < len(pages):
@@ -174,8 +174,8 @@ class PagePool:
         pages.clear()
 
     def release_page(self, page: int) -> None:
-        """Drop one reference; the last one frees the page, or leaves it cached if the prefix index knows it."""
-        assert self._references[page] > 0, f"page {page} is released more often than taken"
+        """Drop one reference; with the last one the page becomes free, or cached if it is in the prefix index."""
+        assert self._references[page] > 0, f"page {page} is released more often than referenced"
         self._references[page] -= 1
         if self._references[page]:
             return
@@ -219,7 +219,7 @@ class PagePool:
         self._lru.pop(page, None)
 
     def _insert(self, node: _Node, pages: list[int], index: int, tokens: tuple[int, ...]) -> _Node:
-        """Put pages[index] below `node`, or exchange it for the equal page that is there already."""
+        """Insert pages[index] below `node`, or replace it by the equal page that is already there."""
         for child in node.children.get(tokens[0], ()):
             if child.tokens == tokens:
                 if child.page != pages[index]:
@@ -233,7 +233,7 @@ class PagePool:
         return child
 
     def _touch_parents(self, page: int) -> None:
-        """Keep every cached ancestor younger than `page`, which has just become the youngest."""
+        """Mark every cached ancestor as more recently used than `page`, which has just been released."""
         node = self._nodes[page].parent
         while node is not None and node.page in self._lru:
             self._lru.move_to_end(node.page)

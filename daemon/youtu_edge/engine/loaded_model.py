@@ -1,4 +1,4 @@
-"""The model on the device that computes, with its cache: opened, measured, planned, tried."""
+"""Opens the model on its device, measures its memory, checks one token and allocates the cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEAST_ACTIVATIONS = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A runner with its cache, and what it was planned with."""
+    """A runner with its cache, and the limits and memory plan that it was made with."""
 
     opened: OpenedModel
     limits: SchedulerConfig
@@ -36,15 +36,15 @@ class LoadedModel:
 
     @property
     def runner(self) -> Runner:
-        """The one of `opened`."""
+        """The runner of `opened`."""
         return self.opened.runner
 
 
 def load_model(config: Config, package: Package, vocab_size: int, device: Device | None = None) -> LoadedModel:
     """Load a package onto the device of `engine.device`, or onto `device`.
 
-    vocab_size: ids that tokenizer and token table both have. Raises PackageError, ConfigError and DeviceError; with `auto`
-    the processor takes over from a GPU that has too little memory.
+    vocab_size: ids that both the tokenizer and the embedding table have. Raises PackageError, ConfigError and DeviceError;
+    with `auto` the processor is used instead of a GPU that has too little memory.
     """
     device = device or choose_device(config.engine.device)
     try:
@@ -70,14 +70,16 @@ def _load_onto(device: Device, config: Config, package: Package, vocab_size: int
     growth = plan.activations + plan.grammar
     if device.name == "cpu":
         growth += plan.num_pages * plan.page_bytes
-    check_room(held() + Room(growth, growth), "the engine, with a cache as memory.limit and model.kv_cache_max_page allow,")
+    check_room(
+        held() + Room(growth, growth), "the engine with the cache that memory.limit and model.kv_cache_max_page allow"
+    )
     opened.runner.allocate_cache(plan.num_pages)
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     return LoadedModel(opened, limits, plan)
 
 
 def _refuse_damaged_scores(opened: OpenedModel) -> None:
-    """Compute one token, because no checksum tells whether the weights were numbers when they were exported."""
+    """Compute one token: checksums do not reveal weights that were already NaN or infinite when exported."""
     if not np.isfinite(opened.runner.run([0], [1], [0], [[0]], [0])).all():
         raise PackageError(
             f"{opened.package.path(WEIGHTS)}: the model computes scores that are NaN or infinite; export the model again"

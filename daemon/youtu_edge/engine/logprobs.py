@@ -1,4 +1,4 @@
-"""Log-probabilities of tokens, as the model gave them: before penalties, bias, temperature and masks."""
+"""Log-probabilities of tokens from the raw logits: before penalties, bias, temperature and masks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class LogprobReporter:
         self._tokenizer = tokenizer
 
     def report(self, logits: Floats, token: int, count: int, text: TextStream) -> TokenLogprob:
-        """The token that was drawn from `logits` [vocab] and the `count` most likely ones.
+        """The token sampled from `logits` [vocab] and the `count` most likely ones.
 
-        They are written as they would stand in `text`, the answer before the token.
+        Their text is what each would append to `text`, the answer so far.
         """
         top = logits.max()
-        # log softmax(x)_i = x_i - max - log sum_j exp(x_j - max); a Decimal's logarithm is the same on every processor
+        # log softmax(x)_i = x_i - max - log sum_j exp(x_j - max); a Decimal's logarithm is identical on every processor
         total = float(exp_negative(logits - top).sum(dtype=np.float64))
         offset = float(top) + float(Decimal(total).ln())
         best: list[int] = largest(logits, count)[:count].tolist() if count else []
@@ -39,7 +39,7 @@ class LogprobReporter:
         )
 
     def _alternative(self, token: int, logprob: float, text: TextStream) -> Alternative:
-        if not self._vocabulary.token_bytes(token):  # a control token has a name and no text
+        if not self._vocabulary.token_bytes(token):  # a control token has a name but no text
             return Alternative(str(self._tokenizer.id_to_token(token) or ""), b"", logprob)
         data = text.shown(token)
         return Alternative(data.decode(errors="replace"), data, logprob)

@@ -1,4 +1,4 @@
-"""The engine's step: schedule, run, emit. Messages go to a callback."""
+"""The engine's step: schedule, run, emit. Messages to the front go through the callback `send`."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ log = logging.getLogger("youtu_edge.engine")
 
 
 class Send(Protocol):
-    """Where messages to the front go."""
+    """Sends messages to the front."""
 
     def __call__(self, message: FromEngine | msgspec.Raw) -> None:
-        """Deliver one message, or raise when the front is gone."""
+        """Send one message. Raises when the front is gone."""
 
 
 class Loop:
-    """All sequences of one engine, from submission to their end."""
+    """All sequences of one engine, from submission to completion."""
 
     def __init__(
         self,
@@ -88,24 +88,24 @@ class Loop:
 
     @property
     def is_compiling(self) -> bool:
-        """Whether a request or a query waits for its text or grammar; `admit` takes it when it is ready."""
+        """Whether a request or query waits for its text or grammar; `admit` queues or answers it when that is ready."""
         return len(self._arrivals) > 0 or bool(self._queries)
 
     def submit(self, request: Submit | IncomingSubmit) -> None:
-        """Take a request in; it is answered `Accepted` or `Failed` by `admit`, as soon as its text is prepared."""
+        """Accept a request; `admit` answers it with `Accepted` or `Failed` once its text and grammar are prepared."""
         self._arrivals.add(incoming(request) if isinstance(request, Submit) else request)
         self.admit()
 
     def refuse(self, message: IncomingSubmit | IncomingQuery, reason: str) -> None:
-        """Answer a request or a query at once: there is no room for it now."""
+        """Reject a request or query for want of memory; `reason` is the message that the client gets."""
         self._send(Failed(message.id, UnavailableError.code, reason))
 
     def forget_grammars(self) -> None:
-        """Keep no grammar but those of running answers."""
+        """Drop all compiled grammars except those of running answers."""
         self._arrivals.forget_grammars()
 
     def query(self, query: IncomingQuery) -> None:
-        """Take a tokenizer query in; it is answered `Reply` or `Failed` by `admit`."""
+        """Accept a tokenizer query; `admit` answers it with `Reply` or `Failed`."""
         self._queries.append(self._texts.submit(query))
         self.admit()
 
@@ -137,7 +137,7 @@ class Loop:
             self.announce(self._arrivals.ids)
 
     def cancel(self, request_id: str) -> None:
-        """Stop a request; its pages are free for others when this returns."""
+        """Cancel a request; its pages are released when this returns."""
         if arrival := self._arrivals.drop(request_id):
             self._send(Accepted(request_id, arrival.num_prompt, arrival.in_thought))
             self._send(StepFrame(finished=[Finished(request_id, "cancelled", arrival.num_prompt, 0, 0)]))
@@ -148,12 +148,12 @@ class Loop:
             self._send(frame)
 
     def step(self) -> None:
-        """Run one step over everything that can run, and send what came out of it."""
+        """Run one step over all sequences that can run, and send its results."""
         begun = self._clock()
         ran = self._runner.run_seconds
         plan = self._scheduler.schedule()
         if not plan.sequences:
-            raise AssertionError("there is work, but no sequence fits into an empty cache")
+            raise AssertionError("sequences are waiting, but none fits into the empty cache")
         self.announce([*(sequence.id for sequence in plan.sequences), *self._arrivals.ids])
         try:
             logits = self._run(plan)
@@ -169,18 +169,18 @@ class Loop:
         self._checked = False
 
     def narrow(self, max_sequences: int) -> None:
-        """From now on start no sequence beyond so many, or beyond what was configured; those that run go on."""
+        """Cap the number of running sequences, at most at the configured one; those already running continue."""
         self._scheduler.max_sequences = min(max_sequences, self._max_sequences)
 
     def idle(self) -> None:
-        """Called when there is nothing to do, once per busy period: verify our own books, try large steps again."""
+        """Called when there is no work. Once per busy period, checks the page pool and restores the configured step size."""
         if not self._checked:
             self._scheduler.step_tokens = self._step_tokens
             self._scheduler.pool.check_integrity()
             self._checked = True
 
     def stats(self) -> EngineStats:
-        """Counters and gauges of this moment."""
+        """Current counters and gauges."""
         stats, pool = self._stats, self._scheduler.pool
         stats.running = len(self._scheduler.running)
         stats.waiting = len(self._scheduler.waiting)
@@ -190,7 +190,7 @@ class Loop:
         return stats
 
     def _resume(self, sequence: Sequence, request: IncomingSubmit) -> FinishReason | None:
-        """Replay what a former engine already sent; the reason if that was already the end."""
+        """Replay the tokens that a previous engine sent; the finish reason if they already complete the answer."""
         for token in request.sent_tokens:
             reason = self._next.accept(sequence, token)[1]
             if reason:
@@ -198,7 +198,7 @@ class Loop:
         return None
 
     def announce(self, ids: list[str]) -> None:
-        """Tell whose work begins now; most steps are for the same sequences as the one before and say nothing."""
+        """Send `Working` with the requests worked on from now; nothing if they are the same as in the step before."""
         if ids != self._announced:
             self._announced = ids
             self._send(Working(ids))
@@ -212,7 +212,7 @@ class Loop:
             tokens += sequence.tokens[sequence.num_computed : sequence.num_computed + chunk]
             if chunk == sequence.num_pending:
                 rows.append(len(tokens) - 1)
-        # A chunk in the middle of a prompt needs no logits; the graph is not asked for zero rows all the same.
+        # A chunk in the middle of a prompt needs no logits, but the graph is always asked for at least one row.
         logits = self._runner.run(
             tokens,
             plan.chunks,
@@ -221,10 +221,10 @@ class Loop:
             rows or [0],
             [s.num_prefix for s in plan.sequences],
         )
-        return logits[:, : self._vocab_size]  # rows of the table behind the last token mean nothing
+        return logits[:, : self._vocab_size]  # the embedding table may be padded beyond the last token
 
     def _shrink(self, plan: StepPlan, error: StepMemoryError) -> None:
-        """Make the next step smaller: nothing of this one was committed, so its tokens simply run again."""
+        """Make the next step smaller. Nothing of this step was committed, so its tokens run again."""
         scheduler = self._scheduler
         whole = len(plan.sequences) == 1 and plan.sequences[0].num_computed < plan.sequences[0].num_prefix
         if plan.num_tokens <= MIN_PREFILL or whole:
@@ -242,9 +242,9 @@ class Loop:
             try:
                 token, logprobs = self._next.choose(sequence, logits[row - 1], int(greedy[row - 1]))
                 text, reason = self._next.accept(sequence, token)
-            except Exception as error:  # its grammar or scores cannot be followed any further; others can
+            except Exception as error:  # fails this sequence only (its grammar or its logits)
                 self._forget(sequence)
-                if isinstance(error, InternalError):  # rows that were computed beside NaN are no prefix for others
+                if isinstance(error, InternalError):  # cached rows may contain NaN too; no other sequence may reuse them
                     self._scheduler.pool.drop_cached()
                 self._send(_failed(sequence.id, error))
                 continue
@@ -282,9 +282,9 @@ class Loop:
 
 
 def _failed(request_id: str, error: Exception) -> Failed:
-    """What the front is told of a request that failed in the middle of its answer."""
+    """The message to the front about a request that failed in the middle of its answer."""
     if isinstance(error, YoutuEdgeError):
         return Failed(request_id, error.code, error.message, error.param)
     log.error(line("request_fault", id=request_id), exc_info=error)
-    reason = f"the engine could not choose a token ({type(error).__name__}); its log says more"
+    reason = f"sampling the next token failed ({type(error).__name__}); see the daemon log"
     return Failed(request_id, InternalError.code, reason)

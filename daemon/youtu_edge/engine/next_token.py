@@ -15,7 +15,7 @@ from youtu_edge.protocol.from_engine import EngineStats, FinishReason, TokenLogp
 
 
 class NextToken:
-    """`stats` counts what grammars cost."""
+    """Chooses and appends tokens. `stats` counts the masks and the time they take."""
 
     def __init__(
         self, eos: frozenset[int], logprobs: LogprobReporter, stats: EngineStats, clock: Callable[[], float]
@@ -26,13 +26,13 @@ class NextToken:
         self._clock = clock
 
     def is_end(self, token: int) -> bool:
-        """Whether the model ends its answer with this token."""
+        """Whether this is an end-of-sequence token of the model."""
         return token in self._eos
 
     def choose(self, sequence: Sequence, logits: npt.NDArray[np.float32], greedy: int) -> tuple[int, list[TokenLogprob]]:
-        """The next token of one sequence and, where it was asked for, its log-probability."""
+        """The next token of one sequence and, if requested, its log-probability."""
         if not np.isfinite(logits[greedy]):  # the maximum of a row with any NaN is NaN
-            raise InternalError("the model computed scores that are NaN or infinite for this request")
+            raise InternalError("the model computed NaN or infinite logits for this request")
         sampler, count = sequence.sampler, sequence.sampler.params.logprobs
         given = logits.copy() if count is not None else logits
         if sampler.is_greedy and sequence.grammar is None:
@@ -43,7 +43,7 @@ class NextToken:
         return token, [] if count is None else [self._logprobs.report(given, token, count, sequence.text)]
 
     def accept(self, sequence: Sequence, token: int) -> tuple[str, FinishReason | None]:
-        """Append a token of the answer; its text and, if it is the last one, the reason."""
+        """Append a token to the answer; returns its text and, if it is the last one, the finish reason."""
         sequence.tokens.append(token)
         sequence.sampler.observe(token)
         if token in self._eos and not sequence.ignore_eos:

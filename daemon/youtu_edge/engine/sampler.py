@@ -1,9 +1,9 @@
-"""Drawing the next token from one row of logits.
+"""Sampling the next token from one row of logits.
 
-Ids that the logits have not are ignored, whoever names them: bias, history or mask. Who can tell a client does it before.
+Ids beyond the logits are ignored, in bias, history and mask alike; requests are validated before they get here.
 
-Draws use a counter-based generator keyed by (seed, position): a request that is resumed after a crash, preempted or batched
-differently draws what it would have drawn. From the same logits every processor draws the same token.
+A counter-based generator keyed by (seed, position) makes the draws: a request that is resumed after a crash, preempted or
+batched differently gets the same tokens. From the same logits every processor samples the same token.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SUM_BLOCK = 512
 
 
 def uniform(seed: int, position: int) -> float:
-    """A number in [0, 1) that depends on its arguments alone: splitmix64's finaliser over both (Steele et al. 2014)."""
+    """A number in [0, 1) that depends only on its arguments: splitmix64's finaliser over both (Steele et al. 2014)."""
     state = (seed * 0x9E3779B97F4A7C15 + position * 0xD1B54A32D192ED03 + 0x8CB92BA72F3D8DD7) & _MASK
     for _ in range(2):
         state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
@@ -39,7 +39,7 @@ def uniform(seed: int, position: int) -> float:
 
 
 class SamplerState:
-    """What sampling has to remember of one sequence: the ids seen, and how often the answer used each."""
+    """The sampling state of one sequence: the ids seen, and how often each occurs in the answer."""
 
     def __init__(self, params: SamplingParams, prompt: Iterable[int] = ()) -> None:
         self.params = params
@@ -57,13 +57,13 @@ class SamplerState:
 
     @property
     def is_greedy(self) -> bool:
-        """Whether the row's plain maximum is the answer."""
+        """Whether the token is the argmax of the unmodified logits."""
         return self.params.temperature == 0.0 and not self.needs_history and not self.params.logit_bias
 
     def observe(self, token: int) -> None:
-        """Remember a token of the answer."""
+        """Count a token of the answer."""
         if self.needs_history:
-            slot = self._slot(token)  # may exchange the arrays, so it must come first
+            slot = self._slot(token)  # may reallocate the arrays, so it must come first
             self._counts[slot] += 1
 
     def _slot(self, token: int) -> int:
@@ -75,7 +75,7 @@ class SamplerState:
         return slot
 
     def adjust(self, logits: Floats) -> None:
-        """Apply penalties and bias in place: repetition by Keskar et al. 2019 (CTRL), sec. 4.1, the others as OpenAI."""
+        """Apply penalties and bias in place: repetition as in Keskar et al. 2019 (CTRL), sec. 4.1, others as OpenAI."""
         if self.needs_history:
             self._penalise(logits)
         known = self._bias_ids < len(logits)
@@ -97,13 +97,13 @@ class SamplerState:
 def sample(logits: Floats, state: SamplerState, position: int, allowed: Ints | None = None) -> int:
     """The next token from `logits` [vocab], which may be overwritten.
 
-    `position` is the absolute index that the token will have in its sequence. `allowed` are the only ids that may be drawn,
-    ascending; None allows all. Raises InvalidRequestError when they leave nothing.
+    `position` is the absolute index that the token will have in its sequence. `allowed` are the ids that the mask permits,
+    ascending; None permits all. Raises InvalidRequestError if none is left.
     """
     if allowed is not None:
         allowed = allowed[: int(np.searchsorted(allowed, len(logits)))]
         if not len(allowed):
-            raise InvalidRequestError("the answer's grammar allows none of the model's tokens to come next")
+            raise InvalidRequestError("the answer's grammar allows no token of this model next")
     state.adjust(logits)
     params = state.params
     if allowed is not None:
@@ -117,7 +117,7 @@ def _draw(logits: Floats, params: SamplingParams, position: int) -> int:
     weights: npt.NDArray[np.floating[Any]]
     if params.top_k > 0 or params.top_p < 1.0:
         ids, weights = _candidates(logits, params)
-    else:  # sorting 128k numbers takes 10 ms and would change no probability
+    else:  # no need to sort: it takes 10 ms for 128k logits and changes no probability
         weights = _rough_weights(logits, params.temperature)
     if params.min_p > 0.0:
         weights = np.where(weights >= params.min_p * weights.max(), weights, 0.0)
@@ -126,7 +126,7 @@ def _draw(logits: Floats, params: SamplingParams, position: int) -> int:
 
 
 def _locate(weights: npt.NDArray[np.floating[Any]], fraction: float) -> int:
-    """Index of the weight in which `fraction` of their sum falls; summed by blocks, then within one."""
+    """Index at which the cumulative sum passes `fraction` of the total; summed by blocks, then within one block."""
     sums = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), _SUM_BLOCK), dtype=np.float64))
     target = fraction * sums[-1]
     block = int(np.searchsorted(sums, target, side="right"))
@@ -137,11 +137,11 @@ def _locate(weights: npt.NDArray[np.floating[Any]], fraction: float) -> int:
         if index < len(inside):
             return begin + index
         return begin + int(np.flatnonzero(weights[begin : begin + _SUM_BLOCK])[-1])
-    return int(np.flatnonzero(weights)[-1])  # the product was rounded up to the sum
+    return int(np.flatnonzero(weights)[-1])  # rounding made `target` equal to the total
 
 
 def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArray[np.float64]]:
-    """Ids by falling probability and their unnormalised probabilities, after top-k, then top-p; one of them has to cut."""
+    """Ids by descending probability with unnormalised probabilities, after top-k, then top-p; at least one must be set."""
     if params.top_k > 0:
         ids = largest(logits, params.top_k)[: params.top_k]
         weights = _weights(logits[ids], logits[ids[0]], params.temperature)
@@ -150,7 +150,7 @@ def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArr
         return ids, weights
     top = logits.max()
     mass = params.top_p * float(_rough_weights(logits, params.temperature).sum(dtype=np.float64))
-    # The nucleus is nearly always small; more is sorted only when it is not.
+    # The nucleus is nearly always small; sort more candidates only when it is not.
     for count in (_FIRST_CANDIDATES, _MORE_CANDIDATES, len(logits)):
         ids = largest(logits, count)
         weights = _weights(logits[ids], top, params.temperature)
@@ -160,7 +160,7 @@ def _candidates(logits: Floats, params: SamplingParams) -> tuple[Ints, npt.NDArr
 
 
 def _rough_weights(logits: Floats, temperature: float) -> Floats:
-    """Unnormalised probabilities of all tokens with 24 bits, which takes a third of the time of 53."""
+    """Unnormalised probabilities of all tokens in float32, which takes a third of the time of float64."""
     return exp_negative((logits - logits.max()) / np.float32(temperature))
 
 
@@ -169,16 +169,16 @@ def _weights(logits: Floats, top: np.float32, temperature: float) -> npt.NDArray
 
 
 def _nucleus(ids: Ints, weights: npt.NDArray[np.float64], mass: float) -> tuple[Ints, npt.NDArray[np.float64]]:
-    """The smallest leading set that reaches `mass` (Holtzman et al. 2020)."""
+    """The shortest prefix whose weights add up to `mass` (Holtzman et al. 2020)."""
     keep = int(np.searchsorted(np.cumsum(weights), mass)) + 1
     return ids[:keep], weights[:keep]
 
 
 def largest(logits: Floats, count: int) -> Ints:
-    """At least the `count` largest ids, sorted by falling logit, ties by id.
+    """Ids of at least the `count` largest logits, in descending order, ties by id.
 
-    Partitioning 128k floats takes a millisecond; the maxima of blocks of 64 are 64 times fewer, and the count-th largest of
-    them bounds the count-th largest logit from below.
+    Partitioning 128k floats takes 1 ms; there are 64 times fewer block maxima (blocks of 64), and the count-th largest
+    maximum is a lower bound of the count-th largest logit.
     """
     size = len(logits)
     blocks = size // _BLOCK

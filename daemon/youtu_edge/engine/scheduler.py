@@ -1,17 +1,17 @@
-"""Which tokens of which sequences run in the next step. Pure Python: knows pages as numbers, no tensor and no clock.
+"""Which tokens of which sequences run in the next step. Pure Python over page numbers; uses no tensors and no clock.
 
 A step takes one token of every decoding sequence first, then prefill chunks in the order of priority and arrival, up to
-`step_tokens` in all. Beside decoding sequences a chunk is cut to `prefill_limit` tokens, so that running streams wait no
-longer than scheduler.max_stall_ms; at least MIN_PREFILL tokens run in every step, so that prefill is never starved.
+`step_tokens` in all. With decoding sequences in the step, prefill is limited to `prefill_limit` tokens, so that running
+streams wait no longer than scheduler.max_stall_ms, but not below MIN_PREFILL, so that prefill is never starved.
 
-A bidirectional prefix (see Sequence.num_prefix) is never cut, whatever running streams have to wait for it; one that
-exceeds `step_tokens` gets a step of its own.
+A bidirectional prefix (see Sequence.num_prefix) is never split, however long running streams wait for it; one that
+exceeds `step_tokens` runs in a step without other sequences.
 
-A suspect, a request that a former engine was working on when it died, runs alone until it gained a few tokens:
-should this engine die too, there is no doubt about the cause. Suspects run before everything that may wait.
+A suspect is a request that a previous engine was processing when it died. It runs alone until it has produced a few tokens,
+so that a second crash identifies its cause. Suspects run before everything that may wait.
 
-When the cache is full, the sequence that came last gives its pages up and is computed again later (preemption). So does one
-of a lower priority when it keeps the head of the queue from starting.
+When the cache is full, the sequence that arrived last is preempted: its pages are released and recomputed later. So is a
+sequence of lower priority that keeps the head of the queue from starting.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PageCopy:
 
 @dataclass(slots=True)
 class StepPlan:
-    """One step: `chunks[i]` new tokens of `sequences[i]`, from its num_computed on."""
+    """One step: `chunks[i]` new tokens of `sequences[i]`, starting at its num_computed."""
 
     sequences: list[Sequence] = field(default_factory=list)
     chunks: list[int] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Scheduler:
         self.max_sequences = max_sequences
         self.step_tokens = step_tokens
         self.prefill_limit = step_tokens
-        """Prefill tokens allowed beside decoding sequences; the loop adjusts it to what it measures."""
+        """Prefill tokens allowed in a step with decoding sequences; the loop sets it from the measured prefill rate."""
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
         self.num_preemptions = 0
@@ -72,7 +72,7 @@ class Scheduler:
         return bool(self.running or self.waiting)
 
     def pages_for(self, num_tokens: int) -> int:
-        """Pages that `num_tokens` tokens take."""
+        """Pages needed for `num_tokens` tokens."""
         return -(-num_tokens // self.pool.page_tokens)
 
     def add(self, sequence: Sequence) -> None:
@@ -82,7 +82,7 @@ class Scheduler:
         bisect.insort(self.waiting, sequence, key=_order)
 
     def remove(self, sequence: Sequence) -> None:
-        """Take a finished or cancelled sequence out; its computed rows stay cached as a prefix for others."""
+        """Remove a finished or cancelled sequence; its computed rows stay cached as a prefix for others."""
         if sequence in self.running:
             self.running.remove(sequence)
             self._release(sequence)
@@ -90,7 +90,7 @@ class Scheduler:
             self.waiting.remove(sequence)
 
     def schedule(self) -> StepPlan:
-        """Choose the next step and make sure that every token in it has a page."""
+        """Choose the next step and allocate pages for every token in it."""
         self._make_room()
         if alone := self._suspect_alone():
             return alone
@@ -99,7 +99,7 @@ class Scheduler:
             if sequence in self.running and self._extend(sequence, sequence.num_computed + 1):
                 plan.sequences.append(sequence)
                 plan.chunks.append(1)
-        # A later sequence may have been preempted for an earlier one; it never is the other way round.
+        # A later sequence may have been preempted for an earlier one, never the other way round.
         kept = [(s, n) for s, n in zip(plan.sequences, plan.chunks, strict=True) if s in self.running]
         plan.sequences, plan.chunks = [s for s, _ in kept], [n for _, n in kept]
         budget = self.step_tokens - len(plan.sequences)
@@ -109,7 +109,7 @@ class Scheduler:
         return plan
 
     def commit(self, plan: StepPlan) -> None:
-        """The rows of the plan are in the cache now; full pages become shareable."""
+        """Record that the plan's rows are in the cache; full pages become shareable."""
         for sequence, chunk in zip(plan.sequences, plan.chunks, strict=True):
             sequence.num_computed += chunk
             if not sequence.num_prefix and sequence.num_computed // self.pool.page_tokens > sequence.num_published:
@@ -118,7 +118,7 @@ class Scheduler:
                 )
 
     def _suspect_alone(self) -> StepPlan | None:
-        """A step of one suspect and nobody else; None when there is none, or no place for it beside the running ones."""
+        """A step with one suspect only; None if no sequence is suspect, or the running ones leave no pages for it."""
         plan = StepPlan()
         suspect = next((s for s in self.running if s.is_suspect), None)
         if suspect is None:
@@ -130,7 +130,7 @@ class Scheduler:
         return plan if self._chunk(plan, suspect, self.step_tokens) else None
 
     def _make_room(self) -> None:
-        """Preempt sequences of a lower priority than the head of the queue, as long as one keeps it from starting."""
+        """Preempt sequences of lower priority than the head of the queue until it can start."""
         while self.waiting and self.running:
             head, victim = self.waiting[0], max(self.running, key=_order)
             if victim.priority >= head.priority or self._has_room(head):
@@ -147,13 +147,13 @@ class Scheduler:
         return is_enough
 
     def _prefill(self, plan: StepPlan, budget: int) -> None:
-        """Chunks of prompts in the order of priority and arrival, whether they have begun or not."""
+        """Add prompt chunks in the order of priority and arrival, of running and waiting sequences alike."""
         begun = sorted((s for s in self.running if s.num_pending > 1), key=_order)
         can_start = True
         while budget > 0:
             head = self.waiting[0] if self.waiting and can_start and len(self.running) < self.max_sequences else None
             if head is not None and not (begun and _order(begun[0]) < _order(head)):
-                # A suspect found no place now, and whoever came later would take the next one too.
+                # A suspect at the head did not fit; sequences behind it must not take the pages that it waits for.
                 can_start = not head.is_suspect and not self._awaits_prefix(head) and self._start(plan, head)
                 if can_start:
                     budget -= self._chunk(plan, head, budget)
@@ -163,8 +163,8 @@ class Scheduler:
                 return
 
     def _awaits_prefix(self, sequence: Sequence) -> bool:
-        """Whether a running sequence is about to compute pages that this one can share: several answers to one prompt, or
-        requests with a common system message that came together. It starts when they are there."""
+        """Whether a running sequence is about to compute pages that this one can share (several answers to one prompt, or
+        simultaneous requests with a common system message). It starts once they are computed."""
         others = [other for other in self.running if other.num_pending > 1 and not other.num_prefix]
         if not others or sequence.num_prefix:
             return False
@@ -186,7 +186,7 @@ class Scheduler:
         return chunk
 
     def _start(self, plan: StepPlan, sequence: Sequence) -> bool:
-        """Move a waiting sequence into the running set if all its tokens so far, and one more, fit."""
+        """Move a waiting sequence into the running set if pages for all its tokens, and one more, are available."""
         match = self._match(sequence)
         needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
         if needed > self.pool.num_available and self.running:
@@ -201,7 +201,7 @@ class Scheduler:
                 sequence.pages.append(page)
                 if index == 0 and match.copy_from is not None:
                     plan.copies.append(PageCopy(match.copy_from, page, match.rows))
-                    # Released only now: the allocation above must not evict the page that is about to be read.
+                    # Released only now: the allocation above must not evict the page to be copied.
                     self.pool.release_page(match.copy_from)
                     match = PrefixMatch(match.pages, None, 0, match.num_tokens)
         except OutOfPagesError:
@@ -217,7 +217,7 @@ class Scheduler:
         return True
 
     def _match(self, sequence: Sequence) -> PrefixMatch:
-        """Rows of a bidirectional prefix depend on what follows them, so nothing of it can come from elsewhere."""
+        """Rows of a bidirectional prefix depend on the tokens that follow them, so they cannot come from the cache."""
         return PrefixMatch([], None, 0, 0) if sequence.num_prefix else self.pool.match(sequence.tokens)
 
     def _drop_match(self, match: PrefixMatch) -> None:
@@ -227,7 +227,7 @@ class Scheduler:
             self.pool.release_page(page)
 
     def _extend(self, sequence: Sequence, num_tokens: int, *, preempt: bool = True) -> bool:
-        """Give the sequence pages for `num_tokens` tokens; preempt later ones, in the end itself, when none is left."""
+        """Allocate pages for `num_tokens` tokens; if none is left, preempt later sequences, and finally this one."""
         while len(sequence.pages) < self.pages_for(num_tokens):
             try:
                 sequence.pages.append(self.pool.allocate())

@@ -1,4 +1,4 @@
-"""One request inside the engine: its tokens, its pages and what was already emitted."""
+"""One request inside the engine: its tokens, its pages and its output state."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from youtu_edge.engine.text.detokenize import TextStream
 
 @dataclass(eq=False)
 class Sequence:
-    """Tokens of a request and where they live.
+    """Tokens of a request and their cache pages.
 
         tokens:   [ prompt ............. | answer so far ]
                   ^0        ^num_cached  ^num_prompt     ^len(tokens)
-        cache:    [0, num_computed) has rows in `pages`; [num_computed, len(tokens)) is still to be run
+        cache:    [0, num_computed) has rows in `pages`; [num_computed, len(tokens)) is not computed yet
 
-    `num_cached` is how much of the prompt came from the prefix cache when it was scheduled first.
+    `num_cached` is how much of the prompt came from the prefix cache when the sequence was first scheduled.
     """
 
     id: str
@@ -29,25 +29,25 @@ class Sequence:
     priority: int = 0
     ignore_eos: bool = False
     probation: int = 0
-    """Tokens that it still has to gain alone; see scheduler."""
+    """Tokens that it still has to produce in steps without other sequences; see scheduler."""
     grammar: AnswerGrammar | None = None
     arrival: int = 0
     num_computed: int = 0
     num_prefix: int = 0
-    """Leading tokens that see each other: they run in one piece, and their rows are of no use to another prompt."""
+    """Leading tokens with bidirectional attention: they run in one step, and other prompts cannot reuse their rows."""
     num_cached: int | None = None
     num_published: int = 0
-    """Leading pages that the prefix index knows, so that others may share them."""
+    """Leading pages in the prefix index, which other sequences may share."""
     pages: list[int] = field(default_factory=list)
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it has to run alone."""
+        """Whether it has to run without other sequences."""
         return self.probation > 0
 
     @property
     def num_generated(self) -> int:
-        """Tokens of the answer so far, those of a former engine included."""
+        """Tokens of the answer so far, including those from a previous engine."""
         return len(self.tokens) - self.num_prompt
 
     @property
@@ -57,5 +57,5 @@ class Sequence:
 
     @property
     def max_length(self) -> int:
-        """Tokens that the sequence can grow to."""
+        """The maximum number of tokens, prompt and answer."""
         return self.num_prompt + self.max_new_tokens

@@ -1,4 +1,4 @@
-"""The engine process: loads what `Start` names, then turns the loop until the front says stop or goes away."""
+"""The engine process: loads the model that `Start` names, then runs the loop until `Shutdown` or the end of the front."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ _PR_SET_PDEATHSIG = 1
 
 
 class FrontGoneError(Exception):
-    """The socketpair is closed: the front died or wants us to leave."""
+    """The socketpair is closed: the front has died, or wants the engine to exit."""
 
 
 class Link:
-    """Our end of the socketpair. What it reads finds memory even when the engine is at its limit: see `reserve`."""
+    """The engine's end of the socketpair. Reads succeed even at the memory limit: see `reserve`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self.reserve = Reserve()
         self._wakes = os.eventfd(0, os.EFD_NONBLOCK)
         self._reader = FrameReader()
-        self._buffer = bytearray(1 << 16)  # taken once: a read must not fail because the engine is at its memory limit
+        self._buffer = bytearray(1 << 16)  # allocated once: a read must not fail at the engine's memory limit
 
     def send(self, message: FromEngine | msgspec.Raw) -> None:
         """Write one frame; raises FrontGoneError."""
@@ -76,11 +76,11 @@ class Link:
             raise FrontGoneError from None
 
     def wake(self) -> None:
-        """Let `receive` return at once, now or the next time; for other threads."""
+        """Make the current or next `receive` return at once; for other threads."""
         os.eventfd_write(self._wakes, 1)
 
     def receive(self, timeout_s: float) -> list[Incoming]:
-        """Messages that arrive within the timeout; an empty list if none does, or somebody wakes us.
+        """Messages that arrive within the timeout; an empty list if none does, or on `wake`.
 
         Raises FrontGoneError.
         """
@@ -110,9 +110,9 @@ class Link:
 
 
 def main(descriptor: int) -> int:
-    """Serve the front behind the inherited descriptor; returns the exit code."""
-    # Ctrl-C in a terminal and systemd's SIGTERM reach both processes. They are for the front, which drains and then says
-    # Shutdown; should it die instead, the socketpair's end and the death signal are enough.
+    """Serve the front over the inherited descriptor; returns the exit code."""
+    # Ctrl-C in a terminal and systemd's SIGTERM reach both processes. The front handles them: it drains, then sends
+    # Shutdown. If it dies instead, EOF on the socketpair and the parent-death signal end the engine.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -129,7 +129,7 @@ def main(descriptor: int) -> int:
             return EXIT_FAILURE
         if isinstance(error, DeviceFaultError):
             logging.shutdown()
-            os._exit(error.exit_code)  # what would be freed is on a GPU that answers nothing any more
+            os._exit(error.exit_code)  # a normal exit would free memory on a GPU that no longer responds
         return error.exit_code
 
 
@@ -146,7 +146,7 @@ def _serve(link: Link) -> int:
         loop, memory, ready = load(start.config, link)
     except Exception as error:
         enough = enough_bytes(budget_bytes(start.config))
-        hint = f"{enough >> 20} MiB are enough for the budget (memory.limit, memory.fraction)"
+        hint = f"{enough >> 20} MiB is enough for the budget (memory.limit, memory.fraction)"
         if found := shortage(error, hint, enough=enough):
             raise found from error
         raise
@@ -155,7 +155,7 @@ def _serve(link: Link) -> int:
     while True:
         link.reserve.restore()
         if not link.reserve.is_held and any(isinstance(message, IncomingText) for message in messages):
-            # Not at every step: it takes milliseconds and a line of the log.
+            # Only when a request needs memory: it takes milliseconds and writes a log line.
             loop.forget_grammars()
             memory.shed()
             link.reserve.restore()
@@ -177,12 +177,12 @@ def _serve(link: Link) -> int:
 
 
 def handle(message: Incoming, loop: Loop, memory: IdleMemory, *, has_room: bool) -> None:
-    """One message of the front. `has_room`: whether new work may be taken in; work of an earlier engine always is.
+    """Handle one message. `has_room`: whether new work is accepted; work resumed from a previous engine always is.
 
-    Raises YoutuEdgeError for a kind that has no place here.
+    Raises YoutuEdgeError for an unexpected kind of message.
     """
     if isinstance(message, IncomingText) and not has_room and not message.is_resumed:
-        loop.refuse(message, "the memory for requests is taken by others; try again later")
+        loop.refuse(message, "the memory for requests is in use by other requests; try again later")
     elif isinstance(message, IncomingSubmit):
         loop.submit(message)
     elif isinstance(message, IncomingQuery):
@@ -196,11 +196,11 @@ def handle(message: Incoming, loop: Loop, memory: IdleMemory, *, has_room: bool)
     elif isinstance(message, SetLogLevel):
         log.root.setLevel(message.level.upper())
     else:
-        raise YoutuEdgeError(f"the front sent a {type(message).__name__}, which has no place between two steps")
+        raise YoutuEdgeError(f"the front sent {type(message).__name__}, which the running engine does not accept")
 
 
 def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object]]:
-    """Everything between `Start` and `Ready`: check the package, load it, split the memory, run one token."""
+    """Everything between `Start` and `Ready`: check and load the package, plan the memory, run one token."""
     allocator = Allocator()
     package = open_description(config)
     manifest = package.manifest
@@ -216,7 +216,7 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
     if not manifest.prompt_end:
         warm_up(runner, prompter, pool, kept, limits.step_tokens)
     elif config.model.warm_prompts:
-        raise ConfigError("model.warm_prompts: the prompts of this model are bidirectional and cannot be kept; remove them")
+        raise ConfigError("model.warm_prompts: this model's prompts are bidirectional and cannot be cached; remove them")
     max_stall_s = limits.max_stall_ms / 1e3
     loop = make_loop(
         runner, scheduler, tokenizer, prompter, link.send, max_stall_s=max_stall_s, texts=texts, on_done=link.wake
@@ -234,9 +234,11 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
     }
     texts.start(plan.text_worker, min(runner.context_length, plan.num_pages * config.model.page_tokens), link.wake)
     memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
-    memory.give_back()  # runs a token, the first that is computed to the end
+    memory.give_back()  # runs one token through the whole model
     if not limit_data(holding().data + plan.growth):
-        log.warning(line("memory_limit_not_set", reason="RLIMIT_DATA cannot be changed; only the plan bounds the engine"))
+        log.warning(
+            line("memory_limit_not_set", reason="RLIMIT_DATA cannot be set; only the memory plan limits the engine")
+        )
     return loop, memory, ready
 
 
@@ -251,7 +253,7 @@ def make_loop(
     texts: Texts | None = None,
     on_done: Callable[[], None] = lambda: None,
 ) -> Loop:
-    """Put the parts of a loop together. Without `texts` it works on the text of requests itself."""
+    """Build a loop. Without `texts` it prepares the text of requests in this process."""
     vocabulary, size = Vocabulary(tokenizer), vocabulary_size(tokenizer, runner.manifest.vocab_size)
     texts = texts or TextsAtOnce(TextWork(tokenizer, prompter, size, is_bounded=False))
     eos = frozenset(runner.manifest.eos_token_ids)
@@ -274,11 +276,11 @@ def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[t
     path = package.path(TOKENIZER)
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
-    except BaseException as error:  # the library raises bare Exception, and a panic of Rust is none
+    except BaseException as error:  # the library raises bare Exception; a Rust panic is a BaseException
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise PackageError(f"{path}: not a usable tokenizer: {error}") from None
-    tokenizer.no_truncation()  # some files cut or fill up every text, as training wanted it
+    tokenizer.no_truncation()  # some files keep the truncation and padding of training
     tokenizer.no_padding()
     template = package.read_text(CHAT_TEMPLATE) if package.has_chat_template else None
     manifest = package.manifest

@@ -1,6 +1,6 @@
-"""System prompts that are computed before the first request and stay in the cache: the first token comes first.
+"""System prompts that are prefilled at the start, which shortens the time to the first token.
 
-What every conversation with such a system message begins with is run once at the start, and its pages are pinned.
+The tokens with which every conversation with such a system message begins run once, and their pages are pinned.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger("youtu_edge.engine")
 def warm_up(runner: Runner, prompter: Prompter, pool: PagePool, texts: Seq[str], step_tokens: int) -> None:
     """Compute and pin the beginnings of conversations with these system messages, `step_tokens` at a time.
 
-    Raises ConfigError when they take more than half of the cache, or when the model's template has no place for them.
+    Raises ConfigError if they take more than half of the cache, or if the model's template rejects system messages.
     """
     for text in texts:
         try:

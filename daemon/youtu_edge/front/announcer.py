@@ -1,4 +1,4 @@
-"""Tells systemd, and so `systemctl status`, what the daemon is doing."""
+"""Reports the daemon's state to systemd, and so to `systemctl status`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from youtu_edge.front.systemd_notify import SystemdNotify
 
 
 class Announcer:
-    """Ready means that the model has been loaded and the port is bound, in whichever order."""
+    """Ready means that the model has been loaded and the port is bound, in either order."""
 
     def __init__(
         self, notify: SystemdNotify, status_line: StatusLine, site: Site, model: CurrentModel, supervisor: Supervisor
@@ -37,17 +37,17 @@ class Announcer:
         self._update()
 
     def reloading(self) -> None:
-        """The configuration is about to be read again; `reloaded` must follow."""
+        """The configuration is about to be reloaded; `reloaded` must follow."""
         if self.is_serving:
             self._notify.reloading()
 
     def reloaded(self) -> None:
-        """It was read."""
+        """The reload is over."""
         self._has_announced = False
         self._update()
 
     def draining(self) -> None:
-        """The daemon stops: running requests are finished, no others are taken."""
+        """The daemon is draining: running requests finish, new ones are rejected."""
         self._notify.stopping()
         self._status_line.is_draining = True
         self._update()
@@ -63,7 +63,7 @@ class Announcer:
         )
 
     def _update(self) -> None:
-        """The status comes first: whoever waited for `systemctl start` reads it at once."""
+        """The status comes first, so that it is current when `systemctl start` returns."""
         self._notify.status(self._status_line())
         if self.is_serving and not self._has_announced:
             self._has_announced = True

@@ -1,7 +1,6 @@
-"""The lock on storage.directory: one daemon keeps its data there, and a second one is told whose it is.
+"""The lock on storage.directory: one daemon at a time; a second one fails with an error that names the holder.
 
-The kernel lets go of it with the process, however that ends. The file holds the process id of whoever has the lock, for the
-message only.
+The kernel releases the lock when the process ends, however it ends. The pid in the file is only for the error message.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ log = logging.getLogger(__name__)
 
 LOCK = "lock"
 _LEAVING_S = 2.0
-"""How long a former daemon may take to leave."""
+"""How long a previous daemon may take to exit."""
 _POLL_S = 0.05
 
 
 class DataDirectory:
-    """`directory` "" is none: nothing is kept, and nothing is locked."""
+    """`directory` "": nothing is stored on disk, and nothing is locked."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._lock: int | None = None
 
     def claim(self, patience_s: float = _LEAVING_S) -> None:
-        """Take the lock, or take it anew where the directory was deleted and made again. Raises DataInUseError.
+        """Acquire the lock, again if the directory was deleted and recreated. Raises DataInUseError.
 
-        A directory that cannot be used is not locked: the databases say so, and keep everything in memory.
+        An unusable directory is not locked: the databases log the reason and keep everything in memory.
         """
         if not self._directory or self._is_held():
             return
@@ -54,14 +53,14 @@ class DataDirectory:
         self._lock = lock
 
     def claim_again(self) -> None:
-        """`claim` for a daemon that is running: that somebody else was faster is told and changes nothing."""
+        """`claim` in a running daemon: if another one holds the lock, that is logged and this one goes on."""
         try:
             self.claim(patience_s=0.0)
         except DataInUseError as error:
             log.error(line("data_in_use", reason=error.message))
 
     def release(self) -> None:
-        """Let another daemon have it."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -88,7 +87,7 @@ class DataDirectory:
                 return
 
     def _is_held(self) -> bool:
-        """Whether we hold the lock that a second daemon would find."""
+        """Whether we hold the lock on the file that a second daemon would open."""
         if self._lock is None:
             return False
         try:
@@ -102,7 +101,7 @@ def _open(path: Path) -> int:
     flags = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags | os.O_RDWR, 0o644)
-    except PermissionError:  # root's, of a daemon that was run by hand: it can be locked all the same
+    except PermissionError:  # created by a daemon that was run by hand as root; a read-only descriptor can be locked, too
         return os.open(path, flags | os.O_RDONLY, 0o644)
 
 

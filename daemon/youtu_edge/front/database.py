@@ -1,15 +1,15 @@
-"""One SQLite file, and the one thread that ever touches it. Callers bring schema and work.
+"""One SQLite file, and the only thread that touches it. Callers supply schema and work.
 
     event loop ── run(work) ──> queue ──> thread: BEGIN, work(connection) … of all that wait, COMMIT ──> result
 
-* The event loop never waits for the disk. Whatever queued up while the disk was busy shares one commit.
-* Work runs in the order of submission, and is done even when nobody waits for it any more.
+* The event loop never waits for the disk. Work that queued up while the disk was busy shares one commit.
+* Work runs in the order of submission, even if its caller was cancelled.
 * WAL with `synchronous` "full": when `run` returns, the transaction survives a power cut. "normal" saves that fsync: the
-  file stays sound, a power cut may take the last transactions back. Either survives `kill -9`.
-* A file that is damaged, or that a newer version wrote, is set aside (`NAME.damaged`, `NAME.newer`) and a fresh one begun,
-  at the start as well as later. A file that cannot be used at all (no permission, disk full, locked) is replaced by memory.
-  One that was deleted or moved away while it was open is given up with the work at hand, and a fresh one begun: what would
-  be written to it is lost. All of this is told in the log; nothing of it keeps the daemon from answering.
+  file stays consistent, but a power cut may roll back the last transactions. Either survives `kill -9`.
+* A damaged file, or one written by a newer version, is renamed (`NAME.damaged`, `NAME.newer`) and replaced by an empty one,
+  at startup as well as later. A file that cannot be used at all (no permission, disk full, locked) is replaced by memory.
+  Writes to a file that was deleted or moved away while open would be lost: the current work fails, and an empty file is
+  created. All of this is logged; none of it keeps the daemon from answering.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ Work = Callable[[sqlite3.Connection], Result]
 _Job = tuple[Work[Any], "asyncio.Future[Any]"]
 
 _FILES = ("-wal", "-journal", "")
-"""Suffixes, in the order in which they are set aside: a log that is left alone must never meet a fresh file."""
+"""Suffixes, in the order in which they are renamed: a leftover log must never be applied to a new file."""
 _MAX_BATCH = 64
 _MEMORY_BYTES = 4 * 1024 * 1024
 _LOCKED_S = 2.0
-"""How long another process may hold the file, such as a former daemon that is just leaving."""
+"""How long another process may hold the file, such as a previous daemon that is exiting."""
 
 
 class Database:
-    """`path` None means in memory. `migrations[n]` leads from `user_version` n to n + 1; it is never changed later.
+    """`path` None means in memory. `migrations[n]` leads from `user_version` n to n + 1, and must never be edited.
 
     `on_failure` is called on the event loop for every piece of work that failed because of the storage.
     """
@@ -59,7 +59,7 @@ class Database:
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self.is_persistent = path is not None
-        """False while nothing outlives the process; settled once the first work is done."""
+        """False if nothing survives a restart; final once the first work is done."""
         self._path = path
         self._migrations = migrations
         self._synchronous = synchronous
@@ -85,21 +85,21 @@ class Database:
         return cls(path, migrations, synchronous=synchronous, on_failure=on_failure)
 
     def start(self) -> None:
-        """Open the file; what was submitted before waits for it."""
+        """Start the thread, which opens the file and then runs what was submitted before."""
         self._thread.start()
 
     def submit(self, work: Work[Result]) -> asyncio.Future[Result]:
         """Queue work and return at once; the future holds its result, its own exception, or StorageError.
 
-        Work may be called twice, after a rollback, when other work in the same transaction failed: it must change nothing
-        but the database.
+        If other work in the same transaction fails, work is called again after the rollback: it must have no effects
+        outside the database.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._jobs.put((work, future))
         return future
 
     async def run(self, work: Work[Result]) -> Result:
-        """Queue work and wait for it. Raises what it raises, and StorageError when the storage failed."""
+        """Queue work and wait for it. Raises its exceptions, and StorageError when the storage failed."""
         return await self.submit(work)
 
     async def close(self) -> None:
@@ -128,7 +128,7 @@ class Database:
         if len(batch) > 1:
             try:
                 results = self._transaction([work for work, _ in batch])
-            except Exception:  # one of them spoils it for all: each alone, then
+            except Exception:  # one failure rolls back the whole batch: run each alone
                 log.debug(line("database_batch_split", jobs=len(batch)))
             else:
                 for (_, future), result in zip(batch, results, strict=True):
@@ -154,7 +154,7 @@ class Database:
             connection.execute("COMMIT")
             self._check_place()
         except BaseException:
-            if connection.in_transaction:  # some failures of the disk have rolled back already
+            if connection.in_transaction:  # on some disk errors SQLite has already rolled back
                 connection.execute("ROLLBACK")
             raise
         return results
@@ -172,25 +172,25 @@ class Database:
         return StorageError(f"the device could not read or write {name}: {error}")
 
     def _check_place(self) -> None:
-        """Whether what is written will be found by the next daemon. Raises _LostError if the database is gone.
+        """Check that the open file is still the one at its path. Raises _LostError if the database is gone.
 
-        A log that is gone alone is no loss yet: it is still open, and closing the database brings it in.
+        If only the log is gone, nothing is lost yet: it is still open, and closing the database checkpoints it.
         """
         if self._path is None:
             return
         if self._is_gone(""):
-            raise _LostError("it was deleted or moved away while it was open; a fresh one is begun")
+            raise _LostError("it was deleted or moved away while open; starting with an empty one")
         if self._is_gone("-wal"):
-            log.warning(line("database_log_lost", file=f"{self._path.name}-wal", effect="what it held is written again"))
+            log.warning(line("database_log_lost", file=f"{self._path.name}-wal", effect="its contents are checkpointed now"))
             self._open_again()
 
     def _is_gone(self, suffix: str) -> bool:
-        """Whether the open file is no longer the one of its name; the first one that is seen counts as the open one."""
+        """Whether the open file is no longer the one at its path; the first one seen counts as the open one."""
         try:
             found = os.stat(f"{self._path}{suffix}")
         except (FileNotFoundError, NotADirectoryError):
             return suffix in self._opened
-        except OSError:  # not to be told; the database itself will have trouble
+        except OSError:  # unknown; the next access to the database reports the error
             return False
         return not os.path.samestat(self._opened.setdefault(suffix, found), found)
 
@@ -203,13 +203,13 @@ class Database:
         def settle() -> None:
             if isinstance(error, StorageError):
                 self._on_failure()
-            if future.done():  # whoever waited was cancelled
+            if future.done():  # the caller was cancelled
                 return
             if error is None:
                 future.set_result(result)
             else:
                 future.set_exception(error)
-                future.exception()  # taken note of, also when nobody awaits it
+                future.exception()  # marks it as retrieved: nobody may be awaiting it
 
         try:
             future.get_loop().call_soon_threadsafe(settle)
@@ -242,7 +242,7 @@ class Database:
         return connection
 
     def _connect(self, path: Path) -> sqlite3.Connection:
-        # Only the last directory is made: whoever runs the daemon without having installed it gets memory, not /var/lib/….
+        # Only the last directory is created: a daemon that runs without installation uses memory, and makes no /var/lib/….
         path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         self._opened[""] = os.fstat(descriptor)
@@ -258,7 +258,7 @@ class Database:
         return connection
 
     def _set_aside(self, why: str, reason: str) -> None:
-        """Rename the file and its log, replacing what was set aside before: the disk is small."""
+        """Rename the file and its log, overwriting those renamed before: disk space is scarce."""
         assert self._path is not None
         target = self._path.with_name(f"{self._path.name}.{why}")
         try:
@@ -269,7 +269,7 @@ class Database:
                 elif suffix:
                     Path(f"{target}{suffix}").unlink(missing_ok=True)
         except OSError as error:
-            self._use_memory(f"{reason}; and it cannot be set aside: {error}")
+            self._use_memory(f"{reason}; renaming it failed: {error}")
             return
         log.error(line("database_set_aside", file=self._path.name, moved_to=target.name, reason=reason))
 
@@ -280,7 +280,7 @@ class Database:
 
 
 def bytes_used(connection: sqlite3.Connection) -> int:
-    """Bytes of the pages that hold something, in this very transaction."""
+    """Bytes of the pages in use, including the changes of this transaction."""
     pages, free, size = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
     )
@@ -288,10 +288,10 @@ def bytes_used(connection: sqlite3.Connection) -> int:
 
 
 def size_limit(connection: sqlite3.Connection, max_bytes: int) -> int:
-    """`max_bytes` for a file; in memory far less, so that the front stays small."""
+    """`max_bytes` for a file; much less in memory, so that the front stays small."""
     file = connection.execute("PRAGMA database_list").fetchone()[2]
     return max_bytes if file else min(max_bytes, _MEMORY_BYTES)
 
 
 class _LostError(sqlite3.OperationalError):
-    """The file that is open is no longer the one of that name."""
+    """The open file is no longer the one at its path."""

@@ -13,12 +13,12 @@ class NewerSchemaError(Exception):
 
 
 class DamagedError(sqlite3.DatabaseError):
-    """What PRAGMA quick_check found; sqlite3 itself raises nothing for it."""
+    """PRAGMA quick_check found damage; sqlite3 itself does not raise for that."""
 
 
 def prepare(connection: sqlite3.Connection, synchronous: Synchronous) -> None:
     """Set up a connection to a file. Raises DamagedError."""
-    # Exclusive: nobody writes beside us, and WAL needs no shared-memory file, which a full disk would refuse.
+    # Exclusive: we are the only writer, and WAL needs no shared-memory file, which cannot be created on a full disk.
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={synchronous.upper()}")
@@ -35,13 +35,13 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
     """Bring the file to the newest schema. Raises NewerSchemaError."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
-        raise NewerSchemaError(f"its schema is version {version}; this daemon knows {len(migrations)}")
+        raise NewerSchemaError(f"its schema version is {version}; this daemon supports up to {len(migrations)}")
     for number in range(version, len(migrations)):
         # executescript commits what is open first, so the transaction is part of the script.
         connection.executescript(f"BEGIN;{migrations[number]};PRAGMA user_version={number + 1};COMMIT;")
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """Whether the file itself is bad, not the way to it."""
+    """Whether the file itself is corrupt, as opposed to inaccessible."""
     primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     return isinstance(error, DamagedError) or primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

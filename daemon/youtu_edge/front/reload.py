@@ -1,7 +1,7 @@
-"""Reading the configuration again while the daemon runs: what changes at once, what waits for a restart, what is refused.
+"""Reloads the configuration of a running daemon: what applies at once, what needs a restart, what is rejected.
 
-A file with any mistake changes nothing. Keys that cannot change in a running daemon keep their value and are named, in the
-log and in `systemctl status`, until the file agrees with them again or the daemon is restarted.
+A file with an error changes nothing. Keys that need a restart keep their value, and are listed in the log and in
+`systemctl status` until the file matches again or the daemon is restarted.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ LIVE_KEYS = frozenset(
         *(f"generation.{name}" for name in msgspec.structs.asdict(Config().generation)),
     }
 )
-"""What the parts in `Reloader.on_change` take over; everything else waits for a restart."""
+"""Keys that `Reloader.on_change` applies; all others need a restart."""
 
 UNIT_KEYS = frozenset({"service.drain_s", "service.step_deadline_s"})
-"""Live keys that the systemd unit follows as well: `youtu-edge render-unit` has to be run again."""
+"""Live keys that the systemd unit depends on, too: `youtu-edge render-unit` has to be run again."""
 
 
 class Merged(NamedTuple):
-    """The configuration to go on with, and the keys that are new in it or wait for a restart."""
+    """The configuration to use from now on, the keys applied in it, and those waiting for a restart."""
 
     config: Config
     applied: list[str]
@@ -58,16 +58,16 @@ def merge(now: Config, wanted: Config) -> Merged:
 
 
 class Reloader:
-    """`read` gives the configuration as it is written now, or raises ConfigError; without it nothing is ever reloaded."""
+    """`read` returns the configuration as written now, or raises ConfigError; None: reloads are not available."""
 
     def __init__(self, config: Config, read: Callable[[], Config] | None = None) -> None:
         self.config = config
-        """The one in force."""
+        """The configuration in effect."""
         self._read = read
         self.on_change: list[Callable[[Config], None]] = []
         """Called with a configuration in which only LIVE_KEYS differ."""
         self.waiting: list[str] = []
-        """Keys whose written value is not in force until a restart."""
+        """Keys whose new value takes effect only after a restart."""
 
     @property
     def can_reload(self) -> bool:
@@ -75,14 +75,14 @@ class Reloader:
         return self._read is not None
 
     def reload(self) -> bool:
-        """Apply what can be applied and log all of it; False for a file that was refused."""
+        """Apply what can be applied and log the result; False if the file was rejected."""
         if self._read is None:
             return False
         try:
             wanted = self._read()
         except ConfigError as error:
             for problem in error.message.splitlines():
-                log.error(line("reload_refused", reason=problem, effect="the former configuration stays"))
+                log.error(line("reload_refused", reason=problem, effect="the previous configuration stays in effect"))
             return False
         merged = merge(self.config, wanted)
         self.config, self.waiting = merged.config, merged.waiting

@@ -1,4 +1,4 @@
-"""The life of the front process: take the port, serve, supervise, drain, leave with a meaningful exit code."""
+"""The life of the front process: bind the port, serve, supervise, drain, exit with a meaningful code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from youtu_edge.process_limits import described_limits
 log = logging.getLogger(__name__)
 
 _LAST_ANSWERS_S = 1.0
-"""After giving up: how long the last answers may take to reach their clients."""
+"""After giving up: time for the last answers to reach their clients."""
 
 
 class Service:
@@ -72,11 +72,11 @@ class Service:
         if self._reloader.can_reload and not os.isatty(0):  # in a terminal SIGHUP means that it was closed
             loop.add_signal_handler(signal.SIGHUP, self._reload)
         await self._storage.open()
-        # Cancelling the handler of a client that left is what cancels its request.
+        # A client that disconnects cancels its handler, and the handler cancels its request.
         runner = web.AppRunner(self.app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
         assert runner.server is not None
-        # What exists now stays: later collections need not walk through it, which takes tens of milliseconds.
+        # What exists now lives as long as the daemon: frozen, it saves each later collection tens of milliseconds.
         gc.collect()
         gc.freeze()
         tasks = [asyncio.ensure_future(work()) for work in self._upkeep]
@@ -91,7 +91,7 @@ class Service:
             await self._storage.close()
 
     async def _supervise(self, opening: asyncio.Future[None]) -> int:
-        """Until the engine gives up, somebody stops us, or `opening` fails."""
+        """Run until the supervisor gives up, a stop signal arrives, or `opening` fails."""
         engine = asyncio.ensure_future(self._supervisor.run())
         stopping = asyncio.ensure_future(self._stop.wait())
         waiting: set[asyncio.Future[Any]] = {engine, stopping, opening}
@@ -116,11 +116,11 @@ class Service:
             await asyncio.gather(engine, stopping, return_exceptions=True)
 
     async def _engine_ended(self, engine: asyncio.Future[None]) -> None:
-        """Raises why the supervisor gave up, once the last answers are out."""
+        """Raises the error of the supervisor, once the last answers are sent."""
         error = engine.exception()
         await asyncio.sleep(_LAST_ANSWERS_S if isinstance(error, EngineGaveUpError) else 0.1)
         if isinstance(error, EngineGaveUpError) and self._model.value is None and (limits := described_limits()):
-            raise EngineGaveUpError(f"{error.message}; it never got ready, and {limits}") from None
+            raise EngineGaveUpError(f"{error.message}; it never became ready, and {limits}") from None
         engine.result()
 
     def _reload(self) -> None:

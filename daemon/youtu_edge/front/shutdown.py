@@ -1,4 +1,4 @@
-"""How the daemon stops: the signals that ask for it, and the time that running requests get to finish."""
+"""How the daemon stops: the stop signals, and the time that running requests have to finish."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _LAST_EVENTS_S = 0.05
 
 
 class StopSignal:
-    """SIGTERM or SIGINT: the first asks for a stop, the second for one without waiting."""
+    """SIGTERM or SIGINT: the first starts the drain, the second ends it at once."""
 
     def __init__(self) -> None:
         self.is_urgent = False
         self._event = asyncio.Event()
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take both signals."""
+        """Handle both signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._received, number)
 
     async def wait(self) -> None:
-        """Until the first."""
+        """Wait for the first signal."""
         await self._event.wait()
 
     def _received(self, number: int) -> None:
@@ -43,7 +43,7 @@ class StopSignal:
 
 
 class Drain:
-    """Ends the requests of a daemon that stops."""
+    """Drains the requests of a stopping daemon."""
 
     def __init__(self, admission: Admission, active_requests: ActiveRequests, queries: TokenizerQueries) -> None:
         self._admission = admission
@@ -51,7 +51,7 @@ class Drain:
         self._queries = queries
 
     def begin(self, drain_s: float) -> None:
-        """Refuse new requests from now on."""
+        """Reject new requests from now on."""
         self._admission.is_draining = True
         log.info(line("draining", unfinished=len(self._active), drain_s=drain_s))
 

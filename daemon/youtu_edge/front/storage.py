@@ -12,7 +12,7 @@ from youtu_edge.front.keys.key_usage import KeyUsage
 
 
 class Storage:
-    """`cache` is None where answers are not kept."""
+    """`cache` is None without a response cache."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Storage:
         self._directory.claim()
 
     async def open(self) -> None:
-        """Open all files and go on with the requests of the last run."""
+        """Open all files and resume the unfinished requests of the last run."""
         self._conversations.database.start()
         if self._cache:
             self._cache.database.start()
@@ -47,7 +47,7 @@ class Storage:
         self._archive.database.start()
 
     async def close(self) -> None:
-        """Finish what is being written."""
+        """Finish pending writes, then close all files."""
         await self._background.close()
         await self._durable.close()
         await self._conversations.database.close()

@@ -1,4 +1,4 @@
-"""Tells systemd that the daemon is ready, alive and what it does; silent when systemd did not start it."""
+"""Notifies systemd of readiness, status and the watchdog; does nothing when systemd did not start the daemon."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ class SystemdNotify:
 
     def __init__(self) -> None:
         self._notifier = SystemdNotifier()
-        self._told = ""
+        self._last_status = ""
 
     def ready(self) -> None:
-        """The model answers."""
+        """The daemon serves requests."""
         self._notifier.notify("READY=1")
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        if text != self._told:
-            self._told = text
+        if text != self._last_status:
+            self._last_status = text
             self._notifier.notify("STATUS=" + " ".join(text.split()))
 
     def reloading(self) -> None:
-        """The configuration is being read again; `ready` ends it."""
+        """A reload has begun; `ready` ends it."""
         # The time is what Type=notify-reload of newer systemd wants; older ones ignore it.
         self._notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """No more requests are taken."""
+        """The daemon drains and exits."""
         self._notifier.notify("STOPPING=1")
 
     async def keep_status_current(self, status: Callable[[], str], is_loading: Callable[[], bool]) -> None:
-        """Renew the status, and while the model is on its way ask for more than TimeoutStartSec=; never returns."""
+        """Refresh the status, and extend TimeoutStartSec= while the model is being loaded; never returns."""
         while True:
             if is_loading():
                 self._notifier.notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_S * 1_000_000}")

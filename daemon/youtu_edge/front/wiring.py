@@ -1,4 +1,4 @@
-"""Makes the parts of the front and connects them: every part is given what it needs when it is made."""
+"""Makes the parts of the front and connects them: every part receives its dependencies in its constructor."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Wiring:
         read_config: Callable[[], Config] | None = None,
         board_files: BoardFiles | None = None,
     ) -> None:
-        """`read_config` gives the configuration as it is written now, for reloads; without it there are none."""
+        """`read_config` returns the configuration as written now; None: reloads are not available."""
         clock = time.monotonic
         keys_file = Path(config.service.keys_file)
         self._config = config
@@ -156,7 +156,7 @@ class Wiring:
         )
 
     def _on_failure(self, database: str) -> Callable[[], None]:
-        """What is done when the device's disk failed."""
+        """The callback for a failed read or write of this database."""
 
         def failed() -> None:
             self._metrics.storage_failed(database)
@@ -165,7 +165,7 @@ class Wiring:
         return failed
 
     def _connect(self, announcer: Announcer) -> None:
-        """Who hears of what, in this order."""
+        """Subscribe the parts to each other's events; callbacks run in this order."""
         self._active.on_end += [self._supervisor.policy.request_ended, self._metrics.request_ended]
         if self._cache:
             self._active.on_end.append(self._cache.keep)

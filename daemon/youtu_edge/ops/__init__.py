@@ -27,7 +27,7 @@ def library_path() -> Path:
 
 
 def cuda_library_path() -> Path | None:
-    """The library of operators for GPUs, which scripts/build-ops-cuda puts beside this file; None: it was not built."""
+    """The library of operators for GPUs, which scripts/build-ops-cuda puts beside this file; None if it was not built."""
     path = Path(__file__).resolve().parent / CUDA_LIBRARY_NAME
     return path if path.is_file() else None
 
@@ -43,7 +43,7 @@ def set_threads(threads: int, spin_us: int) -> None:
 
 
 def free_scratch() -> None:
-    """Free what the operators keep from call to call. The next call takes what it needs."""
+    """Free the operators' idle scratch memory. The next call allocates what it needs."""
     ctypes.CDLL(str(library_path())).youtu_edge_ops_free_scratch()
 
 

@@ -5,7 +5,7 @@
 namespace youtu {
 namespace {
 
-// Positions of ONNX Runtime's com.microsoft::PagedAttention.
+// Input indices of ONNX Runtime's com.microsoft::PagedAttention.
 enum Input : size_t {
   kQuery, kKey, kValue, kKeyCache, kValueCache, kCumulative, kPast, kBlockTable, kCos, kSin, kSlots,
   kHeadSink, kQueryNorm, kKeyNorm, kKeyScale, kValueScale, kMetadata,
@@ -108,7 +108,7 @@ void read_activations(const Context& context, const AttentionAttributes& a, Atte
   }
 }
 
-// Returns the number of positions that the caches cover.
+// Returns the number of positions in the cos and sin tables.
 int64_t read_rotary(const Context& context, const AttentionAttributes& a, AttentionCall& call) {
   if (!a.rotary) return INT64_MAX;
   const Tensor cos = context.input(kCos, "cos_cache", {kFloat}, 2), sin = context.input(kSin, "sin_cache", {kFloat}, 2);

@@ -1,4 +1,4 @@
-// From the inputs of a PagedAttention node to an AttentionCall, or a refusal that says what is wrong.
+// Validates the inputs of a PagedAttention node and makes an AttentionCall of them, or fails with an error naming the input.
 #pragma once
 
 #include "kernels.h"
@@ -20,7 +20,7 @@ struct AttentionAttributes {
   float softcap;
 };
 
-// Ragged tokens of a step: sequence b owns [cumulative[b], cumulative[b + 1]) and has past[b] tokens behind it.
+// Ragged tokens of a step: sequence b owns [cumulative[b], cumulative[b + 1]) and has past[b] tokens in the cache.
 struct Ragged {
   size_t tokens, sequences;
   const int32_t* cumulative;
@@ -30,7 +30,7 @@ struct Ragged {
   int count(size_t b) const { return cumulative[b + 1] - cumulative[b]; }
 };
 
-// Everything is checked before anything is written. `call.output` is left to the caller.
+// Checks everything before anything is written. The caller sets `call.output`.
 void read_attention_inputs(const Context&, const AttentionAttributes&, AttentionCall& call, Ragged& ragged);
 
 }  // namespace youtu

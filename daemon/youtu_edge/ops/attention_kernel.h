@@ -5,12 +5,12 @@
 //   query rows  | scores        |  -> probabilities, with a running maximum and sum per row
 //               +---------------+         . values -> sums [rows, value_width]
 //
-// Query rows are (token, head) pairs of one kv head, all of which share each key. Two ways to read a block give the same
-// numbers: few rows read the cache itself; for more rows it is widened to a float tile once.
+// Query rows are (token, head) pairs of one kv head, all of which share each key. A block is read in one of two ways, with
+// identical results: few rows read the cache directly; for more rows the block is widened to a float tile once.
 //
-// Batch invariance. A row sees keys in pieces that begin at fixed absolute positions: blocks are joined inside a segment,
-// segments one after another (`fold`). Inside a block, key i of it always has place i: what a row does not see (later
-// tokens, keys before the window, dropped pages) has the probability 0 there, which changes no sum.
+// Batch invariance. A row processes its keys in blocks at fixed absolute positions: blocks are accumulated within a segment,
+// and segments are merged in order (`fold`). Key i of a block is always at index i: masked keys (later tokens, keys before
+// the window, dropped pages) have probability 0, which changes no sum.
 #pragma once
 
 #include "attention_rows.h"
@@ -19,12 +19,12 @@
 
 namespace youtu::YOUTU_ISA {
 
-constexpr int kDirectRows = 7;  // up to here, widening again per row group beats a tile
+constexpr int kDirectRows = 7;  // up to this many, widening per row group is faster than a tile
 constexpr float kMaximumSlack = 8.0f;
 
 struct Workspace {
-  float *query, *sums, *maximum, *total;        // of the segment
-  float *all_sums, *all_maximum, *all_total;    // of the segments before it
+  float *query, *sums, *maximum, *total;        // of the current segment
+  float *all_sums, *all_maximum, *all_total;    // of the segments before it, merged
   float *scores, *keys, *values;
   size_t query_stride, sums_stride;
 
@@ -49,8 +49,8 @@ static Workspace lay_out(const AttentionCall& c, size_t rows, float* scratch) {
   return w;
 }
 
-// Keys `begin`..`end` of the block at absolute position `base`. Where one is missing (a dropped page) another one's row
-// stands in for it, so that it can be computed with and masked.
+// Keys `begin`..`end` of the block at absolute position `base`. For a missing key (a dropped page) the row of another key
+// is used; its score is masked.
 template <class T>
 struct KeyBlock {
   int base, begin, end;
@@ -119,10 +119,10 @@ static void cap_scores(const AttentionCall& c, float* scores, int begin, int end
   }
 }
 
-// Scores -> exp(score - maximum) for the keys [begin, end) that this row sees, exactly 0 for the others of the block.
+// Scores -> exp(score - maximum) for the keys [begin, end), which are visible to this row; exactly 0 for the others.
 //
-// The running maximum only moves when a score exceeds it by more than kMaximumSlack: exp() of the slack is
-// harmless in float, and rescaling the sums is what a block costs most beside the products.
+// The running maximum only moves when a score exceeds it by more than kMaximumSlack: exp() of the slack does not
+// overflow a float, and after the products, rescaling the sums is the largest cost of a block.
 template <class T>
 static void softmax_row(const AttentionCall& c, const KeyBlock<T>& block, float* scores, int begin, int end, float* sums,
                         size_t sums_stride, float& maximum, float& total) {
@@ -137,7 +137,7 @@ static void softmax_row(const AttentionCall& c, const KeyBlock<T>& block, float*
   V top = load(scores + first);
   for (int i = first + kWidth; i < padded; i += kWidth) top = max(top, load(scores + i));
   const float block_maximum = highest(top);
-  if (block_maximum == minus_infinity) {  // nothing of it is seen
+  if (block_maximum == minus_infinity) {  // all keys are masked
     for (int i = first; i < padded; ++i) scores[i] = 0.0f;
     return;
   }
@@ -167,7 +167,7 @@ static void attend_block(const AttentionCall& c, const AttentionTask& t, const W
   const int per_head = int(rows_per_head(t)), n = block.end - block.begin;
   point(c, t.kv_begin + head_index, block);
 
-  // Causal rows that come before the first key of the block see nothing of it: they are the first ones.
+  // Causal rows before the first key of the block see none of its keys; they are the leading rows.
   const int first_key = block.base + block.begin;
   const int first = t.causal && first_key > t.position ? (first_key - t.position) * t.group : 0;
   if (first >= per_head) return;
@@ -217,7 +217,7 @@ static void attend_segment(const AttentionCall& c, const AttentionTask& t, const
     w.maximum[r] = -__builtin_inff();
     w.total[r] = 0.0f;
   }
-  const int size = c.width > 256 ? kKeyBlock / 2 : kKeyBlock;  // a wide row fills the cache sooner
+  const int size = c.width > 256 ? kKeyBlock / 2 : kKeyBlock;  // wide rows: half as many keys, so that the tile fits the CPU cache
   KeyBlock<T> block;
   for (int base = from / size * size; base < to; base += size) {
     const int begin = from > base ? from : base, end = to < base + size ? to : base + size;

@@ -5,7 +5,7 @@
 namespace youtu {
 namespace {
 
-// Multiply-adds. Below kSerial a second thread costs more than it brings; a task should last tens of microseconds.
+// Multiply-adds. Below kSerial a second thread costs more than it saves; a task should last tens of microseconds.
 constexpr double kSerial = 2e5, kSmallestTask = 2e5;
 constexpr int kTasksPerThread = 3;
 
@@ -61,7 +61,7 @@ void AttentionPlan::build(const AttentionCall& call, const Ragged& ragged, int t
     segments += segments_of(task);
   }
   parallel = threads > 1 && total > kSerial;
-  // A short context has few segments to share among the threads: heads are shared then.
+  // A short context has too few segments for all threads, so heads are distributed instead.
   const int parts = std::min((kTasksPerThread * threads + segments - 1) / std::max(1, segments), int(total / kSmallestTask));
   if (parallel && parts > 1) {
     const int most = std::max(1, call.kv_heads / parts);

@@ -1,9 +1,9 @@
 // Cuts a PagedAttention call into tasks.
 //
-//   sequence 0  |----------- tile -----------|--- tile ---|      query tokens: as many as make kMaxTaskRows rows
-//                 split | split | split                          keys: only when there are too few tiles for the threads,
-//                                                                at whole segments; the partial results are merged
-//   A small call is one task per tile, without splits, on the calling thread. How it is cut changes no result.
+//   sequence 0  |----------- tile -----------|--- tile ---|      query tokens: up to kMaxTaskRows rows
+//                 split | split | split                          keys: only if there are fewer tiles than threads,
+//                                                                at segment boundaries; partial results are merged
+//   A small call is one task per tile, without splits, on the calling thread. Results do not depend on the plan.
 #pragma once
 
 #include <vector>
@@ -23,7 +23,7 @@ struct AttentionPlan {
   std::vector<Tile> tiles;
   std::vector<AttentionTask> tasks;
   size_t partial_floats = 0;
-  int task_rows = 0;                  // the most rows of any task
+  int task_rows = 0;                  // maximum over all tasks
   bool parallel = false;
 
   void build(const AttentionCall&, const Ragged&, int threads);

@@ -1,4 +1,4 @@
-// What enters and leaves attention row by row: rotated queries, cached keys and values, outputs.
+// Row operations around attention: rotating queries, storing keys and values, merging and writing outputs.
 #pragma once
 
 #include "kernels.h"
@@ -14,7 +14,7 @@ static void rotate(const AttentionCall& c, float* row, int position) {
   const float* cos = c.cos + size_t(position) * c.rope_half;
   const float* sin = c.sin + size_t(position) * c.rope_half;
   float* x = row + c.rope_offset;
-  // (a, b) -> (a cos - b sin, b cos + a sin), the second product rounded, the first one not.
+  // (a, b) -> (a cos - b sin, b cos + a sin); each is one fma: only the second product is rounded separately.
   if (c.interleaved) {
     for (int i = 0; i < c.rope_half; ++i) {
       const float a = x[2 * i], b = x[2 * i + 1];
@@ -46,7 +46,7 @@ static void narrow_row(const float* row, int width, T* target) {
 
 template <class T>
 static void store_token_as(const AttentionCall& c, size_t token, int position, size_t slot) {
-  // A head wider than this was refused before.
+  // Wider heads were rejected before.
   float row[kMaxWidth];
   for (int g = 0; g < c.kv_heads; ++g) {
     __builtin_memcpy(row, c.key + token * c.key_stride + size_t(g) * c.width, c.width * sizeof(float));
@@ -95,13 +95,13 @@ static float* output_row(const AttentionCall& c, const RowOwner& o) {
   return c.output + (o.token * c.heads + o.head) * c.value_width;
 }
 
-// What a row has seen: the sums of its values, the largest score and the sum of exp(score - largest).
+// The softmax state of a row: weighted sums of values, the maximum score and the sum of exp(score - maximum).
 struct Seen {
   float* sums;
   float *maximum, *total;
 };
 
-// Joins what a later segment has seen.
+// Merges the state of a later segment.
 static void fold(const Seen& row, const float* sums, float maximum, float total, int width) {
   if (total == 0.0f) return;
   if (*row.total == 0.0f) {
@@ -123,7 +123,7 @@ static void fold(const Seen& row, const float* sums, float maximum, float total,
   *row.maximum = highest;
 }
 
-// A row that saw no key at all is zero.
+// A row without visible keys is zero.
 static void store_mean(const float* sums, float total, int width, float* target) {
   store_scaled(sums, width, total == 0.0f ? 0.0f : 1.0f / total, target);
 }

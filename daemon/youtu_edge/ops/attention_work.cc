@@ -14,9 +14,9 @@ size_t attend_scratch(const AttentionCall& call, int rows) {
 namespace {
 
 constexpr size_t kMergeRows = 8;          // rows that one task merges
-constexpr size_t kMergeSerial = 1 << 15;  // partial results below which one thread does it
+constexpr size_t kMergeSerial = 1 << 15;  // partial results below which one thread merges
 
-// Some rows of a tile whose partial results are to be merged.
+// A range of rows of a tile whose partial results are to be merged.
 struct Rows {
   const AttentionTask* task;  // the first of the tile
   size_t segments, begin, end;
@@ -70,7 +70,7 @@ void AttentionWork::commit(size_t index, const float* computed) const {
     std::memcpy(partials_->data() + task.partial_begin, computed, result_floats(call_, task) * sizeof(float));
     return;
   }
-  const size_t count = size_t(task.group) * call_.value_width;  // heads that are neighbours
+  const size_t count = size_t(task.group) * call_.value_width;  // adjacent heads
   for (int kv_head = task.kv_begin; kv_head < task.kv_end; ++kv_head)
     for (int token = task.token_begin; token < task.token_end; ++token, computed += count) {
       const size_t head = size_t(kv_head) * call_.group + task.group_begin;

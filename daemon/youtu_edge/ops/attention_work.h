@@ -9,19 +9,19 @@
 
 namespace youtu {
 
-// Results, and partial results where keys are split, are committed task by task; merge() makes results of the latter.
+// Each task commits its results, or partial results where keys are split; merge() combines the latter.
 class AttentionWork : public RepeatableWork {
  public:
   AttentionWork(const AttentionCall& call, AttentionPlan plan);
 
-  // Copies what ends with the call, for workers that come too late: the queries and the block table. Cache and rotary tables
-  // belong to the session.
+  // Copies the queries and the block table, which a late worker may read after the call has ended. Cache and rotary tables
+  // live as long as the session.
   void keep_inputs(const Ragged& ragged);
 
   size_t tasks() const override { return plan_.tasks.size(); }
   const float* compute(size_t task) const override;
   void commit(size_t task, const float* computed) const override;
-  // After all tasks.
+  // Call after all tasks.
   void merge(const Context& context) const;
 
  private:

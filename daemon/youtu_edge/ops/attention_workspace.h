@@ -1,12 +1,12 @@
-// Where the numbers of one attention task lie in its scratch memory: one layout for whoever takes the memory and whoever uses it.
-// Static functions: this is compiled once for every instruction set, and the linker must not choose among them.
+// The layout of one attention task's scratch memory, shared by the code that allocates it and the kernels that use it.
+// Functions are static: this is compiled once per instruction set, and the linker must not merge the versions.
 #pragma once
 
 #include "kernels.h"
 
 namespace youtu {
 
-// Floats from the beginning. Rows of a stride begin at multiples of 16 floats.
+// Offsets in floats. Strides are multiples of 16 floats.
 struct WorkspaceLayout {
   size_t query_stride, sums_stride;
   size_t query, sums, all_sums, maximum, total, all_maximum, all_total, scores, keys, values, end;

@@ -1,4 +1,4 @@
-// Rows of a token table whose codes an output head may share.
+// Dequantises rows of an embedding table, whose codes may be shared with the output head.
 #pragma once
 
 #include "operator.h"

@@ -1,9 +1,9 @@
-// The two register-blocked products that everything heavier than a vector is made of.
+// The two register-blocked float matrix products.
 //
 //   dot_rows   C[r, j]  = A[r, k] . B[j, k]^T        both read along k, in sixteen lanes (simd.h)
 //   gemm       C[r, n] += A[r, k] . B[k, n]          A broadcast, B read along n, k in order
 //
-// Neither the number of rows nor the way they are tiled changes a bit of any element.
+// Results are bit-identical for any number of rows and any tiling.
 #pragma once
 
 #include "simd.h"
@@ -74,7 +74,7 @@ static inline void dot_rows(const float* a, size_t a_stride, size_t rows, const 
   for (; j < count; ++j) dot_columns<1>(a, a_stride, rows, b + j, k, c + j, c_stride);
 }
 
-// B of a gemm: a dense matrix, or rows that lie anywhere (the cache rows of some keys).
+// B of a gemm: a dense matrix, or rows at arbitrary addresses (cache rows of keys).
 template <class T>
 struct Dense {
   const T* data;

@@ -1,4 +1,4 @@
-// Which of the compiled instruction sets runs: the best one of this processor, unless a test asks for another.
+// Selects the instruction set: the best one that this processor supports, unless a test selects another.
 #include <atomic>
 #include <cstring>
 #include <string>
@@ -94,7 +94,7 @@ YOUTU_EXPORT const char* youtu_edge_ops_available_isas() {
   return names.c_str();
 }
 
-// For tests and measurements. 0, or -1 when this processor cannot run it; takes effect from the next call on.
+// For tests and measurements. Returns 0, or -1 if this processor does not support it; applies from the next call.
 YOUTU_EXPORT int youtu_edge_ops_select_isa(const char* name) {
   size_t count;
   const youtu::Candidate* list = youtu::candidates(&count);

@@ -1,13 +1,13 @@
-// Sums of products of small integers, for each instruction set: what Linear is made of.
+// Integer dot products for each instruction set, the inner loop of Linear.
 //
-// A tile is kTileRows = 16 rows of a matrix. Its codes lie in groups of 64 bytes, 4 neighbouring values of a row in each
+// A tile is kTileRows = 16 rows of a matrix. Its codes are stored in groups of 64 bytes, 4 adjacent values of a row in each
 // 32-bit lane:
 //
 //   8 bits   | k..k+3 of row 0 | k..k+3 of row 1 | … | k..k+3 of row 15 |
 //   4 bits     the same, values k..k+3 in the low nibbles and k+4..k+7 in the high ones
 //
-// The rows of a tile are worked on together, in kWhole registers. Integers have no order, so every instruction set gives the
-// same sums.
+// The rows of a tile are processed together, in kWhole registers. Integer sums do not depend on their order, so every
+// instruction set gives the same results.
 #pragma once
 
 #include "kernels.h"
@@ -16,7 +16,7 @@
 namespace youtu::YOUTU_ISA {
 
 constexpr size_t kGroupBytes = 64;
-constexpr int kWhole = kTileRows / kWidth;  // registers that one value of every row of a tile takes
+constexpr int kWhole = kTileRows / kWidth;  // registers for one value of every row of a tile
 
 YOUTU_INLINE int32_t four(const int8_t* a) {
   int32_t bits;
@@ -32,9 +32,9 @@ YOUTU_UNROLL
     for (int p = 0; p < kWhole; ++p) sums[t][p] = splat_int(0);
 }
 
-// sums[t][p] = codes . activations over `block` values, a multiple of 16, for kPartsAtOnce<T> registers of a tile, whose
-// first codes these are; sums_to_float() makes floats of them. Activations of `Rows` rows lie together, four values of a row
-// at a time: a[k / 4][Rows][4]; T of them are worked on.
+// sums[t][p] = codes . activations over `block` values, a multiple of 16, for kPartsAtOnce<T> registers of a tile;
+// `codes` points to the first register's. sums_to_float() converts them. Activations of `Rows` rows are interleaved, four
+// values of a row at a time: a[k / 4][Rows][4]; T of the rows are processed.
 //
 //   template <int Bits, int Rows, int T>
 //   void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kPartsAtOnce<T>]);
@@ -67,7 +67,7 @@ YOUTU_INLINE Int high_nibbles(Int w) { return low_nibbles(_mm256_srli_epi16(w, 4
 
 template <int Bits, int Rows, int T>
 YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kWhole]) {
-  // One instruction waits for the one before it in the same sum: few sums need a second set.
+  // Instructions on the same sum depend on each other: with few sums, a second set hides the latency.
   constexpr int kSets = T * kWhole <= 2 ? 2 : 1;
   Int more[T][kWhole];
   clear(sums);
@@ -99,13 +99,13 @@ YOUTU_UNROLL
 
 #elif defined(__AVX2__)
 
-// As a float, which the compiler takes from memory into every lane: integers it would carry there through two registers.
+// A float, which the compiler broadcasts straight from memory; an integer would go through two registers.
 YOUTU_INLINE __m256i broadcast4(const int8_t* a) {
   return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(a)));
 }
 
-// vpmaddubsw adds two products of an unsigned and a signed byte in 16 bits. Eight of its results fit there before they have
-// to be widened: 8 * 2 * 15 * 127 = 30480.
+// vpmaddubsw adds two products of an unsigned and a signed byte in 16 bits. Eight of its results can be accumulated before
+// widening: 8 * 2 * 15 * 127 = 30480.
 template <int Groups, bool kFirst, int Rows, int T>
 YOUTU_INLINE void add_pairs(const uint8_t* codes, const int8_t* a, Int (&sums)[T][kWhole]) {
   const __m256i mask = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
@@ -128,7 +128,7 @@ YOUTU_UNROLL
         const __m256i one = _mm256_maddubs_epi16(low[p], first), two = _mm256_maddubs_epi16(high[p], second);
         pairs[t][p] = g ? _mm256_add_epi16(pairs[t][p], one) : one;
         pairs[t][p] = _mm256_add_epi16(pairs[t][p], two);
-        asm volatile("" : : "x"(pairs[t][p]));  // now, or the compiler computes everything first and runs out of registers
+        asm volatile("" : : "x"(pairs[t][p]));  // forces the order; the compiler would hoist all loads and run out of registers
       }
     }
   }
@@ -172,9 +172,9 @@ YOUTU_UNROLL
 
 #elif defined(__ARM_FEATURE_DOTPROD)
 
-// A sum begins at the bits of the float 1.5 * 2^23, whose lowest bit is worth 1: what is added to them as an integer is
-// added to the float. A subtraction makes a float of the sum then; a conversion would take one of the two pipelines for two
-// cycles. At most 128 * 127 * 256, which is below 2^22, is added.
+// A sum starts as the bits of the float 1.5 * 2^23, whose lowest bit has the value 1: adding an integer to the bits adds it
+// to the float. A float subtraction then yields the sum; a conversion would occupy one of the two pipelines for two cycles.
+// At most 128 * 127 * 256, which is below 2^22, is added.
 constexpr float kSumsBegin = 12582912.0f;
 
 YOUTU_INLINE V sums_to_float(Int sums) { return vreinterpretq_f32_s32(sums) - splat(kSumsBegin); }
@@ -188,11 +188,11 @@ YOUTU_INLINE Int dot_word(Int sum, int8x16_t codes, int8x16_t a, int word) {
   }
 }
 
-// So many that 16 registers hold their sums.
+// As many as have sums that fit into 16 registers.
 template <int T>
 constexpr int kPartsAtOnce = T * kWhole <= 16 ? kWhole : kWhole / 2;
 
-// sdot by element: 16 values of all rows are as many registers, whose words take turns.
+// sdot by element: 16 values of each row fill one register per row; its four words are used in turn.
 template <int Bits, int Rows, int T, int Parts>
 YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][Parts]) {
   static_assert(Rows == T, "nothing lies between the words of the rows");
@@ -252,8 +252,8 @@ constexpr int kPartsAtOnce = kWhole;
 YOUTU_INLINE V sums_to_float(Int sums) { return to_float(sums); }
 #endif
 
-// What dot_block() leaves out of eight-bit codes, in multiples of the sum of the activations: two instruction sets
-// multiply by code - 128 where the others multiply by the code itself.
+// The offset that dot_block() subtracts from eight-bit codes, to be added back times the sum of the activations: two
+// instruction sets multiply by code - 128, the others by the code itself.
 #if (defined(__AVX2__) && !defined(__AVX512VNNI__) && !defined(__AVXVNNI__)) || defined(__ARM_FEATURE_DOTPROD)
 constexpr int kEightBitShift = 128;
 #else

@@ -1,6 +1,6 @@
-// The seam between the operators (checking, planning, threads) and the arithmetic (one source,
-// compiled once per instruction set). Plain data and pointers only: nothing here may become an inline
-// function that the linker could take from the wrong instruction set.
+// The interface between the operators (validation, planning, threads) and the kernels (one source,
+// compiled once per instruction set). Plain data and pointers only: an inline function here could be
+// linked from the wrong instruction set.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace youtu {
 
-// Everything that is the same for all tasks of one PagedAttention call. Strides count elements.
+// The arguments shared by all tasks of one PagedAttention call. Strides are in elements.
 struct AttentionCall {
   const float* query;
   const float* key;
@@ -30,33 +30,33 @@ struct AttentionCall {
   float scale, softcap;
   int window;              // 0 = unlimited
   bool causal;
-  bool bidirectional_prefix;   // new tokens with none before them see each other, whatever `causal` says
+  bool bidirectional_prefix;   // new tokens without past tokens attend to each other, regardless of `causal`
   float* output;           // [tokens, heads * value_width]
 };
 
-// Some query tokens of one sequence, some heads, some of the keys.
+// A range of query tokens of one sequence, of its heads and of its keys.
 //
-//   keys      key_begin ........ key_end          (absolute positions; cut between tasks at multiples of kSegment only)
+//   keys      key_begin ........ key_end          (absolute positions; split between tasks at multiples of kSegment only)
 //   queries       token_begin .. token_end        (rows of the packed input; the first is at `position`)
 //   heads     for each kv head in kv_begin .. kv_end, those `group` of its heads from `group_begin` on
 struct AttentionTask {
   int sequence;
   int token_begin, token_end;
   int position;
-  int last_position;       // of the sequence after this call; what a bidirectional chunk sees
+  int last_position;       // of the sequence after this call; the end of a bidirectional chunk's keys
   bool causal;             // else bidirectional
   int kv_begin, kv_end;
   int group_begin, group;
   int key_begin, key_end;
   bool partial;            // its result is rows x [value_width | maximum | sum] for each segment, else rows x [value_width]
-  size_t partial_begin;    // where that lies among all partial results, in floats
+  size_t partial_begin;    // offset among all partial results, in floats
   size_t partial_stride;   // floats from one segment to the next
 };
 
-// Rows of a quantised matrix that lie together in the file, and rows of activations that do in memory.
+// Rows of a quantised matrix interleaved in the file, and rows of activations interleaved in memory.
 constexpr size_t kTileRows = 16, kRowGroup = 8;
 
-// Everything that is the same for all tasks of one Linear call. The layout of a matrix: docs/package-format.md.
+// The arguments shared by all tasks of one Linear call. The layout of a matrix: docs/package-format.md.
 struct LinearCall {
   int bits;                    // 4 or 8
   size_t block;                // values that share a scale
@@ -66,14 +66,14 @@ struct LinearCall {
   const uint16_t* scales;      // float16 [heads * tiles_per_head, k / block, kTileRows]
   const uint8_t* zero_points;  // the same shape; null: half of the range of the codes
   const uint16_t* minimums;    // float16, the same shape; null without
-  // Groups of kRowGroup rows, the last one with what is left; the R rows of a group lie together:
+  // In groups of kRowGroup rows, the last one with the remainder; the R rows of a group are interleaved:
   const int8_t* activations;              // [heads * k / 4, R, 4]
   const float* activation_scales;         // [heads * k / block, R]
   const float* activation_negative_sums;  // minus the sum of the codes
   const float* activation_totals;         // of the values
 };
 
-// A part of the work: tiles of all heads, counted through, and whole groups of rows.
+// A part of the work: tiles, numbered across all heads, and whole groups of rows.
 struct TileRange {
   size_t tile_begin, tile_end, row_begin, row_end;
 };
@@ -83,15 +83,15 @@ struct Kernels {
 
   // Rotates and stores the key (and value) of one token into the cache row `slot`.
   void (*store_token)(const AttentionCall&, size_t token, int position, size_t slot);
-  // Row r of the result is kv head r / per_head, token r % per_head / group, head r % group of those of the task.
+  // Row r of the result is kv head r / per_head, token r % per_head / group, head r % group of the task's heads.
   void (*attend)(const AttentionCall&, const AttentionTask&, float* scratch, float* result);
-  // Joins the `count` segments of some rows of a tile, whose first task this is, into the output.
+  // Merges the `count` segments of a range of rows into the output; `task` is the first one of the tile.
   void (*merge)(const AttentionCall&, const AttentionTask&, const float* partials, size_t count, size_t row_begin,
                 size_t row_end);
 
-  // output [rows of the range, tiles of the range * kTileRows], whatever rows the last tile of a head has
+  // output [rows of the range, tiles of the range * kTileRows], even if the last tile of a head is partial
   void (*multiply)(const LinearCall&, const TileRange&, float* output);
-  // x [rows, width] of one group -> its codes, and for each block their scale, minus their sum and the sum of the values
+  // x [rows, width] of one group -> codes, and for each block the scale, minus the sum of the codes, the sum of the values
   void (*quantise)(const float* x, size_t rows, size_t width, size_t block, int8_t* codes, float* scales,
                    float* negative_sums, float* totals);
   // input [rows, 2 * width] = [gate | up] -> output [rows, width]
@@ -101,17 +101,17 @@ struct Kernels {
                    size_t rows, size_t width);
 };
 
-// Query rows (tokens x heads of one task) and keys that are worked on together. Blocks and segments begin at multiples of
-// their size in absolute position, whatever the batch, so that a row is always summed in the same pieces.
+// Numbers of query rows (tokens x heads of one task) and keys processed together. Blocks and segments are aligned to
+// multiples of their size in absolute position, whatever the batch, so that a row's sums always have the same order.
 constexpr int kMaxTaskRows = 64;
 constexpr int kKeyBlock = 64;
 constexpr int kSegment = 256;
 constexpr int kMaxWidth = 4096;
 
-// Floats of scratch that `attend` needs for a task of that many rows.
+// Scratch in floats that `attend` needs for a task with this many rows.
 size_t attend_scratch(const AttentionCall&, int rows);
 
-// The instruction set in use: the best that this processor has, or the one selected by name.
+// The instruction set in use: the best that this processor supports, or the one selected by name.
 const Kernels& kernels();
 
 }  // namespace youtu

@@ -1,4 +1,4 @@
-// Compiled once per instruction set: CMake gives YOUTU_ISA (a namespace) and YOUTU_ISA_NAME.
+// Compiled once per instruction set: CMake defines YOUTU_ISA (a namespace) and YOUTU_ISA_NAME.
 #include "attention_kernel.h"
 #include "linear_kernel.h"
 #include "row_kernels.h"

@@ -12,11 +12,11 @@
 namespace youtu {
 namespace {
 
-// A task lasts a few microseconds, about as long as one row takes for this many products: what a thread that has lost its
-// core leaves to do again is not more. Weights come from memory once for all rows: seven rows cost as much as that.
+// A task lasts a few microseconds, about as long as this many products of one row, so little work is repeated when a thread
+// loses its core. Weights are read from memory once for all rows, which costs as much as computing seven rows.
 constexpr size_t kTaskProducts = 128 * 1024, kReadingAsRows = 7;
-constexpr size_t kRowBytes = 256 * 1024;      // activations that stay in a second-level cache
-constexpr size_t kQuantiseValues = 32 * 1024; // quantised by one task
+constexpr size_t kRowBytes = 256 * 1024;      // activations that fit into the L2 cache
+constexpr size_t kQuantiseValues = 32 * 1024; // per quantising task
 constexpr size_t kLine = 64;
 
 ScratchPool& scratch() {
@@ -53,7 +53,7 @@ class Quantised {
   ScratchPool::Lease lease_;
 };
 
-// One call, with everything that a worker reads who comes too late; y is only written with the right to.
+// One call, and a copy of everything that a late worker reads; y is written only in commit().
 class LinearWork : public RepeatableWork {
  public:
   LinearWork(const Context& context, const QuantisedMatrix& matrix, const float* x, size_t rows, float* y)
@@ -102,7 +102,7 @@ class LinearWork : public RepeatableWork {
       const float* source = computed;
       for (size_t row = range.row_begin; row < range.row_end; ++row, target += y_stride_, source += stride) {
         if (count == kTileRows)
-          std::memcpy(target, source, kTileRows * sizeof(float));  // of a size that the compiler knows
+          std::memcpy(target, source, kTileRows * sizeof(float));  // a compile-time size
         else
           std::memcpy(target, source, count * sizeof(float));
       }
@@ -115,7 +115,7 @@ class LinearWork : public RepeatableWork {
     return std::max<size_t>(1, kTaskProducts / products);
   }
 
-  // Tasks that share weights are neighbours.
+  // Tasks that share weights are adjacent.
   TileRange range_of(size_t task) const {
     const size_t row_tasks = divide_up(rows_, row_step_);
     const size_t tile = task / row_tasks * tile_step_, row = task % row_tasks * row_step_;

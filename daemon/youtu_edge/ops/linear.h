@@ -1,4 +1,4 @@
-// y = x W^T for a quantised matrix, or for one matrix a head.
+// y = x W^T for one quantised matrix, or one per head.
 #pragma once
 
 #include "operator.h"

@@ -1,12 +1,12 @@
-// Linear for some tiles of a matrix and some rows of activations; activations to eight bits.
+// Linear for a range of tiles and of activation rows; quantisation of activations to eight bits.
 //
 //   y[t, n] = fold over blocks b, ascending:  y = fma(float(sum_k (code - zero) * a[t, k]), scale[n, b] * sa[t, b], y)
 //
-// With minimums, zero is the middle of the codes, and what a weight of that code is worth times the sum of the block's
-// values follows: y = fma(fma(scale[n, b], middle, minimum[n, b]), sum_k x[t, k], y). That part is not rounded to eight bits.
+// With minimums, zero is the middle of the code range, and the weight of that code times the sum of the block's values is
+// added: y = fma(fma(scale[n, b], middle, minimum[n, b]), sum_k x[t, k], y). Here x is not rounded to eight bits.
 //
-// The sums of products are integers and x is summed in a fixed order, so neither threads nor instruction sets change a bit
-// of y, nor do the other rows.
+// Sums of products are integers and x is summed in a fixed order, so y is bit-identical for any threads, instruction set
+// and other rows.
 #pragma once
 
 #include "integer_dot.h"
@@ -14,7 +14,7 @@
 
 namespace youtu::YOUTU_ISA {
 
-// Rows that share one unpacking of the weights: their sums, on ARM those of half a tile, fit into half of the registers.
+// Rows per unpacking of the weights: their sums (on ARM, those of half a tile) fit into half of the registers.
 constexpr int kMostRows = kRegisters == 32 ? 8 : 4;
 constexpr size_t kPrefetchBytes = 2048;
 
@@ -24,16 +24,16 @@ enum class Offset { kMiddle, kZeros, kMinimums };
 struct TileTimesGroup {
   size_t block, blocks;
   const uint8_t* codes;             // [blocks, block * bits / 32, kTileRows, 4]
-  const half* scales;               // [blocks, kTileRows], as the next two
+  const half* scales;               // [blocks, kTileRows]; the next two likewise
   const uint8_t* zero_points;
   const half* minimums;
   const int8_t* activations;        // [blocks, block / 4, R, 4]
-  const float* activation_scales;   // [blocks, R], as the next two
+  const float* activation_scales;   // [blocks, R]; the next two likewise
   const float* negative_sums;
   const float* activation_totals;
 };
 
-// Adds block b, whose codes are here, to the totals of T of R rows, from row Begin on, and of a tile from register First on.
+// Accumulates block b, given its codes, into the totals of rows Begin to Begin + T - 1 of R, for registers from First on.
 template <int Bits, Offset kOffset, int R, int Begin, int T, int First>
 YOUTU_INLINE void add_block(const TileTimesGroup& c, size_t b, const uint8_t* codes, const int8_t* activations,
                             V (&total)[R][kWhole]) {
@@ -51,7 +51,7 @@ YOUTU_UNROLL
     for (int t = 0; t < T; ++t) {
       const size_t row = b * R + Begin + t;
       V& sum = total[Begin + t][p];
-      // Integers below 2^24: nothing is rounded before the scale.
+      // Integers below 2^24 are exact in float: no rounding before the scale.
       const V dot = fma(zero, splat(c.negative_sums[row]), sums_to_float(sums[t][p - First]));
       sum = fma(dot, scale * splat(c.activation_scales[row]), sum);
       if constexpr (kOffset == Offset::kMinimums) sum = fma(middle, splat(c.activation_totals[row]), sum);
@@ -60,7 +60,7 @@ YOUTU_UNROLL
   if constexpr (kLast < kWhole) add_block<Bits, kOffset, R, Begin, T, kLast>(c, b, codes, activations, total);
 }
 
-// y[t] = tile . row t. Weights that nobody has read yet come from memory: `prefetch`.
+// y[t] = tile . row t. `prefetch`: the weights are not in the CPU cache yet.
 template <int Bits, Offset kOffset, int R>
 static __attribute__((noinline)) void multiply_tile(const TileTimesGroup c, bool prefetch, float* y, size_t y_stride) {
   constexpr int kFirst = R <= kMostRows ? R : (R + 1) / 2;
@@ -126,8 +126,8 @@ static void multiply(const LinearCall& c, const TileRange& r, float* y) {
   c.bits == 4 ? multiply_bits<4>(c, r, y) : multiply_bits<8>(c, r, y);
 }
 
-// A group of rows in blocks of `block` values: x = codes * scale, rounded to nearest even by adding what leaves no room for
-// a fraction. The largest magnitude is found among the bits, which order NaN and infinity above every number.
+// A group of rows in blocks of `block` values: x = codes * scale, rounded to nearest even by adding kMagic, after which a
+// float has no fraction bits. The maximum magnitude is taken over the bits, which order NaN and infinity above all numbers.
 static void quantise(const float* x, size_t rows, size_t width, size_t block, int8_t* codes, float* scales,
                      float* negative_sums, float* totals) {
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23

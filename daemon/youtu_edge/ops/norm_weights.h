@@ -1,16 +1,16 @@
-// What a norm keeps of its node, checked once when the session is made.
+// The weights of a norm, validated once when the session is created.
 #pragma once
 
 #include "runtime.h"
 
 namespace youtu {
 
-// Refuses a gain or an epsilon that is not finite, by the tensor's name.
+// Fails if the gain or epsilon is not finite; the error names the tensor.
 struct NormWeights {
   NormWeights(const Node& node, size_t gain_input);
   float epsilon;
   size_t width;
-  const float* gain;  // [width], of the session
+  const float* gain;  // [width], owned by the session
 };
 
 }  // namespace youtu

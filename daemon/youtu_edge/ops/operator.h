@@ -4,11 +4,11 @@
 //     static constexpr const char* kName;
 //     static constexpr InputSpec kInputs[];      // in order; type kUndefined = the kernel checks it itself
 //     static constexpr size_t kOutputs;          // all of them float
-//     explicit Kernel(const Node&);              // may refuse(); what never changes is checked here
+//     explicit Kernel(const Node&);              // may refuse(); validates what is constant
 //     void compute(const Context&);              // may refuse()
 //   };
 //
-// An operator for a GPU gets device pointers, but for inputs that are kHost.
+// An operator for a GPU gets device pointers, except for inputs that are kHost.
 #pragma once
 
 #include <iterator>

@@ -1,8 +1,8 @@
 // The part of ONNX Runtime's C interface that this library uses, written by hand.
 //
-// No wheel ships the C headers, and the interface is append-only: a function keeps its place in the
-// table for ever. So a call needs two facts, the index of the slot and the type of the function.
-// API version 20 is asked for; every release from 1.20 on answers it.
+// No wheel ships the C headers, and the interface is append-only: a function never changes its slot in
+// the table. So a call needs only the slot's index and the function's type.
+// We request API version 20, which every release from 1.20 on supports.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace youtu {
 
 constexpr uint32_t kApiVersion = 20;
 
-// Opaque to us: only pointers to them travel.
+// Opaque types, used only through pointers.
 struct OrtStatus;
 struct OrtValue;
 struct OrtKernelInfo;
@@ -24,7 +24,7 @@ struct OrtTensorTypeAndShapeInfo;
 using AnyFunction = void (*)();
 
 struct OrtApi {
-  AnyFunction slot[1];  // really several hundred
+  AnyFunction slot[1];  // actually several hundred
 };
 
 struct OrtApiBase {
@@ -61,12 +61,12 @@ enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
 
 enum ElementType : int { kUndefined = 0, kFloat = 1, kUint8 = 2, kInt32 = 6, kInt64 = 7, kFloat16 = 10 };
 
-// Where an operator wants an input: where its provider computes, or in memory of the host whatever that is.
+// Where an operator needs an input: in the memory of its execution provider, or always in host memory.
 enum MemoryType : int { kHost = -2, kOfProvider = 0 };
 
 enum Characteristic : int { kRequired = 0, kOptional = 1 };
 
-// The table of functions by which ONNX Runtime knows one operator. The order is the interface.
+// ONNX Runtime's function table of one operator. The order of the members is part of the ABI.
 struct OrtCustomOp {
   uint32_t version;
   void* (*create_kernel)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*);  // superseded by _v2

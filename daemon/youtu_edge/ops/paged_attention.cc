@@ -9,16 +9,16 @@ namespace youtu {
 
 namespace {
 
-constexpr size_t kStoreSerial = 1 << 17;  // values written to the cache below which one thread does it
+constexpr size_t kStoreSerial = 1 << 17;  // cached values below which one thread stores them
 constexpr size_t kStoreChunk = 16;        // tokens
 
-// The slot of a token without slot_mapping: where the block table puts its position.
+// The slot of a token without slot_mapping, derived from its position and the block table.
 int64_t derived_slot(const AttentionCall& call, size_t sequence, int position) {
   const int32_t page = call.block_table[sequence * call.table_width + position / call.page_tokens];
   return page < 0 ? -1 : int64_t(page) * call.page_tokens + position % call.page_tokens;
 }
 
-// All keys of the step are in the cache before any query looks: sequences of one step may share pages.
+// Stores all keys of the step before any query reads them: sequences of one step may share pages.
 void store_keys(const Context& context, const AttentionCall& call, const Ragged& ragged) {
   const auto store = [&](size_t begin, size_t end) {
     size_t b = 0;

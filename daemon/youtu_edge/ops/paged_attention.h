@@ -20,12 +20,12 @@ struct PagedAttention {
       {kFloat, kOptional},      // cos_cache
       {kFloat, kOptional},      // sin_cache
       {kInt32, kOptional},      // slot_mapping
-      {kUndefined, kOptional},  // head_sink: this and the next four are refused by name
+      {kUndefined, kOptional},  // head_sink: this and the next four are rejected by name
       {kUndefined, kOptional},  // q_norm_weight
       {kUndefined, kOptional},  // k_norm_weight
       {kUndefined, kOptional},  // k_scale
       {kUndefined, kOptional},  // v_scale
-      {kInt32, kOptional},      // attention_metadata: bounds that a GPU needs; the CPU reads the lengths
+      {kInt32, kOptional},      // attention_metadata: bounds for the GPU operator; unused here
   };
   static constexpr size_t kOutputs = 1;
 

@@ -1,4 +1,4 @@
-// Loops of operators for the processor, on its worker threads.
+// Context::parallel_for for the CPU operators, on the worker threads.
 #include "runtime.h"
 #include "worker_pool.h"
 

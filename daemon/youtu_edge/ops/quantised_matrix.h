@@ -1,28 +1,28 @@
-// A matrix of 4- or 8-bit codes as it lies in weights.bin, checked once when the session is made.
+// A matrix of 4- or 8-bit codes in the layout of weights.bin, validated once when the session is created.
 #pragma once
 
 #include "runtime.h"
 
 namespace youtu {
 
-// Rows [heads * rows, k] in tiles of 16; docs/package-format.md draws the layout. The memory belongs to the session.
+// Rows [heads * rows, k] in tiles of 16; docs/package-format.md shows the layout. The session owns the memory.
 struct QuantisedMatrix {
   // Reads the attributes N, bits, block_size and heads, and the initializers codes, scales, zero_points and minimums from
-  // input `first` on. Refuses shapes that do not fit each other, and scales or minimums that are not finite, by the
-  // tensor's name.
+  // input `first` on. Fails on inconsistent shapes and on scales or minimums that are not finite; the error names the
+  // tensor.
   QuantisedMatrix(const Node& node, size_t first);
 
-  // Refuses ids [T] that are no rows.
+  // Fails on ids [T] outside the rows.
   void check_ids(const Tensor& ids) const;
 
   size_t rows;   // of one head
   int bits;
   size_t block;
   size_t heads, tiles_per_head;
-  size_t k;      // values of a row
+  size_t k;      // values per row
   const uint8_t* codes;
   const uint16_t* scales;       // float16
-  const uint8_t* zero_points;   // null: half of the range of the codes
+  const uint8_t* zero_points;   // null: the middle of the code range
   const uint16_t* minimums;     // float16; null without
 };
 

@@ -1,4 +1,4 @@
-// The entry point that SessionOptions.register_custom_ops_library() calls.
+// The entry point called by SessionOptions.register_custom_ops_library().
 #include "embedding.h"
 #include "linear.h"
 #include "paged_attention.h"

@@ -1,4 +1,4 @@
-// Makes operators known to a session.
+// Registers operators with a session.
 #pragma once
 
 #include <vector>
@@ -7,8 +7,8 @@
 
 namespace youtu {
 
-// Adds the domain youtu_edge with `operators`, which live as long as the library, to a session's options. One set for each
-// library: those of the first call stay.
+// Adds the domain youtu_edge with `operators`, which must live as long as the library, to a session's options. The set of
+// the first call is used for all later ones.
 OrtStatus* register_operators(OrtSessionOptions* options, const OrtApiBase* base,
                               const std::vector<const OrtCustomOp*>& operators);
 

@@ -1,4 +1,4 @@
-// SwiGLU and RmsNorm: operators that know one row at a time.
+// SwiGLU and RmsNorm for one row.
 #pragma once
 
 #include "simd.h"
@@ -19,7 +19,7 @@ static void swiglu(const float* input, float* output, size_t rows, size_t width)
   }
 }
 
-// The squares are summed in sixteen lanes, value i in lane i % 16.
+// Squares are accumulated in sixteen lanes, value i in lane i % 16.
 static float sum_of_squares(const float* x, size_t width) {
   Sixteen sums = sixteen_zeros();
   const auto add_squares = [&](const float* some) {
@@ -35,7 +35,8 @@ static float sum_of_squares(const float* x, size_t width) {
   return sum(sums);
 }
 
-// x (+ residual, where there is one: the sum goes to `total`) / root mean square * gain; Zhang and Sennrich 2019.
+// x / root mean square * gain (Zhang and Sennrich 2019). With `residual`, x + residual takes the place of x and is stored
+// in `total`.
 static void rms_norm(const float* x, const float* residual, const float* gain, float epsilon, float* total, float* output,
                      size_t rows, size_t width) {
   for (size_t row = 0; row < rows; ++row, x += width, output += width) {

@@ -8,7 +8,7 @@
 namespace youtu {
 namespace {
 
-constexpr size_t kTaskValues = 16'384;  // some ten microseconds
+constexpr size_t kTaskValues = 16'384;  // about 10 µs
 
 template <class Body>
 void for_rows(const Context& context, size_t rows, size_t width, const Body& body) {

@@ -1,4 +1,4 @@
-// SwiGLU, RmsNorm and AddRmsNorm: each row by itself.
+// SwiGLU, RmsNorm and AddRmsNorm; rows are independent.
 #pragma once
 
 #include "norm_weights.h"
@@ -25,7 +25,7 @@ struct RmsNorm {
   NormWeights weights;
 };
 
-// RmsNorm of x + residual, and the sum itself
+// RmsNorm of x + residual, and x + residual
 struct AddRmsNorm {
   static constexpr const char* kName = "AddRmsNorm";
   static constexpr InputSpec kInputs[] = {{kFloat, kRequired}, {kFloat, kRequired}, {kFloat, kRequired}};

@@ -29,7 +29,7 @@ const char* type_name(int type) {
   }
 }
 
-// Element type, rank and shape of a value; refuses what does not fit.
+// Reads element type, rank and shape of a value; fails on a mismatch.
 Tensor view(const OrtApi* api, const OrtValue* source, const char* name, std::initializer_list<ElementType> types,
             size_t rank) {
   Tensor tensor;
@@ -56,10 +56,10 @@ Tensor view(const OrtApi* api, const OrtValue* source, const char* name, std::in
     refuse(std::string(name) + " is a tensor of " + type_name(type) + ", expected " + expected);
   }
   tensor.type = static_cast<ElementType>(type);
-  // The cast is what "updated in place" means: the pool is an input, and its rows are written.
+  // The cast allows in-place updates: the cache is an input whose rows the operator writes.
   check(api, function<OrtStatus*(OrtValue*, void**)>(api, kGetTensorMutableData)(const_cast<OrtValue*>(source),
                                                                                 &tensor.data));
-  static char empty;  // a tensor without elements is present all the same
+  static char empty;  // so that an empty tensor differs from an absent one
   if (tensor.data == nullptr) tensor.data = &empty;
   return tensor;
 }

@@ -1,4 +1,4 @@
-// What an operator sees of ONNX Runtime: its node, tensors, errors as exceptions, a parallel loop.
+// The operators' interface to ONNX Runtime: node, tensors, errors as exceptions, a parallel loop.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 namespace youtu {
 
-// Ends a call with an OrtStatus that carries the message; thrown before anything was written.
+// Ends a call with an OrtStatus that carries the message; must be thrown before anything is written.
 struct InvalidInput : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -19,12 +19,12 @@ struct InvalidInput : std::runtime_error {
 
 inline size_t divide_up(size_t n, size_t step) { return (n + step - 1) / step; }
 
-// What run_tasks() and run_repeatable() fail with: no kernel throws anything else.
+// The error of run_tasks() and run_repeatable(); kernels throw nothing else.
 constexpr const char* kOutOfScratch = "bad_alloc: no memory for scratch space";
 
 // A view of one input; `data` is null when the input is absent.
 struct Tensor {
-  std::string name;   // in the graph; of initializers only
+  std::string name;   // in the graph; initializers only
   void* data = nullptr;
   ElementType type = kUndefined;
   size_t rank = 0;
@@ -40,7 +40,7 @@ struct Tensor {
 // "[3, 64]", for error messages.
 std::string describe_shape(const Tensor& tensor);
 
-// One node while the session is made: its attributes, and those inputs that are initializers.
+// One node while the session is created: its attributes and its initializers.
 class Node {
  public:
   Node(const OrtApi* api, const OrtKernelInfo* info);
@@ -50,8 +50,8 @@ class Node {
   std::string text(const char* name, const char* fallback) const;
 
   bool has_input(size_t index) const;
-  // Refuses an input that is absent, not an initializer, or of another element type or rank. Its memory stays valid as long
-  // as the session does. `role` names the input where the graph gives it no name.
+  // Fails if the input is absent, not an initializer, or of another element type or rank. The memory is valid as long as
+  // the session. `role` names the input if the graph does not.
   Tensor constant(size_t index, const char* role, ElementType type, size_t rank) const;
 
  private:
@@ -67,15 +67,15 @@ class Context {
  public:
   Context(const OrtApi* api, OrtKernelContext* context);
 
-  // Refuses another element type or rank by the input's name; an absent optional input is an empty Tensor.
+  // Fails on another element type or rank, naming the input; an absent optional input is an empty Tensor.
   Tensor input(size_t index, const char* name, std::initializer_list<ElementType> types, size_t rank) const;
   bool has_input(size_t index) const;
   float* output(size_t index, std::initializer_list<int64_t> shape) const;
 
-  // The cudaStream_t that this call is to use; null on a processor.
+  // The cudaStream_t of this call; null on the CPU.
   void* gpu_stream() const;
 
-  // Runs body(i) for i in [0, count) on this thread and the workers; a count of 1 stays on this one.
+  // Runs body(i) for i in [0, count) on this thread and the workers; a count of 1 runs on this thread.
   // An exception in a body ends the call with that error.
   template <class Body>
   void parallel_for(size_t count, const Body& body) const {

@@ -1,6 +1,6 @@
 // Scratch memory that outlives a call, so that a decode step allocates nothing.
 //
-// Shared by every node of one operator: as many buffers exist as threads have ever worked at once,
+// Shared by all nodes of an operator: there are as many buffers as threads have ever used at once,
 // not one per layer. A pool is a static object.
 #pragma once
 
@@ -20,7 +20,7 @@ class ScratchPool {
   };
 
  public:
-  // A buffer on loan; goes back when the lease ends.
+  // A leased buffer; returned to the pool on destruction.
   class Lease {
    public:
     Lease(ScratchPool& pool, size_t floats) : pool_(pool), buffer_(pool.take()) {
@@ -49,7 +49,7 @@ class ScratchPool {
     all().push_back(this);
   }
 
-  // Frees what is not on loan, in every pool.
+  // Frees all buffers that are not leased, in every pool.
   static void free_all() {
     std::lock_guard<std::mutex> lock(all_mutex());
     for (ScratchPool* pool : all()) {

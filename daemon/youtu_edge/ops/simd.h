@@ -1,6 +1,6 @@
 // One vector of floats, `kWidth` wide, for each instruction set. Included only by kernel sources,
-// inside whatever namespace the build gives this instruction set (YOUTU_ISA), so that no function
-// here can be shared between two of them.
+// inside the namespace that the build defines for the instruction set (YOUTU_ISA), so that the
+// linker cannot merge functions of different instruction sets.
 //
 //                     width   registers
 //   AVX-512            16        32
@@ -8,8 +8,8 @@
 //   NEON                4        32
 //   portable            4        16   compiler vectors, float16 and fma by integer arithmetic
 //
-// All of them give the same bits: fma() rounds once everywhere, nothing is contracted (-ffp-contract=off), and what is
-// summed across lanes is summed in sixteen of them.
+// All give bit-identical results: fma() rounds once everywhere, nothing is contracted (-ffp-contract=off), and sums across
+// lanes always use sixteen lanes.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@
 
 #define YOUTU_INLINE static inline __attribute__((always_inline))
 
-// Before a loop of at most 8 turns whose variables shall be registers. The fallback has none to spare, and would only grow.
+// Unrolls a loop of at most 8 iterations, so that its arrays stay in registers. Not in the fallback, which has too few.
 #if defined(__AVX2__) || defined(__ARM_NEON)
 #define YOUTU_UNROLL _Pragma("GCC unroll 8")
 #else
@@ -161,8 +161,8 @@ YOUTU_INLINE V to_float(Int v) { return vcvtq_f32_s32(v); }
 #include "simd_portable.inc"
 #endif
 
-// Sixteen: the sums of every sixteenth value, the same on every processor whatever its registers hold. Their total is
-// taken in one fixed order:
+// Sixteen: sums of every sixteenth value, identical on every processor whatever its register width. They are added up in one
+// fixed order:
 //
 //   y[j] = v[j] + v[j + 8]        ((y0 + y1) + (y2 + y3)) + ((y4 + y5) + (y6 + y7))
 #if defined(__AVX2__)
@@ -190,12 +190,12 @@ YOUTU_INLINE float fused(float a, float b, float c) {
 #endif
 }
 
-// exp(x), about 1e-7 relative; exactly 0 below -87.3 and bounded above, so that neither a masked score
-// nor an overflow needs a branch.
+// exp(x), relative error about 1e-7; exactly 0 below -87.3 and clamped above, so that masked scores and overflow need no
+// branch.
 YOUTU_INLINE V exp(V x) {
   const V clamped = min(max(x, splat(-87.3f)), splat(88.3f));
   const V n = nearest(clamped * splat(1.44269504f));
-  V r = fma(n, splat(-0.693359375f), clamped);  // ln 2 in two parts: the first one is exact times n
+  V r = fma(n, splat(-0.693359375f), clamped);  // ln 2 in two parts: n times the first one is exact
   r = fma(n, splat(2.12194440e-4f), r);
   V p = splat(1.9875691500e-4f);  // Cephes expf
   p = fma(p, r, splat(1.3981999507e-3f));
@@ -207,7 +207,7 @@ YOUTU_INLINE V exp(V x) {
   return zero_below(x, -87.3f, p * power_of_two(n));
 }
 
-// One element.
+// The scalar version.
 YOUTU_INLINE float widen(float x) { return x; }
 YOUTU_INLINE float widen(int8_t x) { return x; }
 YOUTU_INLINE float widen(half x) {

@@ -7,7 +7,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kPatience = std::chrono::microseconds(40);  // several tasks long: then a worker is taken to stand still
+constexpr auto kPatience = std::chrono::microseconds(40);  // several tasks long; then a worker counts as stalled
 
 }  // namespace
 
@@ -26,7 +26,7 @@ void Job::prepare(size_t tasks, size_t most_threads) {
   failed = false;
 }
 
-// Calls claim(task) for tasks that nobody has taken yet, those of this thread's share first.
+// Calls claim(task) for unclaimed tasks, those of this thread's share first.
 template <class Claim>
 void Job::for_tasks(size_t thread, const Claim& claim) {
   for (size_t i = 0; i < threads; ++i) {
@@ -43,11 +43,11 @@ bool Job::take(size_t task, State from, State to) {
   return states_[task].compare_exchange_strong(expected, to);
 }
 
-// Threads share no counter of what is done: every task would wait for its cache line.
+// Threads do not share a counter of finished tasks: every task would contend for its cache line.
 void Job::finish(size_t task) { states_[task].store(kDone, std::memory_order_release); }
 bool Job::is_done(size_t task) const { return states_[task].load(std::memory_order_acquire) == kDone; }
 
-// For a task that is this thread's own. An exception must not leave the thread.
+// Runs a task that this thread owns. An exception must not leave the thread.
 void Job::do_own(size_t task) {
   try {
     if (work)
@@ -73,7 +73,7 @@ void Job::help(size_t thread) {
     } catch (...) {
       failed = true;
     }
-    if (!take(task, kClaimed, kCommitting)) return;  // too late: the caller has done it
+    if (!take(task, kClaimed, kCommitting)) return;  // too late: the caller has taken it over
     if (computed != nullptr) work->commit(task, computed);
     finish(task);
   });
@@ -83,7 +83,7 @@ void Job::lead() {
   for_tasks(0, [this](size_t task) {
     if (take(task, kFree, kOwn)) do_own(task);
   });
-  size_t first = 0;  // that is not known to be done
+  size_t first = 0;  // first task not known to be done
   for (auto since = Clock::now();;) {
     const size_t seen = first;
     while (first < count_ && is_done(first)) ++first;

@@ -1,4 +1,4 @@
-// One call whose tasks the calling thread and the workers of worker_pool.h share.
+// One call, whose tasks the calling thread and the workers of worker_pool.h execute.
 #pragma once
 
 #include "worker_pool.h"
@@ -20,26 +20,26 @@ inline void pause() {
 #endif
 }
 
-// It outlives the call until no worker is `inside`, and is then used for another one.
+// It outlives the call until no worker is `inside`; then it is reused.
 struct Job {
   std::atomic<int> inside{0};
-  alignas(64) size_t threads = 1;  // with all that tasks read, away from the line that workers write
+  alignas(64) size_t threads = 1;  // and all that tasks read: not in the cache line that workers write
   std::atomic<bool> failed{false};
-  // Either work or a body, of which each task is done exactly once.
+  // Either repeatable work, or a body that runs exactly once per task.
   std::shared_ptr<const RepeatableWork> work;
   void (*body)(const void*, size_t) = nullptr;
   const void* state = nullptr;
 
   void prepare(size_t tasks, size_t most_threads);
-  // The part of worker `thread`: returns when no task is free any more.
+  // Run by worker `thread`: returns when all tasks are claimed.
   void help(size_t thread);
-  // The caller's part: returns when all tasks are done, whoever stands still.
+  // Run by the caller: returns when all tasks are done, even if workers are stalled.
   void lead();
 
  private:
   enum State : uint8_t { kFree, kClaimed, kCommitting, kOwn, kDone };
 
-  // Neighbouring tasks that one thread begins with, so that it reads memory in order; whoever is through helps the others.
+  // Adjacent tasks that a thread starts with, so that it reads memory in order; afterwards it takes tasks of others.
   struct alignas(64) Share {
     std::atomic<size_t> next{0};
     size_t end = 0;

@@ -25,7 +25,7 @@ constexpr int kDefaultSpinUs = 50;
 class Pool {
  public:
   static Pool& instance() {
-    static Pool* pool = new Pool;  // workers may outlive every static object
+    static Pool* pool = new Pool;  // never destroyed: workers may outlive static objects
     return *pool;
   }
 
@@ -56,7 +56,7 @@ class Pool {
     return true;
   }
 
-  // Calls that are over keep their work until the next one.
+  // Finished calls keep their work until the next one.
   void forget_work() {
     std::lock_guard<std::mutex> lock(calling_);
     for (const auto& job : jobs_)
@@ -70,7 +70,7 @@ class Pool {
 
  private:
   Pool() : threads_(std::max(1, int(std::thread::hardware_concurrency()))), spin_us_(kDefaultSpinUs) {
-    // One for the call and one for each worker that stands still in an earlier one.
+    // One for this call and one for each worker stalled in an earlier one.
     for (int i = 0; i <= kMostThreads; ++i) jobs_.push_back(std::make_unique<Job>());
   }
 
@@ -80,7 +80,7 @@ class Pool {
       pthread_attr_init(&attributes);
       pthread_attr_setstacksize(&attributes, kStackBytes);
       pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-      sigset_t all, before;  // signals are for the threads of the process that has us
+      sigset_t all, before;  // signals are handled by the host process's threads
       sigfillset(&all);
       pthread_sigmask(SIG_SETMASK, &all, &before);
       pthread_t thread;
@@ -90,7 +90,7 @@ class Pool {
       pthread_attr_destroy(&attributes);
       if (failed) {
         delete self;
-        return;  // fewer helpers; tried again with the next call
+        return;  // fewer workers; retried at the next call
       }
     }
   }
@@ -119,13 +119,13 @@ class Pool {
       Job* job = current_.load();
       if (job == nullptr) continue;
       job->inside.fetch_add(1);
-      // Only now is it certain that the job is still this one: the caller reuses no job that somebody is inside of.
+      // Only now is the job safe from reuse: the caller does not reuse a job with a worker inside.
       if (current_.load() == job && size_t(index) + 1 < job->threads) job->help(index + 1);
       job->inside.fetch_sub(1);
     }
   }
 
-  // The generation that is not `seen` any more.
+  // Waits for a generation other than `seen`.
   unsigned wait_beyond(unsigned seen) {
     const auto end = Clock::now() + std::chrono::microseconds(spin_us_.load(std::memory_order_relaxed));
     do {
@@ -189,18 +189,18 @@ void wait_for_late_workers() { Pool::instance().wait_for_late_workers(); }
 
 }  // namespace youtu
 
-// The engine's setting; without it, as many threads as the process may use.
+// Set by the engine; the default is as many threads as the process may use.
 extern "C" __attribute__((visibility("default"))) void youtu_edge_ops_set_threads(int threads, int spin_us) {
   youtu::set_threads(threads, spin_us);
 }
 
-// After a long prompt: what the operators keep from call to call would be as large for answers of one token a step.
+// For use after a long prompt: the scratch that operators keep would stay that large while decoding one token per step.
 extern "C" __attribute__((visibility("default"))) void youtu_edge_ops_free_scratch() {
   youtu::Pool::instance().forget_work();
   youtu::ScratchPool::free_all();
 }
 
-// Before a session goes: ONNX Runtime frees the weights first and the kernels afterwards.
+// For use before a session is destroyed: ONNX Runtime frees the weights first, then the kernels.
 extern "C" __attribute__((visibility("default"))) void youtu_edge_ops_wait_for_late_workers() {
   youtu::wait_for_late_workers();
 }

@@ -25,25 +25,25 @@ def frame(body: bytes) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into frame bodies; feed it whatever the socket gave."""
+    """Splits a byte stream into frame bodies; feed it whatever the socket delivers."""
 
     def __init__(self, max_frame_bytes: Annotated[int, "bytes"] = MAX_FRAME_BYTES) -> None:
         self._buffer = bytearray()
         self._max = max_frame_bytes
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take `data` in, then as `bodies`."""
+        """`add(data)`, then `bodies()`."""
         self.add(data)
         yield from self.bodies()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Take `data` in: all of it, or with a MemoryError nothing."""
+        """Append `data` to the buffer: all of it, or nothing on MemoryError."""
         self._buffer += data
 
     def bodies(self) -> Iterator[bytes]:
         """Yield every body that is complete now. Raises FramingError on an oversized header.
 
-        A body during which the caller fails comes again the next time.
+        A body is removed only when the next one is requested: if the caller raises before that, it is yielded again.
         """
         while len(self._buffer) >= _HEADER.size:
             (length,) = _HEADER.unpack_from(self._buffer)
@@ -57,5 +57,5 @@ class FrameReader:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of an incomplete frame; nonzero at EOF means the peer died while writing."""
+        """Bytes of an incomplete frame; nonzero at EOF means that the peer died mid-write."""
         return len(self._buffer)

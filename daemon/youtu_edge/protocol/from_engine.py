@@ -1,4 +1,4 @@
-"""Messages of the engine to the front."""
+"""Messages from the engine to the front."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Ready(msgspec.Struct, tag_field="t", tag="ready"):
     memory: dict[str, int] = {}
     """Bytes by purpose: see PLAN_PARTS."""
     fingerprint: str = ""
-    """Checksum of the package's manifest: another model, or another export of it, has another one."""
+    """Checksum of the package's manifest; differs for another model and for another export of the same model."""
     device: str = "cpu"
-    """What computes: cpu or cuda."""
+    """What the model runs on: cpu or cuda."""
     device_note: str = ""
-    """Which GPU, or why none computes."""
+    """Which GPU, or why none is used."""
 
 
 class Alternative(msgspec.Struct, array_like=True):
-    """A token that could have been drawn. `text` shows it, `utf8` is what it stands for (none: a control token)."""
+    """A candidate token. `text` is its printable form, `utf8` its bytes (empty: a control token)."""
 
     text: str
     utf8: bytes
@@ -40,7 +40,7 @@ class Alternative(msgspec.Struct, array_like=True):
 
 
 class TokenLogprob(msgspec.Struct, array_like=True):
-    """A drawn token and the most likely ones at its place, best first; natural logarithms, before any penalty or mask."""
+    """A drawn token and the most likely ones in its place, best first; natural logarithms, before any penalty or mask."""
 
     drawn: Alternative
     top: list[Alternative]
@@ -49,7 +49,7 @@ class TokenLogprob(msgspec.Struct, array_like=True):
 class Delta(msgspec.Struct, array_like=True):
     """New output of one request in one step. `text` may be empty while a character or stop string is pending.
 
-    `logprobs`, where they were asked for, has one entry a token; a token that ends the answer has none.
+    `logprobs`, if requested, has one entry per token, except for the token that ends the answer.
     """
 
     id: str
@@ -67,11 +67,11 @@ class Finished(msgspec.Struct, array_like=True):
     cached_tokens: int
     completion_tokens: int
     stop_text: str | None = None
-    """The stop string that ended it; it is no part of the text."""
+    """The stop string that ended it, which is not part of the text."""
 
     @property
     def is_answer(self) -> bool:
-        """Whether the model produced something that was wanted."""
+        """Whether the model produced an answer: at least one token, and the request was not cancelled."""
         return self.reason != "cancelled" and self.completion_tokens > 0
 
 
@@ -85,9 +85,9 @@ class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):
 
 
 class Working(msgspec.Struct, tag_field="t", tag="working"):
-    """From here on the engine works on these requests: those whose grammars it compiles, and the sequences of its steps.
+    """The requests in progress from here on: those whose grammars are being compiled, and the sequences of the steps.
 
-    Sent when they change, before the work begins. Should the engine die, one of them may be the cause.
+    Sent whenever the set changes, before the work begins. If the engine dies, one of them may be the cause.
     """
 
     ids: list[str]
@@ -117,7 +117,7 @@ class EngineStats(msgspec.Struct, omit_defaults=True):
 
 
 class StepFrame(msgspec.Struct, tag_field="t", tag="step", omit_defaults=True):
-    """Everything that one step produced; it is a sign of progress as well."""
+    """Everything that one step produced; also counts as progress."""
 
     deltas: list[Delta] = []
     finished: list[Finished] = []
@@ -125,7 +125,7 @@ class StepFrame(msgspec.Struct, tag_field="t", tag="step", omit_defaults=True):
 
 
 class Reply(msgspec.Struct, tag_field="t", tag="reply"):
-    """To an `Query`. `text` and `tokens` are both set whatever was asked, so that the front needs no tokenizer."""
+    """Answer to a `Query`. `text` and `tokens` are both set for every kind, so that the front needs no tokenizer."""
 
     id: str
     text: str
@@ -142,7 +142,7 @@ class Failed(msgspec.Struct, tag_field="t", tag="failed"):
 
 
 class Heartbeat(msgspec.Struct, tag_field="t", tag="heartbeat"):
-    """Sent by the step loop once a second while idle: it turns, it is not merely alive."""
+    """Sent once a second while idle, by the step loop itself: proof that the loop runs, not just the process."""
 
     stats: EngineStats
 

@@ -18,7 +18,7 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A role `tool` answers the call `tool_call_id` of an earlier assistant's `tool_calls`. `reasoning` is what the assistant
     thought in that turn; most templates leave it out of the prompt. `tokens` are the ids that the engine drew for an answer
-    of which `content` is all or a beginning: the prompt repeats them as they were, so that the prefix cache knows them.
+    of which `content` is all or the beginning: the prompt repeats exactly these ids, so that they hit the prefix cache.
     """
 
     role: str

@@ -1,4 +1,4 @@
-"""Tags that set thoughts and tool calls apart in an answer; chat templates and models write them."""
+"""Tags around thoughts and tool calls in an answer; chat templates and models write them."""
 
 THOUGHT_BEGIN, THOUGHT_END = "<think>", "</think>"
 CALL_BEGIN, CALL_END = "<tool_call>", "</tool_call>"

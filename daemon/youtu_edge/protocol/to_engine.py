@@ -1,4 +1,4 @@
-"""Messages of the front to the engine."""
+"""Messages from the front to the engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SamplingParams(msgspec.Struct, frozen=True, omit_defaults=True):
     logit_bias: dict[int, float] = {}
     """Added to the logits of these token ids."""
     logprobs: int | None = None
-    """Report the log-probability of every token and of so many alternatives; None: report nothing."""
+    """Report the log-probability of every token and of this many alternatives; None: report nothing."""
 
 
 class JsonObject(msgspec.Struct, frozen=True, tag="json_object"):
@@ -61,37 +61,37 @@ Grammar = JsonObject | JsonSchema | Regex | Lark
 
 
 PROBATION_TOKENS = 4
-"""Tokens of its answer that a suspect has to gain alone: its prefill gives the first, the others are decoded."""
+"""Tokens that a suspect has to gain alone before it is cleared: its prefill gives the first, the others are decoded."""
 
 
 class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """A request, or the rest of one after an engine crash.
 
-    Exactly one of `messages` (rendered by the chat template), `prompt` (tokenised as plain text) and `prompt_tokens` (taken
-    as they are: control tokens are meant, and nothing is put before or behind them) is set.
-    `sent_tokens` are the ids that a former engine already produced and whose text `sent_text` already reached the
-    client: the engine continues after them and emits neither again.
+    Exactly one of `messages` (rendered by the chat template), `prompt` (tokenised as plain text) and `prompt_tokens` (used
+    verbatim: control tokens keep their meaning, and nothing is added before or after them) is set.
+    `sent_tokens` are the ids that an earlier engine produced and whose text `sent_text` has already reached the client:
+    the engine continues after them and emits neither again.
 
     `tools` are definitions in OpenAI's shape ({"type": "function", "function": {name, description?, parameters?}}) for the
     chat template; the model writes a call as <tool_call>{"name": ..., "arguments": {...}}</tool_call>, and once it begins
-    one the engine holds it to the parameters' schema. `must_call` names those of which at least one has to be called.
-    `grammar` binds the answer; with `tools` the model may call one instead, unless `must_call` leaves it no choice.
-    Thoughts (<think>...</think> at the beginning) are bound by neither.
+    one the engine constrains it to the parameters' schema. `must_call` lists tools of which at least one has to be called.
+    `grammar` constrains the answer; with `tools` the model may call one instead, and must if `must_call` is not empty.
+    Neither applies to thoughts (<think>...</think> at the beginning).
     """
 
     id: str
     sampling: SamplingParams
     max_new_tokens: int
     reserve_tokens: int = 1
-    """Room for the answer without which the prompt counts as too long; at most max_new_tokens."""
+    """Minimum room for the answer: a prompt that leaves less is too long; at most max_new_tokens."""
     messages: list[ChatMessage] | None = None
     prompt: str | None = None
     prompt_tokens: list[int] | None = None
     stop: list[str] = []
     is_default_stop: bool = False
-    """The request named no `stop`: these are for prose only, not for thoughts.
+    """The request set no `stop`: these are the configured ones and apply to prose only, not to thoughts.
 
-    Whoever named them, stop texts do not count in calls of tools, nor in an answer that `grammar` or `must_call` binds."""
+    No stop text applies inside tool calls, nor in an answer that `grammar` or `must_call` constrains."""
     keeps_stop: bool = False
     """A default stop text stays in the answer unless it is blank."""
     priority: int = 0
@@ -99,8 +99,8 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     sent_tokens: list[int] = []
     sent_text: str = ""
     is_suspect: bool = False
-    """It was being worked on when an engine died: it runs alone until it has PROBATION_TOKENS more, so that a second
-    death tells who causes it."""
+    """It was in progress when an engine died: it runs alone until it has PROBATION_TOKENS more, so that a second death
+    identifies the cause."""
     template_kwargs: dict[str, Any] = {}
     grammar: Grammar | None = None
     tools: list[dict[str, Any]] = []
@@ -115,20 +115,20 @@ class Cancel(msgspec.Struct, tag_field="t", tag="cancel"):
 
 
 class Tokenize(msgspec.Struct, tag_field="kind", tag="tokenize"):
-    """Which token ids are this text? `add_special`: with the BOS that a plain prompt begins with."""
+    """Text to token ids. `add_special`: with the BOS that a plain prompt begins with."""
 
     text: str
     add_special: bool
 
 
 class Detokenize(msgspec.Struct, tag_field="kind", tag="detokenize"):
-    """Which text are these token ids? Control tokens are written out."""
+    """Token ids to text; control tokens are written out."""
 
     tokens: list[int]
 
 
 class Render(msgspec.Struct, tag_field="kind", tag="render", omit_defaults=True):
-    """What does the chat template make of this conversation, as text and as token ids?"""
+    """A conversation through the chat template, to text and token ids."""
 
     messages: list[ChatMessage]
     template_kwargs: dict[str, Any] = {}
@@ -139,30 +139,30 @@ TokenizerQuery = Tokenize | Detokenize | Render
 
 
 class Query(msgspec.Struct, tag_field="t", tag="query"):
-    """A query that tokenizer and template alone can answer; it changes nothing and may be sent again."""
+    """A query that needs only tokenizer and template; it has no side effects, so it may be sent again."""
 
     id: str
     query: TokenizerQuery
 
 
 class SetLogLevel(msgspec.Struct, tag_field="t", tag="log_level"):
-    """The configuration was read again; `level` as in service.log_level."""
+    """The configuration was reloaded; `level` as in service.log_level."""
 
     level: str
 
 
 class Shed(msgspec.Struct, tag_field="t", tag="shed"):
-    """Memory is short: drop the prefixes that nobody uses and give everything unused back to the system."""
+    """Memory is short: evict the cached prefixes that no sequence uses, and return all unused memory to the system."""
 
 
 class Narrow(msgspec.Struct, tag_field="t", tag="narrow"):
-    """From now on at most so many sequences run together; those that run already go on."""
+    """From now on at most this many sequences run together; those already running continue."""
 
     max_sequences: int
 
 
 class Shutdown(msgspec.Struct, tag_field="t", tag="shutdown"):
-    """Leave after the current step; unfinished requests are the front's business."""
+    """Exit after the current step; the front takes care of unfinished requests."""
 
 
 class Start(msgspec.Struct, tag_field="t", tag="start"):

@@ -1,1 +1,1 @@
-"""Structured output: grammars compiled within bounds, and the masks they give."""
+"""Structured output: grammars compiled within limits, and their token masks."""

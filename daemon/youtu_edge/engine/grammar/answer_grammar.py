@@ -1,10 +1,10 @@
-"""Which tokens may continue one answer. Holds the grammar's state and the tags around it.
+"""Which tokens may continue one answer: the grammar's state, and the tags around thoughts and calls.
 
-    bound:   [thought] answer                                  every token of the answer is masked
-    free:    [thought] text <tool_call> call </tool_call> text ...   only calls are masked
+    bound:   [thought] answer                                  the mask applies to every token of the answer
+    free:    [thought] text <tool_call> call </tool_call> text ...   it applies to calls only
 
-A thought is never masked, but while an answer is due it may not end the answer. The states are functions of the tokens
-alone, so that an answer that another engine began is continued by showing its tokens to `accept`.
+A thought is not masked, except that end-of-sequence tokens are excluded while an answer must follow. The state depends on
+the tokens alone, so an answer from a previous engine is resumed by passing its tokens to `accept`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _CALL_BEGIN = tags.CALL_BEGIN.encode()
 class AnswerGrammar:
     """The state of one answer.
 
-    answer: what the whole answer must be, or None. call: what must follow <tool_call> in a free answer, or None.
-    thought_token: the id of <think> if the answer may begin with it. max_token_s: processor time that a token may take;
-    some grammars take longer with every token, and everybody waits.
+    answer: the grammar of the whole answer, or None. call: the grammar after <tool_call> in a free answer, or None.
+    thought_token: the id of <think> if the answer may begin with it. max_token_s: CPU seconds per token; some grammars
+    take longer with every token, and all sequences wait.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class AnswerGrammar:
         self._max_token_s = max_token_s
         self._state: Literal["begin", "thought", "after_thought", "open"] = "thought" if in_thought else "begin"
         self._tail = b""
-        """The end of the unmasked text, in which a tag may be beginning."""
+        """The last bytes of unmasked text, which may hold the beginning of a tag."""
         self.is_complete = False
-        """Nothing may follow: the answer has ended, whether the model says so or not."""
+        """The grammar is satisfied and nothing may follow: the answer ends even without an end-of-sequence token."""
 
     def constrain(self, logits: Floats) -> Ints | None:
-        """Ids that may come next, ascending, or None for all. Raises InvalidRequestError when the grammar is too complex.
+        """Ids allowed next, ascending, or None for all. Raises InvalidRequestError if the grammar is too complex.
 
-        Where all may come, those that may not are set to -inf in `logits`.
+        With None, excluded end-of-sequence tokens are set to -inf in `logits`.
         """
         if self._state == "thought":
             if self._answer is not None:
@@ -87,9 +87,9 @@ class AnswerGrammar:
         return ids
 
     def accept(self, token: int) -> bool:
-        """The answer goes on with this token, which ends nothing; whether the token is part of a call.
+        """Advance by a token other than an end-of-sequence token; returns whether it is part of a call.
 
-        Raises InvalidRequestError as `constrain`.
+        Raises InvalidRequestError as `constrain` does.
         """
         was_call = self._in_call
         self._follow(token)
@@ -127,7 +127,7 @@ class AnswerGrammar:
                     self._consume(self._table.cut(rest.lstrip()))
 
     def _write(self, data: bytes) -> None:
-        """Text that nothing masks: look for the beginning of a call."""
+        """Advance by unmasked text and look for the beginning of a call."""
         self._tail += data
         if self._state != "open" and self._begins_thought():
             return
@@ -136,14 +136,14 @@ class AnswerGrammar:
             self._tail = self._tail[-len(_CALL_BEGIN) :]
             return
         matcher = self._call.deep_copy()
-        # A token may hold the end of the tag and the beginning of the call. If no call begins like that, it is text.
+        # A token may hold the end of the tag and the beginning of the call. If the grammar rejects that, it is plain text.
         tokens = self._table.cut(rest) if rest else []
         self._tail = b""
         if not tokens or matcher.try_consume_tokens(tokens) == len(tokens):
             self._matcher = matcher
 
     def _begins_thought(self) -> bool:
-        """Whether the answer's first text is, or may become, <think>; models without a token for it spell it."""
+        """Whether the answer begins with <think> or a prefix of it; models without a token for it write it as text."""
         if self._state != "begin":
             self._state = "open"
             return False
@@ -175,7 +175,7 @@ class AnswerGrammar:
         if matcher.is_error():
             reason = matcher.get_error().strip().partition("\n")[0]
         elif time.thread_time() - begun > self._max_token_s:
-            reason = f"a token takes more than {self._max_token_s} s; make it less ambiguous"
+            reason = f"a token took more than {self._max_token_s} s; make the grammar less ambiguous"
         if reason:
-            self._table.forget()  # it may be the states that earlier answers left
-            raise InvalidRequestError(f"the answer's grammar cannot be followed any further: {reason}")
+            self._table.forget()  # cached grammars may hold many states from earlier answers
+            raise InvalidRequestError(f"the answer's grammar failed: {reason}")

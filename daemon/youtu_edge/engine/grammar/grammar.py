@@ -1,4 +1,4 @@
-"""From the sources of a request's grammars to one that can mask tokens."""
+"""Compiles the grammar sources of a request into an AnswerGrammar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from youtu_edge.request_errors import InvalidRequestError
 
 
 class GrammarCompiler:
-    """Makes the grammars of answers, in one thread at a time, which may be another than the steps'."""
+    """Compiles grammars, in one thread at a time; that need not be the thread of the steps."""
 
     def __init__(self, table: TokenTable, vocabulary: Vocabulary, eos: frozenset[int], thought_token: int | None) -> None:
         self._table = table
@@ -22,11 +22,11 @@ class GrammarCompiler:
 
     @property
     def compiled(self) -> list[bytes]:
-        """Digests of the grammars that need no compiling."""
+        """Digests of the grammars that are compiled already."""
         return self._table.compiled
 
     def forget(self) -> None:
-        """Keep no compiled grammar; those in use stay with their answers."""
+        """Drop all compiled grammars; running answers keep theirs."""
         self._table.forget()
 
     def compile(

@@ -1,11 +1,11 @@
-"""Grammars of answers and tool calls as llguidance reads them.
+"""Grammars of answers and tool calls in llguidance's format.
 
-A tool call is one line, as the models were taught to write it:
+A tool call is one line, as the models were trained to write it:
 
     <tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>
 
-JSON is one line, with at most one blank behind a comma or colon: where white space is free, small models fall into writing
-it for ever, and every blank costs a token.
+JSON is one line, with at most one space after a comma or colon: with free white space, small models tend to emit it without
+end, and every space costs a token.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _JSON_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_sep
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 
 _NOT_FORCED = '%llguidance {"no_forcing": true}\n'
-"""Begins every document. Where only one text can follow, llguidance would work it out to its end and tokenise it, before
-every token and whatever its length; without that a token costs milliseconds and a few megabytes at the most."""
+"""The beginning of every document. With forcing, llguidance expands and tokenises the whole text wherever only one can
+follow, before every token and without a limit; without it, a token costs milliseconds and a few megabytes at most."""
 
 Part = dict[str, Any]
 """One grammar of a document: a Lark text or a JSON schema, with a name if others refer to it."""
 
 
 class GrammarSources(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The grammars of one request: see `answer_source` and `call_source`. `param` is its field that binds the answer."""
+    """The grammars of one request: see `answer_source` and `call_source`. `param` is the field that they come from."""
 
     answer: str | None = None
     call: str | None = None
@@ -40,7 +40,7 @@ class GrammarSources(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def answer_source(request: Submit) -> str | None:
-    """What the whole answer must be; None where it is free. Raises InvalidRequestError."""
+    """The grammar of the whole answer; None if it is free. Raises InvalidRequestError."""
     if request.must_call:
         rules, parts = _calls(request)
         return _document(f"start: calls\n{rules}", parts)
@@ -54,7 +54,7 @@ def answer_source(request: Submit) -> str | None:
 
 
 def call_source(request: Submit) -> str | None:
-    """What must follow <tool_call> in an answer that is otherwise free; None where nothing can follow."""
+    """The grammar after <tool_call> in an otherwise free answer; None if calls are not possible there."""
     if not request.tools or answer_source(request) is not None:
         return None
     rules, parts = _calls(request)
@@ -62,7 +62,7 @@ def call_source(request: Submit) -> str | None:
 
 
 def schema_source(schema: dict[str, Any]) -> str:
-    """A JSON schema alone, to find out whether it can be compiled."""
+    """The grammar of a JSON schema alone, to test whether it compiles."""
     return _document("start: @answer", [{**_json(schema), "name": "answer"}])
 
 
@@ -106,7 +106,7 @@ def _calls(request: Submit) -> tuple[str, list[Part]]:
 
 
 def _document(rules: str, parts: list[Part]) -> str:
-    """The main grammar, and the parts that its rules name."""
+    """The main grammar and the parts that its rules refer to, as llguidance's JSON."""
     return json.dumps({"grammars": [{"lark_grammar": _NOT_FORCED + rules}, *parts]})
 
 

@@ -1,7 +1,7 @@
-"""Tries the grammars of a request where a death hurts nobody, before the engine compiles them.
+"""Compiles the grammars of a request in a worker first: a crash there does not end the engine.
 
-What a grammar costs to compile depends on the grammar and hardly on the vocabulary, so a table of the 256 single bytes does
-for the trial. It takes a megabyte where the real one takes dozens.
+The cost of compiling depends hardly on the vocabulary, so the trial uses a table of the 256 single bytes. That takes 1 MB;
+the real table takes dozens.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from youtu_edge.request_errors import InvalidRequestError
 
 
 class GrammarTrial:
-    """Of a model it needs only the number of tokens, because grammars may name them by number.
+    """vocab_size is all that it needs of a model, because grammars may refer to token ids.
 
     is_bounded: a grammar that takes more than two thirds of COMPILE_BYTES ends this process.
     """
@@ -38,14 +38,14 @@ class GrammarTrial:
         self._allocator = Allocator()
 
     def load(self) -> LLTokenizer:
-        """Build the table, if it is not there yet."""
+        """Build the table on the first call."""
         if self._tokenizer is None:
             source: Any = _Bytes(self._size)
             self._tokenizer = LLTokenizer(source, n_vocab=self._size, eos_token=[source.eos_token_id], slices=[])
         return self._tokenizer
 
     def sources(self, request: Submit, compiled: Collection[bytes]) -> GrammarSources:
-        """The grammars of a request, which can be compiled. `compiled`: digests of those that were before.
+        """The grammars of a request, after a trial compilation. `compiled`: digests of those that need no trial.
 
         Raises InvalidRequestError naming the request's field.
         """
@@ -81,7 +81,7 @@ class GrammarTrial:
 
 
 class _Bytes:
-    """A vocabulary of single bytes in the shape in which llguidance reads it; the other tokens are empty."""
+    """A vocabulary of single bytes in the form that llguidance expects; the other tokens are empty."""
 
     is_tokenizer_wrapper = True
     bos_token_id = None

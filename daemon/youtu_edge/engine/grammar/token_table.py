@@ -1,4 +1,4 @@
-"""What llguidance has to know of the vocabulary: 270 bytes a token, 34 MB for 128k. Built when a request first needs it."""
+"""The vocabulary in llguidance's form: 270 bytes per token, 34 MB for 128k. Built when a request first needs it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.errors import UnavailableError
 
 TABLE_BYTES_PER_TOKEN = 300
-"""What the table takes, rounded up; the memory plan sets it aside."""
+"""Size of the table, rounded up; the memory plan reserves it."""
 LINE_BREAKS = (b"\n", b"\n\n")
 
 _LEFT_BYTES = 8 * 1024 * 1024
-"""What grammars leave to the rest of the engine."""
+"""Memory that grammars must leave to the rest of the engine."""
 _MAX_COMPILED = 8
-"""Applications ask with the same few schemas again and again."""
+"""Applications reuse the same few schemas."""
 
 Ints = npt.NDArray[np.int64]
 
 
 class TokenTable:
-    """What llguidance has to know of the vocabulary, and the masks that it computes.
+    """llguidance's token table, the compiled grammars and their masks.
 
-    encode: token ids of a piece of an answer, with no space put before its first word: llguidance compares what the tokens
-    spell with the text, and where a grammar leaves one text only, it allows these tokens only. eos: ids that end an answer.
+    encode: token ids of a piece of an answer, with no space added before its first word: llguidance compares the tokens'
+    bytes with the text, and where a grammar allows only one text, it allows only these tokens. eos: end-of-sequence ids.
     """
 
     def __init__(self, vocabulary: Vocabulary, size: int, eos: frozenset[int], encode: Callable[[str], list[int]]) -> None:
@@ -44,12 +44,12 @@ class TokenTable:
         self._building = threading.Lock()
         self._mask = np.zeros(-(-size // 32), dtype=np.uint32)
         self.line_breaks: Ints = np.zeros(0, dtype=np.int64)
-        """Ids of one or two line breaks, which models write between a thought and the answer."""
+        """Ids of tokens that are one or two line breaks, which models emit between a thought and the answer."""
 
     def matcher(self, source: str) -> LLMatcher:
-        """A grammar in its first state; the last few are kept.
+        """A grammar in its initial state; the most recently used ones are cached.
 
-        Raises ValueError with llguidance's own words, and UnavailableError.
+        Raises ValueError with llguidance's message, and UnavailableError.
         """
         matcher = self._compiled.pop(source, None)
         if matcher is None:
@@ -63,34 +63,34 @@ class TokenTable:
 
     @property
     def compiled(self) -> list[bytes]:
-        """Digests of the grammars that are kept."""
+        """Digests of the cached grammars."""
         return [digest(source) for source in list(self._compiled)]
 
     def check_room(self, size: int) -> None:
-        """Make sure that llguidance can allocate so much: it cannot do without. Raises UnavailableError."""
+        """Make sure that llguidance can allocate `size` bytes; it aborts if it cannot. Raises UnavailableError."""
         wanted = size + _LEFT_BYTES
         if free_data() < wanted:
             self.forget()
             if free_data() < wanted:
-                raise UnavailableError("the memory for grammars is taken by those of other answers; try again later")
+                raise UnavailableError("the memory for grammars is in use by other answers; try again later")
 
     def forget(self) -> None:
-        """Keep no grammar. What answers find out about their grammar stays with it, so that one in use may grow large."""
+        """Drop all cached grammars. Parser states that answers explored stay with a grammar, so one may grow large."""
         self._compiled.clear()
 
     def allowed(self, matcher: LLMatcher) -> Ints:
-        """Ids that the grammar allows next, ascending; where the answer may end, those that end it are among them."""
+        """Ids that the grammar allows next, ascending; end-of-sequence ids are among them if the answer may end."""
         mask = self._mask
         matcher.unsafe_compute_mask_ptr(mask.ctypes.data, mask.nbytes)
         bits = np.unpackbits(mask.view(np.uint8), bitorder="little", count=self._size)
-        return np.flatnonzero(bits.view(np.bool_))  # of booleans it is ten times faster than of integers
+        return np.flatnonzero(bits.view(np.bool_))  # ten times faster on booleans than on integers
 
     def cut(self, data: bytes) -> list[int]:
-        """Some tokens that spell these bytes."""
+        """A sequence of tokens with these bytes."""
         return self._loaded().tokenize_bytes(data)
 
     def _spell(self, text: str) -> list[int]:
-        """As the tokenizer cuts it, unless that changes the text: some put other characters for those they do not like."""
+        """The tokenizer's tokens for the text, or greedily matched ones if its normaliser would change the text."""
         ids = self._encode(text)
         if self._tokenizer is None or b"".join(map(self._vocabulary.token_bytes, ids)) == text.encode():
             return ids
@@ -102,13 +102,13 @@ class TokenTable:
                 tokens = self._vocabulary.all_bytes(self._size)
                 self.line_breaks = np.array([i for i, data in enumerate(tokens) if data in LINE_BREAKS], dtype=np.int64)
                 source: Any = _Source(tokens, min(self._eos), self._spell)
-                # Without slices: they would halve the time of a mask and more than double the memory.
+                # No slices: they halve the time of a mask but more than double the memory.
                 self._tokenizer = LLTokenizer(source, n_vocab=self._size, eos_token=sorted(self._eos), slices=[])
             return self._tokenizer
 
 
 class _Source:
-    """The vocabulary in the shape in which llguidance reads it."""
+    """The vocabulary in the form that llguidance expects."""
 
     is_tokenizer_wrapper = True
     bos_token_id = None

@@ -1,1 +1,1 @@
-"""The memory contract: the budget, what a model takes, and what is given back."""
+"""The memory budget, what a model needs of it, and what is returned to the system."""

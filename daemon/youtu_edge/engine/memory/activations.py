@@ -1,7 +1,7 @@
-"""How much memory a loaded model takes: at rest, and for its largest step. Measured, because only ONNX Runtime knows.
+"""How much memory a loaded model takes, at rest and for its largest step: measured, because ONNX Runtime allocates it.
 
-All layers use the same memory one after the other, so a step that is stopped in its second layer has taken what the whole
-step would take, but for the logits, whose size is known. A whole step of a large model takes seconds.
+All layers reuse the same memory, so a step stopped in its second layer has allocated as much as a whole step except for the
+logits, whose size is known. A whole step of a large model takes seconds.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _ENOUGH_LAYERS = 2
 
 
 def measure_memory(runner: Runner, weights: Path, step_tokens: int, rows: int) -> tuple[int, int]:
-    """Bytes that this process takes at rest, and that a step of `step_tokens` tokens with `rows` rows of logits takes more.
+    """Bytes of this process at rest, and the additional bytes of a step of `step_tokens` tokens with `rows` rows of logits.
 
-    At rest it holds all of the mapped file `weights`, whether it was read already or will be by the next tokens; no cache.
-    Replaces the runner's cache by a small one.
+    At rest means the whole mapped file `weights`, resident or not yet, and no cache. Replaces the runner's cache by a small
+    one.
     """
     step = min(step_tokens, runner.context_length)
     pages = list(range(-(-step // runner.page_tokens)))
@@ -36,13 +36,13 @@ def measure_memory(runner: Runner, weights: Path, step_tokens: int, rows: int) -
 
 
 def measure_gpu_memory(runner: Runner, gpu: Gpu, step_tokens: int) -> tuple[GpuMemory, int]:
-    """The GPU with the weights loaded and no cache, and the bytes of it that a step of `step_tokens` tokens takes.
+    """The GPU's memory with the weights loaded and no cache, and the bytes that a step of `step_tokens` tokens takes.
 
-    The step is computed whole: a GPU is given all of it at once. Replaces the runner's cache by a small one.
+    The whole step runs, because all of its kernels are queued at once. Replaces the runner's cache by a small one.
     """
     step = min(step_tokens, runner.context_length)
     pages = list(range(-(-step // runner.page_tokens)))
-    free, held = gpu.library.memory()  # no cache is there yet
+    free, held = gpu.library.memory()  # no cache is allocated yet
     runner.allocate_cache(len(pages))
     before, _ = gpu.library.memory()
     runner.run([0] * step, [step], [0], [pages], [0])
@@ -51,5 +51,5 @@ def measure_gpu_memory(runner: Runner, gpu: Gpu, step_tokens: int) -> tuple[GpuM
 
 
 def logits_bytes(runner: Runner, rows: int) -> int:
-    """What `rows` rows of logits take: a sequence that decodes has one in each step."""
+    """Bytes of `rows` rows of logits; a decoding sequence has one row in each step."""
     return rows * runner.manifest.vocab_size * 4

@@ -1,7 +1,7 @@
-"""The memory budget: how many cache pages it leaves. Reads /proc and cgroup files.
+"""The memory budget, and how many cache pages fit into it. Reads /proc and cgroup files.
 
 budget  =  front  +  engine at rest (weights, runtime)  +  activations of the largest step  +  grammars  +  cache pages
-           +  workers on the text of requests
+           +  text workers
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from youtu_edge.config import Config
 from youtu_edge.errors import ConfigError
 
 FRONT_BYTES = 68 * 1024 * 1024
-"""What the front may take: a test holds it to 50 MB, and 2,000 connections take 18 more."""
+"""Budget of the front: a test limits it to 50 MB, and 2,000 connections take another 18 MB."""
 
 SLACK_BYTES = 64 * 1024 * 1024
 """Address space beyond the budget that an allocation may reserve before it fails."""
 
 TEXT_IDLE_BYTES = 8 * 1024 * 1024
-"""What the fork server and one idle worker hold that is not the engine's: measured 6 MB."""
+"""Memory of the fork server and one idle worker that is not shared with the engine: 6 MB measured."""
 
 TEXT_WORKER_BYTES = 16 * 1024 * 1024
-"""What a worker may take for the text of any request."""
+"""Memory that a worker may take for the text of any request."""
 TEXT_BYTES_PER_TOKEN = 1536
-"""What rendering and tokenising takes: the tokenizer 100 to 400 bytes for one of text, of which a token has 3 to 5."""
+"""Memory for rendering and tokenising: 100 to 400 bytes per byte of text in the tokenizer, at 3 to 5 bytes per token."""
 _FIXED_BYTES = FRONT_BYTES + TEXT_IDLE_BYTES + TEXT_WORKER_BYTES
 
 _LEAST_PAGES = 2
 _UNLIMITED = 1 << 60
 
 HEADROOM_BYTES = 64 * 1024 * 1024
-"""What a limit on our own cgroup is above the budget: MemoryMax= of the systemd unit, for example."""
+"""How far a limit on our own cgroup is above the budget, such as MemoryMax= of the systemd unit."""
 
 
 def device_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes of the machine, or of a cgroup above ours where that allows less: what we share with others."""
+    """Bytes shared with other programs: those of the machine, or the lowest limit of a cgroup above ours."""
     found = re.search(r"MemTotal:\s+(\d+) kB", (proc / "meminfo").read_text())
     machine = int(found.group(1)) * 1024 if found else _UNLIMITED
     return min([machine, *(limit for _, *above in _cgroup_limits(proc, cgroup) for limit in above)])
 
 
 def own_limit(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that our own cgroup may hold: a limit that was set for us alone."""
+    """The memory limit of our own cgroup in bytes, which applies to us alone."""
     return min((limits[0] for limits in _cgroup_limits(proc, cgroup)), default=_UNLIMITED)
 
 
 def _cgroup_limits(proc: Path, cgroup: Path) -> list[list[int]]:
-    """Limits of our cgroup and of those above it, in this order, for every hierarchy that limits memory."""
+    """Limits of our cgroup and of its ancestors, in this order, for every hierarchy that limits memory."""
     found = []
     for line in (proc / "self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -60,9 +60,9 @@ def _cgroup_limits(proc: Path, cgroup: Path) -> list[list[int]]:
 
 
 def _limits_up(root: Path, path: str, name: str) -> list[int]:
-    """Limits of a cgroup and of everything above it; what has none counts as unlimited.
+    """Limits of a cgroup and of its ancestors; without a limit, _UNLIMITED.
 
-    A container may see its own cgroup as the root, and still the path that it has outside.
+    A container may see its own cgroup as the root, yet its path as seen from outside.
     """
     found = []
     here = root / path.lstrip("/")
@@ -80,9 +80,9 @@ def _limits_up(root: Path, path: str, name: str) -> list[int]:
 
 
 def budget_bytes(config: Config, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """What memory.limit, or memory.fraction of the device, allows both processes together.
+    """Bytes that memory.limit, or memory.fraction of the device, allows both processes together.
 
-    A limit on our own cgroup caps the fraction and is not divided again: the unit's MemoryMax= follows from the same key.
+    A limit on our own cgroup caps memory.fraction, which is not applied to it again: MemoryMax= follows from the same key.
     """
     if (limit := config.memory.limit_bytes) is not None:
         return limit
@@ -96,19 +96,19 @@ class MemoryPlan:
     budget: int
     rest: int
     weights: int
-    """The part of `rest` that is weights; the other is code, libraries, tokenizer and tables."""
+    """The part of `rest` that is weights; the remainder is code, libraries, tokenizer and tables."""
     activations: int
     grammar: int
-    """Set aside for the token table of the first grammar."""
+    """Reserved for the token table, which the first grammar needs."""
     text_worker: int
-    """What a worker may take for the text of one request."""
+    """Memory that a worker may take for the text of one request."""
     page_bytes: int
     num_pages: int
     of_gpu: bool = False
-    """The budget, and what is split, is memory that a GPU has for itself."""
+    """Whether the budget and its parts are dedicated GPU memory."""
 
     def as_dict(self) -> dict[str, int]:
-        """For logs, /metrics and /v1/status. On a GPU with memory of its own nothing of the host's counts."""
+        """For logs, /metrics and /v1/status. For a GPU with dedicated memory, host memory is not included."""
         if self.of_gpu:
             parts = {"weights": self.weights, "runtime": self.rest - self.weights, "activations": self.activations}
             cache = self.num_pages * self.page_bytes
@@ -126,7 +126,7 @@ class MemoryPlan:
 
     @property
     def growth(self) -> int:
-        """Bytes of address space that the engine may take after loading, its cache being mapped already.
+        """Bytes of private memory that the engine may still map after loading, when its cache is mapped.
 
         Allocators reserve more than they use, hence SLACK_BYTES; MemoryMax of the unit leaves more than that.
         """
@@ -146,9 +146,9 @@ def plan_memory(
     grammar: int = 0,
     text_tokens: int = 0,
 ) -> MemoryPlan:
-    """Cache pages that fit. Raises ConfigError when not even one sequence of a few pages does.
+    """Split the budget; the cache gets what the other parts leave. Raises ConfigError if that is less than two pages.
 
-    text_tokens: the longest prompt; where the cache holds fewer, those.
+    text_tokens: tokens of the longest prompt; a smaller cache lowers it.
     """
     budget = budget_bytes(config)
     fixed = _FIXED_BYTES + rest + activations + grammar
@@ -180,7 +180,7 @@ def least_budget(
     grammar: int = 0,
     text_tokens: int = 0,
 ) -> int:
-    """The smallest budget that leaves `num_pages` cache pages: plan_memory the other way round."""
+    """The smallest budget with `num_pages` cache pages: the inverse of plan_memory."""
     longest = -(-text_tokens // config.model.page_tokens)
     texts = TEXT_BYTES_PER_TOKEN * config.model.page_tokens * min(longest, num_pages)
     return _FIXED_BYTES + rest + activations + grammar + num_pages * page_bytes + texts

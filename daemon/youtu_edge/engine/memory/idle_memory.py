@@ -1,10 +1,10 @@
-"""Gives memory back when the engine has nothing to do. Never on the way of a step, except where the front asks for it.
+"""Returns memory to the system while the engine is idle; never between steps, unless the front sends `Shed`.
 
-    quiet for memory.return_after_s      free cache pages, activations, the heap's free parts
-    quiet for memory.keep_prefixes_s     cached prefixes as well
-    Shed from the front                  both at once, but for what running sequences use
+    idle for memory.return_after_s      free cache pages, activations, free memory of the heap
+    idle for memory.keep_prefixes_s     cached prefixes as well
+    Shed from the front                 both at once, except what running sequences use
 
-Each takes some milliseconds, and the pages come back with the next write.
+Each takes a few milliseconds; the kernel maps pages again on the next write.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger("youtu_edge.engine")
 
 
 class IdleMemory:
-    """Watches how long the engine has been quiet. `clock` in seconds, monotonic."""
+    """Tracks how long the engine has been idle. `clock`: monotonic, in seconds."""
 
     def __init__(
         self, runner: Runner, pool: PagePool, allocator: Allocator, config: MemoryConfig, clock: Callable[[], float]
@@ -39,7 +39,7 @@ class IdleMemory:
         self._given_back = False
 
     def idle(self, steps: int) -> None:
-        """Called whenever there is nothing to do; `steps` run so far tell whether there was something in between."""
+        """Called whenever there is no work; `steps`, the number run so far, shows whether there was work since."""
         now = self._clock()
         if steps != self._steps:
             self._steps, self._quiet_since, self._given_back = steps, now, False
@@ -52,12 +52,12 @@ class IdleMemory:
             self.give_back()
 
     def shed(self) -> None:
-        """Drop cached prefixes and give back what nobody uses."""
+        """Drop cached prefixes and return all unused memory."""
         self._pool.drop_cached()
         self.give_back()
 
     def give_back(self) -> None:
-        """Return to the system what is free now; cached prefixes stay."""
+        """Return all free memory to the system; cached prefixes stay."""
         before = holding().resident
         gc.collect()
         free, scratch = self._pool.take_free_and_touched(), self._pool.free_page

@@ -1,10 +1,10 @@
-"""The memory below the cache pages: taken from the system when a page is first written, given back when it is free.
+"""The physical memory behind the cache pages: allocated on the first write to a page, returned when the page is free.
 
-Each cache is one anonymous mapping [pages, page_tokens, kv_heads, width]. A page of ours rarely ends where one of the
-system's does, so runs of free pages are given back together, and only what lies whole inside a run:
+Each cache is one anonymous mapping [pages, page_tokens, kv_heads, width]. Cache pages are rarely aligned to system pages,
+so runs of free pages are returned together, and only the system pages that lie entirely inside a run:
 
     cache       | page 4 | page 5 | page 6 | page 7 |        pages 5 and 6 are free
-    system      |  .  |xxxxx|xxxxx|  .  |  .  |  .  |        x: given back; the rest holds rows of pages 4 and 7 as well
+    system      |  .  |xxxxx|xxxxx|  .  |  .  |  .  |        x: returned; the others also hold rows of pages 4 and 7
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from youtu_edge.cache_geometry import CacheGeometry
 
 
 class PageMemory:
-    """`arrays`: one per cache, in the order of geometry.input_names; zero wherever nobody has written."""
+    """`arrays`: one per cache, in the order of geometry.input_names; zero where not yet written."""
 
     def __init__(self, geometry: CacheGeometry, num_pages: int, page_tokens: int) -> None:
         shape = (num_pages, page_tokens, geometry.kv_heads, geometry.width)
@@ -32,7 +32,7 @@ class PageMemory:
         self.arrays: list[npt.NDArray[Any]] = [np.frombuffer(mapped, dtype=dtype).reshape(shape) for mapped in self._maps]
 
     def give_back(self, pages: Iterable[int]) -> int:
-        """Return what lies below these pages to the system; they read as zero afterwards. Returns the number of bytes."""
+        """Return the memory of these pages to the system, after which it reads as zero. Returns the number of bytes."""
         given = 0
         for first, last in runs(pages):
             begin = -(-first * self._page_bytes // mmap.PAGESIZE) * mmap.PAGESIZE

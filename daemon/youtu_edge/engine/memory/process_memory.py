@@ -1,4 +1,4 @@
-"""This process's memory towards the system: what it holds, what it may take, what it can give back."""
+"""This process's memory as the kernel accounts for it: resident, private, and its limit."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What the kernel counts, in bytes."""
+    """The kernel's figures for this process, in bytes."""
 
     resident: int
     anonymous: int
-    """The part of `resident` that is no file's."""
+    """The part of `resident` that is not file-backed."""
     data: int
-    """Private writable mappings, touched or not: what RLIMIT_DATA is compared with."""
+    """Private writable mappings, resident or not: what RLIMIT_DATA limits."""
 
 
 def holding(proc: Path = Path("/proc")) -> Holding:
-    """Memory of this process now."""
+    """The current memory of this process."""
     status = (proc / "self/status").read_text()
     kib = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
     return Holding(kib["VmRSS"] * 1024, kib["RssAnon"] * 1024, kib["VmData"] * 1024)
 
 
 def available_memory(proc: Path = Path("/proc")) -> int:
-    """Bytes that this machine's programs can still get without swapping."""
+    """Bytes that programs on this machine can still allocate without swapping."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", (proc / "meminfo").read_text(), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
 
 
 def untouched_bytes(path: Path, proc: Path = Path("/proc")) -> int:
-    """Of a file that is mapped into this process, what no access has made resident yet."""
+    """Bytes of a file mapped into this process that are not resident yet."""
     total, is_ours = 0, False
     for text in (proc / "self/smaps").read_text().splitlines():
         name, *values = text.split()
@@ -48,7 +48,7 @@ def untouched_bytes(path: Path, proc: Path = Path("/proc")) -> int:
 
 
 def free_data(proc: Path = Path("/proc")) -> int:
-    """Bytes of private memory that this process may still take before an allocation fails; takes microseconds."""
+    """Bytes of private memory that this process may still allocate below RLIMIT_DATA; the call takes microseconds."""
     limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
     if limit == resource.RLIM_INFINITY:
         return sys.maxsize
@@ -58,7 +58,7 @@ def free_data(proc: Path = Path("/proc")) -> int:
 
 @contextlib.contextmanager
 def less_data(size: int) -> Iterator[None]:
-    """At most `size` bytes more of private memory for the length of the block."""
+    """Limit private memory to `size` bytes more than now, within the `with` block."""
     limits = resource.getrlimit(resource.RLIMIT_DATA)
     more = holding().data + size
     resource.setrlimit(
@@ -71,9 +71,9 @@ def less_data(size: int) -> Iterator[None]:
 
 
 def limit_data(limit_bytes: int) -> bool:
-    """Let allocations that would take private memory beyond the limit fail, instead of the kernel killing somebody later.
+    """Set RLIMIT_DATA, so that allocations beyond it fail instead of the kernel killing a process later.
 
-    False when the process may not, or holds more already: the limit is not changed then.
+    Returns False, and changes nothing, if this process may not set it or holds more already.
     """
     if limit_bytes < holding().data:
         return False

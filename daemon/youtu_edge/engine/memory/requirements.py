@@ -1,9 +1,9 @@
-"""What a model needs of memory: measured once, then a split of a budget, or the budget that contexts and streams need.
+"""A model's memory requirements: measured once, then used to split a budget or to compute the budget for a workload.
 
-    budget(context, streams)  ->  the least memory.limit with which so many sequences of that length run together
-    split(config)             ->  the cache pages that the configured budget leaves
+    budget(context, streams)  ->  the smallest memory.limit for `streams` concurrent sequences of `context` tokens
+    split(config)             ->  the memory plan, with the cache pages that the configured budget leaves
 
-The engine plans by it when it starts, and `youtu-edge plan` without a daemon, so the two cannot disagree.
+Both the engine at its start and `youtu-edge plan` use it, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from youtu_edge.package import WEIGHTS
 
 @dataclass(frozen=True)
 class Requirements:
-    """In bytes, and in tokens where the name says so."""
+    """Figures of one model, in bytes unless the name or docstring says tokens."""
 
     rest: int
-    """What the engine holds at rest: weights, libraries, tokenizer, tables."""
+    """Memory of the engine at rest: weights, libraries, tokenizer, tables."""
     weights: int
     """The part of `rest` that is mapped from the package."""
     step: int
-    """What the largest step takes besides, but for its logits."""
+    """Additional memory of the largest step, without its logits."""
     step_tokens: int
     row: int
     """Logits of one sequence."""
@@ -41,10 +41,10 @@ class Requirements:
     context_length: int
     """Tokens of the longest sequence."""
     gpu: GpuMemory | None = None
-    """A GPU with memory of its own, which the plan is about then."""
+    """For a GPU with dedicated memory, to which the plan then applies."""
 
     def split(self, config: Config) -> MemoryPlan:
-        """What the configured budget leaves for the cache. Raises ConfigError, or DeviceError, when that is too little."""
+        """The memory plan for the configured budget. Raises ConfigError or DeviceError if the budget is too small."""
         if self.gpu is not None:
             return plan_gpu_memory(
                 config,
@@ -66,7 +66,7 @@ class Requirements:
         )
 
     def budget(self, config: Config, context: int, streams: int) -> int:
-        """What `streams` sequences of `context` tokens, prompt and answer, need together when no text is longer."""
+        """Bytes that `streams` concurrent sequences of up to `context` tokens, prompt and answer, need."""
         return least_budget(
             config,
             pages(config, context, streams),
@@ -82,12 +82,12 @@ class Requirements:
 
 
 def pages(config: Config, context: int, streams: int) -> int:
-    """Cache pages of so many sequences: no two of them share one, and fewer than two pages are no cache."""
+    """Cache pages for `streams` sequences that share none; at least two."""
     return max(2, streams * -(-context // config.model.page_tokens))
 
 
 def step_limits(config: Config, opened: OpenedModel) -> SchedulerConfig:
-    """The configured ones, or larger steps for a model whose prompt is bidirectional, and so one piece."""
+    """The configured limits, with larger steps for a bidirectional prompt, which cannot be split."""
     limits, runner = config.scheduler, opened.runner
     if not runner.manifest.prompt_end:
         return limits
@@ -98,7 +98,7 @@ def step_limits(config: Config, opened: OpenedModel) -> SchedulerConfig:
 def measure(opened: OpenedModel, limits: SchedulerConfig, vocab_size: int) -> Requirements:
     """Measure an opened model in this process; its runner's cache is replaced by a small one.
 
-    vocab_size: ids that tokenizer and token table both have.
+    vocab_size: ids that both the tokenizer and the embedding table have.
     """
     runner, weights = opened.runner, opened.package.path(WEIGHTS)
     gpu: GpuMemory | None = None

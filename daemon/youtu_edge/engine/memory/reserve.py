@@ -1,7 +1,7 @@
-"""Private memory that is set aside, and given up when an allocation fails where a failure would end the engine.
+"""Reserved private memory, released when an allocation fails whose failure would end the engine.
 
-Grammars and their answers take what there is up to the engine's limit (RLIMIT_DATA). Whatever the front says has to be read
-all the same: without room for that, a message of a kilobyte would end every request.
+Grammars and their answers may use memory up to the engine's limit (RLIMIT_DATA). Messages from the front must still be
+readable: without memory for that, a message of 1 kB would end every request.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import mmap
 
 RESERVE_BYTES = 8 * 1024 * 1024
-"""Twice the largest body that the front lets in by default, and what it is read into. Never touched, so never resident."""
+"""Twice the largest body that the front accepts by default, and its decoded form. Never touched, so never resident."""
 
 
 class Reserve:
-    """Held from the start; `release` gives it up once, `restore` takes it again."""
+    """Held from the start; `release` frees it once, `restore` allocates it again."""
 
     def __init__(self, size: int = RESERVE_BYTES) -> None:
         self._size = size
@@ -22,11 +22,11 @@ class Reserve:
 
     @property
     def is_held(self) -> bool:
-        """Whether an allocation may fail without harm."""
+        """Whether the reserve is allocated, so that a failed allocation can be repeated after `release`."""
         return self._held is not None
 
     def release(self) -> bool:
-        """Make room; False when there is none left to make."""
+        """Free the reserve; False if it is already free."""
         if self._held is None:
             return False
         self._held.close()
@@ -34,7 +34,7 @@ class Reserve:
         return True
 
     def restore(self) -> None:
-        """Take it again if there is room."""
+        """Allocate the reserve again if memory allows."""
         if self._held is None:
             try:
                 self._held = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -1,1 +1,1 @@
-"""The loaded model: ONNX Runtime's session, its inputs, and the cores that it computes on."""
+"""The loaded model: ONNX Runtime's session, its inputs, its device and cores."""

@@ -1,8 +1,8 @@
-"""From a package directory to a runner whose every byte was checked.
+"""From a package directory to a runner, with every file's checksum verified.
 
-The weights are by far the most, and checking them takes as long as making the session, so both are done at once. What
-decides how memory is accessed, the manifest and the graph, is checked before; nothing is computed with the weights until
-their check has passed.
+The weights are by far the largest file, and checking them takes as long as creating the session, so both run concurrently.
+The manifest and the graph, which decide how memory is accessed, are checked before; nothing is computed with the weights
+until their check has passed.
 """
 
 from __future__ import annotations
@@ -30,24 +30,23 @@ class OpenedModel:
 
 
 def open_description(config: Config) -> Package:
-    """Check all of what `config.model` names but for the weights. Raises PackageError."""
+    """Open the package at `config.model.path` and check everything except the weights. Raises PackageError."""
     return open_package(config.model.path, unread=(WEIGHTS,))
 
 
 def open_model(
     config: Config, package: Package, board: BoardFiles | None = None, device: Device | None = None
 ) -> OpenedModel:
-    """Load a package whose weights are not checked yet, and check them, on the processor or another `device`.
+    """Load a package onto the processor or another `device`, and check its weights meanwhile.
 
+    Pins this thread, which must be the one that calls the runner, and threads that it starts later to the compute cores.
     Raises PackageError, ConfigError and DeviceError.
-
-    From then on this thread, which is to call the runner, and those that it starts use the cores that compute.
     """
     rope, context = served_rope(package.manifest, config.model)
     chosen = compute_cores(config.engine.threads, board or BoardFiles())
     with ThreadPoolExecutor(1) as other:
         checking = other.submit(check_file, package, WEIGHTS)
-        stay_on(chosen.cores)  # not before: all cores check the weights
+        stay_on(chosen.cores)  # only now, so that the weights are checked on all cores
         try:
             runner = Runner(
                 package,
@@ -59,7 +58,7 @@ def open_model(
                 device=device,
             )
         finally:
-            checking.result()  # damaged weights are the reason for whatever ONNX Runtime says about them
+            checking.result()  # damaged weights take precedence over the error that ONNX Runtime raises for them
     if runner.device.name != "cpu":
         forget_file(package.path(WEIGHTS))
     return OpenedModel(package, runner)

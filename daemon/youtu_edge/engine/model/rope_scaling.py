@@ -1,14 +1,14 @@
 """A longer context than the model was trained for: rotary frequencies stretched by factor = wanted / trained.
 
     linear    every frequency divided by the factor (position interpolation, Chen et al. 2023, arXiv 2306.15595)
-    dynamic   the base raised so that the slowest frequency is divided by the factor and the fastest is kept: what
-              transformers' "dynamic" NTK scaling arrives at in a sequence of the wanted length
+    dynamic   the base raised so that the slowest frequency is divided by the factor and the fastest is kept: the value of
+              transformers' "dynamic" NTK scaling for a sequence of the wanted length
     yarn      slow frequencies divided, fast ones kept, attention sharpened (Peng et al. 2023, arXiv 2309.00071, eq. 17-22)
 
-Powers and logarithms are Decimals', which are the same on every processor.
+Powers and logarithms use Decimal, whose results are identical on every processor.
 
-The rows of the cache keep the rotation that they were written with, and all sequences share one table, so the frequencies
-are those of the wanted length for short sequences too: an extension costs a little quality below the trained length.
+Cache rows keep the rotation that they were written with, and all sequences share one table, so short sequences use the
+frequencies of the wanted length too: an extension costs a little quality below the trained length.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from youtu_edge.errors import ConfigError
 from youtu_edge.package import Manifest, Rope
 
 _BETA_FAST, _BETA_SLOW = 32, 1
-"""Turns within the trained context from which on a frequency is kept, and up to which it is divided (yarn's own values)."""
+"""Rotations within the trained context: at or above the first, a frequency is kept; at or below the second, it is divided
+(yarn's defaults)."""
 
 Float32 = npt.NDArray[np.float32]
 
 
 def served_rope(manifest: Manifest, model: ModelConfig) -> tuple[Rope, int]:
-    """The rope and the context length that the configuration asks for. Raises ConfigError for what cannot be right."""
+    """The configured rope and context length. Raises ConfigError if the model does not allow them."""
     trained, wanted = manifest.context_length, model.context_length or manifest.context_length
     if wanted <= trained:
         return manifest.rope, wanted
@@ -41,22 +42,22 @@ def served_rope(manifest: Manifest, model: ModelConfig) -> tuple[Rope, int]:
         )
     frequencies = np.asarray(manifest.rope.inverse_frequencies, dtype=np.float32)
     if manifest.prompt_end or manifest.rope.scale != 1 or not _is_plain(frequencies):
-        _refuse(model, "the rotary frequencies of this model are of another kind or stretched already")
+        _refuse(model, "this model's rotary frequencies are not a geometric series, or are scaled already")
     factor = wanted / trained
     if model.rope_scaling == "linear":
         return _rope(frequencies / np.float32(factor)), wanted
     if model.rope_scaling == "dynamic":
         return _rope(_ntk(frequencies, factor)), wanted
     if manifest.cache.layout == "LATENT":
-        _refuse(model, "yarn changes the softmax scale, which lies inside the graph of a model with latent attention")
+        _refuse(model, "yarn changes the softmax scale, which is fixed in the graph of a model with latent attention")
     if 2 * len(frequencies) != manifest.cache.width:
-        _refuse(model, "yarn sharpens attention through the rotation, and this model rotates only a part of each head")
+        _refuse(model, "yarn scales attention through the rotation, and this model rotates only part of each head")
     return _rope(_yarn(frequencies, factor, trained), scale=0.1 * _log(factor) + 1), wanted
 
 
 def _refuse(model: ModelConfig, reason: str) -> None:
     raise ConfigError(
-        f"model.rope_scaling: {model.rope_scaling}: {reason}; use another kind, or lower model.context_length"
+        f"model.rope_scaling: {model.rope_scaling}: {reason}; choose another kind, or lower model.context_length"
     )
 
 
@@ -69,7 +70,7 @@ def _log(x: float) -> float:
 
 
 def _is_plain(frequencies: Float32) -> bool:
-    """Whether they are theta^(-2j/width): a geometric row that begins at 1."""
+    """Whether they are theta^(-2j/width): a geometric series that begins at 1."""
     if len(frequencies) < 2:
         return False
     steps = np.diff(np.log(frequencies.astype(np.float64)))
@@ -90,7 +91,7 @@ def _yarn(frequencies: Float32, factor: float, trained: int) -> Float32:
     log_theta = -_log(float(frequencies[1])) * count
 
     def index(turns: int) -> float:
-        """Of the frequency that turns so many times within the trained context."""
+        """Index of the frequency with this many rotations within the trained context."""
         return count * _log(trained / (turns * 2 * math.pi)) / log_theta
 
     low, high = max(math.floor(index(_BETA_FAST)), 0), min(math.ceil(index(_BETA_SLOW)), 2 * count - 1)

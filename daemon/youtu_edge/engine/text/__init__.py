@@ -1,1 +1,1 @@
-"""Between text and token ids: chat templates, tokenizer, detokenizer; in processes that may die."""
+"""Between text and token ids: chat templates, tokenizer, detokenizer, and the worker processes that run them."""

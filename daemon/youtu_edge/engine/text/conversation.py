@@ -1,6 +1,6 @@
-"""A conversation in the shape in which chat templates read it: plain dictionaries, as Hugging Face's templates expect them.
+"""A conversation in the form that chat templates expect: plain dictionaries, as in Hugging Face's libraries.
 
-A template that says nothing about tools gets them as text of ordinary turns.
+For a template without tool support, tools become text in ordinary turns.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _KEYS = frozenset(
     "description",
     "parameters",
 }
-"""What templates look up; it has to stay as it is."""
+"""Keys that templates look up; `mapped` leaves them unchanged."""
 
 
 def turns(messages: list[ChatMessage]) -> list[Turn]:
-    """The messages for a template that knows tools."""
+    """The messages for a template with tool support."""
     return [_turn(message) for message in messages]
 
 
 def turns_without_tools(messages: list[ChatMessage], tools: Tools) -> list[Turn]:
-    """The messages for a template that has never heard of tools: definitions join the system message, calls and results are
-    text of the assistant and of the user."""
+    """The messages for a template without tool support: definitions are appended to the system message; calls and results
+    become text of the assistant and of the user."""
     spoken: list[Turn] = []
     for message in messages:
         if message.role != "tool":
@@ -61,7 +61,7 @@ def turns_without_tools(messages: list[ChatMessage], tools: Tools) -> list[Turn]
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """The same value with every string in it changed, keys of objects included but for those that templates look up."""
+    """The value with `change` applied to every string in it, including keys of objects other than `_KEYS`."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
@@ -72,7 +72,7 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Every string in a value, however deep, in no particular order."""
+    """Every string in a nested value, in no particular order."""
     found = [value]
     while found:
         item = found.pop()
@@ -102,7 +102,7 @@ def _turn(message: ChatMessage) -> Turn:
 
 
 def _arguments(call: ToolCall) -> Any:
-    """The object that the arguments are, since most templates write it as JSON themselves; else the text as it is."""
+    """The arguments as an object, which most templates serialise themselves; unchanged text if they are not an object."""
     try:
         value = json.loads(call.arguments)
     except (ValueError, RecursionError):

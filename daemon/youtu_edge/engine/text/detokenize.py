@@ -1,6 +1,6 @@
-"""From token ids to text that may be shown: whole characters only, and nothing that may turn out to be a stop string.
+"""From token ids to text that can be sent: whole characters only, and nothing that may become part of a stop string.
 
-`Vocabulary` knows the bytes of every token; `TextStream` is the state of one answer. Neither knows a model.
+`Vocabulary` maps each token to its bytes; `TextStream` is the state of one answer. Neither depends on a model.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from youtu_edge.engine.text.piece_decoder import PieceDecoder
 from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END, THOUGHT_BEGIN, THOUGHT_END
 
 TAGS = frozenset({THOUGHT_BEGIN, THOUGHT_END, CALL_BEGIN, CALL_END})
-"""Control tokens that are part of the answer's text: the front tells thoughts and calls apart by them."""
+"""Control tokens that stay in the answer's text, because the front finds thoughts and calls by them."""
 
 
 class Vocabulary:
-    """Bytes of each token of a `tokenizers.Tokenizer`, looked up once and kept."""
+    """Bytes of each token of a `tokenizers.Tokenizer`, cached after the first lookup."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -29,13 +29,13 @@ class Vocabulary:
 
     @property
     def strips_first_space(self) -> bool:
-        """Whether a text of its own loses the space with which its first token begins, as in SentencePiece."""
+        """Whether the leading space of a text's first token is dropped, as in SentencePiece."""
         return self._decoder.strips_first_space
 
     def token_bytes(self, token: int) -> bytes:
-        """UTF-8 bytes that the token stands for, perhaps part of a character; empty for control tokens and unknown ids.
+        """The token's UTF-8 bytes inside a text, perhaps part of a character; empty for control tokens and unknown ids.
 
-        They are those inside a text: the first token of a text may lose a space, see `first_bytes`.
+        The first token of a text may lose a space, see `first_bytes`.
         """
         known = self._cache.get(token)
         if known is None:
@@ -43,14 +43,14 @@ class Vocabulary:
         return known
 
     def first_bytes(self, token: int) -> bytes:
-        """The token's bytes where it is the first one of a text."""
+        """The token's bytes as the first token of a text."""
         data = self.token_bytes(token)
         if not self.strips_first_space or not data.startswith(b" "):
             return data
         return self._decoder.first_bytes_of(self._tokenizer.id_to_token(token))
 
     def all_bytes(self, size: int) -> list[bytes]:
-        """Bytes of the tokens [0, size). They are not kept: a large vocabulary takes many megabytes in this form."""
+        """Bytes of the tokens [0, size). Not cached: a large vocabulary takes many megabytes in this form."""
         return [self._added[token] if token in self._added else self._look_up(token) for token in range(size)]
 
     def _look_up(self, token: int) -> bytes:
@@ -58,13 +58,13 @@ class Vocabulary:
         return b"" if piece is None else self._decoder.bytes_of(piece)
 
     def _added_bytes(self, content: str) -> bytes:
-        """As decoded, unless the decoder takes letters of the token's text, which may be any, for stand-ins of bytes."""
+        """The decoded content, or the content itself where the decoder misreads its characters as byte stand-ins."""
         data = self._decoder.bytes_of(content)
         return content.encode() if "\ufffd" in data.decode(errors="replace") else data
 
 
 class ProseGate:
-    """From where on a default stop text counts: behind a thought, and behind the white space that models begin with."""
+    """Finds where default stop strings begin to apply: after a thought and leading white space."""
 
     def __init__(self, *, in_thought: bool) -> None:
         self._in_thought = in_thought
@@ -72,7 +72,7 @@ class ProseGate:
         self.is_open = False
 
     def split(self, new: str) -> int:
-        """Index in `new`, the next piece of text, from which on stop texts count; its length if not yet."""
+        """Index in `new`, the next piece of text, from which stop strings apply; its length if they do not yet."""
         before = len(self._seen)
         self._seen += new
         begun, body = self._seen.lstrip(), 0
@@ -91,7 +91,7 @@ class ProseGate:
 
 
 class TextStream:
-    """Text of one answer as it grows.
+    """The text of one answer during generation.
 
     decoded text: [ emitted ................ | held back ]      held back = may be the start of a stop string
     bytes:                                               [ 1..3 bytes of an unfinished character ]
@@ -107,10 +107,10 @@ class TextStream:
         is_continuation: bool = False,
         has_calls: bool = False,
     ) -> None:
-        """`gate` tells from where on stop texts count; with `keeps_stop` they stay in the text unless they are blank.
+        """`gate` finds where stop strings begin to apply; `keeps_stop` leaves them in the text unless they are blank.
 
-        is_continuation: the text goes on from another and keeps its first space where the vocabulary would drop it.
-        has_calls: there may be calls of tools, in which stop texts do not count, nor in the tag that one begins with.
+        is_continuation: the text continues another one, so it keeps a leading space that the vocabulary would drop.
+        has_calls: the answer may contain tool calls; stop strings do not apply in them or in their opening tag.
         """
         self._vocabulary = vocabulary
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -121,19 +121,19 @@ class TextStream:
         self._held = ""
         self._at_start = vocabulary.strips_first_space and not is_continuation
         self.stop_text: str | None = None
-        """The stop string that was completed; everything behind it is dropped."""
+        """The stop string that was found; text after it is dropped."""
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop string was completed."""
+        """Whether a stop string was found."""
         return self.stop_text is not None
 
     def shown(self, token: int) -> bytes:
-        """What the text would gain by this token if it came next."""
+        """The bytes that this token would append to the text."""
         return self._vocabulary.first_bytes(token) if self._at_start else self._vocabulary.token_bytes(token)
 
     def push(self, token: int, *, in_call: bool = False) -> str:
-        """Text that can be shown after one more token, which may be part of a call of a tool; may be empty."""
+        """Append a token; returns the text that can be sent, perhaps none. in_call: the token is part of a tool call."""
         if self.stopped:
             return ""
         new = self._decoder.decode(self.shown(token))
@@ -144,10 +144,10 @@ class TextStream:
         return self._release(new)
 
     def finish(self) -> str:
-        """The rest when nothing more comes; an unfinished character becomes U+FFFD."""
+        """The remaining text at the end of the answer; an incomplete character becomes U+FFFD."""
         if self.stopped:
             return ""
-        self._has_calls = False  # what is held back became none
+        self._has_calls = False  # held-back text did not become a call
         text = self._release(self._decoder.decode(b"", final=True))
         if self.stopped:
             return text
@@ -163,7 +163,7 @@ class TextStream:
         return self._search(new)
 
     def _search(self, new: str) -> str:
-        """What can be shown of text in which stop texts count."""
+        """The text that can be sent where stop strings apply."""
         text = self._held + new
         size = len(text) - (_overlap(text, CALL_BEGIN) if self._has_calls else 0)
         ends = [(index, stop) for stop in self._stop if (index := text.find(stop, 0, size)) >= 0]
@@ -177,7 +177,7 @@ class TextStream:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that is a proper beginning of `stop`."""
+    """Length of the longest suffix of `text` that is a proper prefix of `stop`."""
     for length in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:length]):
             return length

@@ -1,12 +1,11 @@
-"""Processes that are forked before the engine grows: cheap to start, small, and their death hurts nobody.
+"""Worker processes forked from a small process: cheap to start, and a crash of one does not affect the engine.
 
-    engine ── fork ──> fork server ── fork ──> worker       tokenizer and template are shared, copied only where written to
+    engine ── fork ──> fork server ── fork ──> worker       tokenizer and template are shared copy-on-write
        │                    │                     │
        ├── "fork", "reap" ──┘                     │
        └── socketpair ────────────────────────────┘         EOF = the worker is dead
 
-The engine cannot fork them itself: later it has threads, and gigabytes whose pages would be copied with every write.
-
+The engine cannot fork them itself: once it serves, it has threads, and gigabytes of pages that writes would copy.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ _MAX_MESSAGE = 4096
 
 
 class ForkServerGoneError(YoutuEdgeError):
-    """The fork server was killed; without it no worker can be started. The next engine has another one."""
+    """The fork server died, so no worker can be started. The engine has to be replaced."""
 
 
 class WorkerLimits(msgspec.Struct, frozen=True):
-    """What a worker may take.
+    """Limits of a worker.
 
-    data_bytes: private memory beyond what it is born with. nice: added to its niceness. The rest is for the work itself:
-    cpu_s: seconds of processor time for each piece. max_tokens: what a prompt and its answer have to fit into.
+    data_bytes: private memory beyond that after the fork. nice: added to its niceness. The others are for the task:
+    cpu_s: CPU seconds for each task. max_tokens: upper bound of prompt plus answer.
     """
 
     data_bytes: int
@@ -50,11 +49,11 @@ class WorkerLimits(msgspec.Struct, frozen=True):
 
 
 Serve = Callable[[socket.socket, WorkerLimits], None]
-"""What a worker does with its connection; it ends when this returns."""
+"""The worker's main function; the worker exits when it returns."""
 
 
 class Worker:
-    """A running worker: its process id and our end of the connection to it."""
+    """A running worker: its process id and the engine's end of the connection."""
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid = pid
@@ -62,13 +61,13 @@ class Worker:
 
 
 class ForkServer:
-    """Started once, while the process is small and computes nothing. May be used by several threads."""
+    """Started once, while the process is small and single-threaded. Thread-safe."""
 
     def __init__(self, serve: Serve, prepare: Callable[[], None]) -> None:
-        """`prepare` is called once in the fork server, for what all its workers will share."""
+        """`prepare` is called once in the fork server and builds what its workers share."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._busy = threading.Lock()
-        gc.freeze()  # a collection would write into every object's header, and so copy every page
+        gc.freeze()  # garbage collection writes to object headers, which would copy every page
         self.pid = os.fork()
         if not self.pid:
             _run_and_leave(lambda: _serve_forks(theirs, serve, prepare), kept=theirs)
@@ -84,11 +83,11 @@ class ForkServer:
         """Kill a worker if it still lives; its status as of os.wait. Raises ForkServerGoneError."""
         worker.connection.close()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.pid, signal.SIGKILL)  # nobody else has this id before the fork server has reaped it
+            os.kill(worker.pid, signal.SIGKILL)  # the id cannot be reused before the fork server reaps it
         return self._ask(worker.pid)
 
     def close(self) -> None:
-        """Let the fork server and its workers leave."""
+        """Make the fork server and its workers exit."""
         self._control.close()
 
     def _ask(self, message: WorkerLimits | int, descriptor: socket.socket | None = None) -> int:
@@ -100,12 +99,12 @@ class ForkServer:
         except OSError:
             answer = b""
         if not answer:
-            raise ForkServerGoneError("the process that starts the engine's workers is gone")
+            raise ForkServerGoneError("the fork server, which starts the engine's text workers, has died")
         return msgspec.msgpack.decode(answer, type=int)
 
 
 def _serve_forks(control: socket.socket, serve: Serve, prepare: Callable[[], None]) -> None:
-    """The fork server's life: fork and reap, until the engine is gone."""
+    """The fork server's main function: forks and reaps until the engine closes the connection."""
     prepare()
     gc.freeze()
     decoder = msgspec.msgpack.Decoder(WorkerLimits | int)
@@ -126,7 +125,7 @@ def _serve_forks(control: socket.socket, serve: Serve, prepare: Callable[[], Non
 
 
 def _work(connection: socket.socket, limits: WorkerLimits, serve: Serve) -> None:
-    """A worker's life, within its limits. The kernel's out-of-memory killer takes it before anybody else."""
+    """A worker's main function: sets its limits, and makes it the first choice of the kernel's out-of-memory killer."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
     with contextlib.suppress(OSError):  # a sandbox may forbid it
@@ -138,7 +137,7 @@ def _work(connection: socket.socket, limits: WorkerLimits, serve: Serve) -> None
 
 
 def _run_and_leave(life: Callable[[], None], *, kept: socket.socket) -> None:
-    """A forked process from its first to its last moment: it keeps one connection and nothing of its parent's."""
+    """Run `life` in a forked process and exit; closes all inherited descriptors except the standard ones and `kept`."""
     code = 1
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,11 +1,11 @@
-"""Repeats an earlier answer in a prompt with the very tokens that the engine drew for it.
+"""Encodes an earlier answer in a prompt with exactly the tokens that were sampled for it.
 
-Text can be cut into tokens in many ways, and a model does not always take the tokenizer's. If an earlier answer were
-encoded again, the prefix cache would know it only up to the first difference. So the answer is bracketed before the
-template is rendered, and what comes out between the brackets is looked up:
+A text has many tokenisations, and a model does not always produce the tokenizer's. If an earlier answer were encoded again,
+the prefix cache would match it only up to the first difference. So the answer is bracketed before the template is rendered,
+and the text between the brackets is matched against its tokens:
 
-    drawn    [ The| qu|ick| bro|wn| fox ]        spoken, and so in the prompt:  "The quick br"
-    prompt   [ The| qu|ick ]  + the tokenizer's cut of " br"
+    sampled  [ The| qu|ick| bro|wn| fox ]        sent, and so in the prompt:  "The quick br"
+    prompt   [ The| qu|ick ]  + the tokenizer's tokens of " br"
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import msgspec
 from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.protocol.prompt import ChatMessage
 
-# Noncharacters, as the marks of prompt.py, and none of those.
+# Noncharacters like the marks of prompt.py, but different ones.
 _BEGIN, _END = "\U0001fffe", "\U0001ffff"
 _BRACKETED = re.compile(f"{_BEGIN}([^{_BEGIN}{_END}]*){_END}")
 
 
 def bracket(messages: list[ChatMessage]) -> list[ChatMessage]:
-    """The messages with brackets around every answer whose tokens are known; as they are if brackets occur in them."""
+    """The messages with brackets around every answer whose tokens are known; unchanged if they contain brackets."""
     if any(_BEGIN in message.content or _END in message.content for message in messages):
         return messages
     return [
@@ -34,15 +34,15 @@ def bracket(messages: list[ChatMessage]) -> list[ChatMessage]:
 
 
 def unbracket(text: str) -> str:
-    """Without what `bracket` added."""
+    """The text without the brackets."""
     return text.replace(_BEGIN, "").replace(_END, "")
 
 
 def split(rendered: str, messages: list[ChatMessage], vocabulary: Vocabulary, mark: str) -> Iterator[list[int] | str]:
-    """The rendered conversation as known token ids and, between them, text that is still to be encoded, in order.
+    """The rendered conversation as known token ids and, between them, text that is not encoded yet, in order.
 
-    `messages` are those before `bracket`; `mark` may stand anywhere in the text and counts as nothing. An answer that the
-    template changed, or whose tokens mean something else (another model drew them), is text.
+    `messages` are those before `bracket`; `mark` may be anywhere in the text and is ignored. An answer that the template
+    changed, or whose tokens do not match the text (they are from another model), is treated as text.
     """
     answers = [message for message in messages if message.tokens]
     position, text = 0, ""
@@ -56,7 +56,7 @@ def split(rendered: str, messages: list[ChatMessage], vocabulary: Vocabulary, ma
             ids, length = known_beginning(answers[index].tokens, content, vocabulary)
             del answers[: index + 1]
         if ids:
-            # A space before the answer that the template writes is the one with which the first token begins.
+            # A space that the template writes before the answer is the leading space of the first token.
             has_space = sum(len(vocabulary.token_bytes(token)) for token in ids) > len(content[:length].encode())
             yield text.removesuffix(" ") if has_space else text
             yield ids
@@ -66,10 +66,10 @@ def split(rendered: str, messages: list[ChatMessage], vocabulary: Vocabulary, ma
 
 
 def known_beginning(tokens: list[int], text: str, vocabulary: Vocabulary) -> tuple[list[int], int]:
-    """The longest beginning of `tokens` that is a beginning of `text`, and how many characters that is.
+    """The longest prefix of `tokens` that matches a prefix of `text`, and its length in characters.
 
-    It ends before the first control token: text never becomes one. Where an answer loses the space with which its first
-    token begins, the tokens may have that space and the text not.
+    It ends before the first control token: text never becomes one. If the vocabulary drops the leading space of an answer's
+    first token, the tokens may have that space although the text does not.
     """
     ids, length = _beginning(tokens, text.encode(), vocabulary)
     if vocabulary.strips_first_space:
@@ -92,7 +92,7 @@ def _beginning(tokens: list[int], text: bytes, vocabulary: Vocabulary) -> tuple[
 
 
 def _skip(text: str, length: int, mark: str) -> str:
-    """`text` without its first `length` characters, marks not counted."""
+    """`text` without its first `length` characters, not counting marks."""
     position = 0
     while length:
         length -= text[position] != mark

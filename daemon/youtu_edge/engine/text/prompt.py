@@ -1,7 +1,7 @@
 """From messages to token ids: the chat template and the tokenizer.
 
-Text of users is data: no control token written inside a message becomes one (text_encoder.py). The template needs to see
-the text as it is, for it may trim or split it, so such a text is only marked with a noncharacter before rendering.
+Text from users is data: a control token's text in a message does not become that token (text_encoder.py). Templates may
+trim or split a message, so its text is not replaced before rendering, only marked with a noncharacter.
 Earlier answers whose tokens are known keep them (known_tokens.py).
 """
 
@@ -22,28 +22,28 @@ from youtu_edge.protocol.prompt import ChatMessage
 from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
 from youtu_edge.request_errors import InvalidRequestError
 
-# Unicode noncharacters: never assigned, so no text needs them. The first that a conversation does not contain is the mark.
+# Unicode noncharacters: never assigned, so no text needs them. The mark is the first one not in the conversation.
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 
 _THOUGHT_WINDOW = 16
-"""Tokens at the end of a prompt in which a tag of a thought would be."""
+"""Tokens at the end of a prompt that are searched for a tag of a thought."""
 
 _OWN_VARIABLES = ("messages", "tools", "add_generation_prompt")
 
 
 class PromptError(InvalidRequestError):
-    """The conversation cannot be rendered by this model's template."""
+    """This model's template cannot render the conversation."""
 
 
 class Prompter:
     """Renders and tokenises prompts for one model package.
 
     tokenizer: a `tokenizers.Tokenizer`. template: the Jinja source, or None for models without one.
-    bos_token_id: put in front of every prompt that does not start with it; None for models that want none.
-    prompt_end: put behind every prompt.
+    bos_token_id: prepended to every prompt that does not start with it; None for models without one.
+    prompt_end: appended to every prompt.
     variables: strings such as bos_token that the template may use.
-    system_prompt: put in front of conversations without a system message; empty: none.
-    thinking: the template's `enable_thinking` where the request does not set it; None: the template's own way.
+    system_prompt: prepended to conversations without a system message; empty: none.
+    thinking: the default of the template's `enable_thinking`; None: the template's own default.
     """
 
     def __init__(
@@ -65,28 +65,28 @@ class Prompter:
         self._system_prompt = system_prompt
         self._thinking = thinking
         self.limit: TextLimit | None = None
-        """How long texts may be; None: any length."""
+        """The maximum length of texts; None: unlimited."""
         self._encoder = TextEncoder(tokenizer, self._vocabulary)
         self._template: ChatTemplate | None = None if template is None else compile_template(template)
         self._names = self._template.names if self._template else frozenset()
 
     def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
-        """Token ids of plain text: no control token is parsed; what begins and ends a prompt is added if `add_special`.
+        """Token ids of plain text, in which no control token is recognised; `add_special` adds BOS and `prompt_end`.
 
-        Raises ContextLengthError for more than `limit` allows.
+        Raises ContextLengthError beyond `limit`.
         """
         self._check_length(text, None)
         ids = self._encoder.encode_plain(text)
         return self._with_ends(ids) if add_special else ids
 
     def encode_answer(self, text: str) -> list[int]:
-        """Token ids of a piece of an answer, as a model would write it; no space is put before its first word."""
+        """Token ids of a piece of an answer, as a model would produce it; no space is added before its first word."""
         return self._encoder.encode_answer(text)
 
     def encode_beginning(self, system: str) -> list[int]:
-        """The token ids with which every conversation with this system message begins, whatever the user says.
+        """The token ids with which every conversation with this system message begins.
 
-        Models without a template: those of the text, but the last one, which may melt into what follows.
+        For models without a template, those of the text except the last, which may merge with the text that follows.
         Raises PromptError.
         """
         if self._template is None:
@@ -101,8 +101,7 @@ class Prompter:
     ) -> list[int]:
         """Token ids of a conversation up to where the assistant's answer begins.
 
-        Raises PromptError when there is no template or the template refuses the conversation, and ContextLengthError for
-        more than `limit` allows.
+        Raises PromptError if there is no template or it rejects the conversation, and ContextLengthError beyond `limit`.
         """
         rendered, mark = self._render(bracket(messages), template_kwargs or {}, tools or [])
         self._check_length(unbracket(rendered).replace(mark, ""), "messages")
@@ -116,17 +115,17 @@ class Prompter:
     def render(
         self, messages: list[ChatMessage], template_kwargs: dict[str, Any] | None = None, tools: Tools | None = None
     ) -> str:
-        """The rendered conversation as text, for people to look at."""
+        """The rendered conversation as text, without marks."""
         rendered, mark = self._render(messages, template_kwargs or {}, tools or [])
         return rendered.replace(mark, "")
 
     def thought(self, ids: list[int]) -> Literal["open", "closed", "possible"]:
-        """Whether a prompt ends inside <think>, right behind </think>, or leaves it to the answer to begin a thought."""
+        """Whether a prompt ends with <think> (open), with </think> (closed) or neither, so that a thought may follow."""
         end = str(self._tokenizer.decode(ids[-_THOUGHT_WINDOW:], skip_special_tokens=False)).rstrip()
         return "open" if end.endswith(THOUGHT_BEGIN) else "closed" if end.endswith(THOUGHT_END) else "possible"
 
     def _render(self, messages: list[ChatMessage], template_kwargs: dict[str, Any], tools: Tools) -> tuple[str, str]:
-        """The rendered conversation, and the mark that cuts it."""
+        """The rendered conversation, and the mark in it."""
         if self._template is None:
             raise PromptError("this model has no chat template; use a plain prompt", param="messages")
         self._check(template_kwargs)
@@ -141,16 +140,16 @@ class Prompter:
         mark = _mark_for(list(strings(shaped)))
         shaped = {name: mapped(value, lambda text: self._encoder.defuse(text, mark)) for name, value in shaped.items()}
         for turn in shaped["messages"]:
-            turn["role"] = turn["role"].replace(mark, "")  # templates compare it; the front knows all of them
+            turn["role"] = turn["role"].replace(mark, "")  # templates compare roles, and the front accepts only known ones
         try:
             rendered = self._template.render({**self._variables, **shaped, "add_generation_prompt": True})
         except RecursionError:
-            raise PromptError("messages: something in this conversation is nested too deeply", param="messages") from None
+            raise PromptError("messages: the conversation is nested too deeply", param="messages") from None
         except MemoryError:
             raise
-        except Exception as error:  # a template is a program, and this conversation made it fail
+        except Exception as error:  # templates are programs and may raise anything
             reason = str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
-            raise PromptError(f"the model's chat template refuses this conversation: {reason}", param="messages") from None
+            raise PromptError(f"the model's chat template rejects this conversation: {reason}", param="messages") from None
         return rendered, mark
 
     def _with_system(self, messages: list[ChatMessage]) -> list[ChatMessage]:
@@ -166,9 +165,9 @@ class Prompter:
         for name, value in template_kwargs.items():
             where = f"chat_template_kwargs.{name}"
             if name in (*_OWN_VARIABLES, *self._variables):
-                raise PromptError(f"{where}: is set by the daemon", param=where)
+                raise PromptError(f"{where}: set by the daemon; remove it", param=where)
             if name not in self._names and (name, value) != ("enable_thinking", False):
-                raise PromptError(f"{where}: this model's chat template does not know it", param=where)
+                raise PromptError(f"{where}: not used by this model's chat template; remove it", param=where)
 
     def _with_ends(self, ids: list[int]) -> list[int]:
         begin = [] if self._bos is None or (ids and ids[0] == self._bos) else [self._bos]

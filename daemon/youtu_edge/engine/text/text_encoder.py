@@ -1,13 +1,13 @@
-"""From text to token ids: control tokens where the template wrote them, and none where a user did.
+"""From text to token ids: control tokens where the template wrote them, plain text where a user did.
 
-Text of users is data: `<s>` in a message must reach the model as the characters it is made of, never as the control token,
-and in the tokens that they would have if no control token existed. A noncharacter, the mark, is put into every such text
-before the template is rendered, and what stands between two control tokens of the template is encoded by itself:
+Text from users is data: `<s>` in a message must reach the model as three characters, never as the control token, and with
+the tokens that it would have in a vocabulary without control tokens. A noncharacter, the mark, is inserted into such a text
+before the template is rendered, and marked text between two control tokens of the template is encoded separately:
 
     content    a <s> b     ->   a <¦s> b    ->   template   ->   <|user|>\\n a <¦s> b <|end|>
     encoded                                                      control |  plain   | control
 
-Ordinary conversations hold no mark and are encoded as they are, by the tokenizer itself.
+Most conversations contain no mark; the tokenizer encodes them whole.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tokenizers import Tokenizer
 from youtu_edge.engine.text.detokenize import Vocabulary
 
 _LEADS = ("\ufdd0", "\n", ".", "0", "a", "\u4e00")
-"""Texts to encode another one behind. Together with what follows, not all of them are one token."""
+"""Texts put before another one to encode it; at least one of them does not merge with it into one token."""
 _MOST_LEAD_TOKENS = 8
 _UNKNOWN = "\ufdd0\U000ffffd"
-"""No vocabulary has these: a model without bytes for them writes its token for the unknown."""
+"""Not in any vocabulary: a model without byte fallback encodes them as its unknown token."""
 
 
 class TextEncoder:
@@ -53,11 +53,11 @@ class TextEncoder:
         self._begins_anew = not whole or self._is_prefixed_behind(whole[0])
 
     def defuse(self, text: str, mark: str) -> str:
-        """Put `mark` behind the first character of every control token, and at an end of the text that could become part of
-        one together with what the template writes beside it. Takes linear time."""
+        """Insert `mark` after the first character of every control token, and at an end of the text that could form one
+        with adjacent text of the template. Takes linear time."""
         if self._control is None:
             return text
-        # Templates may trim a message, so its ends are where its white space begins.
+        # Templates may trim a message, so its ends are those of the stripped text.
         body = text.strip()
         begin = text.index(body)
         most = min(self._longest, len(body) + 1)
@@ -65,7 +65,7 @@ class TextEncoder:
         cuts |= {begin + len(body)} if any(body[-size:] in self._beginnings for size in range(1, most)) else set()
         found = self._control.search(text)
         if found is None and self._is_normalised and self._control.search(self._tokenizer.normalizer.normalize_str(text)):
-            return mark.join(["", *text, ""])  # other characters that the tokenizer takes for a control token's
+            return mark.join(["", *text, ""])  # normalising turns other characters into a control token
         while found is not None:
             cuts.add(found.start() + 1)
             found = self._control.search(text, found.start() + 1)
@@ -74,11 +74,11 @@ class TextEncoder:
         return mark.join(text[i:j] for i, j in itertools.pairwise([0, *sorted(cuts), len(text)]))
 
     def encode(self, text: str, mark: str, *, is_continuation: bool = False) -> list[int]:
-        """Ids of a rendered text in which `mark` breaks what users wrote."""
+        """Ids of a rendered text in which `mark` separates the users' control tokens."""
         if mark not in text and not is_continuation:
             return self._encode(text)
         ids: list[int] = []
-        whole = ""  # what waits to be encoded by the tokenizer itself
+        whole = ""  # text collected for the tokenizer itself
         parts = [text] if self._control is None else self._control.split(text)
         for index, part in enumerate(parts):
             if index % 2 or (mark not in part and (index or not is_continuation)):
@@ -93,24 +93,24 @@ class TextEncoder:
         return ids + self._encode(whole)
 
     def encode_plain(self, text: str, *, is_continuation: bool = False) -> list[int]:
-        """Ids of a text in which nothing is a control token.
+        """Ids of a text in which no control token is recognised.
 
-        is_continuation: it goes on from another text, so that no space is put before its first word.
+        is_continuation: the text continues another one, so no space is added before its first word.
         """
         ids = self._without_prefix(text) if is_continuation else self._plain.encode(text).ids
         found = self._ids.intersection(ids)
         if found <= self._unknown and not (found and self._control and self._control.search(text)):
             return ids
-        # The model itself knows the control token as a word: spell it character by character.
+        # The control token is also a word of the BPE model: encode it character by character.
         ids = []
         for index, piece in enumerate(self._broken(text)):
             ids += self._without_prefix(piece) if index or is_continuation else self._plain.encode(piece).ids
         return [token for token in ids if token not in self._ids or token in self._unknown]
 
     def encode_answer(self, text: str) -> list[int]:
-        """Ids of a text as a model would write it inside of an answer.
+        """Ids of a text as a model would produce it inside an answer.
 
-        Control tokens that are text, such as <tool_call>, are themselves, and no space is put before any word.
+        Tags such as <tool_call> become their control tokens, and no space is added before the first word.
         """
         ids: list[int] = []
         waiting = ""
@@ -128,14 +128,14 @@ class TextEncoder:
         return ids
 
     def _broken(self, text: str) -> list[str]:
-        """The text in pieces, every character of a control token a piece of its own."""
+        """The text in pieces; every character of a control token is a separate piece."""
         if self._control is None or self._control.search(text) is None:
             return list(text)
         parts = self._control.split(text)
         return [piece for index, part in enumerate(parts) if part for piece in (part if index % 2 else [part])]
 
     def _without_prefix(self, text: str) -> list[int]:
-        """Ids of a text as if it stood inside of another one."""
+        """Ids of a text inside another one."""
         for lead in self._leads:
             ids = self._behind(lead, text)
             if ids is not None:
@@ -144,9 +144,9 @@ class TextEncoder:
         return plain
 
     def _behind(self, lead: str, text: str) -> list[int] | None:
-        """Ids of a text behind another one, without that; None if a token belongs to both.
+        """Ids of a text after `lead`, without those of `lead`; None if a token spans both.
 
-        Where no token crosses a border, merges and best paths are on each side what they would be without the other.
+        If no token crosses the boundary, merges and best paths on each side do not depend on the other side.
         """
         encoding = self._plain.encode(lead + text)
         size = len(encoding)
@@ -160,7 +160,7 @@ class TextEncoder:
         return [] if size <= _MOST_LEAD_TOKENS else None
 
     def _is_prefixed_behind(self, control: str) -> bool:
-        """Whether a text gets its space also behind a control token, not only at the beginning."""
+        """Whether a text gets the prefix space after a control token too, not only at the beginning."""
         ids = self._encode(f"{control}a")
         return ids[1:] == self._plain.encode("a").ids
 
@@ -169,12 +169,12 @@ class TextEncoder:
 
 
 def _is_control(token: Any) -> bool:
-    """Whether text must not become this added token: blank ones that are not special merely shorten white space."""
+    """Whether text must not become this added token; blank tokens that are not special only compress white space."""
     return len(token.content) > 1 and (token.special or bool(token.content.replace("\u2581", " ").strip()))
 
 
 def _without_control_tokens(tokenizer: Any) -> Tokenizer:
-    """A tokenizer that takes nothing for a control token. The vocabulary is shared, not copied."""
+    """A tokenizer that recognises no control tokens. The vocabulary is shared, not copied."""
     plain = Tokenizer(tokenizer.model)
     if tokenizer.normalizer is not None:
         plain.normalizer = tokenizer.normalizer
@@ -188,7 +188,7 @@ def _without_control_tokens(tokenizer: Any) -> Tokenizer:
 
 
 def _alternatives(texts: Iterable[str]) -> str:
-    """A pattern that finds the longest of the texts, and looks at every character once: a tree of their beginnings."""
+    """A pattern that matches the longest of the texts and reads every character once: a prefix tree."""
     groups: dict[str, list[str]] = {}
     for text in texts:
         groups.setdefault(text[:1], []).append(text)

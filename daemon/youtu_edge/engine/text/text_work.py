@@ -1,7 +1,7 @@
-"""What is done with the text of a request before it is a sequence: rendered, tokenised, its grammar tried.
+"""Prepares the text of a request: renders and tokenises it, and compiles its grammar as a trial.
 
-Templates, tokenizer and grammar compiler run on whatever a client sends. Whatever they raise is that request's own error;
-what would end the engine ends a worker (text_workers.py).
+Templates, tokenizer and grammar compiler process untrusted input. An exception fails that request only; a crash ends a
+worker, not the engine (text_workers.py).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Result = TypeVar("Result")
 class Prepared(msgspec.Struct, tag_field="t", tag="prepared", omit_defaults=True):
     """The text of a request, ready for the engine.
 
-    tokens: none if there are more than can fit. thought: whether the prompt ends inside of <think>, see Prompter.thought.
-    sources: grammars that can be compiled.
+    tokens: empty if there are more than can fit. thought: whether the prompt ends inside <think>, see Prompter.thought.
+    sources: grammars that passed the trial.
     """
 
     num_tokens: int
@@ -42,10 +42,10 @@ class Prepared(msgspec.Struct, tag_field="t", tag="prepared", omit_defaults=True
 
 
 class TextWork:
-    """Works for one model."""
+    """Prepares requests and answers queries for one model."""
 
     def __init__(self, tokenizer: Any, prompter: Prompter, vocab_size: int, *, is_bounded: bool) -> None:
-        """`is_bounded`: a grammar that takes too much memory ends this process."""
+        """`is_bounded`: memory for grammars is limited; exceeding the limit ends this process."""
         self._tokenizer = tokenizer
         self._prompter = prompter
         self._trial = GrammarTrial(vocab_size, is_bounded=is_bounded)
@@ -54,12 +54,12 @@ class TextWork:
         self._max_tokens = sys.maxsize
 
     def learn(self) -> None:
-        """Build what all workers share and the engine does not need."""
+        """Build the tables that workers share and the engine does not need."""
         self._bound = TokenBound(self._tokenizer)
         self._trial.load()
 
     def limit(self, max_tokens: int) -> None:
-        """From now on refuse texts that can never fit into so many tokens; `learn` comes first."""
+        """Reject texts that can never fit into `max_tokens` from now on. Call `learn` first."""
         self._max_tokens = max_tokens
         if self._bound is not None:
             self._prompter.limit = TextLimit(self._bound, max_tokens)
@@ -69,7 +69,7 @@ class TextWork:
     ) -> Prepared | Reply | Failed:
         """Prepare a request or answer a query; never raises.
 
-        compiled: digests of grammars that are known to be good. begin: told which field of a request is worked on next.
+        compiled: digests of grammars that need no trial. begin: called with the name of the field to be processed next.
         """
         work = guarded(text.id, text.field, lambda: whole(text.body))
         if isinstance(work, Submit):
@@ -105,13 +105,13 @@ class TextWork:
 
 
 def guarded(request_id: str, field: str, work: Callable[[], Result]) -> Result | Failed:
-    """The work's result, or what is wrong with the request's `field`."""
+    """The result of `work`, or its exception as a `Failed` that names the request's `field`."""
     try:
         return work()
     except YoutuEdgeError as error:
         param = error.param or (field if isinstance(error, RequestError) else None)
         return Failed(request_id, error.code, error.message, param)
-    except BaseException as error:  # a panic of Rust is no Exception
+    except BaseException as error:  # a Rust panic is a BaseException
         return Failed(request_id, InvalidRequestError.code, f"{field}: {_reason(error)}", field)
 
 
@@ -123,7 +123,7 @@ def _field(query: Query) -> str:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, MemoryError):
-        return "takes more memory than a request may have before its first token; make it shorter"
+        return "takes more memory than a request may use before its first token; make it shorter"
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     text = " ".join(str(error).split())

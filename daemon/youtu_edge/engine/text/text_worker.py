@@ -1,4 +1,4 @@
-"""One process that works on the text of requests, and what is said to it.
+"""One process that prepares the text of requests, and its protocol.
 
 engine ── Task ──> worker
        <── Begun, Done ──           frames as in protocol/framing.py: | length: uint32 | msgpack |
@@ -25,32 +25,32 @@ from youtu_edge.readable import readable
 from youtu_edge.request_errors import InvalidRequestError
 
 Outcome = Prepared | Reply | Failed | msgspec.Raw
-"""What came of a text; Raw is a Reply as the front reads it."""
+"""The result for a text; Raw is an encoded Reply for the front."""
 
 _LOOK_S, _LOOKS = 1.0, 2
 _FRAME_S = 10.0
-"""A frame that was begun is there after so long, or never."""
+"""Timeout for the rest of a frame once it has begun."""
 _GROWN_BYTES = 4 * 1024 * 1024
-"""A worker that has grown by so much leaves, and the next begins small again."""
+"""A worker that has grown by this much exits and is replaced."""
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _HEADER = struct.Struct("<I")
 
 
 class _Task(msgspec.Struct):
-    """A text to work on; `compiled` are digests of grammars that need no trial."""
+    """A text to prepare; `compiled` are digests of grammars that need no trial."""
 
     text: IncomingText
     compiled: list[bytes]
 
 
 class _Begun(msgspec.Struct, tag_field="t", tag="begun"):
-    """The worker begins with another field of the request."""
+    """The worker begins to process another field of the request."""
 
     field: str
 
 
 class _Done(msgspec.Struct, tag_field="t", tag="done"):
-    """The worker has done its task, and goes on or leaves."""
+    """The worker has finished its task; `stays` tells whether it accepts another."""
 
     prepared: Prepared | Failed | None
     answer: msgspec.Raw
@@ -64,7 +64,7 @@ _NOTHING = msgspec.Raw(_ENCODER.encode(None))
 
 
 def encode_task(text: IncomingText, compiled: Collection[bytes]) -> bytes:
-    """What TextWorker.do sends."""
+    """The encoded task for TextWorker.do."""
     return _ENCODER.encode(_Task(text, list(compiled)))
 
 
@@ -78,12 +78,12 @@ class TextWorker:
         self._connection = self._worker.connection
         self._connection.settimeout(_FRAME_S)
         self.field = ""
-        """The field of the request that it works on."""
+        """The field of the request being processed."""
         self.stays = True
         """Whether it can be given another task."""
 
     def do(self, task: bytes, field: str) -> Outcome | None:
-        """What came of the task, which begins with this field; None when the worker died of it, or sleeps for ever."""
+        """The outcome of the task, whose first field is `field`; None if the worker died or is deadlocked."""
         self.field, self.stays = field, False
         with contextlib.suppress(OSError):
             _send(self._connection, task)
@@ -96,14 +96,14 @@ class TextWorker:
         return None
 
     def end(self) -> str:
-        """Kill it; how it died."""
+        """Kill the worker; returns the signal or exit code that ended it."""
         status = self._server.end(self._worker)
         return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit code {status >> 8}"
 
     def _receive(self) -> bytes:
-        """One frame, or b"" when the worker is gone or will never say anything.
+        """One frame, or b"" if the worker is gone or deadlocked.
 
-        An allocation that fails while another failure is reported leaves it waiting for its own lock.
+        An allocation that fails while another failure is being reported makes it wait for a lock that it holds itself.
         """
         asleep = 0
         while not readable(_LOOK_S, self._connection.fileno()):
@@ -118,8 +118,8 @@ class TextWorker:
 
 
 def serve(connection: socket.socket, limits: WorkerLimits, work: TextWork) -> None:
-    """A worker's life: one task after the other until the connection is closed or the worker has grown."""
-    os.environ["RUST_BACKTRACE"] = "0"  # one takes more memory than there is when it is needed
+    """A worker's main loop: processes tasks until the connection is closed or the worker has grown too much."""
+    os.environ["RUST_BACKTRACE"] = "0"  # a backtrace takes more memory than a worker at its limit has
     born = holding().data
     work.limit(limits.max_tokens)
 
@@ -128,7 +128,7 @@ def serve(connection: socket.socket, limits: WorkerLimits, work: TextWork) -> No
 
     stays = True
     while stays and (body := receive(connection)):
-        signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)  # nobody catches SIGPROF: it ends the process wherever it is
+        signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)  # SIGPROF is not caught, so it ends the process at any point
         task = _TASK.decode(body)
         del body
         outcome = work.do(task.text, task.compiled, begin)
@@ -145,7 +145,7 @@ def _encoded(text: IncomingText, outcome: Prepared | Reply | Failed, *, stays: b
         return _ENCODER.encode(_Done(outcome, _NOTHING, stays))
     answer = _ENCODER.encode(outcome)
     if len(answer) > _MAX_ANSWER_BYTES:
-        reason = f"the answer has more than {_MAX_ANSWER_BYTES >> 20} MiB; ask for less of it at a time"
+        reason = f"the answer has more than {_MAX_ANSWER_BYTES >> 20} MiB; split the input into smaller requests"
         answer = _ENCODER.encode(Failed(text.id, InvalidRequestError.code, reason))
     return _ENCODER.encode(_Done(None, msgspec.Raw(answer), stays))
 
@@ -155,7 +155,7 @@ def _send(connection: socket.socket, body: bytes) -> None:
 
 
 def receive(connection: socket.socket) -> bytes:
-    """One frame, or b"" when the other side is gone."""
+    """One frame, or b"" at the end of the connection."""
     header = _exactly(connection, _HEADER.size)
     return _exactly(connection, *_HEADER.unpack(header)) if header else b""
 

@@ -1,10 +1,10 @@
-"""Text of requests is worked on beside the steps, in processes whose death hurts nobody (fork_server.py).
+"""Prepares the text of requests concurrently with the steps, in processes that may crash (fork_server.py).
 
-    quick   one worker that stays: short requests, and little processor time for each
-    slow    a worker for every request that is long, or that the quick one did not survive; at low priority
+    quick   one persistent worker for short requests, with little CPU time for each
+    slow    a new worker for every request that is long or that killed the quick one; at low priority
 
-So a request waits for others' text a fraction of a second at most, and steps wait for none. A request that a slow worker
-does not survive is refused: it takes more time or memory than any may.
+So a request waits at most a fraction of a second for the text of others, and steps do not wait at all. A request that kills
+a slow worker is rejected: it exceeds the time or memory that a request may use.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from youtu_edge.request_errors import InvalidRequestError
 log = logging.getLogger("youtu_edge.engine")
 
 QUICK_BYTES = 32 * 1024
-"""Requests up to this size, as messages to a worker, are for the quick one."""
+"""Requests up to this size, as encoded tasks, go to the quick worker."""
 MAX_WAITING_BYTES = 16 * 1024 * 1024
-"""More text than this does not wait; the engine has to hold it."""
+"""Limit of queued text, which the engine holds in memory."""
 _QUICK_CPU_S, _SLOW_CPU_S = 0.25, 3.0
 _SLOW_NICE = 5
 _STACK_BYTES = 256 * 1024
-"""Of a thread that waits for a worker; by default it is eight megabytes, which count as taken."""
+"""Stack of a thread that waits for a worker; the default of 8 MB would count against RLIMIT_DATA."""
 
 
 class Texts(Protocol):
-    """Who works on texts. Cancelling a future whose work has not begun spares the work."""
+    """Prepares texts. Cancelling a future whose work has not started skips the work."""
 
     def submit(self, text: IncomingText, compiled: Collection[bytes] = ()) -> Future[Outcome]:
-        """Prepare a request or answer a query; nothing but ForkServerGoneError is raised by the future.
+        """Prepare a request or answer a query; the future raises nothing except ForkServerGoneError.
 
         compiled: digests of grammars that need no trial.
         """
 
 
 class TextsAtOnce:
-    """Does the work itself, before `submit` returns: for tests and tools that trust their requests."""
+    """Works synchronously in this process: for tests and tools whose input is trusted."""
 
     def __init__(self, work: TextWork) -> None:
         self._work = work
@@ -61,16 +61,16 @@ class TextsAtOnce:
 
 
 class TextWorkers:
-    """The two lanes. `on_done` is called by another thread whenever a future has its result."""
+    """The two lanes. `on_done` is called from another thread whenever a future has its result."""
 
     def __init__(self, work: TextWork) -> None:
-        """Forks: to be called while the process is small."""
+        """Forks; call it while the process is small."""
         self._server = ForkServer(lambda connection, limits: serve(connection, limits, work), work.learn)
         self._lanes: list[_Lane] = []
         self._waiting = _Waiting()
 
     def start(self, data_bytes: int, max_tokens: int, on_done: Callable[[], None]) -> None:
-        """Begin to work. data_bytes: what a worker may take. max_tokens: what a prompt and its answer have to fit into."""
+        """Start the lanes. data_bytes: memory limit of a worker. max_tokens: upper bound of prompt plus answer."""
         slow = WorkerLimits(data_bytes, _SLOW_NICE, _SLOW_CPU_S, max_tokens)
         quick = WorkerLimits(data_bytes, 0, _QUICK_CPU_S, max_tokens)
         before = threading.stack_size(_STACK_BYTES)
@@ -82,14 +82,14 @@ class TextWorkers:
         """As Texts."""
         job = _Job(text, encode_task(text, compiled))
         if not self._waiting.take(job):
-            error = UnavailableError("too much text waits to be tokenised; try again later")
+            error = UnavailableError("too much text is waiting to be tokenised; try again later")
             job.future.set_result(Failed(job.id, error.code, error.message))
         else:
             self._lanes[len(job.data) > QUICK_BYTES].put(job)
         return job.future
 
     def close(self) -> None:
-        """Let all processes leave."""
+        """Make all worker processes exit."""
         self._server.close()
 
 
@@ -101,14 +101,14 @@ class _Job:
 
 
 class _Waiting:
-    """Bytes of unfinished jobs."""
+    """Counts the bytes of unfinished jobs."""
 
     def __init__(self) -> None:
         self._bytes = 0
         self._lock = threading.Lock()
 
     def take(self, job: _Job) -> bool:
-        """Count a job until it is done, if there is room for it."""
+        """Count a job until it is done; False if it exceeds MAX_WAITING_BYTES."""
         size = len(job.data)
         with self._lock:
             if self._bytes and self._bytes + size > MAX_WAITING_BYTES:
@@ -123,7 +123,7 @@ class _Waiting:
 
 
 class _Lane(threading.Thread):
-    """One worker at a time, and the jobs that wait for it. Those that it does not survive go to `rescue`, if there is."""
+    """One worker at a time and its queue of jobs. A job that kills the worker goes to the lane `rescue`, if any."""
 
     def __init__(
         self, name: str, server: ForkServer, limits: WorkerLimits, on_done: Callable[[], None], rescue: _Lane | None = None
@@ -138,11 +138,11 @@ class _Lane(threading.Thread):
         self.start()
 
     def put(self, job: _Job) -> None:
-        """Take over a job."""
+        """Queue a job."""
         self._jobs.put(job)
 
     def run(self) -> None:
-        """Until the process ends."""
+        """Process jobs until the process ends."""
         while True:
             job = self._jobs.get()
             if job.future.running() or job.future.set_running_or_notify_cancel():
@@ -156,7 +156,7 @@ class _Lane(threading.Thread):
             job.future.set_exception(error)
         except Exception as error:
             log.error(line("text_worker_fault", request=job.id), exc_info=error)
-            reason = f"the engine could not have the request's text prepared ({type(error).__name__}); its log says more"
+            reason = f"preparing the request's text failed ({type(error).__name__}); see the daemon log"
             job.future.set_result(Failed(job.id, InternalError.code, reason))
         else:
             if outcome is None:
@@ -167,7 +167,7 @@ class _Lane(threading.Thread):
         self._on_done()
 
     def _do(self, job: _Job) -> Outcome | None:
-        """What came of a job; None when the worker died and there is another lane to try."""
+        """The outcome of a job; None if the worker died and `rescue` is to try it."""
         worker = self._worker or TextWorker(self._server, self._limits)
         self._worker = None
         outcome = worker.do(job.data, job.field)
@@ -181,5 +181,5 @@ class _Lane(threading.Thread):
         log.warning(line("text_worker_died", request=job.id, lane=self.name, field=worker.field, reason=reason))
         if self._rescue:
             return None
-        complaint = "takes more time or memory than a request may before its first token; make it shorter or simpler"
+        complaint = "takes more time or memory than a request may use before its first token; make it shorter or simpler"
         return Failed(job.id, InvalidRequestError.code, f"{worker.field}: {complaint}", worker.field)

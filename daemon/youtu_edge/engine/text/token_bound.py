@@ -1,11 +1,11 @@
-"""The fewest tokens that a text can have, found without tokenising it: what can never fit is refused before any work.
+"""A lower bound of a text's token count, found without tokenising it: a text that can never fit is rejected at once.
 
-A token covers at most as much text as the longest piece of the vocabulary with one of its symbols in it:
+A token covers at most as much text as the longest piece of the vocabulary that contains one of its symbols:
 
     tokens >= sum over the symbols s of the text of  1 / length of the longest piece that contains s
 
-Symbols are bytes in a byte-level vocabulary and characters in others; those that the vocabulary lacks count nothing. A
-tokenizer that may drop text or take any amount of it for one token (white space removed, unknown words) has no bound.
+Symbols are bytes in a byte-level vocabulary and characters in others; those that the vocabulary lacks count as zero. There
+is no bound for a tokenizer that may drop text or map any amount of it to one token (white space removed, unknown words).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _CHUNK = 1 << 16
 _SPACE = "\u2581"
 _FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD": "NFKD"}
 _KEEPING = {"ByteLevel", "Digits", "Metaspace", "Sequence", "Split", "Punctuation", "FixedLength"}
-"""Pre-tokenizers that drop nothing, unless their `behavior` is to remove what they found."""
+"""Pre-tokenizers that drop nothing, unless their `behavior` is "Removed"."""
 
 Shares = npt.NDArray[np.float32]
 
 
 class TokenBound:
-    """Of one `tokenizers.Tokenizer`."""
+    """The bound for one `tokenizers.Tokenizer`."""
 
     def __init__(self, tokenizer: Any) -> None:
         normalizers, pre_tokenizers = _parts(tokenizer.normalizer), _parts(tokenizer.pre_tokenizer)
@@ -45,10 +45,10 @@ class TokenBound:
             falls_back = bool(tokenizer.model.byte_fallback) and all(f"<0x{byte:02X}>" in pieces for byte in range(256))
             self._shares = _byte_shares(pieces, added) if self._is_byte_level else _shares(pieces, falls_back=falls_back)
             if any(token.lstrip or token.rstrip for token in added):
-                self._shares[list(b" \t\n\r\v\f")] = 0  # such a token takes all white space beside it
+                self._shares[list(b" \t\n\r\v\f")] = 0  # such a token absorbs all adjacent white space
 
     def least(self, text: str) -> int:
-        """No tokenisation of the text has fewer tokens; 0 where nothing is known."""
+        """The lower bound of the text's token count; 0 if there is none."""
         if self._shares is None:
             return 0
         for form in self._forms:
@@ -57,7 +57,7 @@ class TokenBound:
         return int(total * (1 - 1e-6))
 
     def _symbols(self, text: str) -> Iterator[npt.NDArray[Any]]:
-        """The text in pieces, as indices into the shares."""
+        """The text in chunks, as indices into `_shares`."""
         assert self._shares is not None
         for begin in range(0, len(text), _CHUNK):
             piece = text[begin : begin + _CHUNK]
@@ -69,7 +69,7 @@ class TokenBound:
 
 
 class TextLimit:
-    """Refuses texts that can never fit into `max_tokens`."""
+    """Rejects texts that can never fit into `max_tokens`."""
 
     def __init__(self, bound: TokenBound, max_tokens: int) -> None:
         self._bound = bound
@@ -86,7 +86,7 @@ class TextLimit:
 
 
 def _parts(component: Any) -> list[dict[str, Any]]:
-    """A normalizer or pre-tokenizer as its file describes it, sequences flattened."""
+    """The JSON description of a normalizer or pre-tokenizer, with sequences flattened."""
     if component is None:
         return []
     found: list[dict[str, Any]] = []
@@ -110,7 +110,7 @@ def _keeps_everything(tokenizer: Any, normalizers: list[dict[str, Any]], pre_tok
 
 
 def _longest_pieces(pieces: dict[str, int]) -> Shares:
-    """For every character the length of the longest piece that contains it; the last entry is for those in none."""
+    """For every character, the length of the longest piece that contains it; the last entry is for those in none."""
     names = list(pieces)
     codes = np.frombuffer("".join(names).encode("utf-32-le", errors="replace"), np.uint32)
     lengths = np.fromiter(map(len, names), np.int64, len(names))
@@ -121,9 +121,9 @@ def _longest_pieces(pieces: dict[str, int]) -> Shares:
 
 
 def _shares(pieces: dict[str, int], *, falls_back: bool) -> Shares:
-    """For every character the least part of a token that it takes; the last entry is for those beyond the table.
+    """For every character, the smallest share of a token that it takes; the last entry is for those beyond the table.
 
-    A character that is no piece by itself becomes bytes if the model `falls_back` to them; else it may leave no trace.
+    A character that is not a piece becomes bytes if the model `falls_back` to them; otherwise it may be dropped.
     """
     longest = _longest_pieces(pieces)
     if falls_back:
@@ -136,13 +136,13 @@ def _shares(pieces: dict[str, int], *, falls_back: bool) -> Shares:
 
 
 def _byte_shares(pieces: dict[str, int], added: Iterable[Any]) -> Shares:
-    """For every byte the least part of a token that it takes; some vocabularies lack bytes that are rare."""
+    """For every byte, the smallest share of a token that it takes; some vocabularies lack rare bytes."""
     longest = _longest_pieces(pieces)
     shares = np.zeros(256, np.float32)
     for character, byte in byte_level_alphabet().items():
         if character in pieces:
             shares[byte] = 1 / longest[ord(character)]
-    for token in added:  # these stand for the characters that they are written with
+    for token in added:  # an added token covers exactly its own characters
         data = list(token.content.encode(errors="replace"))
         shares[data] = np.minimum(shares[data], 1 / max(1, len(data)))
     return shares

@@ -11,7 +11,7 @@ from youtu_edge.request_errors import InvalidRequestError
 
 
 class Answerer:
-    """`tokenizer` is the `tokenizers.Tokenizer` that the prompter uses; ids below `vocab_size` are those of the model."""
+    """`tokenizer` is the prompter's `tokenizers.Tokenizer`; valid token ids are below `vocab_size`."""
 
     def __init__(self, tokenizer: Any, prompter: Prompter, vocab_size: int) -> None:
         self._vocab_size = vocab_size
@@ -19,7 +19,7 @@ class Answerer:
         self._prompter = prompter
 
     def answer(self, query: Query) -> Reply:
-        """The answer. Raises whatever its text makes template and tokenizer raise."""
+        """The answer. Raises whatever the template and the tokenizer raise for the text."""
         return Reply(query.id, *self._answer(query.query))
 
     def _answer(self, query: TokenizerQuery) -> tuple[str, list[int]]:
