@@ -138,7 +138,7 @@ def test_a_quantised_checkpoint_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", "line 2: not valid JSON"), ('{"prompt": "a"}', "line 2: needs a string"), ('["a"]', "line 2: has neither")],
+    [("{", "line 2: not valid JSON"), ('{"prompt": "a"}', "line 2: needs a string"), ('["a"]', "line 2: needs a string")],
 )
 def test_a_wrong_calibration_line_is_named(line: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "text.jsonl"

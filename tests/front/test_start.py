@@ -108,7 +108,7 @@ def test_a_second_daemon_on_one_data_directory_is_refused_with_the_process_id_of
             assert second.wait_exit() == 69
             assert second.log.decode() == (
                 f"youtu-edge: storage.directory {tmp_path}/other-name is in use by another youtu-edge "
-                f"(pid {first.process.pid}); stop it, or give this one a storage.directory of its own\n"
+                f"(pid {first.process.pid}); stop it, or set another storage.directory for this one\n"
             )
         first.process.send_signal(signal.SIGKILL)
         first.wait_exit()

@@ -114,7 +114,7 @@ class PagePool:
         return len(self._touched)
 
     def take_free_and_touched(self) -> list[int]:
-        """Free pages that still have memory, which the caller returns to the system; they count as untouched from now on."""
+        """Free pages that still have memory, which the caller returns to the system; they count as untouched now."""
         pages = [page for page in self._free if page in self._touched]
         self._touched.difference_update(pages)
         self._free.sort(reverse=True)  # the lowest is allocated next, so that used pages stay contiguous

@@ -70,9 +70,7 @@ def _load_onto(device: Device, config: Config, package: Package, vocab_size: int
     growth = plan.activations + plan.grammar
     if device.name == "cpu":
         growth += plan.num_pages * plan.page_bytes
-    check_room(
-        held() + Room(growth, growth), "the engine with the cache that memory.limit and model.kv_cache_max_page allow"
-    )
+    check_room(held() + Room(growth, growth), "the engine with the cache set by memory.limit and model.kv_cache_max_page")
     opened.runner.allocate_cache(plan.num_pages)
     log.info(line("memory", **{f"{name}_mib": size >> 20 for name, size in plan.as_dict().items()}))
     return LoadedModel(opened, limits, plan)

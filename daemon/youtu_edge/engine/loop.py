@@ -173,7 +173,7 @@ class Loop:
         self._scheduler.max_sequences = min(max_sequences, self._max_sequences)
 
     def idle(self) -> None:
-        """Called when there is no work. Once per busy period, checks the page pool and restores the configured step size."""
+        """Called when there is no work. Once per busy period, checks the page pool and restores the full step size."""
         if not self._checked:
             self._scheduler.step_tokens = self._step_tokens
             self._scheduler.pool.check_integrity()

@@ -74,7 +74,7 @@ class DataDirectory:
                 if time.monotonic() >= end:
                     raise DataInUseError(
                         f"storage.directory {self._directory} is in use by another youtu-edge{_holder(lock)}; stop it, or "
-                        "give this one a storage.directory of its own"
+                        "set another storage.directory for this one"
                     ) from None
                 time.sleep(_POLL_S)
             except OSError as error:  # a file system without locks

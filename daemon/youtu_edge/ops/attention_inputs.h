@@ -1,4 +1,4 @@
-// Validates the inputs of a PagedAttention node and makes an AttentionCall of them, or fails with an error naming the input.
+// Validates the inputs of a PagedAttention node and makes an AttentionCall of them, or fails with an error that names it.
 #pragma once
 
 #include "kernels.h"

@@ -8,9 +8,9 @@
 // Query rows are (token, head) pairs of one kv head, all of which share each key. A block is read in one of two ways, with
 // identical results: few rows read the cache directly; for more rows the block is widened to a float tile once.
 //
-// Batch invariance. A row processes its keys in blocks at fixed absolute positions: blocks are accumulated within a segment,
-// and segments are merged in order (`fold`). Key i of a block is always at index i: masked keys (later tokens, keys before
-// the window, dropped pages) have probability 0, which changes no sum.
+// Batch invariance. A row processes its keys in blocks at fixed absolute positions: blocks are accumulated within a
+// segment, and segments are merged in order (`fold`). Key i of a block is always at index i: masked keys (later tokens,
+// keys before the window, dropped pages) have probability 0, which changes no sum.
 #pragma once
 
 #include "attention_rows.h"
@@ -217,7 +217,7 @@ static void attend_segment(const AttentionCall& c, const AttentionTask& t, const
     w.maximum[r] = -__builtin_inff();
     w.total[r] = 0.0f;
   }
-  const int size = c.width > 256 ? kKeyBlock / 2 : kKeyBlock;  // wide rows: half as many keys, so that the tile fits the CPU cache
+  const int size = c.width > 256 ? kKeyBlock / 2 : kKeyBlock;  // a tile of wide rows must fit the CPU cache
   KeyBlock<T> block;
   for (int base = from / size * size; base < to; base += size) {
     const int begin = from > base ? from : base, end = to < base + size ? to : base + size;

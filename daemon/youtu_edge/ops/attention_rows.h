@@ -14,7 +14,7 @@ static void rotate(const AttentionCall& c, float* row, int position) {
   const float* cos = c.cos + size_t(position) * c.rope_half;
   const float* sin = c.sin + size_t(position) * c.rope_half;
   float* x = row + c.rope_offset;
-  // (a, b) -> (a cos - b sin, b cos + a sin); each is one fma: only the second product is rounded separately.
+  // (a, b) -> (a cos - b sin, b cos + a sin); the second product is rounded, the first one is part of an fma.
   if (c.interleaved) {
     for (int i = 0; i < c.rope_half; ++i) {
       const float a = x[2 * i], b = x[2 * i + 1];

@@ -128,7 +128,7 @@ YOUTU_UNROLL
         const __m256i one = _mm256_maddubs_epi16(low[p], first), two = _mm256_maddubs_epi16(high[p], second);
         pairs[t][p] = g ? _mm256_add_epi16(pairs[t][p], one) : one;
         pairs[t][p] = _mm256_add_epi16(pairs[t][p], two);
-        asm volatile("" : : "x"(pairs[t][p]));  // forces the order; the compiler would hoist all loads and run out of registers
+        asm volatile("" : : "x"(pairs[t][p]));  // or the compiler hoists all products and runs out of registers
       }
     }
   }
@@ -192,7 +192,7 @@ YOUTU_INLINE Int dot_word(Int sum, int8x16_t codes, int8x16_t a, int word) {
 template <int T>
 constexpr int kPartsAtOnce = T * kWhole <= 16 ? kWhole : kWhole / 2;
 
-// sdot by element: 16 values of each row fill one register per row; its four words are used in turn.
+// sdot by element: 16 values of each of the T rows fill T registers, in which the rows' words alternate.
 template <int Bits, int Rows, int T, int Parts>
 YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][Parts]) {
   static_assert(Rows == T, "nothing lies between the words of the rows");

@@ -7,7 +7,7 @@ namespace youtu {
 OrtStatus* register_operators(OrtSessionOptions* options, const OrtApiBase* base,
                               const std::vector<const OrtCustomOp*>& operators) {
   const OrtApi* api = base->get_api(kApiVersion);
-  if (api == nullptr) return nullptr;  // cannot be reported here; creating the session fails and names the missing operators
+  if (api == nullptr) return nullptr;  // no way to report it; the session will fail and name the missing operators
   static OrtCustomOpDomain* domain = nullptr;  // outlives every session
   static OrtStatus* created = [&]() -> OrtStatus* {
     auto create = reinterpret_cast<OrtStatus* (*)(const char*, OrtCustomOpDomain**)>(api->slot[kCreateCustomOpDomain]);

@@ -161,8 +161,8 @@ YOUTU_INLINE V to_float(Int v) { return vcvtq_f32_s32(v); }
 #include "simd_portable.inc"
 #endif
 
-// Sixteen: sums of every sixteenth value, identical on every processor whatever its register width. They are added up in one
-// fixed order:
+// Sixteen: sums of every sixteenth value, identical on every processor whatever its register width. They are added up in
+// one fixed order:
 //
 //   y[j] = v[j] + v[j + 8]        ((y0 + y1) + (y2 + y3)) + ((y4 + y5) + (y6 + y7))
 #if defined(__AVX2__)

@@ -23,7 +23,7 @@ inline void pause() {
 // It outlives the call until no worker is `inside`; then it is reused.
 struct Job {
   std::atomic<int> inside{0};
-  alignas(64) size_t threads = 1;  // and all that tasks read: not in the cache line that workers write
+  alignas(64) size_t threads = 1;  // this and what tasks read: not in the cache line that workers write
   std::atomic<bool> failed{false};
   // Either repeatable work, or a body that runs exactly once per task.
   std::shared_ptr<const RepeatableWork> work;

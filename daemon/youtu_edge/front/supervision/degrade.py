@@ -1,11 +1,11 @@
-"""The ladder that the configuration goes down while engines keep dying, before the daemon gives up. Pure functions.
+"""The ladder of ever smaller configurations for engines that keep dying, before the daemon gives up. Pure functions.
 
     rung 0  as configured
     rung 1  a quarter of the sequences
     rung 2  and half the step
     rung 3  one sequence, a quarter of the step, half the cache, no prompts kept warm in it
 
-No rung is too small for a request that was accepted on another: the cache always holds one sequence of full length.
+A request accepted on one rung fits on all others: the cache always holds one sequence of full length.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LEAST_STEP = 64
 def rung_after(restarts: int, limit: int) -> int:
     """The rung for the engine that is started after `restarts` restarts in the period, of `limit` allowed.
 
-    One death is an accident and changes nothing; the last engine before giving up always stands on the last rung.
+    A single death changes nothing; the last engine before giving up is always on the last rung.
     """
     if restarts <= 1 or limit <= 1:
         return 0
@@ -35,7 +35,7 @@ def rung_after(restarts: int, limit: int) -> int:
 def degraded(config: Config, rung: int, full: Ready | None) -> Config:
     """The configuration for an engine on a rung; never larger than what is configured.
 
-    full: what an engine on rung 0 said when it was ready; without it the cache keeps its size.
+    full: `Ready` of an engine on rung 0; None: the cache keeps its size.
     """
     if rung == 0:
         return config

@@ -10,18 +10,18 @@ _GAUGES = ("running", "waiting", "pages_total", "pages_used", "pages_cached", "p
 
 
 class EngineCounters:
-    """Counters never go back when an engine is replaced; gauges are those of the running one."""
+    """Counters never decrease when an engine is replaced; gauges are those of the running one."""
 
     def __init__(self) -> None:
         self._former = EngineStats()
         self._current = EngineStats()
 
     def update(self, stats: EngineStats) -> None:
-        """Take the running engine's latest figures."""
+        """Store the running engine's latest figures."""
         self._current = stats
 
     def engine_ended(self) -> None:
-        """Keep what the engine that just ended had counted."""
+        """Add the counts of the engine that just ended to those of its predecessors."""
         self._former = msgspec.structs.replace(self.total(), **dict.fromkeys(_GAUGES, 0))
         self._current = EngineStats()
 

@@ -1,4 +1,4 @@
-"""How one engine ended: on purpose, by its own fault, or because it had to be killed."""
+"""How one engine ended: a fatal exit that a restart cannot help, a death, or killed because it was overdue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from youtu_edge.protocol.from_engine import Fatal
 
 
 class EngineEnd:
-    """Made when the engine starts."""
+    """Create it when the engine starts."""
 
     def __init__(self) -> None:
         self.overdue = ""
@@ -17,17 +17,17 @@ class EngineEnd:
         self._oom_kills_before = oom_kills()
 
     def note_overdue(self, reason: str, pid: int) -> None:
-        """Call it before the engine is killed for that."""
+        """Record why the engine is about to be killed."""
         self.overdue = reason
         self._was_stopped = is_stopped(pid)
 
     def raise_if_fatal(self, code: int, fatal: Fatal | None) -> None:
         """Raises EngineFatalError for an exit with 78. After any other Fatal a restart may help."""
         if code == EXIT_CONFIG or (fatal and fatal.exit_code == EXIT_CONFIG):
-            unknown = "the engine refuses its configuration or model package; its log lines say why"
+            unknown = "the engine rejected its configuration or model package; see its log lines"
             raise EngineFatalError(fatal.message if fatal else unknown)
 
     def death(self, code: int) -> Death:
-        """Of an engine that ended with this code and was not asked to."""
+        """The death of an engine that exited with this code without being asked to."""
         kills = oom_kills() - self._oom_kills_before
         return judge(code, overdue=self.overdue, was_stopped=self._was_stopped, oom_kills=kills)

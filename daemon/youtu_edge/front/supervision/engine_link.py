@@ -26,10 +26,10 @@ from youtu_edge.protocol.to_engine import ToEngine
 log = logging.getLogger(__name__)
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
-"""Descriptors, processes, memory: why a process cannot be started although nothing is wrong with it."""
+"""Out of descriptors, processes or memory: starting the process may succeed a moment later."""
 _SHORTAGE_WAIT_S = 0.5
 _END_GRACE_S = 2.0
-"""Between EOF and the end of the process (core dump, unmapping weights), or between its end and the last bytes."""
+"""At most this between EOF and the exit of the process (core dump, unmapping weights), or between its exit and EOF."""
 
 
 class EngineLink:
@@ -51,12 +51,12 @@ class EngineLink:
         return self._process.pid
 
     def send(self, message: ToEngine) -> None:
-        """Queue one message; a dead engine swallows it, since its end is reported by `wait_closed`."""
+        """Queue one message; dropped if the engine is dead, which `wait_closed` reports."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode_frame(message))
 
     def kill(self) -> None:
-        """SIGKILL, for an engine that hangs or is no longer wanted."""
+        """SIGKILL, for an engine that hangs or is no longer needed."""
         if not self._exited.is_set():
             self._process.kill()
 
@@ -81,7 +81,7 @@ class EngineLink:
         self._transport = transport
 
     def received(self, data: bytes) -> None:
-        """Called by the wire: bytes arrived. A stream that makes no sense ends the engine."""
+        """Called by the wire: bytes arrived. An invalid stream gets the engine killed."""
         try:
             for body in self._reader.feed(data):
                 self._on_message(FROM_ENGINE.decode(body))
@@ -115,7 +115,7 @@ class _Wire(asyncio.Protocol):
         self._link.received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # After a failed write the transport reads no more, and the last words of the dead engine would be lost with it.
+        # After a failed write the transport stops reading; the last messages of the dead engine are still in the socket.
         with contextlib.suppress(OSError):
             while exc is not None and (data := self._socket.recv(1 << 16)):
                 self._link.received(data)
@@ -151,19 +151,19 @@ async def start_engine(argv: Sequence[str], on_message: Callable[[FromEngine], N
 async def start_engine_patiently(
     argv: Sequence[str], on_message: Callable[[FromEngine], None], may_wait: Callable[[], bool]
 ) -> EngineLink:
-    """The same; what the system lacks now it may have in a moment. Raises OSError."""
+    """`start_engine`, retried while the system is out of resources and `may_wait` is true. Raises OSError."""
     while True:
         try:
             return await start_engine(argv, on_message)
         except OSError as error:
             if error.errno not in _SHORTAGES or not may_wait():
                 raise
-            log.warning(line("engine_not_started", reason=error.strerror, effect="tried again"))
+            log.warning(line("engine_not_started", reason=error.strerror, effect="retrying"))
             await asyncio.sleep(_SHORTAGE_WAIT_S)
 
 
 def _reap_orphans() -> None:
-    """As the first process of a container: what earlier engines left, which the kernel made our children.
+    """Reap processes that earlier engines left: the kernel reparents them to us as PID 1 of a container.
 
     Between two engines we have no other children.
     """

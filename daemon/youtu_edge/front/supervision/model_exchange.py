@@ -1,4 +1,4 @@
-"""Answers that one version of the model began and another would have to finish."""
+"""Answers that one version of the model began when another one replaces it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from youtu_edge.front.supervision.package_choice import PackageChoice
 
 
 class ModelExchange:
-    """They go on where token ids mean the same; elsewhere they cannot be resumed."""
+    """They resume if both versions have the same tokenizer; otherwise they fail."""
 
     def __init__(self, package: PackageChoice, active_requests: ActiveRequests) -> None:
         self._package = package
@@ -22,5 +22,5 @@ class ModelExchange:
             return
         for active in self._active:
             if active.submit.sent_tokens:
-                message = "the model was exchanged while it answered; send the request again"
+                message = "the model was replaced before the answer was complete; send the request again"
                 self._active.fail(active.submit.id, UnavailableError.code, message)

@@ -1,10 +1,10 @@
-"""Which installed version of the model the next engine loads, and the way back when a new one is no good.
+"""Which installed version of the model the next engine loads, and the rollback when a new one fails.
 
-A version is on trial until it has answered a request on this device. While it is, any end of its engine is its own fault:
-it is refused, the link goes back to the newest version that has answered, and requests wait no longer than that one's load.
-A version that has answered is restarted as the supervisor sees fit; it is left only when its files are damaged.
+A version is on trial until it has answered a request on this device. If its engine dies during the trial, the version is
+rejected: the link is rolled back to the newest version that has answered, and requests wait only until that one is loaded.
+A version that has answered is restarted like any engine; it is rolled back only if its files are damaged.
 
-Where the link cannot be written, the choice holds until the daemon ends.
+If the link cannot be written, the choice still holds until the daemon exits.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ class PackageChoice:
 
     @property
     def path(self) -> str:
-        """Directory of the version that `choose` returned last; before that, what is configured."""
+        """Directory of the version that `choose` returned last; before that, model.path."""
         return str(self._store.directory(self._target)) if self._store and self._target else self._path
 
     @property
     def is_on_trial(self) -> bool:
-        """Whether the chosen version has not answered on this device yet, and there is another one that has."""
+        """Whether the chosen version has not answered on this device yet, and another one has."""
         return self._target is not None and self._target not in self._good and self._former() is not None
 
     async def is_to_blame(self) -> bool:
-        """Whether an engine that refused to load (exit code 78) did so for the version's sake, not the configuration's."""
+        """Whether a fatal exit (code 78) is due to the version and not to the configuration."""
         return self.is_on_trial or (self._former() is not None and await asyncio.to_thread(self._is_damaged))
 
     def choose(self) -> str:
-        """What the next engine shall load: what the link says now, unless that was refused."""
+        """Directory for the next engine to load: the link's target, unless that was rejected."""
         if self._store and self.has_changed():
             self._linked = self._target = self._store.target()
-            # Somebody who activates a refused version again wants it to be tried again.
+            # Activating a rejected version again gives it another trial.
             self._refused.discard(self._linked or "")
         return self.path
 
     def has_changed(self) -> bool:
-        """Whether the link says something else than when it was last looked at."""
+        """Whether the link's target has changed since it was last read."""
         target = self._store.target() if self._store else None
         return target is not None and target != self._linked
 
@@ -74,7 +74,7 @@ class PackageChoice:
         asyncio.get_running_loop().run_in_executor(None, self._mark_good, self._store, target)
 
     def refuse(self, reason: str) -> bool:
-        """The chosen version is no good: choose the newest other one that has answered. False if there is none."""
+        """The chosen version failed: roll back to the newest other one that has answered. False if there is none."""
         former = self._former()
         if self._store is None or former is None:
             return False
@@ -96,7 +96,7 @@ class PackageChoice:
         return True
 
     def tokenizer(self) -> str:
-        """Digest of the chosen version's tokenizer: token ids mean the same where it is the same. "" if unknown."""
+        """Digest of the chosen version's tokenizer; token ids are portable between equal ones. "" if unknown."""
         try:
             return read_manifest(Path(self.path)).files[TOKENIZER].sha256
         except PackageError:

@@ -1,4 +1,4 @@
-"""When the engine made progress last."""
+"""When the engine last made progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Progress:
-    """Begins now."""
+    """Counts from its construction."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -16,11 +16,11 @@ class Progress:
 
     @property
     def silent_s(self) -> float:
-        """Seconds without any."""
+        """Seconds since the last progress."""
         return self._clock() - self._at
 
     def note(self) -> None:
-        """There was some."""
+        """Record progress."""
         self._at = self._clock()
 
     def overdue(self, deadline_s: float, *, is_ready: bool) -> str:
@@ -29,9 +29,9 @@ class Progress:
         return "" if silent < deadline_s else f"{'finished no step' if is_ready else 'was not ready'} for {silent:.1f} s"
 
     async def wait(self, end: asyncio.Future[Any], seconds: float) -> None:
-        """Until `end` is done, at most so long; what we oversleep is not counted against the engine.
+        """Wait for `end`, at most `seconds`; time overslept is not counted against the engine.
 
-        When the whole container or virtual machine stood still, so did the engine, and what it sent is not read yet.
+        If the whole container or virtual machine was paused, so was the engine, and its messages are still unread.
         """
         begun = self._clock()
         await asyncio.wait([end], timeout=seconds)

@@ -1,4 +1,4 @@
-"""Decides when an engine that has not died is replaced, and when it is asked to leave."""
+"""Decides when a live engine is replaced, and when it is asked to exit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATIENCE_S = 10.0
 
 
 class Recycler:
-    """At most one recycling at a time; that for a new model takes precedence."""
+    """At most one recycling at a time; one for a new model takes precedence."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Recycler:
         self._clock = clock
         self._recycling: Recycling | None = None
         self.count = 0
-        """Engines that were asked to leave."""
+        """Engines that were asked to exit."""
 
     @property
     def is_active(self) -> bool:
@@ -46,11 +46,11 @@ class Recycler:
 
     @property
     def exit_requested(self) -> bool:
-        """Whether the engine was asked to leave: its end is no death."""
+        """Whether the engine was asked to exit, so that its end is not a death."""
         return self._recycling is not None and self._recycling.exit_requested
 
     def engine_starts(self) -> None:
-        """The next engine; nothing is being replaced any more."""
+        """The next engine starts: the recycling is complete."""
         self._recycling = None
 
     def begin(self, reason: str, *, patience_s: float = _PATIENCE_S, is_new_model: bool = False) -> None:
@@ -62,7 +62,7 @@ class Recycler:
             )
 
     def due(self, *, is_ready: bool, drain_s: float) -> Literal["", "ask", "kill"]:
-        """What has to be done to the engine now. `drain_s`: the patience where another model is to be loaded."""
+        """What has to be done to the engine now. `drain_s`: the patience before another model is loaded."""
         if is_ready and self._policy.is_recovered:
             self.begin("no death for the period of service.max_restart_rate: back to the full configuration")
         if is_ready and self._package.has_changed():

@@ -32,12 +32,12 @@ class RestartBudget:
         return len(self._taken)
 
     def forgive(self, count: int) -> None:
-        """The last `count` restarts, or as many as there are, had a cause that is gone: they count no more."""
+        """Return the last `count` restarts, or as many as there are, to the budget: their cause is gone."""
         for _ in range(min(count, len(self._taken))):
             self._taken.pop()
 
     def take(self) -> float | None:
-        """Seconds to wait before the restart that is taken now, doubling within the period; None if none is left."""
+        """Take one restart: seconds to wait before it, doubling within the period; None if the budget is exhausted."""
         if self.num_taken >= self._limit:
             return None
         wait = min(FIRST_WAIT_S * 2 ** min(len(self._taken), 16), _LONGEST_WAIT_S)

@@ -1,6 +1,7 @@
-"""What follows the death of an engine: who is failed, how long to wait, how much the next engine gets, when to give up.
+"""What follows the death of an engine: which request fails, how long to wait, how degraded the next engine is, when to
+give up.
 
-It decides only; the supervisor starts and kills.
+It only decides; the supervisor starts and kills.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class RestartPolicy:
-    """Budget, ladder and search for poison in one place."""
+    """Combines the restart budget, the ladder and the search for poison."""
 
     def __init__(
         self, config: Config, active_requests: ActiveRequests, queries: TokenizerQueries, clock: Callable[[], float]
@@ -36,7 +37,7 @@ class RestartPolicy:
         self._full: Ready | None = None
         self.poison = PoisonWatch(clock)
         self.rung = 0
-        """Where on the ladder of `degrade` the next engine stands."""
+        """The next engine's place on the ladder of `degrade`."""
 
     @property
     def is_recovered(self) -> bool:
@@ -44,20 +45,20 @@ class RestartPolicy:
         return self.rung > 0 and self._budget.num_taken == 0
 
     def engine_config(self, config: Config) -> Config:
-        """What the next engine is given of `config`."""
+        """`config` as degraded for the next engine."""
         return degraded(config, self.rung, self._full)
 
     def forget_model(self) -> None:
-        """Another model comes: what `engine_ready` remembers does not hold for it."""
+        """Another model will be loaded: drop what `engine_ready` recorded."""
         self._full = None
 
     def engine_ready(self, ready: Ready) -> None:
-        """Remember what an engine of the full configuration makes of it."""
+        """Record the sizes of an engine with the full configuration."""
         if not self.rung:
             self._full = ready
 
     def choose_rung(self) -> None:
-        """Set the rung for the next engine by how many restarts there were lately."""
+        """Set the rung for the next engine from the number of recent restarts."""
         rung = rung_after(self._budget.num_taken, self._budget.limit)
         if rung != self.rung:
             log.warning(line("engine_degraded", rung=rung, what=NAMES[rung]))
@@ -82,7 +83,7 @@ class RestartPolicy:
         return wait
 
     def request_ended(self, active: ActiveRequest) -> None:
-        """An engine that has finished a request is not dead of it; one that nobody waits for stays suspected."""
+        """A finished request is cleared of suspicion; one that was cancelled or failed stays suspected."""
         if active.outcome in ("stop", "length"):
             self.poison.survived(active.submit.id, active.digest)
         else:
@@ -96,7 +97,7 @@ class RestartPolicy:
             self.poison.left(entry.message.id, entry.work.digest)
 
     def _fail_poison(self, working: Sequence[str]) -> bool:
-        """Whether this death shows what is the cause; it is failed then, and its deaths leave the budget alone."""
+        """Whether this death identifies the poison; if so it is failed, and its deaths do not count in the budget."""
         unfinished = self._active.works() | self._queries.works()
         works = {name: work for name in working if (work := self._work_of(name)) is not None}
         poison = self.poison.engine_died(_tokens(works), _tokens(unfinished))

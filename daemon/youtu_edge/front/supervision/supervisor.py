@@ -4,12 +4,12 @@
        │                                                   │
        └── exit or Fatal with 78: EngineFatalError         └── budget exhausted: EngineGaveUpError
 
-    ready ──recycle──> recycling ──Ready──> ready      (asked to leave between requests: no death, nothing off the budget)
-    ready ──another version activated──> recycling      (new requests wait for it, running answers are finished before)
-    any   ──the end of a version on trial──> restarting  (with the version before it; see package_choice)
+    ready ──recycle──> recycling ──Ready──> ready      (asked to exit between requests: not a death, not in the budget)
+    ready ──another version activated──> recycling      (new requests wait for it, running ones finish first)
+    any   ──death of a version on trial──> restarting   (rolled back to the version before; see package_choice)
 
-Progress is `Ready`, a `StepFrame` or a `Heartbeat`: all three come from the step loop, so an engine whose other threads
-still answer does not look alive.
+Progress is `Ready`, a `StepFrame` or a `Heartbeat`: all three come from the step loop, so that an engine whose step loop
+hangs is overdue even if its other threads still run.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Supervisor:
         self._recycler = Recycler(active_requests, queries, package, self.policy, clock)
         self.state: State = "loading"
         self.ready: Ready | None = None
-        """What the current engine, or the last one, said when it was loaded."""
+        """`Ready` of the current engine, or of the last one."""
         self.restarts = 0
         """Replacements of engines that died or hung."""
         self.counters = EngineCounters()
@@ -92,12 +92,12 @@ class Supervisor:
 
     @property
     def fingerprint(self) -> str:
-        """Of the package that is loaded, or was last; "" before the first."""
+        """Fingerprint of the package that was loaded last; "" before the first."""
         return self.ready.fingerprint if self.ready else ""
 
     @property
     def recycles(self) -> int:
-        """Replacements of engines that were asked to leave."""
+        """Replacements of engines that were asked to exit."""
         return self._recycler.count
 
     @property
@@ -107,7 +107,7 @@ class Supervisor:
 
     @property
     def is_progressing(self) -> bool:
-        """Whether the engine works, or the supervisor is doing something about it within the deadlines."""
+        """Whether the engine makes progress, or the supervisor is replacing it within the deadlines."""
         return self.state not in ("gave_up", "stopped") and self._progress.silent_s < self._deadline_s + _GRACE_S
 
     async def run(self) -> None:
@@ -124,13 +124,13 @@ class Supervisor:
             raise
 
     def configure(self, config: Config) -> None:
-        """Use other deadlines and another log level, and start the next engine with this configuration."""
+        """Apply new deadlines and log level; the next engine starts with this configuration."""
         self._config = config
         if self._link:
             self._link.send(SetLogLevel(config.service.log_level))
 
     def submit(self, active: ActiveRequest) -> None:
-        """Hand a request to the engine now, or to the next engine as soon as it is ready; not while it is held."""
+        """Send a request to the engine now, or to the next engine as soon as it is ready; not while it is held."""
         if active.is_held or self.is_recycling:
             return
         is_suspect = self.policy.poison.is_suspect(active.submit.id, active.completion_tokens)
@@ -142,14 +142,14 @@ class Supervisor:
             self.send(entry.message)
 
     def cancel(self, request_id: str) -> None:
-        """Tell the engine that nobody waits for this request any more; without an engine it ends here."""
+        """Cancel this request in the engine; without a ready engine it ends here."""
         if self.state == "ready" and self._link:
             self._link.send(Cancel(request_id))
         else:
             self._active.end_cancelled()
 
     def send(self, message: ToEngine) -> None:
-        """Hand a message to the engine if it is ready; the next engine starts afresh and is not told."""
+        """Send a message to the engine if it is ready; it is not repeated to the next engine."""
         if self.state == "ready" and self._link:
             self._link.send(message)
 
@@ -159,7 +159,7 @@ class Supervisor:
             self._recycler.begin(reason)
 
     async def stop(self) -> None:
-        """Ask the engine to leave and kill it if it does not."""
+        """Ask the engine to exit, and kill it if it does not."""
         self._is_stopped = True
         self._enter("stopped")
         if link := self._link:
@@ -176,7 +176,7 @@ class Supervisor:
         return service.step_deadline_s if self.state == "ready" else service.load_deadline_s
 
     async def _life(self) -> Death | None:
-        """One engine, and the way back to the version before when this one is no good; returns as `_run_engine`."""
+        """Run one engine, and roll back the model version if that is to blame; returns as `_run_engine`."""
         try:
             death = await self._run_engine()
         except EngineFatalError as error:
@@ -197,7 +197,7 @@ class Supervisor:
         return True
 
     async def _run_engine(self) -> Death | None:
-        """One life of an engine; returns how it died, None when it left because we asked it to."""
+        """One engine from start to end; returns how it died, or None if it exited because we asked it to."""
         self._fatal = None
         self._recycler.engine_starts()
         self._begin_work([])
@@ -273,8 +273,8 @@ class Supervisor:
 
     def _begin_work(self, ids: list[str]) -> None:
         self._working = ids
-        for told in self.on_working:
-            told(ids)
+        for notify in self.on_working:
+            notify(ids)
 
     def _engine_ready(self, ready: Ready) -> None:
         if self._is_stopped:
@@ -294,5 +294,5 @@ class Supervisor:
     def _enter(self, state: State) -> None:
         if state != self.state:
             self.state = state
-            for told in self.on_state:
-                told(state)
+            for notify in self.on_state:
+                notify(state)
