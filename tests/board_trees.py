@@ -1,4 +1,4 @@
-"""Small copies of what boards have in /sys, as their kernels' documentation and device trees name it."""
+"""Small copies of boards' /sys trees, with the names from their kernels' documentation and device trees."""
 
 from __future__ import annotations
 

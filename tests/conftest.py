@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Fixtures and hooks for all tests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CORES = os.sched_getaffinity(0)
 
 @pytest.fixture(autouse=True)
 def all_cores() -> None:
-    """An engine in this process may have bound its thread to fewer, or left one to somebody else; children inherit that."""
+    """Restore the CPU affinity: an engine in this process may have narrowed it, and children inherit that."""
     if os.sched_getaffinity(0) != _CORES:
         os.sched_setaffinity(0, _CORES)
 
 
 class FailuresAtOnce:
-    """Tells a failure when it happens: a run that is killed at its time limit never gets to pytest's own report."""
+    """Prints a failure when it happens: a run killed at its time limit never reaches pytest's own report."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

@@ -107,7 +107,7 @@ class Daemon(Client):
 
     @property
     def log(self) -> str:
-        """Everything it printed so far."""
+        """Its output so far."""
         return self.log_path.read_text(errors="replace")
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
@@ -147,7 +147,7 @@ class Daemon(Client):
 
 
 def chat(content: str, **more: Any) -> dict[str, Any]:
-    """A chat request of one user message; greedy unless told otherwise."""
+    """A chat request with one user message; greedy by default."""
     return {"messages": [{"role": "user", "content": content}], "temperature": 0, **more}
 
 

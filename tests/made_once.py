@@ -14,7 +14,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     """The file or directory `name` of this run; `make` gets a path to write and is called in one process only."""
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent  # each process has a directory of its own in that of the run
+        root = root.parent  # each process has its own directory inside that of the run
     path = root / name
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -263,12 +263,13 @@ def test_the_exporter_imports_only_the_package_format_of_the_device(path: Path) 
 
 
 def layers() -> Iterator[str]:
-    """Every package and module with what its docstring says, the front's layers from the bottom up."""
+    """Every module and what its docstring says: the daemon, its front from the lowest layer up, the exporter."""
 
     def order(name: str) -> tuple[int, str]:
         parts = name.split(".")
         in_front = parts[:2] == ["youtu_edge", "front"] and len(parts) > 2
-        return (layer_of(FRONT_LAYERS, parts[2]) if in_front else -1, name)
+        above = 100 if parts[0] == "youtu_export" else 0 if parts[1:2] == ["front"] else -1
+        return (layer_of(FRONT_LAYERS, parts[2]) + 1 if in_front else above, name)
 
     for name, path in sorted(sources().items(), key=lambda item: order(item[0])):
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

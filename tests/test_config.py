@@ -1,4 +1,4 @@
-"""The configuration: its file, its problems, its documentation."""
+"""The configuration: its file, its errors, its documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a technician writes as a value, and what YAML 1.1 would make of it."""
+"""Values as technicians write them, including those that YAML 1.1 would misread."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_check_config_warns_of_what_this_machine_lacks_and_says_ok(tmp_path: Pat
         f'youtu-edge: warning: {file}:1: key "model.path": {tmp_path}/none: no such directory; install a'
     )
     assert host.startswith(
-        f'youtu-edge: warning: {file}:3: key "service.host": service.host 192.0.2.7 is no address of this'
+        f'youtu-edge: warning: {file}:3: key "service.host": service.host 192.0.2.7 is not an address of this'
     )
     assert keys.startswith(
         f'youtu-edge: warning: {file}:4: key "service.keys_file": service.host 192.0.2.7: others can reach'

@@ -135,6 +135,6 @@ def test_the_quota_of_a_container_is_read(tmp_path: Path, tree: dict[str, str], 
 
 @pytest.mark.parametrize(("quota", "threads"), [("50000", 1), ("100000", 1), ("190000", 1), ("9900000", len(MINE))])
 def test_no_more_threads_than_a_quota_lets_run_at_once(tmp_path: Path, quota: str, threads: int) -> None:
-    """One thread too many, and all of them stand still for the rest of every period."""
+    """With one thread too many, all of them are throttled for the rest of every period."""
     plant(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": f"{quota} 100000\n"})
     assert compute_cores(0, BoardFiles(tmp_path)) == ComputeCores(MINE, threads)

@@ -1,4 +1,4 @@
-"""Cosine, sine and exponential: near enough to the true ones, and the same bits on every processor."""
+"""Cosine, sine and exponential: accurate enough, and bit-identical on every processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden prompts: what counts as another answer, and how it is told."""
+"""Golden prompts: what counts as a different answer, and how it is reported."""
 
 from __future__ import annotations
 

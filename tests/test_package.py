@@ -1,4 +1,4 @@
-"""What the device accepts as a package."""
+"""What the device accepts and rejects as a package."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_chat_template_that_is_no_text_is_refused_by_name(in_pieces: Path) -> 
 def test_what_a_manifest_says_is_shown_and_does_nothing_to_a_terminal(
     in_pieces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Names and figures are somebody else's."""
+    """Names and figures come from another source."""
     odd = {"name": "\x1b[31mred\nline", "quality": {"\x07": "\x1b]0;t\x07"}, "source": {"a\nb": "c\nd"}}
     _resealed(in_pieces, json.dumps(json.loads((in_pieces / MANIFEST).read_text()) | odd, indent=2))
     assert main(["model", "show", str(in_pieces)]) == 0

@@ -1,4 +1,4 @@
-"""The data that lies in the project: what its README says of it, and that it stays small."""
+"""The reference data in the project matches its README and stays small."""
 
 from __future__ import annotations
 

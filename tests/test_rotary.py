@@ -1,4 +1,4 @@
-"""Rotary tables: what they hold, and that every processor holds the same."""
+"""Rotary tables: their values, which are identical on every processor."""
 
 from __future__ import annotations
 

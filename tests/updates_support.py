@@ -53,7 +53,7 @@ def edited(package: Path, target: Path, edit: Callable[[Path], None]) -> Path:
 
 
 def permute_weights(package: Path) -> None:
-    """Every weight of a float package is still there, in another place: a model that speaks nonsense."""
+    """Every weight of a float package is still there, in another place: a model that generates nonsense."""
     import numpy as np
 
     path = package / "weights.bin"
@@ -92,7 +92,7 @@ def crash_the_runtime(package: Path, *, only_when_decoding: bool = False) -> Non
 
 
 def ask_for_memory(package: Path) -> None:
-    """A graph whose steps want an array of 4 GiB."""
+    """A graph whose steps allocate an array of 4 GiB."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -143,7 +143,7 @@ def never_finish(package: Path) -> None:
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Until the condition holds; fails after a time that no machine needs."""
+    """Wait until the condition holds; fails after a generous timeout."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "this did not happen in time"

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_script(*command: str) -> subprocess.CompletedProcess[str]:
-    """A script of this checkout that makes wheels; one at a time, as they share their directories."""
+    """Run a script of this checkout that makes wheels; one at a time, as they share their directories."""
     (ROOT / "build").mkdir(exist_ok=True)
     with (ROOT / "build" / "wheelhouse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -72,7 +72,7 @@ class MachineImage:
         self.kernel, self.initrd, self.disk = home / "kernel", home / "initrd", home / "disk"
 
     def make(self, shown: dict[Path, str]) -> None:
-        """The Debian is kept, the rest is made again. Raises CalledProcessError."""
+        """Reuses the Debian tree of an earlier call and rebuilds the rest. Raises CalledProcessError."""
         self.home.mkdir(parents=True, exist_ok=True)
         if not self.kernel.exists():
             self._make_debian()

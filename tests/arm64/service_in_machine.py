@@ -1,6 +1,6 @@
 """The service under systemd in an emulated ARM64 machine, from the wheelhouse to a clean stop: `scripts/test-arm64 vm`.
 
-Takes about ten minutes, so its name keeps it out of `scripts/test`. The tests go on where the one before has ended.
+Takes about ten minutes, so its name keeps it out of `scripts/test`. Each test continues from the state of the previous one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EMULATED_S = 300
 
 
 class Board(Appliance):
-    """The service of a virtual machine. It listens at its own 127.0.0.1:8080; `port` leads there."""
+    """The service in a virtual machine. It listens on the guest's 127.0.0.1:8080, to which `port` is forwarded."""
 
     def __init__(self, machine: VirtualMachine) -> None:
         self.machine, self.port = machine, machine.port  # type: ignore[assignment]
@@ -41,7 +41,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def answer(package: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a daemon on this machine's processor says to the question."""
+    """The answer to the question from a daemon on this machine's processor."""
     with Daemon(package, tmp_path_factory.mktemp("here")) as daemon:
         daemon.wait_ready()
         return str(daemon.post("/chat", QUESTION)[1]["response"])
@@ -49,7 +49,7 @@ def answer(package: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def board(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    """Debian 12, nothing of ours installed, no network; /wheelhouse and /package are on its disk."""
+    """Debian 12 without our software and without a network; /wheelhouse and /package are on its disk."""
     if reason := why_not():
         pytest.skip(reason)
     wheelhouse, image = ROOT / "build/arm64/wheelhouse", MachineImage(ROOT / "build/arm64/machine")

@@ -39,7 +39,7 @@ def test_another_bit_is_told_with_its_place() -> None:
 
 
 def test_a_run_without_a_report_has_failed(tmp_path: Path) -> None:
-    """A pytest that crashed, or was killed, is no success; what its report says is counted."""
+    """A pytest that crashed or was killed is not a success; the tests in its report are counted."""
     assert counted("ops", tmp_path / "none.xml", 139).failed == 1
     report = tmp_path / "report.xml"
     report.write_text(

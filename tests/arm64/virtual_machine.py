@@ -1,4 +1,4 @@
-"""A booted ARM64 machine with systemd, emulated by qemu-system-aarch64, whose network reaches nobody but the tests."""
+"""A booted ARM64 machine with systemd, emulated by qemu-system-aarch64, with a network to the tests only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOOT_S = 600
 
 
 def why_not() -> str:
-    """Why no machine can be made here, in words; empty if one can."""
+    """Why this host cannot run the machine; empty if it can."""
     if os.geteuid() != 0:
         return "the disk of an ARM64 machine is made by root"
     if missing := [name for name in PROGRAMS if not shutil.which(name)]:
@@ -30,7 +30,7 @@ def why_not() -> str:
 
 
 class VirtualMachine:
-    """Use as a context manager. What is written to the disk is forgotten at the end. `port`: HTTP of the service, here."""
+    """Use as a context manager. Disk writes are discarded at the end. `port`: the forwarded HTTP port."""
 
     def __init__(self, image: MachineImage, directory: Path, cpu: str) -> None:
         self.port, self._command_port = _free_port(), _free_port()
@@ -64,13 +64,13 @@ class VirtualMachine:
         self.close()
 
     def close(self) -> None:
-        """Switch it off; nothing of it is kept."""
+        """Switch it off and discard its state."""
         self._process.kill()
         self._process.wait()
         self._log.close()
 
     def console(self) -> str:
-        """What kernel and systemd have printed."""
+        """Output of the kernel and systemd."""
         return self._console.read_text(errors="replace")
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
@@ -91,7 +91,7 @@ class VirtualMachine:
         return subprocess.CompletedProcess(command, int(code), said)
 
     def write(self, path: str, text: str) -> None:
-        """Replace a file inside, for everybody to read."""
+        """Replace a file in the guest, readable by all users."""
         self.run("sh", "-c", f"umask 022; mkdir -p $(dirname {path}) && printf %s {shlex.quote(text)} >{path}")
 
     def _is_up(self) -> bool:
@@ -99,7 +99,7 @@ class VirtualMachine:
             raise AssertionError(f"qemu exited with {self._process.returncode}:\n{self.console()[-5000:]}")
         try:
             state = self.run("systemctl", "is-system-running", check=False, timeout_s=20).stdout
-        except OSError:  # nobody answers yet
+        except OSError:  # not listening yet
             return False
         return state.strip() in {"running", "degraded"}
 

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright. Where either is missing, these tests are skipped and say so."""
+"""Debian's Chromium, driven by Playwright. Without either, these tests are skipped with the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")  # not longer: playwright keeps an event loop running in this thread, which others need
 def chromium() -> Iterator[Any]:
-    """One browser for the tests of a module; each test opens contexts of its own in it."""
+    """One browser for the tests of a module; each test opens its own contexts in it."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("chromium is not installed; on Debian: apt-get install chromium fonts-noto-cjk")

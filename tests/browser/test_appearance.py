@@ -1,4 +1,4 @@
-"""Language, theme, sizes: what the page looks like, kept as pictures, and how little it weighs."""
+"""Language, theme and window sizes: screenshots of the page, and limits on the bytes that it loads."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ QUESTION = {"en": "Explain to me how a heat pump works in a very cold winter", "
 
 
 def tour(ui: Ui, language: str) -> Iterator[str]:
-    """Lead the page through everything that it can show; gives the name of each view while it is there."""
+    """Show every view of the page in turn; yields its name while it is visible."""
     ui.page.locator(".welcome").wait_for()
     yield "welcome"
     ui.ask_and_wait(QUESTION[language])
@@ -173,7 +173,7 @@ def test_the_language_is_switched_and_remembered(open_ui: Open, daemon: Daemon) 
 
 
 def test_a_chinese_browser_gets_a_chinese_page(open_ui: Open, daemon: Daemon) -> None:
-    """The browser's language decides until somebody chooses."""
+    """The browser's language applies until the user chooses one."""
     ui = open_ui(daemon.port, language="zh")
     assert ui.page.locator("#new-chat").inner_text() == "新对话"
     assert ui.page.locator("html").get_attribute("lang") == "zh"

@@ -1,4 +1,4 @@
-"""A person talks to the device: question, stream, stop, waiting, errors. Every test has a page of its own."""
+"""A person talks to the device: question, stream, stop, waiting, errors. Every test opens a new page."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_thinking_is_folded_and_can_be_opened(open_ui: Open, daemon: Daemon) -> 
 
 
 def test_whoever_reads_above_is_left_in_peace(open_ui: Open, daemon: Daemon) -> None:
-    """The page follows the answer at its end, stays where somebody scrolled to, and offers the way back."""
+    """The page follows the answer at its end, keeps its position after the user scrolls, and offers a button back to the end."""
     ui = open_ui(daemon.port)
     ui.ask_and_wait("repeat:20 One line.\n\nAnother line.\n\nA third.")
     bottom = "(e => e.scrollHeight - e.scrollTop - e.clientHeight)(document.querySelector('#transcript'))"

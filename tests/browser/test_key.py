@@ -63,7 +63,7 @@ def test_whoever_has_no_key_can_go_on_looking_and_is_asked_when_it_matters(open_
 
 
 def test_a_used_up_quota_is_told_and_not_waited_for(open_ui: Open, tmp_path: Path) -> None:
-    """The window ends in an hour: nobody waits for that in front of a screen."""
+    """The quota window ends in an hour, so the page does not retry by itself."""
     token = new_token()
     key = ApiKey(name="person", sha256=hash_token(token), scopes=("chat", "metrics"), tokens_per_hour=1)
     write_keys(tmp_path / "keys.json", (key,))

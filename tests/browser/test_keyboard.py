@@ -11,7 +11,7 @@ Open = Callable[..., Ui]
 
 
 def tab_to(ui: Ui, name: str) -> None:
-    """Press Tab until `name` has the focus; every stop on the way shows that it has it."""
+    """Press Tab until `name` has the focus; every element on the way must show a focus ring."""
     for _ in range(40):
         if ui.focused() == name:
             return

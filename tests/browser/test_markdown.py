@@ -1,4 +1,4 @@
-"""Markdown as the page draws it, and what never becomes markup."""
+"""Markdown as the page renders it, and what never becomes markup."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_nobody_is_asked_while_nobody_looks(open_ui: Open, daemon: Daemon) -> No
     changed = "document.dispatchEvent(new Event('visibilitychange'))"
 
     def looks(seconds: int, enough: int = 1000) -> int:
-        """How often it asks within so many seconds of the page's own clock, or until that is enough."""
+        """Number of polls within this many seconds of the page's own clock, or until the given count is reached."""
         before = len(asked)
         for _ in range(seconds):
             ui.page.clock.run_for(1000)

@@ -17,7 +17,7 @@ EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
 
 
 class Ui:
-    """A page in a context of its own. `errors` collects uncaught exceptions, console errors and refused resources."""
+    """A page in its own context. `errors` collects uncaught exceptions, console errors and blocked resources."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Ui:
         return str(self.page.locator(".answer").last.locator(":scope > .prose").inner_text())
 
     def wait_streaming(self, characters: int) -> None:
-        """Until so much of the answer is there."""
+        """Wait until the answer has this many characters."""
         self.page.locator(".answer").last.wait_for()
         wait_until(lambda: len(self.answer()) >= characters, TIMEOUT_MS / 1000)
 
@@ -80,12 +80,12 @@ class Ui:
         self.page.locator(selector).get_by_text(text).first.wait_for()
 
     def screenshot(self, name: str) -> None:
-        """Kept in build/screenshots for people to look at."""
+        """Save a screenshot to build/screenshots for visual inspection."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
 
     def focused(self) -> str:
-        """The id of what has the focus, else its accessible name or text."""
+        """The id of the focused element, else its accessible name or text."""
         return str(
             self.page.evaluate(
                 "(({id, textContent, ariaLabel}) => id || ariaLabel || textContent.trim())(document.activeElement)"

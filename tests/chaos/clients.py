@@ -1,4 +1,4 @@
-"""Those who use the daemon while everything around it fails, and who know what it should have answered."""
+"""Clients that use the daemon while everything around it fails, and compare its answers with the expected ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORDS = ("river", "mountain", "machine", "light", "stone", "garden", "night", "w
 
 
 def asked(prompt: str) -> dict[str, Any]:
-    """A request with this prompt: one in two is answered greedily, the others are drawn with a seed of their own."""
+    """A request with this prompt: half of them are greedy, the others are sampled with their own seed."""
     seed = zlib.crc32(prompt.encode())
     return {"prompt": prompt, "temperature": seed % 2, "seed": seed}
 
@@ -30,7 +30,7 @@ class WrongAnswerError(AssertionError):
 
 
 class Client(threading.Thread):
-    """Asks until it is told to stop. `problem` is what must not have happened; `done` counts complete answers."""
+    """Sends requests until it is stopped. `problem` describes a wrong answer; `done` counts complete answers."""
 
     def __init__(self, port: int, prompts: list[str], expected: Answer, seed: int) -> None:
         super().__init__(daemon=True)
@@ -52,11 +52,11 @@ class Client(threading.Thread):
             self.problem = f"{type(self).__name__} itself failed: {error!r}"
 
     def turn(self, prompt: str) -> None:
-        """One request, whatever becomes of it."""
+        """One request, whatever its outcome."""
         raise NotImplementedError
 
     def open(self, path: str, body: dict[str, Any], **headers: str) -> http.client.HTTPResponse | None:
-        """The response if it is 200; None when the daemon is away, busy or says that it cannot now."""
+        """The response if its status is 200; None when the daemon is down, busy or unavailable."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             connection.request("POST", path, json.dumps(body), headers)
@@ -123,7 +123,7 @@ class Streaming(Client):
 
 
 class Slow(Streaming):
-    """Takes its time over every event."""
+    """Reads every event slowly."""
 
     pause_s = 0.01
 
@@ -138,7 +138,7 @@ class Vanishing(Streaming):
 
 
 class Durable(Client):
-    """Has a request finished, however often it must come back; then reads all of it again."""
+    """Retries a durable request until it has finished, then reads all of it again."""
 
     def __init__(self, port: int, prompts: list[str], expected: Answer, seed: int) -> None:
         super().__init__(port, prompts, expected, seed)
@@ -146,7 +146,7 @@ class Durable(Client):
         self.reconnections = 0
 
     def turn(self, prompt: str) -> None:
-        """One request to its very end, also when the others have been told to stop."""
+        """One request to completion, even after the other clients have been stopped."""
         key, seen, deadline = (
             str(uuid.UUID(int=self.chance.getrandbits(128))),
             list[tuple[int, str]](),
@@ -175,7 +175,7 @@ class Durable(Client):
 
 
 class Talking(Client):
-    """Holds conversations; every turn whose end it saw must stay."""
+    """Holds conversations; every turn whose end it received must stay stored."""
 
     def __init__(self, port: int, prompts: list[str], expected: Answer, seed: int) -> None:
         super().__init__(port, prompts, expected, seed)

@@ -1,4 +1,4 @@
-"""The longest test begins first: the other processes of the run do the rest meanwhile."""
+"""The longest test starts first; the other processes run the remaining tests meanwhile."""
 
 from __future__ import annotations
 

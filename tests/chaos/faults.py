@@ -1,4 +1,4 @@
-"""What goes wrong on a device: one function each. Returns at once when it cannot be done at this moment."""
+"""Faults of a device, one function each. A fault that is not possible at the moment is skipped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Faults:
             self._kinds.append(self.clock_jumped)
 
     def one(self) -> None:
-        """One of them, by chance."""
+        """A random fault."""
         kind = self._chance.choice(self._kinds)
         kind()
         self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
@@ -39,19 +39,19 @@ class Faults:
         self._unit.signal_engine("KILL")
 
     def engine_stopped(self) -> None:
-        """It lives and does nothing any more: only missing steps tell."""
+        """The engine is alive but hangs: only missing steps reveal it."""
         self._unit.signal_engine("STOP")
 
     def front_killed(self) -> None:
-        """Everything dies: the engine follows its parent."""
+        """The engine dies with its parent."""
         self._unit.signal_front("KILL")
 
     def front_stopped(self) -> None:
-        """Only the watchdog can tell."""
+        """Only the watchdog can detect it."""
         self._unit.signal_front("STOP")
 
     def disk_full(self) -> None:
-        """For a moment; somebody else's log, for example."""
+        """The disk is briefly full, for example of another program's log."""
         ballast = self._data.parent / "ballast"
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
             while True:
@@ -60,7 +60,7 @@ class Faults:
         ballast.unlink(missing_ok=True)
 
     def cache_corrupted(self) -> None:
-        """A worn card gives back other bytes after the power was cut."""
+        """A worn SD card returns wrong bytes after a power cut."""
         with self._unit.while_down():
             for path in self._data.glob("response_cache.db*"):
                 data = bytearray(path.read_bytes())
@@ -70,7 +70,7 @@ class Faults:
                 path.write_bytes(data)
 
     def clock_jumped(self) -> None:
-        """A board without a battery learns the time late; a technician sets it back."""
+        """The clock of a board without a battery is set late; a technician sets it back."""
         assert self._clock is not None
         hours = self._chance.choice((-48, -1, 1, 24 * 400))
         self._clock.write_text(f"{hours:+d}h\n")

@@ -1,4 +1,4 @@
-"""Run the daemon while everything around it fails: `chaos.run --seconds 300`. Exit code 0 when nothing wrong was told.
+"""Run the daemon while everything around it fails: `chaos.run --seconds 300`. Exit code 0 if no answer was wrong.
 
 A small model of 4 bits answers, greedily and drawn with seeds; a run without faults tells what the answers have to be. Then
 clients of every kind ask while faults strike at random, and at the end every durable request must be finished exactly once,
@@ -38,7 +38,7 @@ FAKETIME = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu/faketime/libfaket
 
 
 class ChaosError(AssertionError):
-    """What must never happen did happen."""
+    """An invariant was violated."""
 
 
 def main() -> int:
@@ -128,7 +128,7 @@ def run(place: Place, seconds: float, every: float, seed: int) -> int:
 def ordeal(
     unit: Unit | SystemdUnit, faults: Faults, port: int, data: Path, chance: random.Random, seconds: float, every: float
 ) -> tuple[list[Client], list[str]]:
-    """The clients, and what must not have happened to them."""
+    """Run the clients; raises ChaosError if one received a wrong answer."""
     wait_ready(port)
     prompts = [f"{chance.choice(WORDS)} and {chance.choice(WORDS)}: {chance.random()}" for _ in range(24)]
     answers = {prompt: ask(port, prompt) for prompt in prompts}
@@ -174,7 +174,7 @@ def report(
 
 
 def check_conversations(port: int, crowd: list[Client]) -> Iterator[str]:
-    """Every turn whose end was told is there, once."""
+    """Every turn whose end a client received is stored exactly once."""
     for client in crowd:
         if not isinstance(client, Talking):
             continue
@@ -187,7 +187,7 @@ def check_conversations(port: int, crowd: list[Client]) -> Iterator[str]:
 
 
 def check_databases(data: Path, crowd: list[Client]) -> Iterator[str]:
-    """Sound files; one row with one end for every durable request."""
+    """Databases are intact, with one row and one end for every durable request."""
     for path in data.glob("*.db"):
         with contextlib.closing(sqlite3.connect(path)) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
@@ -214,7 +214,7 @@ def check_databases(data: Path, crowd: list[Client]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def small_disk(directory: Path) -> Iterator[Path | None]:
-    """A file system of 48 MB that may be filled; None without the right to mount."""
+    """A file system of 48 MB that may be filled; None without permission to mount."""
     disk = directory / "disk"
     disk.mkdir()
     mounted = subprocess.run(

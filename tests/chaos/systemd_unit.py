@@ -58,12 +58,12 @@ class SystemdUnit:
         self._systemctl("start", "--no-block")
 
     def stop(self) -> int:
-        """Stop in good order and for good; the exit code."""
+        """Shut down cleanly and do not restart; returns the exit code."""
         self._systemctl("stop")
         return int(self._show("ExecMainStatus"))
 
     def kill(self) -> None:
-        """The machine is thrown away as it is."""
+        """Discard the machine without a shutdown."""
 
     def signal_front(self, name: str) -> None:
         """Send SIG`name` to the front, if it runs."""
@@ -76,7 +76,7 @@ class SystemdUnit:
 
     @contextlib.contextmanager
     def while_down(self) -> Iterator[None]:
-        """Kill the front and keep it down for as long as the block lasts."""
+        """Kill the front and keep it down during the `with` block."""
         self.signal_front("KILL")
         self._systemctl("stop", check=False)
         try:
@@ -86,7 +86,7 @@ class SystemdUnit:
 
     @property
     def log(self) -> str:
-        """What service and systemd said."""
+        """Log of the service and systemd."""
         return self._machine.run("journalctl", "-u", SERVICE, "--no-pager", "-o", "cat", check=False).stdout
 
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""Everything fails at random moments, and nobody is told anything wrong."""
+"""Everything fails at random moments, and no client receives a wrong answer."""
 
 from __future__ import annotations
 

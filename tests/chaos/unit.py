@@ -1,4 +1,4 @@
-"""What systemd does for the daemon, in little: starts it again after any death, kills it when its watchdog is silent."""
+"""A minimal stand-in for systemd: restarts the daemon after any death and kills it when its watchdog expires."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Unit:
         self._thread.start()
 
     def stop(self) -> int:
-        """Stop in good order and for good; the exit code."""
+        """Shut down cleanly and do not restart; returns the exit code."""
         self._stopping.set()
         process = self._process
         assert process is not None
@@ -54,7 +54,7 @@ class Unit:
         return process.returncode
 
     def kill(self) -> None:
-        """Leave nothing behind, whatever state it is in."""
+        """Kill all processes, whatever their state."""
         self._stopping.set()
         if self._process is not None:
             self._process.kill()
@@ -74,7 +74,7 @@ class Unit:
 
     @property
     def log(self) -> str:
-        """What all its lives said."""
+        """Log of all its runs."""
         return self._log_path.read_text(errors="replace")
 
     def summary(self) -> str:
@@ -83,7 +83,7 @@ class Unit:
 
     @contextlib.contextmanager
     def while_down(self) -> Iterator[None]:
-        """Kill the front and keep it down for as long as the block lasts."""
+        """Kill the front and keep it down during the `with` block."""
         with self._held:
             process = self._process
             if process is not None:

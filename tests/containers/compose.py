@@ -1,4 +1,4 @@
-"""compose.yaml as the container runtime of the tests needs it. A key that is not understood here is an error."""
+"""compose.yaml as the container runtime of the tests needs it. Unknown keys are errors."""
 
 from __future__ import annotations
 

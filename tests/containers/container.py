@@ -21,7 +21,7 @@ UID = 10001
 
 
 class Container(Client):
-    """Use as a context manager; it runs from the beginning and is gone at the end."""
+    """Use as a context manager; the container runs inside the block and is removed at its end."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Container(Client):
         self.close()
 
     def close(self) -> None:
-        """Kill whatever still runs in it."""
+        """Kill all processes in it."""
         subprocess.run([*self._runc, "delete", "--force", self._id], capture_output=True, check=False)
         self.process.wait(30)
         if self._published:
@@ -100,7 +100,7 @@ class Container(Client):
 
     @property
     def log(self) -> str:
-        """What it printed so far, to stdout and stderr."""
+        """Its stdout and stderr so far."""
         return self._log_path.read_text(errors="replace")
 
     def run(self, *command: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
@@ -147,7 +147,7 @@ class Container(Client):
         return document
 
     def engine_pid(self, *, other_than: int = 0) -> int:
-        """Process id outside of the container, once there is an engine that is not `other_than`."""
+        """Waits for an engine other than `other_than`; returns its process id outside the container."""
         found: list[int] = []
 
         def is_there() -> bool:
@@ -167,7 +167,7 @@ class Container(Client):
         return [pid for pid, state in states.items() if state == "Z"]
 
     def stop(self) -> tuple[int, float]:
-        """`docker stop`: its exit status, and after how many seconds it was there."""
+        """`docker stop`: the exit status, and the seconds until the exit."""
         begun = time.monotonic()
         subprocess.run([*self._runc, "kill", self._id, "TERM"], check=True)
         self.process.wait(30)

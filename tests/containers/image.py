@@ -25,7 +25,7 @@ NATIVE = _ARCHITECTURES.get(platform.machine(), "")
 
 
 def why_not() -> str:
-    """Why no container can be built and run here, in words; empty if one can."""
+    """Why this host cannot build and run containers; empty if it can."""
     if os.geteuid() != 0:
         return "building and running containers needs root"
     if missing := [name for name in ("buildah", "mmdebstrap", "runc") if not shutil.which(name)]:

@@ -61,7 +61,7 @@ def test_the_port_that_is_published_is_the_one_that_is_served(service: Service) 
     assert [inside] == instructions("EXPOSE")
     served = configuration(service).service
     assert (served.host, served.port, outside) == ("0.0.0.0", int(inside), "8080")
-    # Without keys nobody but this machine may reach it.
+    # Without API keys, only this machine may reach it.
     assert (served.allow_unauthenticated, address) == (True, "127.0.0.1")
 
 

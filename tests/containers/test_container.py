@@ -1,4 +1,4 @@
-"""The image, run as compose.yaml says: without rights, on a read-only root, within its memory."""
+"""The image, run as in compose.yaml: without privileges, on a read-only root, within its memory limit."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def hold_a_loading_engine(container: Container) -> int:
 
 
 def test_a_stop_is_quick_and_no_failure(image: Image, models: Path, tmp_path: Path) -> None:
-    """Within 5 s and with exit status 0, though somebody listens to an answer that takes longer."""
+    """Within 5 s and with exit status 0, even with a client streaming an answer that takes longer."""
     command = ("--set=service.drain_s=1",)
     with Container(image, tmp_path, models, command=command, YOUTU_EDGE_MEMORY="700m") as container:
         container.wait_ready()

@@ -1,4 +1,4 @@
-"""docs/containers.md in two languages, and what it says of the files beside it."""
+"""docs/containers.md in both languages agrees with the files that it describes."""
 
 from __future__ import annotations
 

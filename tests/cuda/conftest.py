@@ -32,7 +32,7 @@ def compiler() -> str | None:
 
 @dataclass
 class Build:
-    """What nvcc made and said."""
+    """The output files and messages of nvcc."""
 
     library: Path
     messages: str
@@ -82,7 +82,7 @@ def kernels(request: pytest.FixtureRequest, emulator: Kernels) -> Kernels:
 
 @pytest.fixture
 def gpu(emulator_path: Path) -> Iterator[EmulatedGpu]:
-    """Nothing of it is held when a test begins, and nothing when it has ended."""
+    """The emulated GPU; checks that no memory is allocated before and after a test."""
     emulated = EmulatedGpu(emulator_path)
     gc.collect()
     emulated.free_scratch()

@@ -14,7 +14,7 @@ GIB = 1024**3
 
 @dataclass
 class EmulatedGpu:
-    """What the emulated GPU was asked for, and what it is to do."""
+    """The emulated GPU's state: allocations, copies, and the faults to simulate."""
 
     path: Path
 
@@ -30,7 +30,7 @@ class EmulatedGpu:
         self.library.youtu_emulator_set_device(ctypes.c_longlong(total), int(is_shared), open_error)
 
     def fail(self, code: int) -> None:
-        """Let every call fail from now on; 0: none."""
+        """Make every call fail with this error from now on; 0: none."""
         self.library.youtu_emulator_set_fault(code)
 
     def open(self) -> Gpu:
@@ -39,7 +39,7 @@ class EmulatedGpu:
 
     @property
     def blocks(self) -> int:
-        """Allocations that nobody has freed."""
+        """Allocations that have not been freed."""
         return int(self.library.youtu_emulator_blocks())
 
     @property
@@ -49,7 +49,7 @@ class EmulatedGpu:
         return to_device, to_host, within
 
     def most_held(self) -> int:
-        """Bytes, since this was asked last."""
+        """Peak allocation in bytes since the last call."""
         return int(self.library.youtu_emulator_most_held())
 
     def free_scratch(self) -> None:

@@ -1,4 +1,4 @@
-"""PagedAttention of the CUDA kernels, run by the emulator: to the last bit what the CPU's operator computes."""
+"""PagedAttention of the CUDA kernels in the emulator is bit-identical to the CPU's operator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_any_call_has_the_bits_of_the_cpu(kernels: Kernels, case: Case) -> None:
 
 @pytest.mark.parametrize("past", [0, 255, 256, 1100])
 def test_long_decode_is_split_at_absolute_positions(kernels: Kernels, past: int) -> None:
-    """Segments of 256 keys go to thread blocks of their own and are joined in order."""
+    """Segments of 256 keys go to separate thread blocks and are merged in order."""
     check(kernels, build(LATENT, 576, [(past, 1)], rope_half=32, page_tokens=64))
 
 

@@ -1,4 +1,4 @@
-"""The emulator sees what goes wrong on a GPU: missing barriers, lanes that do not come, loads that are not aligned."""
+"""The emulator detects GPU faults: missing barriers, diverged lanes, unaligned loads."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_load_that_is_not_aligned_fails_the_launch(library: ctypes.CDLL) -> No
 
 
 def test_a_load_beyond_the_end_of_an_array_ends_the_process(library: ctypes.CDLL, tmp_path: Path) -> None:
-    """Behind every array lies a page that nobody may touch."""
+    """After every array there is a guard page."""
     program = (
         f"import ctypes, sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import numpy as np\n"
         "from gpu.memory import EmulatorMemory\n"

@@ -1,4 +1,4 @@
-"""Linear, quantisation and Embedding of the CUDA kernels, run by the emulator: the bits of the CPU's definition."""
+"""Linear, quantisation and Embedding of the CUDA kernels in the emulator are bit-identical to the CPU's reference."""
 
 from __future__ import annotations
 

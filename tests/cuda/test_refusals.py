@@ -1,4 +1,4 @@
-"""What the CPU's operators refuse, those for GPUs refuse in the same words: the same tests, with the other library."""
+"""The GPU operators reject what the CPU operators reject, with the same messages: the same tests with the other library."""
 
 from __future__ import annotations
 

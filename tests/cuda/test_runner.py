@@ -127,7 +127,7 @@ def test_a_step_that_finds_no_memory_can_be_run_again_smaller(package: Path, gpu
 
 
 def test_a_fault_that_stays_is_told_from_an_error_of_one_step(package: Path, gpu: EmulatedGpu) -> None:
-    """The first ends the engine with an exit code of its own; the second is the request's."""
+    """The first ends the engine with its own exit code; the second fails only the request."""
     runner = runner_on(package, gpu.open())
     with pytest.raises(RuntimeError, match="is not in the table") as error:
         runner.run([10**6], [1], [0], [[0]], [0])

@@ -1,4 +1,4 @@
-"""What the documents say about the repository is true, and what is in the repository is in the documents."""
+"""The documents match the repository, and the repository's features are documented."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 
 
 def tracked_files() -> list[Path]:
-    """Files that git would commit. Skips where this is no checkout."""
+    """Files that git would commit. Skips outside a git checkout."""
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

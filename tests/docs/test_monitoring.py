@@ -1,4 +1,4 @@
-"""Dashboard and alarms speak of metrics that exist, and every alarm is explained."""
+"""Dashboard and alerts use existing metrics, and every alert is documented."""
 
 from __future__ import annotations
 

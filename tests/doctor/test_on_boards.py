@@ -31,7 +31,7 @@ def on_board(root: Path, tree: Mapping[str, str], config: Config | None = None) 
 
 
 def warnings(findings: list[Finding]) -> list[str]:
-    """What is said beside the one line that describes."""
+    """All lines except the one that describes the board."""
     assert [one.level for one in findings if one.level != "warn"] == ["ok"]
     return [one.message for one in findings if one.level == "warn"]
 

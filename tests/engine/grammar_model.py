@@ -1,4 +1,4 @@
-"""A model as a grammar sees it: what it may write next, and how far a text is allowed."""
+"""A model as a grammar sees it: the tokens allowed next, and how much of a text is allowed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Model:
         self.trial = GrammarTrial(self.size, is_bounded=False)
 
     def ids(self, text: str) -> list[int]:
-        """As a model would write the text, with its tags."""
+        """Token ids of the text as a model would produce them, tags included."""
         return self._encoder.encode_answer(text)
 
     def grammar(
@@ -68,13 +68,13 @@ class Model:
         )
 
     def allowed(self, state: AnswerGrammar) -> set[int]:
-        """Ids that may come next."""
+        """Ids allowed next."""
         logits = np.zeros(self.size, dtype=np.float32)
         ids = state.constrain(logits)
         return set(np.flatnonzero(np.isfinite(logits)).tolist() if ids is None else ids.tolist())
 
     def refused(self, state: AnswerGrammar, text: str) -> str | None:
-        """What is left of the text at the first token that is not allowed; None when all of it is."""
+        """The rest of the text from the first token that is not allowed; None if all are."""
         ids = self.ids(text)
         for index, token in enumerate(ids):
             if state.is_complete or token not in self.allowed(state):

@@ -1,4 +1,4 @@
-"""What a step takes is measured by a step that is stopped early, and equals what a whole one takes."""
+"""A step stopped early measures the same memory as a whole step takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from score import open_model, run
 from tiny_model import make_tiny_package
 from youtu_edge.engine.memory.activations import measure_memory
 
-# In processes of their own: an allocator that has grown before grows less.
+# In separate processes: an allocator that has grown before grows less.
 SCRIPT = """
 import sys
 from pathlib import Path

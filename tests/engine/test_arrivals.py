@@ -1,4 +1,4 @@
-"""Requests with a grammar wait for it beside the steps of others."""
+"""Requests wait for their grammar while other requests' steps continue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from youtu_edge.protocol.to_engine import JsonSchema, Regex, SamplingParams, Sub
 
 
 class Engine:
-    """A loop over the tiny model, and what it sent."""
+    """A loop over the tiny model, and the messages that it sent."""
 
     def __init__(self, package: Path) -> None:
         runner, prompter, tokenizer = open_model(package, 256)
@@ -28,7 +28,7 @@ class Engine:
         self.loop: Loop = make_loop(runner, scheduler, tokenizer, prompter, self.sent.append, max_stall_s=1.0)
 
     def run(self) -> None:
-        """Until nothing is left to do."""
+        """Run until there is no work left."""
         deadline = time.monotonic() + 60
         while self.loop.has_work or self.loop.is_compiling:
             assert time.monotonic() < deadline

@@ -29,7 +29,7 @@ SMOLLM2 = "smollm2 q4 from Q4_1"
 
 @dataclass
 class Sequence:
-    """What one sequence computes; the first `shared` tokens lie in the pages of the sequence before it."""
+    """One sequence; its first `shared` tokens are in the pages of the sequence before it."""
 
     tokens: list[int]
     shared: int = 0
@@ -39,7 +39,7 @@ class Sequence:
 
 
 class Batch:
-    """Runs sequences in random steps, as a scheduler might."""
+    """Runs sequences in random steps, as a scheduler could."""
 
     def __init__(self, package: Package, page_tokens: int, threads: int, random: np.random.Generator) -> None:
         self.runner = Runner(package, page_tokens=page_tokens, threads=threads, spin_us=0, context_length=96)
@@ -172,7 +172,7 @@ def test_logits_in_company_are_those_of_the_sequence_alone(
 
 def with_another_order(source: Path, out: Path) -> Path:
     """The same model with its feed-forward units counted from the other end: every product stays what it is, and each sum
-    of the down projection is taken in the opposite order."""
+    of the down projection is accumulated in the opposite order."""
     shutil.copytree(source, out)
     tensors = load_file(out / "model.safetensors")
     for name, tensor in tensors.items():

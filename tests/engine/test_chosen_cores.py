@@ -1,4 +1,4 @@
-"""With `engine.threads: 0` the engine's threads are on the fast cores, from its opening on, and stay there."""
+"""With `engine.threads: 0` the engine's threads run on the fast cores from the time the model is opened."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("threads", [0, 2])
 def test_the_engine_computes_on_the_fast_cores(package: Path, tmp_path: Path, threads: int) -> None:
-    """The first core of this machine is said to be a slow one. A number of threads leaves the choice to whoever gave it."""
+    """The first core of this machine is declared slow. With an explicit number of threads, the engine does not choose cores."""
     fast = sorted(CORES)[1:]
     if not fast:
         pytest.skip("one core only")
@@ -75,7 +75,7 @@ def test_a_system_that_refuses_the_choice_is_told_and_computes_all_the_same(
 
 
 def test_nobody_is_moved_off_the_chosen_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where somebody else has moved the thread that computes to another core, that one is left to him."""
+    """If another process moves the compute thread to another core, the engine leaves it there."""
     moved: list[object] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1022, 1023})
     monkeypatch.setattr("youtu_edge.engine.model.placement._WORKER", Path("/proc/thread-self/comm").read_text().strip())

@@ -1,4 +1,4 @@
-"""Streaming text: no half characters, nothing of a stop string, nothing lost."""
+"""Streaming text: no incomplete characters, no part of a stop string, nothing lost."""
 
 from __future__ import annotations
 

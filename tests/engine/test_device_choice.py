@@ -1,4 +1,4 @@
-"""Which device computes, and the one line that says why it is not the GPU."""
+"""Which device is chosen, and the one-line reason when it is not the GPU."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ def test_auto_without_a_gpu_is_the_processor_with_the_reason() -> None:
     device = choose_device("auto", no_gpu)
     assert device.name == "cpu"
     assert device.note == "no GPU: nothing is in /dev; install the driver"
+
+
+def test_on_a_machine_without_a_driver_the_reason_is_short_with_auto_and_says_what_to_do_with_cuda(tmp_path: Path) -> None:
+    def nothing() -> Gpu:
+        check_nodes(tmp_path)
+        raise AssertionError("a driver was found")
+
+    assert choose_device("auto", nothing).note == "no NVIDIA GPU"
+    with pytest.raises(DeviceError, match=r"^engine\.device: no NVIDIA GPU was found: .*; install the driver"):
+        choose_device("cuda", nothing)
 
 
 def test_cpu_looks_for_no_gpu() -> None:

@@ -229,7 +229,7 @@ def test_a_grammar_that_takes_too_long_is_given_up(plain: Model) -> None:
 
 
 def written(model: Model, text: str, stop: str) -> tuple[str, str | None]:
-    """What is shown of an answer with tools, and the stop text that ended it."""
+    """The text sent for an answer with tools, and the stop string that ended it."""
     grammar = model.grammar(tools=(WEATHER,))
     stream = TextStream(model.vocabulary, [stop], has_calls=True)
     shown = ""
@@ -242,7 +242,7 @@ def written(model: Model, text: str, stop: str) -> tuple[str, str | None]:
 
 @pytest.mark.parametrize("stop", ["Oslo", '"', "{", "3}}", "<", ">", "</", "tool_call>", "call", "d<tool", "weather", ">{"])
 def test_a_stop_text_does_not_count_in_a_call_nor_in_its_tags(model: Model, stop: str) -> None:
-    """Whether the tag is a token of its own or spelled, and also in the second call."""
+    """Whether the tag is a single token or spelled out, and in the second call too."""
     answer = f"Good{CALL}\n{CALL}"
     assert written(model, answer, stop) == (answer, None)
 

@@ -1,4 +1,4 @@
-"""An engine that inherits a descriptor above 1,023, because the front has that many connections, works all the same."""
+"""An engine works with an inherited descriptor above 1,023, which it gets when the front has that many connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the engine gives what back, with a real model and a clock of the test's own."""
+"""When the engine returns which memory, with a real model and the test's own clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONFIG = MemoryConfig(return_after_s=5.0, keep_prefixes_s=60.0)
 
 
 class Bench:
-    """A loop over a tiny model, and the memory that it gives back."""
+    """A loop over a tiny model, and its idle memory."""
 
     def __init__(self, package: Path) -> None:
         self.now = 0.0
@@ -50,7 +50,7 @@ class Bench:
         return [token for frame in frames for delta in frame.deltas if delta.id == name for token in delta.tokens]
 
     def idle(self, seconds: float) -> None:
-        """Some time without work."""
+        """Let this much time pass without work."""
         self.memory.idle(self.loop.stats().steps)
         self.now += seconds
         self.memory.idle(self.loop.stats().steps)
@@ -140,7 +140,7 @@ for tokens, past in ((1, 0), (400, 0), (1, 400)):
 
 
 def test_the_activations_of_a_prompt_are_given_back_with_the_first_token_of_the_answer(smollm2_q4: Path) -> None:
-    """In a process of its own, whose heap has no holes."""
+    """In a separate process, whose heap is not fragmented."""
     command = [sys.executable, "-c", PROMPT_AND_TOKEN, str(smollm2_q4)]
     before, prompt, token = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert prompt - before > 8 << 20

@@ -1,4 +1,4 @@
-"""Earlier answers keep their tokens in the next prompt, and nothing else becomes a token that its text is not."""
+"""Earlier answers keep their tokens in the next prompt, and no other text becomes control tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tokenizer() -> Tokenizer:
 
 
 def spelled(tokenizer: Tokenizer, text: str) -> list[int]:
-    """One token a byte: never the way in which this tokenizer would cut it."""
+    """One token per byte, which this tokenizer never produces itself."""
     return [token for character in text for token in tokenizer.encode(character, add_special_tokens=False).ids]
 
 

@@ -1,4 +1,4 @@
-"""The page pool against a model that knows nothing of trees: what may be shared is what was computed."""
+"""The page pool against a model without a tree: only computed rows are shared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reported log-probabilities against the plain definition."""
+"""Reported log-probabilities against their definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory budget: what is read from the system, how it is split, and what is refused."""
+"""The memory budget: what is read from the system, how it is split, and what is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine does with each message of the front."""
+"""How the engine handles each message from the front."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from youtu_edge.protocol.to_engine import Query, SamplingParams, Start, Submit, 
 
 
 class Engine:
-    """A loop over the tiny model, and what it sent."""
+    """A loop over the tiny model, and the messages that it sent."""
 
     def __init__(self, package: Path) -> None:
         runner, prompter, tokenizer = open_model(package, 256)
@@ -35,7 +35,7 @@ class Engine:
         self.memory = IdleMemory(runner, pool, Allocator(), MemoryConfig(), time.monotonic)
 
     def tell(self, message: ToEngine, *, has_room: bool) -> FromEngine:
-        """The first answer, as the engine's own loop would get it."""
+        """Handle a message and return the engine's first answer."""
         self.sent.clear()
         handle(read(msgspec.msgpack.encode(message)), self.loop, self.memory, has_room=has_room)
         deadline = time.monotonic() + 60

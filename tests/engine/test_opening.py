@@ -1,4 +1,4 @@
-"""From a package directory to a runner: what is served was checked, and what is damaged is named."""
+"""From a package directory to a runner: only checked files are served, and damaged ones are named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_damaged_file_is_named(original: Path, tmp_path: Path, name: str) -> N
 
 
 def test_damaged_weights_are_the_reason_whatever_the_operators_say_about_them(original: Path, tmp_path: Path) -> None:
-    """They are read while their check runs, and these have scales that are no numbers."""
+    """They are read while their check runs, and their scales are NaN."""
     package = shutil.copytree(original, tmp_path / "package")
     (package / "weights.bin").write_bytes(b"\xff" * (package / "weights.bin").stat().st_size)
     with pytest.raises(PackageError, match=r"weights\.bin: sha256"):

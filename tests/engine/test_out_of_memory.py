@@ -1,4 +1,4 @@
-"""A step that finds no memory is repeated smaller; the process and its requests go on."""
+"""A step that runs out of memory is repeated with fewer tokens; the process and its requests continue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tiny_model import make_tiny_package
 
-# In a process of its own, because the limit cannot be taken back.
+# In a separate process, because the limit cannot be raised again.
 SCRIPT = """
 import json, resource, sys
 from pathlib import Path
@@ -45,7 +45,7 @@ assert scheduler.step_tokens == 8192
 
 
 def run(package: Path, memory: str) -> dict[str, object]:
-    """Tokens of one long request, and what became of the step size."""
+    """Tokens of one long request, and the resulting step size."""
     command = [sys.executable, "-c", SCRIPT, str(package), memory]
     path = ":".join(str(Path(__file__).parents[2] / name) for name in ("daemon", "export", "tests"))
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={"PYTHONPATH": path}, check=True)

@@ -1,4 +1,4 @@
-"""Memory of free cache pages goes back to the system, and that of all others stays."""
+"""Memory of free cache pages is returned to the system; that of all others stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from youtu_edge.engine.memory.page_memory import PageMemory, runs
 
 
 def resident(memory: PageMemory) -> int:
-    """Bytes of the arrays that are in memory, as the kernel tells: mincore(2)."""
+    """Resident bytes of the arrays, from mincore(2)."""
     total = 0
     for array in memory.arrays:
         pages = -(-array.nbytes // mmap.PAGESIZE)
@@ -59,7 +59,7 @@ def test_rows_of_pages_that_are_kept_are_never_touched(data: st.DataObject) -> N
     for array in memory.arrays:
         assert np.all(array[kept] == 1)
         zeros += int(np.count_nonzero(array == 0)) * array.itemsize
-    # Where the last page of a cache ends inside one of the system's, the rest of that one is nobody's.
+    # Where the last page of a cache ends inside one of the system's, the rest of that system page is unused.
     assert zeros == given_back
     assert given_back <= 2 * page * len(free)
     assert given_back >= 2 * sum((last + 1 - first) * page - 2 * mmap.PAGESIZE for first, last in runs(free))

@@ -1,4 +1,4 @@
-"""The thread that computes gives way to another process that wants its core, and a worker shares that one instead."""
+"""When another process competes for the calling thread's core, the thread moves and a worker shares that core instead."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ CORES = sorted(os.sched_getaffinity(0))
 
 @pytest.fixture
 def node() -> Iterator[OneNode]:
-    """Something to compute with one worker."""
+    """A node that computes with one worker."""
     if len(CORES) < 2:
         pytest.skip("one core only")
     weights, x = matrix(3, 1500, 1024, 4, 128, "zero_points"), activations(4, 3, 1024)

@@ -1,4 +1,4 @@
-"""What the front says is read although the engine holds all the memory that it may."""
+"""Messages from the front are read even when the engine is at its memory limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from youtu_edge.protocol.framing import FrameReader, frame
 
-# In a process of its own: the limit stays.
+# In a separate process, because the limit remains.
 SCRIPT = """
 import socket, sys
 from youtu_edge.allocator import Allocator

@@ -1,4 +1,4 @@
-"""A context beyond the trained one: the frequencies of each kind, and what is refused."""
+"""A context beyond the trained one: the frequencies of each kind, and what is rejected."""
 
 from __future__ import annotations
 

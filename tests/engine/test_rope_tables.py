@@ -1,4 +1,4 @@
-"""Rotary rows exist for the positions that the cache can hold, which is all that any sequence needs."""
+"""Rotary tables cover the positions that the cache can hold, which is all that a sequence needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling against plain definitions."""
+"""Sampling against straightforward reference implementations."""
 
 from __future__ import annotations
 

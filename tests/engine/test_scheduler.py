@@ -1,4 +1,4 @@
-"""The scheduler against a page model: everybody finishes, every row is written once and read where it was written."""
+"""The scheduler against a page model: all sequences finish, and every row is written once and read where it was written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from youtu_edge.protocol.to_engine import SamplingParams
 
 
 def make(name: str, prompt: list[int], answer: int = 4, priority: int = 0) -> Sequence:
-    """A sequence whose text nobody reads."""
+    """A sequence whose text does not matter."""
     return Sequence(
         id=name,
         tokens=list(prompt),
@@ -84,7 +84,7 @@ def turn(scheduler: Scheduler, memory: PagedMemory, rng: random.Random) -> list[
 def test_every_sequence_finishes_and_reads_only_its_own_rows(
     rng: random.Random, num_pages: int, max_sequences: int, step_tokens: int, requests: int
 ) -> None:
-    """Under any pressure, with reuse, preemption, cancellation and suspects, nobody starves and no row is wrong."""
+    """Under any pressure, with reuse, preemption, cancellation and suspects, no sequence starves and no row is wrong."""
     scheduler = Scheduler(PagePool(num_pages, 4), max_sequences=max_sequences, step_tokens=step_tokens)
     memory = PagedMemory(num_pages, 4)
     todo = []
@@ -134,7 +134,7 @@ def test_a_higher_priority_starts_first() -> None:
 
 
 def test_suspects_run_one_by_one_and_before_all_others() -> None:
-    """Until it has its tokens a suspect shares its steps with nobody, however many of them its prompt takes."""
+    """Until it has produced its tokens, a suspect runs alone, however many steps its prompt takes."""
     scheduler = Scheduler(PagePool(100, 16), max_sequences=4, step_tokens=64)
     memory, rng = PagedMemory(100, 16), random.Random(0)
     for name, length in (("plain", 10), ("first", 100), ("second", 20)):
@@ -148,7 +148,7 @@ def test_suspects_run_one_by_one_and_before_all_others() -> None:
 
 
 def test_an_urgent_request_overtakes_a_long_prompt_that_has_begun() -> None:
-    """The first token of an urgent request does not wait until somebody else's document is read."""
+    """The first token of an urgent request does not wait for the prefill of another request's document."""
     scheduler = Scheduler(PagePool(100, 16), max_sequences=4, step_tokens=64)
     memory, rng = PagedMemory(100, 16), random.Random(0)
     scheduler.add(make("long", [rng.randrange(9) for _ in range(600)]))

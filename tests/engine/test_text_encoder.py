@@ -1,4 +1,4 @@
-"""Text to tokens over all kinds of tokenizers: what users write is text, and gains and loses nothing."""
+"""Text to tokens with all kinds of tokenizers: users' text stays text, and no characters are added or lost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Kind:
         self.control = {self.tokenizer.token_to_id(text) for text in (SPECIAL_TOKENS if name == BYTE_LEVEL else CONTROL)}
 
     def spelled(self, ids: list[int]) -> str:
-        """What the tokens say inside a text."""
+        """The text of the tokens inside another text."""
         return b"".join(map(self.vocabulary.token_bytes, ids)).decode()
 
     def pieces(self, ids: list[int]) -> list[str]:
@@ -143,7 +143,7 @@ def test_a_tokenizer_that_normalises_its_control_tokens_makes_none_of_other_char
 
 
 def test_runs_of_spaces_that_are_added_tokens_stay_whole() -> None:
-    """Phi 2 has such tokens for code. They are no control tokens, and a text that spells one keeps them all the same."""
+    """Phi 2 has such tokens for code. They are not control tokens, so a text that contains one keeps it."""
     tokenizer = make_tokenizer()
     tokenizer.add_tokens([AddedToken("    ", special=False, normalized=False)])
     run = tokenizer.token_to_id("    ")

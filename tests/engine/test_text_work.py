@@ -1,4 +1,4 @@
-"""Whatever a request's text makes template, tokenizer and grammar compiler raise is that request's own error."""
+"""An exception of the template, tokenizer or grammar compiler fails only the request that caused it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_whatever_a_template_raises_is_the_requests_own_error(fault: str) -> Non
     template = f"{{% if messages[0]['content'] == 'bad' %}}{{{{ {fault} }}}}{{% endif %}}{CHAT_TEMPLATE}"
     texts, bad = work(template), [ChatMessage("user", "bad")]
     for failed in (texts.do(chat(messages=bad), ()), texts.do(ask(Render(bad)), ())):  # type: ignore[arg-type]
-        if isinstance(failed, Failed):  # some are no fault for Jinja
+        if isinstance(failed, Failed):  # some are valid in Jinja
             assert (failed.id, failed.code, failed.param) == ("r", "invalid_request", "messages")
             assert "\n" not in failed.message
     assert isinstance(texts.do(chat(), ()), Prepared)

@@ -1,4 +1,4 @@
-"""Text is worked on in processes that may die, and nobody but the request that kills them notices."""
+"""Text is prepared in worker processes; a crash of one affects only the request that caused it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOO_MUCH = "takes more time or memory than a request may"
 
 
 class Workers:
-    """Workers over the tiny tokenizer, and what is asked of them."""
+    """Workers with the tiny tokenizer, and requests to them."""
 
     def __init__(self, data_bytes: int = 24 * MIB, max_tokens: int = 100_000) -> None:
         tokenizer = make_tokenizer()
@@ -52,7 +52,7 @@ class Workers:
 
     @property
     def pids(self) -> list[int]:
-        """The workers that are there."""
+        """Process ids of the running workers."""
         return [int(pid) for pid in Path(f"/proc/{self.server}/task/{self.server}/children").read_text().split()]
 
 
@@ -64,13 +64,13 @@ def workers() -> Iterator[Workers]:
 
 
 def is_served(workers: Workers) -> bool:
-    """Whether an ordinary request is."""
+    """Whether an ordinary request is served."""
     outcome = workers.prompt("the end").result(60)
     return isinstance(outcome, Prepared) and outcome.num_tokens == len(outcome.tokens) > 1
 
 
 def test_a_worker_does_what_the_engine_would(workers: Workers) -> None:
-    """The same tokens; questions are answered in the words of the front; whoever waits is told."""
+    """The same tokens; questions are answered in the words of the front; waiting requests are answered."""
     tokenizer = make_tokenizer()
     prompter = Prompter(tokenizer, TEMPLATE)
     prepared = workers.chat("hello").result(60)
@@ -131,7 +131,7 @@ def test_a_grammar_of_one_endless_text_is_served(workers: Workers) -> None:
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_request_served(workers: Workers) -> None:
-    """Whether the kernel took it or somebody did; one that was only stopped as well."""
+    """Killed by the kernel or by a user, or only stopped."""
     assert is_served(workers)
     for number in (signal.SIGKILL, signal.SIGSTOP):
         (pid,) = workers.pids

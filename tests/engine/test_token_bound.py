@@ -1,4 +1,4 @@
-"""What the fewest tokens of a text are said to be is never more than it has."""
+"""The lower bound of a text's token count never exceeds the actual count."""
 
 from __future__ import annotations
 

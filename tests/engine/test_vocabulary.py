@@ -1,4 +1,4 @@
-"""The bytes of tokens and the text of answers, over all kinds of tokenizers: what their own decoders say."""
+"""The bytes of tokens and the text of answers match the tokenizers' own decoders, for all kinds of tokenizers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def streamed(kind: str, ids: list[int], *, is_continuation: bool = False) -> str
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_an_answer_is_what_the_decoder_makes_of_its_tokens(kind: str, data: st.DataObject) -> None:
-    """Any tokens in any order; where they are no characters, the replacement characters are those of their bytes.
+    """Any tokens in any order; where they are not whole characters, the replacement characters are those of their bytes.
 
     Two things are kept that decoders drop: a word's end at the end, which a stream cannot foresee, and spaces within the
     first token, which are text.
@@ -100,7 +100,7 @@ def test_a_text_that_is_encoded_and_streamed_is_the_same_text(kind: str, text: s
 
 @pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
 def test_only_a_decoder_that_drops_a_space_is_helped_to(kind: str) -> None:
-    """Whatever its name: Metaspace keeps it where nobody has put one."""
+    """Independent of the type's name: Metaspace keeps it where none was added."""
     assert vocabulary_of(kind).strips_first_space == (kind in PREFIXED or kind == "without decoder")
 
 
@@ -127,7 +127,7 @@ def test_an_indented_line_loses_one_space(kind: str) -> None:
 
 
 def test_added_tokens_are_decoded_like_others_and_keep_their_letters() -> None:
-    """Gemma adds runs of U+2581; an accent in an added token is no stand-in of a byte."""
+    """Gemma adds runs of U+2581; an accented letter in an added token is not a byte stand-in."""
     tokenizer = make_sentence_piece("gguf without prefix")
     tokenizer.add_tokens([AddedToken("\u2581\u2581\u2581", special=False, normalized=False)])
     assert Vocabulary(tokenizer).token_bytes(tokenizer.token_to_id("\u2581\u2581\u2581")) == b"   "

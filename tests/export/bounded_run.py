@@ -1,4 +1,4 @@
-"""A function in a process of its own, within bounds of memory and time, as a user at a terminal would see it end.
+"""Runs a function in a separate process with limits of memory and time, and reports its end as a user would see it.
 
 The process is forked, so that a hundred runs cost one import of the exporter; what it took is what the kernel counted.
 """
@@ -93,7 +93,7 @@ def _run(function: Callable[[], int], deadline_s: int, errors: int, trace: int) 
         code = function()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # a panic of a Rust library is no Exception
+    except BaseException:  # a Rust panic is a BaseException
         os.write(trace, traceback.format_exc().encode(errors="replace"))
     finally:
         sys.stderr.flush()

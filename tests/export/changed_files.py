@@ -1,4 +1,4 @@
-"""A tiny checkpoint in Hugging Face's format whose JSON files say something else."""
+"""A tiny checkpoint in Hugging Face's format with changed JSON files."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def smollm2_gguf() -> Path:
-    """The real GGUF, where somebody fetched it."""
+    """The real GGUF, if it was fetched."""
     path = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
     if not path.exists():
         pytest.skip("models/SmolLM2-135M-Instruct.Q4_1.gguf is not there; ./scripts/quickstart fetches it")
@@ -24,7 +24,7 @@ def smollm2_gguf() -> Path:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A tiny one in Hugging Face's format, which the test may change."""
+    """A tiny checkpoint in Hugging Face's format, which the test may change."""
     return tiny_checkpoint(tmp_path)
 
 

@@ -105,7 +105,7 @@ def _read_package(directory: Path) -> int:
 
 
 def fault(ended: Ended, source: Path, expected: int) -> str:
-    """What is wrong with how a run ended, in words that can be counted. `expected`: the exit code of a refusal."""
+    """A short description of a wrong outcome, suitable for counting. `expected`: the exit code of a rejection."""
     if ended.trace:
         return f"traceback: {ended.trace.strip().splitlines()[-1].split(':')[0]}"
     if ended.signal in (signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL):

@@ -1,4 +1,4 @@
-"""A model on a hub of this machine, and an environment in which no other hub can be reached."""
+"""A model on a local hub, and an environment in which no other hub is reachable."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """The checkpoint, and as much that nobody needs, on a hub; whatever would leave the machine arrives there as well."""
+    """The checkpoint and unneeded files on a hub, which also receives, as proxy, every request to the outside."""
     files = files_of(checkpoint) | dict.fromkeys(NOT_NEEDED, b"not needed")
     with running(HubServer(files)) as server:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""An export that is refused."""
+"""Runs an export that must fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a family cannot compute is refused in one line that names file and key or tensor; nothing is left behind."""
+"""What a family cannot compute is rejected in one line that names file and key or tensor; no files are left behind."""
 
 from __future__ import annotations
 

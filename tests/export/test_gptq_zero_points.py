@@ -1,4 +1,4 @@
-"""GPTQ's two ways to store zero points are told apart by the data where that is possible, and never confused in silence."""
+"""GPTQ's two ways to store zero points are distinguished by the data where possible, and never confused silently."""
 
 from __future__ import annotations
 

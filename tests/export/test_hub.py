@@ -1,4 +1,4 @@
-"""A model from a hub becomes the same package as its directory, and what the hub does not hand out is told in one line."""
+"""A model from a hub gives the same package as its directory; what the hub does not serve is reported in one line."""
 
 from __future__ import annotations
 

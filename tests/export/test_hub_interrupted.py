@@ -1,4 +1,4 @@
-"""A download that is broken off goes on where it stopped; nothing stands at the target before all is checked."""
+"""An interrupted download resumes where it stopped; the target does not exist until everything is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that promise more than they have, or are far too large, cost neither memory nor time."""
+"""Files that declare more data than they have, or are far too large, cost neither memory nor time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 
 def _sparse_gguf(directory: Path) -> str:
-    """A file of 200 GB that promises an array of 10^8 numbers, all of which it has."""
+    """A file of 200 GB that declares an array of 10^8 numbers and contains all of them."""
     path = directory / "model.gguf"
     head = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("general.architecture") + struct.pack("<IIQ", 9, 4, 10**8)
     path.write_bytes(head)
@@ -109,7 +109,7 @@ def _fifo(name: str) -> Callable[[Path], str]:
     ],
 )  # fmt: skip
 def test_large_promises_and_files_cost_neither_memory_nor_time(make: Callable[[Path], str], tmp_path: Path) -> None:
-    """Sparse files are as large as they want to be and cost nobody anything."""
+    """Sparse files of any size take no disk space."""
     (tmp_path / "source").mkdir()
     source = make(tmp_path / "source")
     kind = "gguf" if source.endswith(".gguf") else "hf"

@@ -1,4 +1,4 @@
-"""Weights that are NaN or infinite are refused with the tensor's name, whatever they are read from and made into."""
+"""Weights that are NaN or infinite are rejected with the tensor's name, whatever the input and output formats."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_half_precision_is_checked_as_well(
 def test_every_kind_of_a_gguf_is_checked(
     kind: str, recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In blocks it is the scale that is no number. Kept codes and codes that are rounded anew; the table and a matrix."""
+    """In blocks it is the scale that is NaN. Kept and requantised codes; the embedding table and a matrix."""
     path = tmp_path / "model.gguf"
     _, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
     for name in ("token_embd.weight", "blk.0.attn_output.weight"):

@@ -1,4 +1,4 @@
-"""A package appears whole or not at all, and making it needs little memory."""
+"""A package appears complete or not at all, and making it needs little memory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_existing_package_is_replaced_only_with_force(tmp_path: Path, capsys:
 
 
 def test_force_never_replaces_anything_else_than_a_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A mistyped OUT must not cost somebody's files."""
+    """A mistyped OUT must not delete files."""
     (tmp_path / "checkpoint").mkdir()
     checkpoint = str(make_tiny_checkpoint(tmp_path / "checkpoint"))
     (tmp_path / "documents").mkdir()

@@ -1,4 +1,4 @@
-"""A model in several files: every tensor counts once, and from where the index says."""
+"""A model in several files: every tensor is read once, from the file that the index names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What begins a prompt and ends an answer is decided in one place, which says from where and warns where files disagree."""
+"""BOS and end tokens are decided in one place, which reports their source and warns if files disagree."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _opened(directory: Path, **files: dict[str, Any]) -> Checkpoint:
     ],
 )  # fmt: skip
 def test_an_end_is_found_wherever_it_is_named(files: dict[str, Any], ends: list[int], tmp_path: Path) -> None:
-    """null and [] name nothing and hide nothing. One source alone disagrees with nobody."""
+    """null and [] neither name a token nor override another source. A single source cannot conflict."""
     checkpoint = _opened(tmp_path, **files)
     assert checkpoint.assets.eos_token_ids == ends
     assert not checkpoint.findings.warnings

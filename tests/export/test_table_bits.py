@@ -1,4 +1,4 @@
-"""The token table and the output head in four bits."""
+"""The embedding table and the output head in four bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokenizer and token table of different sizes: filled-up tables are ordinary, tokens without a row are not."""
+"""Tokenizer and embedding table of different sizes: padded tables are normal, tokens without a row are rejected."""
 
 from __future__ import annotations
 

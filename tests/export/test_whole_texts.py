@@ -1,4 +1,4 @@
-"""A tokenizer that cuts or fills up texts, as training wanted it, does so nowhere in the exporter."""
+"""A tokenizer file's truncation and padding, left over from training, are never applied in the exporter."""
 
 from __future__ import annotations
 

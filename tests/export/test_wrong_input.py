@@ -1,4 +1,4 @@
-"""A checkpoint that cannot be exported is refused in one line naming file and tensor or key; nothing is left behind."""
+"""A checkpoint that cannot be exported is rejected in one line naming file and tensor or key; no files are left behind."""
 
 from __future__ import annotations
 

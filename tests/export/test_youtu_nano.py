@@ -1,4 +1,4 @@
-"""A trained model of Youtu's architecture: what rounding costs it, and that it still answers."""
+"""A trained model of Youtu's architecture: the cost of quantisation, and that it still answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that is refused."""
+"""Sends a request that must be rejected."""
 
 from __future__ import annotations
 

@@ -79,9 +79,15 @@ class Daemon:
         return document
 
     def metric(self, name: str) -> float:
-        for entry in self.request("GET", "/metrics")[2].decode().splitlines():
+        """A sample of /metrics; 0 for labels that did not occur yet."""
+        text = self.request("GET", "/metrics")[2].decode()
+        for entry in text.splitlines():
             if entry.rpartition(" ")[0] == name:
                 return float(entry.rpartition(" ")[2])
+        family = name.partition("{")[0]
+        assert f"# TYPE {family} " in text or f"# TYPE {family.rpartition('_')[0]} " in text, (
+            f"no metric is called {family}"
+        )
         return 0.0
 
     def raw(self, data: bytes) -> bytes:

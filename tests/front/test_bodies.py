@@ -1,4 +1,4 @@
-"""What a client is told of a body that does not fit its type."""
+"""The error for a body that does not match its type."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_a_key_that_is_there_twice_is_refused_by_name(body: bytes, param: str) -
     """The last one would win silently; colons inside strings, escaped ones too, hide nothing."""
     with pytest.raises(InvalidRequestError) as caught:
         decode(ChatBody, body)
-    assert (caught.value.param, str(caught.value)) == (param, f"{param}: is there twice; send it once")
+    assert (caught.value.param, str(caught.value)) == (param, f"{param}: duplicate key; send it once")
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Many connections keep nobody out, and never take the descriptors that the daemon needs for itself."""
+"""Many connections do not lock clients out or use up the descriptors that the daemon needs itself."""
 
 from __future__ import annotations
 

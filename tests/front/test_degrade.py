@@ -1,4 +1,4 @@
-"""What the daemon gives up, rung by rung, before it gives up itself, and how it gets it back."""
+"""How the daemon degrades rung by rung before it exits, and how it recovers."""
 
 from __future__ import annotations
 

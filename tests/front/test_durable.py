@@ -1,4 +1,4 @@
-"""Durable requests: what was accepted with an Idempotency-Key is finished once, whatever dies in between."""
+"""Durable requests: what was accepted with an Idempotency-Key finishes exactly once, whatever crashes in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine died of, and whether a request can be the cause."""
+"""Why an engine died, and whether a request may be the cause."""
 
 from __future__ import annotations
 

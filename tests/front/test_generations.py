@@ -1,4 +1,4 @@
-"""Several answers to one request end together."""
+"""Several answers to one request (`n`) end together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients send, good and bad, and what they are answered."""
+"""Valid and invalid requests, and their responses."""
 
 from __future__ import annotations
 
@@ -191,13 +191,14 @@ def test_every_metric_and_error_code_is_documented(daemon: Daemon) -> None:
     names = set(re.findall(r"^# TYPE (\S+)", exposed, re.MULTILINE))
     assert len(names) > 20
     documented = set(re.findall(r"`(youtu_edge_\w+)`", document))
-    assert names == documented
+    assert names == documented, f"docs/api.md, Metrics: add {names - documented}, remove {documented - names}"
     codes = {
         kind.code
         for kind in [*vars(errors).values(), *vars(request_errors).values()]
         if isinstance(kind, type) and hasattr(kind, "code")
     }
-    assert [code for code in codes - {"error"} if f"`{code}`" not in document] == []
+    missing = [code for code in codes - {"error"} if f"`{code}`" not in document]
+    assert missing == [], f"docs/api.md, Errors: add rows for {missing}"
 
 
 def test_a_client_that_sends_no_http_leaves_nothing_in_the_log() -> None:

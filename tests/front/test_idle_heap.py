@@ -1,4 +1,4 @@
-"""The front gives back what large bodies left free in its heap."""
+"""The front returns heap memory freed after large bodies to the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a key may use: requests at once, tokens within an hour and a day, and how the used ones are kept."""
+"""Limits of a key: concurrent requests, tokens per hour and day, and how usage is stored."""
 
 from __future__ import annotations
 

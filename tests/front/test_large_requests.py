@@ -1,4 +1,4 @@
-"""What requests of many small objects leave in the front's heap is given back, whoever came meanwhile."""
+"""Heap memory left by requests with many small objects is returned, even with other requests in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short memory is met step by step and with hysteresis; an engine that leaks is replaced and nobody notices."""
+"""Memory pressure is handled in steps with hysteresis; a leaking engine is replaced without clients noticing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What never becomes a request, or has a body that cannot be unpacked, is answered in JSON with a 400 and no traceback."""
+"""Malformed HTTP and bodies that cannot be decompressed get a 400 in JSON and no traceback."""
 
 from __future__ import annotations
 

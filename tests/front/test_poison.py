@@ -1,4 +1,4 @@
-"""Requests that kill engines are found and failed; whoever shares the engine with them is not."""
+"""Requests that kill engines are identified and failed; other requests on the same engine are not."""
 
 from __future__ import annotations
 

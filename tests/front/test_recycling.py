@@ -1,4 +1,4 @@
-"""When an engine that is to be replaced may be asked to leave."""
+"""When an engine that is due for replacement may be shut down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of a request that are refused by name, and the values that are not."""
+"""Request fields that are rejected by name, and the values that are accepted."""
 
 from __future__ import annotations
 

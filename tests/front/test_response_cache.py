@@ -1,4 +1,4 @@
-"""Frequent questions: what is answered from the disk, what never is, and that nobody can tell the difference."""
+"""The response cache: what is answered from the disk, what never is, and that both answers are identical."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 def ask(daemon: Daemon, text: str, path: str = CHAT, **more: Any) -> tuple[str | None, dict[str, Any]]:
-    """What X-Cache said, and the answer."""
+    """The X-Cache header and the answer."""
     said = {"messages": [{"role": "user", "content": text}]} if path == CHAT else {"prompt": text}
     status, headers, data = daemon.request("POST", path, {**said, **more})
     answer: dict[str, Any] = json.loads(data)

@@ -77,7 +77,7 @@ def test_an_address_that_never_comes_ends_the_daemon_with_a_code_that_systemd_re
     with running(*settings) as daemon:
         assert daemon.wait_exit() == 69
         lines = daemon.log.decode().splitlines()
-    assert lines[-1].startswith("youtu-edge: service.host 192.0.2.7 is no address of this machine now (")
+    assert lines[-1].startswith("youtu-edge: service.host 192.0.2.7 is not an address of this machine now (")
     assert any("engine_ready" in line for line in lines)
     unit = (ROOT / "systemd" / "youtu-edge.service").read_text()
     assert "Restart=on-failure\n" in unit
@@ -85,7 +85,7 @@ def test_an_address_that_never_comes_ends_the_daemon_with_a_code_that_systemd_re
 
 
 def test_an_interface_that_is_not_there_yet_is_no_mistake_either() -> None:
-    with pytest.raises(AddressMissingError, match=r"fe80::1%none0 is no address of this machine now"):
+    with pytest.raises(AddressMissingError, match=r"fe80::1%none0 is not an address of this machine now"):
         open_listener("fe80::1%none0", 0)
 
 

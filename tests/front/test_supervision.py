@@ -1,4 +1,4 @@
-"""The engine dies in every way; clients see a pause and the daemon tells the truth."""
+"""The engine dies in every way; clients see only a pause, and the daemon's status is correct."""
 
 from __future__ import annotations
 

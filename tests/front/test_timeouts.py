@@ -1,4 +1,4 @@
-"""What a connection has time for: its header, its body, the pause between requests, reading the answer."""
+"""Timeouts of a connection: its header, its body, the pause between requests, reading the answer."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Companion:
                 self._tell(fault=f"the companion was answered {text!r} instead of {expected!r}", at=time.monotonic())
 
     def _answer(self) -> str | None:
-        """The whole text; None when it was told to come later."""
+        """The whole text; None if the request was rejected with "try again later"."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
         with contextlib.closing(connection):
             begun = time.monotonic()

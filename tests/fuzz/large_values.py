@@ -173,13 +173,13 @@ def grammar(chance: random.Random) -> str:
 
 
 def tokens(chance: random.Random) -> Any:
-    """Token ids, some of them of no token."""
+    """Token ids, some of them invalid."""
     return [chance.choice((0, 1, 2, 3, 1000, 49151, 49152, 60_000, 2**31 - 1)) if chance.random() < 0.02 else 1000
             for _ in range(min(size(chance) // 5, 400_000))]  # fmt: skip
 
 
 def biases(chance: random.Random) -> Any:
-    """Biases for many tokens, some of them of none."""
+    """Biases for many tokens, some of them invalid."""
     first = chance.choice((0, 1000, 49_000, 999_999_000))
     return {str(first + index): chance.choice((1, -100, 100)) for index in range(chance.choice((300, 5000, 60_000)))}
 

@@ -1,4 +1,4 @@
-"""Structured mutations of a JSON body, and bytes that are no JSON any more."""
+"""Structured mutations of a JSON body, and bytes that are not valid JSON."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def encode(body: Any) -> bytes:
 
 
 def corrupt(data: bytes, chance: random.Random) -> bytes:
-    """Bytes that are no JSON, or JSON that two readers understand differently."""
+    """Bytes that are not valid JSON, or JSON that two parsers read differently."""
     at = chance.randrange(len(data) + 1)
     kind = chance.randrange(9)
     if kind == 0:

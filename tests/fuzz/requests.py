@@ -154,7 +154,7 @@ class Requests:
 
 
 def bound_length(body: Any) -> None:
-    """Answers that nobody need wait for are short: a run has to end."""
+    """Limit the length of background answers, so that a run ends."""
     if isinstance(body, dict):
         for name in body:
             if "max" in name and "tokens" in name and isinstance(body[name], int) and body[name] > 64:

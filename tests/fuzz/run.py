@@ -239,7 +239,7 @@ def fuzz(
     clients: int = 6,
     gap_s: float = 1.0,
 ) -> tuple[Report, Requests]:
-    """A whole run with a daemon of its own; its log stays in `directory`."""
+    """A whole run with its own daemon; the log stays in `directory`."""
     settings = {**SETTINGS, "storage__directory": directory / "data"}
     with Daemon(package, directory, **settings) as daemon:  # type: ignore[arg-type]  # keys of the configuration
         daemon.wait_ready(180)

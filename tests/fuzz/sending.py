@@ -1,4 +1,4 @@
-"""Sends one request in its manner over a socket of its own, and keeps what came back."""
+"""Sends one request over its own socket, with its delivery faults, and records the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from fuzz.requests import RECENT, Request
 
 PATIENCE_S = 30.0
-"""Longer nobody waits for an answer."""
+"""Timeout of an answer."""
 _ID = re.compile(rb'"(?:id|request_id)":\s*"([A-Za-z0-9_-]{4,80})"')
 
 
@@ -47,7 +47,7 @@ class Sender:
         self._recent: deque[str] = deque(["none"], maxlen=8)
 
     def send(self, request: Request) -> Answer:
-        """The answer, however it ends."""
+        """Send the request and return the answer, however it ends."""
         begun, answer = time.monotonic(), Answer()
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_S) as connection:

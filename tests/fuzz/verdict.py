@@ -1,4 +1,4 @@
-"""What must not be answered, whatever was asked."""
+"""Checks that hold for every answer, whatever the request."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def documented_codes() -> dict[str, int]:
 
 
 class Judge:
-    """Says what is wrong with an answer."""
+    """Checks one answer."""
 
     def __init__(self) -> None:
         self._codes = documented_codes()
 
     def fault(self, request: Request, answer: Answer) -> str:
-        """In words; empty: nothing."""
+        """A description of the fault; empty if there is none."""
         if not answer.status:
             is_expected = (
                 answer.left in _UNREAD or answer.fault.startswith("while sending") or request.manner == "stalled body"

@@ -1,4 +1,4 @@
-"""Which systems the guide is tried on."""
+"""Which systems the guide is tested on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fresh systems by mmdebstrap, on which nothing was installed but what the guide says.
+"""Fresh systems made by mmdebstrap, with only the packages that the guide installs.
 
 `unpacked` systems hold Debian's packages as they are in the archive, without their installation scripts: that takes a third
 of the time, and needs no emulation for another processor.
@@ -59,7 +59,7 @@ SYSTEMS = {
 
 
 def why_not(system: System) -> str:
-    """Why it cannot be made here, in words; empty if it can."""
+    """Why this host cannot make it; empty if it can."""
     if os.geteuid() != 0:
         return "making a system needs root"
     if not shutil.which("mmdebstrap"):

@@ -1,4 +1,4 @@
-"""What the guides say exists, is the same in both languages, and agrees with the other documents."""
+"""Commands and files in the guides exist, are the same in both languages, and agree with the other documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PagedAttention call: ragged sequences over a shared pool, and what the scheduler may do to them. Needs numpy only."""
+"""A PagedAttention call: ragged sequences over a shared pool, in any form that the scheduler produces. Needs numpy only."""
 
 from dataclasses import dataclass, replace
 from typing import Any

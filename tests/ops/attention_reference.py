@@ -1,4 +1,4 @@
-"""PagedAttention in plain numpy: this file defines what it means. Loops in float64, which the operator comes near."""
+"""PagedAttention in plain numpy: the operator's definition. Loops in float64, which the operator approximates."""
 
 from dataclasses import dataclass
 from itertools import pairwise

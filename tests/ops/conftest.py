@@ -1,4 +1,4 @@
-"""Every test that asks for `instruction_set` runs once with each one that this machine has."""
+"""Every test with the fixture `instruction_set` runs once per instruction set of this machine."""
 
 from collections.abc import Iterator
 

@@ -32,7 +32,7 @@ def _copy(array: NDArray[Any] | None) -> NDArray[Any] | None:
 
 
 def part_of(case: Case, sequence: int, begin: int, end: int) -> Case:
-    """Tokens [begin, end) of one sequence as a call of its own, on the same caches."""
+    """Tokens [begin, end) of one sequence as a separate call on the same caches."""
     i = case.inputs
     rows = slice(*(int(i["cumulative_sequence_length"][sequence]) + at for at in (begin, end)))
     inputs = {name: None if i[name] is None else i[name][rows] for name in ("query", "key", "value", "slot_mapping")}

@@ -1,4 +1,4 @@
-"""scripts/predict_boards: the kernels that it looks at are those of the library, and what it computes from them adds up."""
+"""scripts/predict_boards: the kernels that it analyses are those of the library, and its figures are consistent."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def check(case: Case) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(case=cases())
 def test_any_call_matches_the_reference(case: Case) -> None:
-    """Whatever the mix of layout, lengths, pages, window, rotary and cache type, the result is the reference's."""
+    """For any mix of layout, lengths, pages, window, rotary and cache type, the result equals the reference."""
     check(case)
 
 
@@ -56,7 +56,7 @@ def test_float_cache_is_accurate() -> None:
 
 
 def test_query_that_sees_nothing_yields_zeros() -> None:
-    """When every page is dropped there is no key to look at, and the output is zero rather than not-a-number."""
+    """When every page is dropped there are no visible keys, and the output is zero, not NaN."""
     case = build(Attention(4, 2), 64, [(40, 2)], dropped=1.1)
     assert not OneNode("PagedAttention", case.inputs, case.attributes()).run().any()
 

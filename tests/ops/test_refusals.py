@@ -1,4 +1,4 @@
-"""What the operators refuse: each with a message that names the input and the fault, and nothing written."""
+"""What the operators reject, with a message that names the input and the fault, and before anything is written."""
 
 from collections.abc import Callable
 from typing import Any
@@ -116,7 +116,7 @@ def test_latent_needs_an_explicit_scale_when_values_are_narrower() -> None:
 
 
 def linear(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inputs and attributes of a small Linear, some of them changed; None takes an input away."""
+    """Inputs and attributes of a small Linear with changes applied; None removes an input."""
     inputs: dict[str, Any] = {
         "x": np.zeros((1, 64), np.float32),
         "codes": np.zeros((2, 8, 16, 4), np.uint8),

@@ -34,7 +34,7 @@ def test_swiglu_is_accurate_to_the_last_bits(t: int, width: int, size: float) ->
 @examples
 @given(t=tokens, width=widths, size=st.sampled_from([1e-20, 1.0, 1e15]))
 def test_norms_compute_the_bits_of_the_definition(t: int, width: int, size: float) -> None:
-    """RmsNorm and AddRmsNorm equal the numpy definition to the last bit, also where width is no multiple of 16."""
+    """RmsNorm and AddRmsNorm equal the numpy definition to the last bit, also for widths that are not multiples of 16."""
     x, residual, gain = floats(t, t, width, size=size), floats(t + 1, t, width, size=size), floats(2, width)
     output = OneNode("RmsNorm", {"x": x, "gain": gain}, EPSILON).run()
     np.testing.assert_array_equal(output.view(np.int32), rms_norm(x, gain, 1e-5).view(np.int32))

@@ -1,4 +1,4 @@
-"""The threads of the operators: no result depends on who computed it, nor waits for a worker that has lost its core."""
+"""The operators' threads: results do not depend on which thread computed them, and no call waits for a stalled worker."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def busy(cpu: int) -> Iterator[None]:
 
 
 def test_more_threads_than_cores_compute_the_same_bits() -> None:
-    """Eight threads, most of which stand still in the middle of something at any time."""
+    """Eight threads, most of which are stalled in the middle of a task at any time."""
     weights, x = matrix(1, 1500, 512, 4, 128, "zero_points"), activations(2, 5, 512)
     expected = reference.linear(x, **weights, n=1500, bits=4, block_size=128)
     node = OneNode("Linear", in_order("x", x, weights), SIZES, threads=8)
@@ -77,7 +77,7 @@ def test_a_worker_that_stands_still_is_not_waited_for() -> None:
 
 
 def test_sessions_of_several_threads_share_the_workers() -> None:
-    """Whoever comes second computes alone and waits for nobody."""
+    """The second caller computes alone and does not wait."""
     from concurrent.futures import ThreadPoolExecutor
 
     weights = matrix(5, 900, 512, 4, 32, "minimums")
@@ -94,7 +94,7 @@ def test_sessions_of_several_threads_share_the_workers() -> None:
 
 
 def test_a_session_may_go_while_a_worker_is_late() -> None:
-    """Sessions made, run and dropped at once, with more threads than cores: nobody reads weights that are gone."""
+    """Sessions made, run and dropped at once, with more threads than cores: no thread reads freed weights."""
     weights, x = matrix(6, 9000, 1024, 4, 128, "zero_points"), activations(7, 1, 1024)
     sizes = SIZES | {"N": 9000}
     with busy(min(os.sched_getaffinity(0))):

@@ -28,7 +28,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """In a process of its own, because it measures its process."""
+    """In a separate process, because it measures its own process."""
     command = [sys.executable, "-m", "youtu_edge", "plan", *arguments]
     for setting in SETTINGS:
         command += ["--set", setting]

@@ -1,4 +1,4 @@
-"""Calling the doctor as a technician does, and what it found."""
+"""Runs the doctor as a technician does, and selects its findings."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Diagnosis(NamedTuple):
     findings: list[dict[str, str]]
 
     def messages(self, check: str, level: str) -> list[str]:
-        """What one examination says at this level."""
+        """Messages of one check at this level."""
         return [one["message"] for one in self.findings if (one["check"], one["level"]) == (check, level)]
 
     @property
     def failed(self) -> set[str]:
-        """The examinations that found the daemon cannot run."""
+        """Checks that found an error."""
         return {one["check"] for one in self.findings if one["level"] == "fail"}
 
     def sickness(self, check: str, level: str = "fail") -> str:
-        """The only message at this level, which is of this examination."""
+        """The only message at this level, which must be from this check."""
         found = [one for one in self.findings if one["level"] == "fail" or (one["level"], one["check"]) == (level, check)]
         assert [(one["check"], one["level"]) for one in found] == [(check, level)], self.findings
         assert self.code == (level == "fail")

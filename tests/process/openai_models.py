@@ -79,7 +79,7 @@ class Model:
 
     def token(self, text: str) -> int:
         """The id of a text that is one token; with a space before it, behind a full stop."""
-        lead = "." if text.startswith(" ") else ""  # a text of its own may begin with a space anyway
+        lead = "." if text.startswith(" ") else ""  # a separate text may begin with a space anyway
         tokens = self.daemon.post("/tokenize", {"content": f"{lead}{text}"})[1]["tokens"]
         assert self.daemon.post("/detokenize", {"tokens": tokens[:-1]})[1]["content"] == lead
         return int(tokens[-1])

@@ -56,7 +56,7 @@ def test_a_stream_equals_the_message_and_the_chat(model: Model) -> None:
 
 
 def test_the_stop_sequence_that_ended_the_answer_is_named(plain_model: Model) -> None:
-    """It is no part of the text, whole and streamed."""
+    """It is not part of the text, whole and streamed."""
     with client_of(plain_model) as client:
         whole = client.messages.create(**asked("Count from one to nine."))
         text = whole.content[0].text  # type: ignore[union-attr]

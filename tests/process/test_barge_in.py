@@ -71,7 +71,7 @@ def test_after_an_interruption_the_next_turn_computes_only_what_is_new(daemon: D
 
 
 def hold(process: int) -> None:
-    """SIGSTOP, and wait until it stands."""
+    """SIGSTOP, and wait until it has stopped."""
     os.kill(process, signal.SIGSTOP)
     deadline = time.monotonic() + 20
     while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T" and time.monotonic() < deadline:
@@ -112,7 +112,7 @@ def test_a_session_longer_than_the_context_goes_on(daemon: Daemon) -> None:
 
 
 def test_thinking_is_refused_by_the_name_that_the_client_used(daemon: Daemon) -> None:
-    """The tiny model's template knows nothing of thoughts: not to think is no wish at all, to think cannot be granted."""
+    """The tiny model's template does not support thoughts: a request without thoughts is accepted, one with them is rejected."""
     assert daemon.post("/chat", {"prompt": "hello", "max_new_tokens": 2, "thinking": False})[0] == 200
     status, answer = daemon.post("/chat", {"prompt": "hello", "max_new_tokens": 2, "thinking": True})
     assert (status, answer["error"]["param"]) == (400, "thinking")

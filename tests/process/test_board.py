@@ -1,4 +1,4 @@
-"""A real daemon on the files of a board: what it tells about it, and how heat narrows the batch."""
+"""A real daemon on a board's /sys files: what it reports, and how heat narrows the batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request never ends the engine and never stops the others, whatever its text costs."""
+"""A single request never ends the engine or blocks the others, whatever its text costs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHAT, COMPLETE = "/v1/chat/completions", "/v1/completions"
 
 
 class Companion(threading.Thread):
-    """Somebody who is answered all the time; `tokens` counts what came."""
+    """A client that streams continuously; `tokens` counts what it received."""
 
     def __init__(self, daemon: Daemon) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""A damaged package is refused by name and nothing is loaded."""
+"""A damaged package is rejected by name and nothing is loaded."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_a_port_that_another_program_has(settings: dict[str, object]) -> None:
 
 def test_an_address_that_this_machine_does_not_have(settings: dict[str, object]) -> None:
     found = diagnose(settings | {"service.host": "192.0.2.7", "service.allow_unauthenticated": "true"})
-    assert "service.host 192.0.2.7 is no address of this machine" in found.sickness("port")
+    assert "service.host 192.0.2.7 is not an address of this machine" in found.sickness("port")
 
 
 def test_a_daemon_that_runs_is_no_sickness_and_one_that_hangs_is_named(

@@ -1,4 +1,4 @@
-"""Real engines that crash, hang and stand still inside a step; nobody but the guilty request is hurt."""
+"""Real engines that crash, hang and stall inside a step; only the request that caused it fails."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_one_request_kills_two_engines_and_five_others_answer_as_if_alone(
 
 
 def test_an_engine_that_stands_still_is_replaced_and_its_streams_go_on(tiny_package: Path, tmp_path: Path) -> None:
-    """SIGSTOP in the middle of four streams, twice: killed after the deadline, resumed, nobody suspected."""
+    """SIGSTOP in the middle of four streams, twice: killed after the deadline, resumed, no request suspected."""
     bodies = [chat(f"tale number {index}", max_tokens=450) for index in range(4)]
     with Daemon(tiny_package, tmp_path, service__step_deadline_s=3) as daemon:
         daemon.wait_ready()

@@ -1,4 +1,4 @@
-"""What a voice device needs: a warm system prompt, answers that end with the sentence, urgent requests first."""
+"""Features for voice devices: a warm system prompt, answers that end with the sentence, urgent requests first."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_warm_prompt_is_never_evicted(tiny_package: Path, tmp_path: Path) -> N
 
 
 def test_a_prompt_need_not_be_kept_warm(tiny_package: Path, tmp_path: Path) -> None:
-    """It is still the system message, but nothing of it is computed before somebody asks."""
+    """It is still the system message, but it is not computed before the first request."""
     with Daemon(tiny_package, tmp_path, model__system_prompt=SYSTEM, model__keep_warm="false") as daemon:
         daemon.wait_ready()
         cached, total = cached_tokens(daemon, chat("hello"))

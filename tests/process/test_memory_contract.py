@@ -1,4 +1,4 @@
-"""The daemon stays within its memory budget, is held to it by the kernel, and gives back what it does not need."""
+"""The daemon stays within its memory budget, the kernel enforces it, and unused memory is returned."""
 
 from __future__ import annotations
 

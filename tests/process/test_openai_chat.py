@@ -1,4 +1,4 @@
-"""OpenAI's chat with its own client, against real daemons and real models: what does not need tools or grammars."""
+"""OpenAI's chat with its own client, against real daemons and real models, without tools and grammars."""
 
 from __future__ import annotations
 

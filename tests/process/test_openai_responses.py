@@ -93,7 +93,7 @@ def test_parse_gives_an_object_of_the_schema(model: Model) -> None:
 
 
 def test_reasoning_can_be_switched_off(model: Model) -> None:
-    """`none` asks for no thoughts, which a model without any accepts; it is refused to ask such a model to think."""
+    """`none` asks for no thoughts, which a model without them accepts; other values are rejected for such a model."""
     off = ask(model, "Hello", reasoning={"effort": "none"})
     assert [item.type for item in off.output] == ["message"]
     if model.thinks:

@@ -18,7 +18,7 @@ SCHEMAS = {tool["function"]["name"]: tool["function"]["parameters"] for tool in 
 
 
 def check(calls: list[dict[str, str]], names: set[str]) -> None:
-    """Every call is of one of these tools, with valid arguments and an id of its own."""
+    """Every call is of one of these tools, with valid arguments and a unique id."""
     assert calls
     assert len({call["id"] for call in calls}) == len(calls)
     for call in calls:

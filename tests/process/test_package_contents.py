@@ -1,4 +1,4 @@
-"""Packages whose every checksum is right and whose contents are not: exit code 78 at once, and never four deaths."""
+"""Packages with correct checksums and wrong contents: exit code 78 at once, not four crashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of the process that are too low: one line that says which and what is needed, at each stage of the start."""
+"""Process limits that are too low: one line names the limit and what is needed, at each stage of the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same request has the same answer, to the last bit, whatever else happens: what docs/api.md promises."""
+"""The same request has the same answer, to the last bit, whatever else happens, as docs/api.md promises."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_two_kills_of_the_engine_change_no_story(smollm2_q4: Path, tmp_path: Pat
 def test_durable_stories_are_the_same_after_everything_was_killed_twice(
     smollm2_q4: Path, tmp_path: Path, alone: list[str]
 ) -> None:
-    """Front and engine die together; whoever comes back with the key is told the beginning again, and then the rest."""
+    """Front and engine die together; a client that returns with the key gets the beginning again, and then the rest."""
     said = [0] * len(STORIES)
     for life in range(3):
         with Daemon(smollm2_q4, tmp_path, storage__directory=tmp_path / "data") as daemon:

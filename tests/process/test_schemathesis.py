@@ -1,4 +1,4 @@
-"""Generated requests, right and wrong, against what /openapi.json promises."""
+"""Generated requests, valid and invalid, against /openapi.json."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_a_message_that_spells_control_tokens_is_as_long_as_its_text(model: Mode
 
 
 def test_a_completion_keeps_the_space_that_it_goes_on_with(model: Model) -> None:
-    """Prompt and text together are what the tokens say; a chat's answer is a text of its own."""
+    """Prompt and text together are what the tokens say; a chat's answer is a separate text."""
     bias = forced("\u2581the")
     whole = complete(model, "All", logprobs=2, **bias)
     assert whole.text == streamed(model, "All", **bias) == " the the the"
@@ -112,7 +112,7 @@ def test_a_stop_text_may_begin_with_the_space_of_a_word(model: Model) -> None:
 
 @pytest.mark.parametrize("text", [" the light", '{"the": " the"}', "<s>\u00e9\u4e16</s>", "\uff41 the"])
 def test_a_grammar_says_every_byte_of_an_answer(model: Model, text: str) -> None:
-    """Its first space is not dropped, no token brings one of its own, and it may spell control tokens."""
+    """Its first space is not dropped, no token adds one, and it may contain the text of control tokens."""
     pattern = text.replace("{", "\\{").replace("}", "\\}")
     for ask in ({"extra": {"regex": pattern}}, {"response_format": {"type": "json_schema", "json_schema": {
         "name": "one", "schema": {"const": text}}}}):  # fmt: skip

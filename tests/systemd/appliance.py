@@ -109,11 +109,11 @@ class Appliance(Client):
         return total
 
     def kill(self, signal: str, pid: int) -> None:
-        """Send a signal; a process that is gone is fine."""
+        """Send a signal; does nothing if the process has exited."""
         self.machine.run("kill", f"-{signal}", str(pid), check=False)
 
     def wait_until_stopped(self, pid: int) -> None:
-        """Until a process that was sent SIGSTOP, or sends it to itself, stands still: an earlier SIGCONT would be lost."""
+        """Wait until a process that was sent SIGSTOP, or sends it to itself, has stopped: an earlier SIGCONT would be lost."""
 
         def state() -> str:
             return self.machine.run("cat", f"/proc/{pid}/stat", check=False).stdout.rpartition(")")[2].strip()[:1]
@@ -125,7 +125,7 @@ class Appliance(Client):
         wait_until(lambda: self.show(name) in values, timeout_s, lambda: f"{name} is {self.show(name)}\n{self.journal()}")
 
     def ask(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """POST /chat; (0, {}) while nobody listens."""
+        """POST /chat; (0, {}) while the port is not bound."""
         try:
             return self.post("/chat", body)
         except OSError:

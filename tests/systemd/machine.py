@@ -21,7 +21,7 @@ INIT = "/lib/systemd/systemd"
 
 # $1 directory for the overlay, $2 directory that is /out inside, $3 the root below the overlay, then the cgroups to join,
 # "--" and options of nspawn.
-# The mounts lie in a namespace of their own and vanish with the last process.
+# The mounts are in a private namespace and vanish with the last process.
 BOOT = """
 set -e
 overlay=$1 out=$2 root=$3
@@ -54,7 +54,7 @@ exec {INIT} "$@"
 
 
 def why_not() -> str:
-    """Why no machine can be booted here, in words; empty if one can."""
+    """Why this host cannot boot a machine; empty if it can."""
     if os.geteuid() != 0:
         return "booting a systemd needs root"
     if missing := [name for name in ("systemd-nspawn", "nsenter", "setpriv", "unshare") if not shutil.which(name)]:
@@ -107,7 +107,7 @@ class Machine:
         self.close()
 
     def close(self) -> None:
-        """Kill everything in it; no shutdown is needed for what is thrown away."""
+        """Kill all its processes; its state is discarded, so it needs no shutdown."""
         if self._init_pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._init_pid, signal.SIGKILL)
@@ -142,7 +142,7 @@ class Machine:
         return done
 
     def write(self, path: str, text: str) -> None:
-        """Replace a file inside, for everybody to read."""
+        """Replace a file inside, readable by all users."""
         (self.out / "file").write_text(text)
         self.run("install", "-D", "-m", "644", "/out/file", path)
 

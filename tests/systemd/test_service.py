@@ -21,7 +21,7 @@ STOP_ENGINE = """import os, signal, sys
 if "--fd" in sys.orig_argv:
     os.kill(os.getpid(), signal.SIGSTOP)
 """
-"""Loaded by every Python of the service: an engine stands still before it has loaded anything."""
+"""Loaded by every Python of the service: an engine stalls before it has loaded anything."""
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_two_hundred_requests_stay_within_the_budget(installed: Appliance) -> No
 
 
 def under_load(service: Appliance, bodies: list[dict[str, Any]]) -> int:
-    """Send all of them, eight at a time; every one must succeed. The most memory that was seen meanwhile."""
+    """Send all requests, eight at a time; every one must succeed. Returns the peak memory."""
     peak = 0
     with ThreadPoolExecutor(8) as clients:
         answers = [clients.submit(service.post, "/chat", body) for body in bodies]

@@ -1,4 +1,4 @@
-"""Archives that somebody brings to the device: what is taken out of them, and what is refused by name."""
+"""Archives brought to the device: what is extracted from them, and what is rejected by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people take for a model package, and what they are told to run."""
+"""Files mistaken for a model package, and the command that the error suggests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`youtu-edge model install` as a process: what gets in, what is refused, what is left behind."""
+"""`youtu-edge model install` as a process: what is installed, what is rejected, what remains on the disk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_archive_is_installed_like_a_directory_and_once(first: Path, store: M
 
 
 def refused(command: Command, store: ModelStore, package: Path, reason: str, code: int = EXIT_CONFIG) -> None:
-    """The command fails in one line with the reason, and neither the link nor the disk has changed."""
+    """The command must fail in one line with the reason, without changing the link or the disk."""
     before = (store.target(), installed(store))
     done = command("install", str(package))
     assert done.returncode == code, done.stdout + done.stderr
@@ -90,7 +90,7 @@ def test_a_stretched_context_is_compared_by_regret(store: ModelStore, command: C
 def test_a_package_that_crashes_the_runtime_is_refused(
     first: Path, second: Path, store: ModelStore, command: Command, tmp_path: Path
 ) -> None:
-    """The crash happens in a process of its own."""
+    """The crash happens in a separate process."""
     if platform.machine() != "x86_64":
         pytest.skip("this CPU does not trap a division by zero")
     assert command("install", str(first)).returncode == 0
@@ -175,7 +175,7 @@ def test_signatures_decide_as_soon_as_there_is_a_key(
 
 
 def test_a_lower_release_needs_to_be_asked_for(first: Path, second: Path, store: ModelStore, command: Command) -> None:
-    """An old release may have a fault that the new one does not, whoever signed it."""
+    """An old release may have a fault that the new one has not, even if it is signed."""
     assert command("install", str(second)).returncode == 0
     refused(command, store, first, "--allow-downgrade")
     assert command("install", str(first), "--allow-downgrade").returncode == 0

@@ -1,4 +1,4 @@
-"""What happens to versions that are installed: rollback, prune, repair, and whose the directories are."""
+"""Installed versions: rollback, prune, repair, and ownership of the directories."""
 
 from __future__ import annotations
 

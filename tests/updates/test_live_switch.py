@@ -1,4 +1,4 @@
-"""A running daemon changes to another version of the model, and back when that one is no good; clients only wait."""
+"""A running daemon switches to another version of the model, and back if that one fails; clients only wait."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def version_of(package: Path) -> str:
 
 
 def put(store: ModelStore, package: Path) -> str:
-    """Install past every check, as a version that passed them and is no good all the same."""
+    """Install without checks, like a faulty version that passed all of them."""
     with store.changing(), store.incoming() as directory:
         shutil.copytree(package, directory, dirs_exist_ok=True)
         return store.target_of(store.add(directory, read_manifest(package)))
@@ -137,7 +137,7 @@ def test_a_running_answer_that_outlasts_the_wait_goes_on_with_the_new_version(
 
 @contextmanager
 def clients(daemon: Daemon) -> Iterator[list[Stream]]:
-    """Streams that are started one after the other while the block runs; all of them must end well."""
+    """Streams that are started one after the other while the block runs; all of them must complete."""
     streams: list[Stream] = []
     stopping = threading.Event()
 

@@ -1,4 +1,4 @@
-"""kill -9 of an installation at any moment: the store stays usable and the next command clears the rest away."""
+"""kill -9 of an installation at any moment: the store stays usable and the next command removes the remains."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_the_private_key_is_readable_by_its_owner_alone_and_never_overwritten(ke
 
 
 def test_openssl_agrees_with_the_signature(package: Path, key: Path) -> None:
-    """The formats are the standard ones; nobody needs our program to check a package."""
+    """The formats are the standard ones; a package can be checked without our program."""
     if not shutil.which("openssl"):
         pytest.skip("the program openssl is not installed")
     sign(package, key)

@@ -1,4 +1,4 @@
-"""A new version of a model is tried on the processor, whatever the daemon computes on."""
+"""A new version of a model is tried on the CPU, whatever device the daemon uses."""
 
 from __future__ import annotations
 

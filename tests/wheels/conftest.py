@@ -1,4 +1,4 @@
-"""Both wheels, a wheelhouse, and an environment that holds nothing but what pip put there."""
+"""Both wheels, a wheelhouse, and an environment with only what pip installed."""
 
 from __future__ import annotations
 

@@ -28,6 +28,6 @@ class PipEnvironment:
         return done
 
     def python(self, source: str) -> str:
-        """What a program prints that the environment's Python runs."""
+        """The output of a program run by the environment's Python."""
         command = [self.directory / "bin" / "python", "-I", "-c", source]
         return subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""The check of a library that has to load everywhere, on libraries that would not."""
+"""The check that a library loads everywhere, on libraries that do not."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def build(directory: Path, source: str, *options: str) -> Path:
 
 
 def check(directory: Path, library: Path, tag: str = TAG, inside: str = "youtu_edge/ops/libyoutu_edge_ops.so") -> str:
-    """What the check says of a wheel that holds this library; empty if nothing."""
+    """The check's message for a wheel with this library; empty if it passes."""
     wheel = directory / f"youtu_edge-0.1-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.write(library, inside)
@@ -105,7 +105,7 @@ def test_an_old_glibc_is_linked_with_on_a_new_one(tmp_path: Path) -> None:
 
 
 def test_what_the_old_glibc_did_not_have_cannot_be_linked(tmp_path: Path) -> None:
-    """It is named when the wheel is built, and not on somebody's board."""
+    """It is reported when the wheel is built, not on a user's board."""
     view = tmp_path / "view"
     subprocess.run([sys.executable, VIEW, "g++", "2.24", view], check=True)
     source = "#include <unistd.h>\n" + ANSWER.replace("return 42", "char c; return getentropy(&c, 1)")

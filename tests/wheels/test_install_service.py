@@ -27,7 +27,7 @@ def device(installed: PipEnvironment) -> PipEnvironment:
 
 
 def install(device: PipEnvironment, *options: str, check: bool = True) -> str:
-    """What the command says."""
+    """The command's output."""
     done = device.run("install-service", "--root", str(device.root), *options, check=check)
     return done.stdout + done.stderr
 
@@ -105,7 +105,7 @@ def test_a_mistake_of_the_site_changes_no_unit(device: PipEnvironment) -> None:
 
 
 def test_a_command_of_somebody_else_is_kept(device: PipEnvironment) -> None:
-    """A file at /usr/local/bin/youtu-edge that is no link is not ours."""
+    """A file at /usr/local/bin/youtu-edge that is not a symlink is not ours."""
     file = device.root / "usr/local/bin/youtu-edge"
     file.parent.mkdir(parents=True)
     file.write_text("#!/bin/sh\n")

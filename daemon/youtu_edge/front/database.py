@@ -181,7 +181,9 @@ class Database:
         if self._is_gone(""):
             raise _LostError("it was deleted or moved away while open; starting with an empty one")
         if self._is_gone("-wal"):
-            log.warning(line("database_log_lost", file=f"{self._path.name}-wal", effect="its contents are checkpointed now"))
+            log.warning(
+                line("database_log_lost", file=f"{self._path.name}-wal", effect="its contents are checkpointed now")
+            )
             self._open_again()
 
     def _is_gone(self, suffix: str) -> bool:

@@ -18,6 +18,10 @@ _NODES = ("nvidiactl", "nvhost-gpu", "nvgpu")
 """One of them is in /dev wherever the driver of a GPU is: the first on cards, the others on Jetson boards."""
 
 
+class NoDriverError(DeviceError):
+    """No driver of an NVIDIA GPU is loaded, as on most machines."""
+
+
 def choose_device(wanted: Wanted, open_gpu: Callable[[], Gpu] | None = None) -> Device:
     """The device for `engine.device`. Raises DeviceError for a GPU that has to be and cannot."""
     if wanted == "cpu":
@@ -27,6 +31,8 @@ def choose_device(wanted: Wanted, open_gpu: Callable[[], Gpu] | None = None) -> 
     except DeviceError as error:
         if wanted == "cuda":
             raise DeviceError(f"engine.device: {error.message}") from None
+        if isinstance(error, NoDriverError):
+            return Processor("no NVIDIA GPU")  # nothing to do about it on a board without one
         return instead_of_gpu(error.message)
 
 
@@ -42,9 +48,9 @@ def open_installed() -> Gpu:
 
 
 def check_nodes(dev: Path) -> None:
-    """Raises DeviceError on a machine where no driver of a GPU runs, or hides it from the service."""
+    """Raises NoDriverError on a machine where no driver of a GPU runs, or hides it from the service."""
     if not any((dev / name).exists() for name in _NODES):
-        raise DeviceError(
+        raise NoDriverError(
             f"no NVIDIA GPU was found: none of {', '.join(_NODES)} is in {dev}; install the driver, and see docs/cuda.md "
             "for services and containers"
         )

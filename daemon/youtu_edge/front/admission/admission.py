@@ -20,7 +20,7 @@ from youtu_edge.protocol.to_engine import TokenizerQuery
 
 
 class Admission:
-    """The only way into the tables of requests and queries, and out of them for a client that leaves."""
+    """The only entry into the tables of requests and queries, and the exit for a client that disconnects."""
 
     def __init__(
         self,
@@ -43,20 +43,21 @@ class Admission:
         self.is_draining = False
 
     def configure(self, service: ServiceConfig) -> None:
-        """Use another bound of the queue and another time limit; what is in it stays."""
+        """Apply a new queue bound and time limit; requests that were admitted before keep theirs."""
         self._max_queue = self._queries.max_open = service.max_queue
         self._timeout_s = service.request_timeout_s
 
     def check(self) -> None:
         """Raises UnavailableError, EngineGaveUpError, MemoryPressureError or OverloadedError.
 
-        While a crashed engine restarts, requests wait. The limits are those of the daemon and those of the caller's key.
+        Applies the limits of the daemon and of the caller's key. Requests are admitted, and wait, while a crashed engine
+        restarts.
         """
         state = self._supervisor.state
         if self.is_draining or state == "stopped":
             raise UnavailableError("the daemon is stopping", retry_after_s=10)
         if state == "gave_up":
-            raise EngineGaveUpError("the engine died too often; the daemon stops, see its log")
+            raise EngineGaveUpError("the engine died too often; the daemon is stopping, see its log")
         if state == "loading":
             raise UnavailableError("the model is being loaded", retry_after_s=2)
         if self._memory.refuses_requests:
@@ -89,7 +90,7 @@ class Admission:
         return active
 
     def _deadline(self) -> float | None:
-        """When the request of this caller has to be finished. Raises DeadlineError when that is over already."""
+        """The deadline of this caller's request in loop time, None without one. Raises DeadlineError if it has passed."""
         now = asyncio.get_running_loop().time()
         limits = [now + self._timeout_s] if self._timeout_s else []
         if (wanted := CALLER.get().deadline) is not None:
@@ -99,12 +100,12 @@ class Admission:
         return min(limits, default=None)
 
     def _expire(self, request_id: str) -> None:
-        """A request whose time is over fails, and leaves the engine within a step; one that waits there never begins."""
+        """Fail a request at its deadline; a running one leaves the engine within a step, a waiting one never starts."""
         self._active.fail(request_id, DeadlineError.code, "the deadline passed; generation was cancelled")
         self._supervisor.cancel(request_id)
 
     async def _look_up(self, cache: ResponseCache, active: ActiveRequest, key: bytes) -> None:
-        """Answer from the cache, or hand the request to the engine if somebody still waits for it."""
+        """Answer from the cache, or submit the request to the engine unless it has ended."""
         is_answered = await cache.answer(active, key)
         active.is_held = False
         if active.is_cancelled:
@@ -113,9 +114,9 @@ class Admission:
             self._supervisor.submit(active)
 
     def reopen(self, submit: GenerationRequest, key: str, *, is_suspect: bool) -> ActiveRequest:
-        """Take in a request that was admitted before this start; it waits for the engine, whatever the limits.
+        """Admit again a request from before this start, regardless of the limits; it waits for the engine.
 
-        is_suspect: a former daemon died while the engine was working on it.
+        is_suspect: a previous daemon died while its engine was working on it.
         """
         active = self._active.open(submit)
         if is_suspect:
@@ -127,7 +128,7 @@ class Admission:
         return active
 
     async def query(self, query: TokenizerQuery) -> Reply:
-        """The engine's answer; waits while a crashed engine restarts. Raises as `open`, and what the engine refuses."""
+        """The engine's answer; waits while a crashed engine restarts. Raises as `open`, and the engine's rejection."""
         self.check()
         policy = self._supervisor.policy
         policy.poison.check(digest := digest_of(query))
@@ -157,7 +158,7 @@ class Admission:
             self._supervisor.cancel(active.submit.id)
 
     def cancel(self, request_id: str) -> bool:
-        """End a request of this caller with finish reason "cancelled"; its client is told. False when there is none."""
+        """Cancel a request of this caller; its client gets finish reason "cancelled". False when there is none."""
         key = CALLER.get().key
         found = [active for active in self._active.find(request_id) if key is None or active.key == key.name]
         for active in found:

@@ -1,4 +1,4 @@
-"""What every generating route does before it generates: is the model there, how long may the answer get, what to submit."""
+"""What every generating route does first: checks the model's name and the answer's limit, and builds the request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from youtu_edge.front.keys.caller import CALLER
 from youtu_edge.request_errors import InvalidRequestError, ModelNotFoundError
 
 _ID_BYTES = {"-": 12, "_": 16}
-"""Of an id behind each kind of prefix: as long as those of the APIs that it is for."""
+"""Random bytes of an id, by the last character of its prefix: as many as in the API that the prefix belongs to."""
 _HIGHEST = 7
 """RFC 9218 counts urgency down to 0, the scheduler counts priority up."""
 
 
 class Intake:
-    """Makes requests for the model that is served."""
+    """Builds requests for the served model."""
 
     def __init__(self, generation: GenerationConfig, admission: Admission, model: CurrentModel) -> None:
         self._generation = generation
@@ -32,38 +32,38 @@ class Intake:
 
     @property
     def model(self) -> ServedModel:
-        """The served model. Only once admission has let the request in: nobody is admitted before a model is ready."""
+        """The served model. Valid after admission, which rejects requests until a model is ready."""
         model = self._model.value
         assert model is not None, "the request was not admitted"
         return model
 
-    def check_name(self, asked: str | None) -> None:
+    def check_name(self, requested: str | None) -> None:
         """Raises ModelNotFoundError unless the request names the served model, `default` or none."""
         name = self.model.name
-        if asked not in (None, "default", name):
-            raise ModelNotFoundError(f"model: {asked[:100]!r} is not served here; {name!r} is", param="model")
+        if requested not in (None, "default", name):
+            raise ModelNotFoundError(f"model: {requested[:100]!r} is not served here; use {name!r}", param="model")
 
-    def max_new_tokens(self, field: str, asked: int | None) -> int:
+    def max_new_tokens(self, field: str, requested: int | None) -> int:
         """The limit of the answer. Raises InvalidRequestError naming `field` where it exceeds the context."""
         context = self.model.context_length
-        if asked is None:
+        if requested is None:
             return min(self._generation.max_new_tokens, context)
-        if asked > context:
-            raise InvalidRequestError(f"{field}: {asked} exceeds the context of {context} tokens", param=field)
-        return asked
+        if requested > context:
+            raise InvalidRequestError(f"{field}: {requested} exceeds the context of {context} tokens", param=field)
+        return requested
 
     def submit(
-        self, prefix: str, asked: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None
+        self, prefix: str, fields: SamplingFields, max_new_tokens: int, stop: str | list[str] | None = None
     ) -> GenerationRequest:
-        """A request with a new id behind `prefix`; the caller adds messages or prompt, and what else its dialect has."""
+        """A request with a new id after `prefix`; the caller adds messages or prompt, and what else its dialect has."""
         urgency = CALLER.get().urgency
-        sampling = sampling_params(asked, self._generation, self.model.recommendation)
+        sampling = sampling_params(fields, self._generation, self.model.recommendation)
         return GenerationRequest(
             id=f"{prefix}{secrets.token_hex(_ID_BYTES[prefix[-1]])}",
             sampling=sampling,
-            is_repeatable=sampling.temperature == 0 or asked.seed is not None,
+            is_repeatable=sampling.temperature == 0 or fields.seed is not None,
             max_new_tokens=max_new_tokens,
-            punctuation=asked.punctuation or self._generation.punctuation,
+            punctuation=fields.punctuation or self._generation.punctuation,
             stop=list(self._generation.stop) if stop is None else [stop] if isinstance(stop, str) else stop,
             is_default_stop=stop is None,
             keeps_stop=self._generation.keep_stop,

@@ -1,8 +1,8 @@
-"""Answers to frequent questions, kept on the device.
+"""A cache of whole answers on the device.
 
-Only what would be answered the same again is kept: greedy requests, and those with a seed of the client's own. The key is
-everything that the answer depends on: the model package, how it is loaded, and the request. A hit is told to the request
-table in the engine's own messages, so that every dialect, streamed or not, is served alike.
+Only reproducible answers are cached: those of greedy requests, and of requests with the client's seed. The key hashes
+everything that the answer depends on: the model package, how it is loaded, and the request. A hit reaches the request
+table as the engine's own messages would, so that every dialect, streamed or not, is served alike.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ MIGRATIONS = (
 )
 
 _LOOKUP_S = 0.25
-"""A disk that takes longer is slower than many an answer; the engine gets the request then."""
+"""Deadline of a lookup: on a slower disk the engine answers instead, often sooner."""
 
 
 class KeptAnswer(msgspec.Struct, array_like=True):
-    """An answer as the engine gave it."""
+    """An answer as the engine produced it."""
 
     text: str
     tokens: list[int]
@@ -56,9 +56,9 @@ class KeptAnswer(msgspec.Struct, array_like=True):
 
 
 class ResponseCache:
-    """`fingerprint` tells the loaded package; empty: nothing is looked up or kept.
+    """`fingerprint` identifies the loaded package; empty: nothing is looked up or stored.
 
-    `on_lookup(hit)` counts.
+    `on_lookup(hit)` counts lookups.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ResponseCache:
         self.database = Database.in_directory(directory, FILE, MIGRATIONS, synchronous="normal", on_failure=on_failure)
 
     def key(self, submit: GenerationRequest) -> bytes | None:
-        """What the answer depends on, as a hash; None for requests whose answer is not kept."""
+        """What the answer depends on, as a hash; None for requests whose answer is not cached."""
         fingerprint = self._fingerprint()
         sampling = submit.sampling
         if not fingerprint or not submit.is_repeatable or sampling.logprobs is not None:
@@ -94,13 +94,13 @@ class ResponseCache:
             id="",
             priority=0,
             sampling=msgspec.structs.replace(sampling, seed=sampling.seed if sampling.temperature else 0),
-            # Ids that were drawn for earlier answers say nothing that the text does not.
+            # Token ids of earlier answers add nothing to their text.
             messages=[msgspec.structs.replace(message, tokens=[]) for message in submit.messages or ()],
         )
         return hashlib.sha256(b"\0".join((fingerprint.encode(), self._setting, msgspec.msgpack.encode(bare)))).digest()
 
     async def answer(self, active: ActiveRequest, key: bytes) -> bool:
-        """Answer the request if its answer is known; False when the engine has to. Never raises."""
+        """Answer the request from the cache; False on a miss, when the engine has to. Never raises."""
         kept = await self._look_up(key)
         self._on_lookup(kept is not None)
         note_cache(kept is not None)
@@ -115,9 +115,9 @@ class ResponseCache:
         return True
 
     def keep(self, active: ActiveRequest) -> None:
-        """Keep the answer of a request that has just ended, if it was looked up before, is complete, and of one engine.
+        """Store the answer of a request that has just ended, if it was looked up, is complete, and came from one engine.
 
-        The next engine may have loaded another package; one that is not reproducible rounds a resumed answer differently.
+        The next engine may have loaded another package, or may round a resumed answer differently.
         """
         if active.cache_key is None or active.outcome not in ("stop", "length") or active.resumes:
             return
@@ -151,7 +151,7 @@ class ResponseCache:
 
         def find(connection: sqlite3.Connection) -> bytes | None:
             row = connection.execute("SELECT number, created, body FROM answer WHERE key = ?", (key,)).fetchone()
-            if row is None or not 0 <= now - row[1] <= self._ttl_s:  # a clock that went back makes an entry suspect, too
+            if row is None or not 0 <= now - row[1] <= self._ttl_s:  # future: the clock went back
                 return None
             connection.execute("UPDATE answer SET used = (SELECT max(used) + 1 FROM answer) WHERE number = ?", (row[0],))
             return bytes(row[2])

@@ -1,4 +1,4 @@
-"""Turns what a request says about sampling, and what it leaves out, into SamplingParams.
+"""Resolves the sampling fields of a request, and the defaults of those it leaves out, into SamplingParams.
 
 request > the YAML's `generation` section > what the package recommends (generation.json) > greedy
 """
@@ -22,13 +22,13 @@ from youtu_edge.recommendation import MinP, Recommendation, RepetitionPenalty, T
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _MIN_TEMPERATURE = 1e-5
-"""Below it the best token is drawn for certain, and dividing logits by it would leave the range of float32."""
+"""Below it the most likely token is certain, and dividing logits by it would overflow float32."""
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Seed = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 
 
 class SamplingFields(msgspec.Struct, forbid_unknown_fields=True):
-    """The sampling parameters of a body; None means "not said"."""
+    """The sampling parameters of a body; None: not set."""
 
     temperature: Temperature | None = None
     top_p: TopP | None = None
@@ -39,7 +39,7 @@ class SamplingFields(msgspec.Struct, forbid_unknown_fields=True):
     frequency_penalty: Penalty | None = None
     seed: Seed | None = None
     punctuation: Punctuation | None = None
-    """Not sampling, but said beside it in every dialect: repair the punctuation of Chinese text."""
+    """Not sampling, but beside it in every dialect: repair the punctuation of Chinese text."""
 
 
 def read_recommendation(package: Path) -> Recommendation:
@@ -55,14 +55,14 @@ def read_recommendation(package: Path) -> Recommendation:
         raise PackageError(f"{path}: {error}; export the model again") from None
 
 
-def sampling_params(asked: SamplingFields, config: GenerationConfig, package: Recommendation) -> SamplingParams:
-    """What the engine shall do. Without a seed one is drawn here, so that a resumed request draws the same tokens."""
+def sampling_params(fields: SamplingFields, config: GenerationConfig, package: Recommendation) -> SamplingParams:
+    """The resolved parameters. A missing seed is drawn here, so that a resumed request draws the same tokens."""
     off = SamplingParams()
 
     def value(name: str) -> float:
-        for source in (asked, config, package):
-            if (said := getattr(source, name, None)) is not None:
-                return said  # type: ignore[no-any-return]  # all of them are numbers
+        for source in (fields, config, package):
+            if (found := getattr(source, name, None)) is not None:
+                return found  # type: ignore[no-any-return]  # all of them are numbers
         return getattr(off, name)  # type: ignore[no-any-return]
 
     temperature = value("temperature")
@@ -74,6 +74,6 @@ def sampling_params(asked: SamplingFields, config: GenerationConfig, package: Re
         repetition_penalty=value("repetition_penalty"),
         presence_penalty=value("presence_penalty"),
         frequency_penalty=value("frequency_penalty"),
-        # The counter-based generator wants a non-negative key; negative seeds of clients are folded into it.
-        seed=secrets.randbits(63) if asked.seed is None else asked.seed & INT64_MAX,
+        # The counter-based generator needs a non-negative key; negative seeds of clients lose their sign bit.
+        seed=secrets.randbits(63) if fields.seed is None else fields.seed & INT64_MAX,
     )

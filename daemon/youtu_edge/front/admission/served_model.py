@@ -1,4 +1,4 @@
-"""The model that is served: what handlers, logs and records need to know about it."""
+"""The served model: what handlers, logs and records need of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class ServedModel(msgspec.Struct, frozen=True):
-    """What the handlers know about the model once it is ready."""
+    """The properties of the model once it is ready."""
 
     name: str
     context_length: int
@@ -49,14 +49,14 @@ class CurrentModel:
         )
 
     def name(self) -> str:
-        """Also before it is loaded; "" where the package cannot be read."""
+        """Its name, also before it is loaded; "" if the package cannot be read."""
         if self.value:
             return self.value.name
         manifest = self._manifest()
         return self._config.name or (manifest.name if manifest else "")
 
     def checksum(self) -> str:
-        """Of the package; "" where it cannot be read."""
+        """Checksum of the package; "" if it cannot be read."""
         manifest = self._manifest()
         return manifest.checksum if manifest else ""
 

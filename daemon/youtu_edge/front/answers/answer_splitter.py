@@ -23,8 +23,8 @@ State = Literal["start", "thought", "text", "call"]
 class AnswerSplitter:
     """The state of one answer.
 
-    request_id: what the ids of calls are made of, so that an answer that is read again has the same ones.
-    in_thought: the prompt already opened <think>. has_tools: whether <tool_call> means anything.
+    request_id: the ids of calls are derived from it, so that a replayed answer has the same ones.
+    in_thought: the prompt already opened <think>. has_tools: whether <tool_call> is a tag.
     """
 
     def __init__(self, request_id: str = "", *, in_thought: bool = False, has_tools: bool = False) -> None:
@@ -49,10 +49,10 @@ class AnswerSplitter:
         return list(self._advance())
 
     def finish(self, *, is_cut: bool = False) -> list[Piece]:
-        """What was held back, now that nothing more comes.
+        """The text that was held back, at the end of the answer.
 
-        `is_cut`: a longer answer was begun. A call without a name, and what may be the beginning of a tag with the white
-        space before it, are dropped, so that nothing is shown that the longer answer would not have shown.
+        `is_cut`: the answer was cut short. A call without a name, and what may be the beginning of a tag with the white
+        space before it, are dropped, so that nothing is shown that the complete answer would not have shown.
         """
         rest, self._held = self._held, ""
         if is_cut:
@@ -142,7 +142,7 @@ class AnswerSplitter:
 
 
 def overlap(text: str, tag: str) -> int:
-    """Length of the longest end of `text` that is a proper beginning of `tag`."""
+    """Length of the longest suffix of `text` that is a proper prefix of `tag`."""
     for length in range(min(len(text), len(tag) - 1), 0, -1):
         if text.endswith(tag[:length]):
             return length

@@ -1,7 +1,7 @@
 """One answer as a stream: the events of a request turned into pieces.
 
     with generations.open(request, body, submit) as generation:
-        await generation.accepted()            # raises the engine's refusal, before any status is sent
+        await generation.accepted()            # raises the engine's rejection, before any status is sent
         async for piece in generation.pieces():
             ...                                # Thought, Text, ToolCallStart, ToolArguments, Silence; at last Ended
 
@@ -72,7 +72,7 @@ class GenerationStream:
         return self.source.submit.id
 
     async def accepted(self) -> Accepted:
-        """Wait until the engine has accepted the prompt; may be called again. Raises the engine's refusal."""
+        """Wait until the engine has accepted the prompt; may be called again. Raises the engine's rejection."""
         if self._accepted is None:
             event = await self.source.events.get()
             if isinstance(event, Failed):
@@ -138,7 +138,7 @@ class GenerationStream:
             elif isinstance(piece, Ended):
                 made = [ToolCall(call.id, call.name, args) for call, args in zip(calls, arguments, strict=True)]
                 return Answer("".join(text), "".join(thought), made, logprobs, piece.reason, piece.finished)
-        raise InternalError("the answer has no end")
+        raise InternalError("the answer ended without its final event")
 
     async def _next_event(self) -> Delta | Finished | None:
         """None after KEEPALIVE_S without an event."""
@@ -154,7 +154,7 @@ class GenerationStream:
 
 
 def _attach(pieces: list[Piece], logprobs: list[TokenLogprob]) -> list[Piece]:
-    """Give the log-probabilities to the first text among the pieces, or to an empty one of their own."""
+    """Attach the log-probabilities to the first text among the pieces, or to a new empty one."""
     if not logprobs:
         return pieces
     for index, piece in enumerate(pieces):

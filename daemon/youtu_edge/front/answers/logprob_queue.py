@@ -1,7 +1,7 @@
 """Holds log-probabilities back as long as the text of their tokens is held back.
 
 The engine sends a token's log-probability with the token, but its text only when it is a whole character and cannot be part
-of a stop string. A token whose text never comes, because a stop string swallowed it, has no place in the answer.
+of a stop string. A token whose text is never sent, because it belongs to a stop string, is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from youtu_edge.protocol.from_engine import Delta, TokenLogprob
 
 
 class LogprobQueue:
-    """The state of one answer, in characters of its text: bytes that are no characters take more room there than they have.
+    """The state of one answer, in characters of its text, in which invalid bytes are replacement characters.
 
     tokens:  [ released ....... | waiting ... ]      waiting: those that begin at or after `_shown`
     text:    [ shown ............. ]
@@ -28,7 +28,7 @@ class LogprobQueue:
     def push(self, delta: Delta) -> None:
         """Add the tokens of one step."""
         for entry in delta.logprobs:
-            # One that is no text, as the end, shows behind an unfinished character.
+            # A token without text, such as the end token, comes after an unfinished character.
             behind = 0 if entry.drawn.utf8 else len(self._decoder.getstate()[0][:1])
             self._waiting.append((self._begin + behind, entry))
             self._begin += len(self._decoder.decode(entry.drawn.utf8))

@@ -41,7 +41,7 @@ class ToolArguments(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """No piece for a while; a stream sends a sign of life."""
+    """No piece for a while; a stream sends a keep-alive."""
 
 
 class Ended(msgspec.Struct, frozen=True):

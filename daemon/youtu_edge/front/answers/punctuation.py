@@ -1,14 +1,14 @@
 """Repairs the punctuation of Chinese text as it streams: small models write 今天天气很好 我们去公园玩 without any.
 
-Only what stands directly behind a Chinese character is ever changed:
+Only what directly follows a Chinese character is ever changed:
 
     spaces between two of them           今天很好 我们走     ->  今天很好，我们走
     , . ! ? : ; before one, or an end    你好, 我是小优.     ->  你好，我是小优。
     the end of a complete answer         我们去公园玩        ->  我们去公园玩。
 
-so numbers (3.14), Latin words and what is written between them stay as they are. Code, tables, headings, URLs and JSON are
-left alone altogether. Works character by character, so that no chunking of the text changes the result, and repairing
-twice is repairing once.
+so numbers (3.14), Latin words and what is written between them are unchanged. So are code, tables, headings, URLs and JSON.
+Works character by character, so that the result does not depend on how the text is chunked; repairing it again changes
+nothing.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _JSON = re.compile(r"\{|\[\s*[\[{\"]")
 
 _MAX_HELD = 64
-"""So much white space behind a character is layout, and is not held back for longer."""
+"""White space of this length after a character is layout, and is no longer held back."""
 _MAX_LINE = 80
-"""How much of a line is remembered: enough to tell what kind of line it is."""
+"""Characters kept of a line: enough to recognise what kind of line it is."""
 
 
 class PunctuationRepair:
@@ -38,7 +38,7 @@ class PunctuationRepair:
     def __init__(self) -> None:
         self._is_behind_hanzi = False
         self._held = ""
-        """Behind a Chinese character: white space, or one mark and white space, whose meaning what follows decides."""
+        """After a Chinese character: white space, or one mark and white space, whose meaning depends on what follows."""
         self._begin = ""
         """The first characters that are not white space: JSON is recognised by them."""
         self._line = ""
@@ -122,7 +122,7 @@ class PunctuationRepair:
                 self._fence, self._code_ticks = "", 0
         elif found := _FENCE.match(line):
             self._fence, self._code_ticks = found.group(1), 0
-        elif not line.strip():  # code spans do not outlive their paragraph
+        elif not line.strip():  # code spans end with their paragraph
             self._code_ticks = 0
 
 

@@ -14,7 +14,7 @@ import re
 from youtu_edge.protocol.tags import CALL_END
 
 _HEAD = re.compile(r'\n?\{"name": ("[A-Za-z0-9_-]+"), "arguments": (?=\S)')
-"""Exactly what the engine's grammar produces: text that begins otherwise was not held to a schema and is no call."""
+"""Exactly what the engine's grammar produces: text that begins otherwise was not constrained and is not a call."""
 
 
 class ToolCallReader:

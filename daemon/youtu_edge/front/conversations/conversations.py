@@ -1,4 +1,4 @@
-"""The conversations on the device as the front uses them: one turn at a time each, kept in the database.
+"""The conversations on the device: one turn at a time in each, stored in the database.
 
 begin ── turn is running ──> keep (the turn is in the database) ──> the next may begin
                          └─> release (nothing to keep)        ──^
@@ -21,15 +21,15 @@ FILE = "conversations.db"
 
 
 class RunningTurn(msgspec.Struct, eq=False):
-    """A turn that is being answered. `ended` tells whether it was kept, as soon as that is certain."""
+    """A turn that is being answered. `ended` resolves to whether it was stored."""
 
     name: Name
     request_id: str
     ended: asyncio.Future[bool]
     is_submitted: bool = False
-    """False while the conversation is being read; until then the engine and `Admission` do not know the request."""
+    """False while the conversation is being read: the request is not admitted yet."""
     is_cancelled: bool = False
-    """Somebody stopped it before it was submitted."""
+    """It was cancelled before it was submitted."""
 
 
 class Conversations:
@@ -48,7 +48,7 @@ class Conversations:
         return self._running.get(name)
 
     def begin(self, name: Name, request_id: str) -> RunningTurn:
-        """Take the conversation for one turn. Raises SessionBusyError."""
+        """Reserve the conversation for one turn. Raises SessionBusyError."""
         self.check_idle(name)
         turn = RunningTurn(name, request_id, asyncio.get_running_loop().create_future())
         self._running[name] = turn
@@ -58,12 +58,12 @@ class Conversations:
         """Raises SessionBusyError while a turn is being answered."""
         if running := self._running.get(name):
             raise SessionBusyError(
-                f"session {name.id} is answering request {running.request_id}; wait for its end, or interrupt the session",
+                f"session {name.id} is answering request {running.request_id}; wait until it ends, or interrupt the session",
                 param="session_id",
             )
 
     def cancel(self, owner: str, request_id: str) -> bool:
-        """Stop a turn that is not submitted yet; it ends as soon as it is. False when there is none."""
+        """Cancel a turn that is not submitted yet; it ends right after it is submitted. False when there is none."""
         for turn in self._running.values():
             if (turn.name.owner, turn.request_id, turn.is_submitted) == (owner, request_id, False):
                 turn.is_cancelled = True
@@ -71,7 +71,7 @@ class Conversations:
         return False
 
     async def keep(self, running: RunningTurn, turn: Turn, *, system: str | None, dropped_turns: int) -> None:
-        """Append the turn that was begun, then release the conversation; both happen even if the caller is cancelled."""
+        """Store the turn, then release the conversation; both happen even if the caller is cancelled."""
         work = self.database.submit(
             lambda connection: self._store.append(
                 connection, running.name, turn, system=system, dropped_turns=dropped_turns
@@ -101,7 +101,7 @@ class Conversations:
         return found
 
     async def page(self, owner: str, limit: int, before: str | None) -> list[Summary]:
-        """Conversations, last used first. Raises NotFoundError when `before` is none."""
+        """Conversations, last used first. Raises NotFoundError when there is no conversation `before`."""
         return await self.database.run(lambda connection: self._store.page(connection, owner, limit, before))
 
     async def change(self, name: Name, *, title: str | None, system: str | None) -> Conversation:
@@ -110,13 +110,13 @@ class Conversations:
         return await self.find(name)
 
     async def clear(self, name: Name) -> Conversation:
-        """Forget all turns. Raises NotFoundError or SessionBusyError."""
+        """Delete all turns. Raises NotFoundError or SessionBusyError."""
         self.check_idle(name)
         await self.database.run(lambda connection: self._store.clear(connection, name))
         return await self.find(name)
 
     async def delete(self, name: Name) -> None:
-        """Forget the conversation. Raises NotFoundError or SessionBusyError."""
+        """Delete the conversation. Raises NotFoundError or SessionBusyError."""
         self.check_idle(name)
         await self.database.run(lambda connection: self._store.delete(connection, name))
 

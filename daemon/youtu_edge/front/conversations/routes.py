@@ -1,4 +1,4 @@
-"""The routes about conversations on the device, "sessions" in HTTP, and about stopping an answer that is under way."""
+"""The routes of conversations on the device, "sessions" in HTTP, and of cancelling an answer in progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PageQuery(msgspec.Struct, forbid_unknown_fields=True):
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     before: str | None = None
-    """Id of a session: only those used before it, to go on after the last of a page."""
+    """Id of a session: only those used before it. Pass the last id of a page to get the next page."""
 
 
 class SessionPage(msgspec.Struct):
@@ -56,7 +56,7 @@ class SessionDocument(Summary, kw_only=True):
 
 
 class SessionChange(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of PATCH /v1/sessions/{session_id}; what is left out stays."""
+    """Body of PATCH /v1/sessions/{session_id}; fields left out keep their value."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
     system: Annotated[str, Meta(max_length=100_000)] | UnsetType = UNSET
@@ -66,11 +66,11 @@ class InterruptBody(msgspec.Struct, forbid_unknown_fields=True):
     """Body of POST /v1/sessions/{session_id}/interrupt."""
 
     spoken_chars: Annotated[int, Meta(ge=0)]
-    """How many characters (Unicode code points) of the answer the person really heard; more than there are: all."""
+    """Characters (Unicode code points) of the answer that were actually spoken; a larger number keeps all."""
 
 
 class Interrupted(msgspec.Struct):
-    """What is left of the last answer. `request_id` is the request that was stopped, null when none was under way."""
+    """What is left of the last answer. `request_id` is the request that was stopped, null when none was in progress."""
 
     id: str
     request_id: str | None
@@ -92,7 +92,7 @@ class Cancelled(msgspec.Struct):
 
 
 class SessionHandlers:
-    """The routes of sessions, and of answers that are under way."""
+    """The routes of sessions, and of answers in progress."""
 
     def __init__(self, conversations: Conversations, admission: Admission, bodies: BodyReader) -> None:
         self._conversations = conversations
@@ -125,7 +125,7 @@ class SessionHandlers:
         return self._document(await self._conversations.find(_name(request)))
 
     async def change(self, request: web.Request) -> web.Response:
-        """PATCH /v1/sessions/{session_id}: another title, another system prompt."""
+        """PATCH /v1/sessions/{session_id}: change title or system prompt."""
         body = decode_body(await self._bodies.read(request), SessionChange, {})
         if body.title is UNSET and body.system is UNSET:
             raise InvalidRequestError("title or system: one of them is required", param="title")
@@ -134,34 +134,34 @@ class SessionHandlers:
         return self._document(await self._conversations.change(_name(request), title=title, system=system))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """DELETE /v1/sessions/{session_id}: forget it."""
+        """DELETE /v1/sessions/{session_id}: delete a session."""
         name = _name(request)
         await self._conversations.delete(name)
         return json_response(Deleted(name.id))
 
     async def clear(self, request: web.Request) -> web.Response:
-        """POST /v1/sessions/{session_id}/clear: forget its messages; title and system prompt stay."""
+        """POST /v1/sessions/{session_id}/clear: delete its messages; title and system prompt stay."""
         return self._document(await self._conversations.clear(_name(request)))
 
     async def export(self, request: web.Request) -> web.Response:
         """GET /v1/sessions/{session_id}/export: the session as a file."""
         name = _name(request)
         response = self._document(await self._conversations.find(name), indent=2)
-        # The id holds only characters that need no quoting, or there would be no such session.
+        # Ids of existing sessions consist of characters that need no quoting.
         response.headers["Content-Disposition"] = f'attachment; filename="session-{name.id}.json"'
         return response
 
     async def interrupt(self, request: web.Request) -> web.Response:
-        """POST /v1/sessions/{session_id}/interrupt: stop the answer, and keep of it what was really spoken.
+        """POST /v1/sessions/{session_id}/interrupt: stop the answer, and keep the part of it that was spoken.
 
-        After the end of an answer it truncates all the same: speech goes on for a while after the last token.
+        An answer that has ended is truncated, too: speech goes on for a while after the last token.
         """
         name = _name(request)
         body = decode_body(await self._bodies.read(request), InterruptBody, {})
         running = self._conversations.running(name)
         if running is not None:
             self._cancel(running.request_id)
-            if not await asyncio.shield(running.ended):  # it failed or was never heard: there is nothing to truncate
+            if not await asyncio.shield(running.ended):  # it failed or was empty: there is nothing to truncate
                 return json_response(Interrupted(name.id, running.request_id, ""))
         content = await self._conversations.truncate_answer(name, body.spoken_chars)
         return json_response(Interrupted(name.id, running.request_id if running else None, content))
@@ -170,7 +170,7 @@ class SessionHandlers:
         """POST /v1/requests/{request_id}/cancel: stop an answer; its client gets finish_reason "cancelled"."""
         request_id = request.match_info["request_id"]
         if not self._cancel(request_id):
-            raise NotFoundError(f"no request {request_id[:100]!r} is under way", param="request_id")
+            raise NotFoundError(f"no request {request_id[:100]!r} is in progress", param="request_id")
         return json_response(Cancelled(request_id))
 
     def _cancel(self, request_id: str) -> bool:

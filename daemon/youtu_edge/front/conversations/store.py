@@ -1,7 +1,7 @@
-"""Conversations on the device: which turns they have, and which of them have to go.
+"""Conversations on the device: their turns, and which are evicted.
 
-A turn (what the user said and what was answered) is one row, written in one transaction with everything that it changes, so
-that no crash can leave half of one. The order of use is a counter and not the clock, which jumps on boards without one.
+A turn (question and answer) is one row, written in one transaction with everything that it changes, so that no crash can
+leave half of one. The order of use is a counter, because the clock jumps on boards without a battery.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ MIGRATIONS = (
 _TITLE_CHARACTERS = 60
 _DAY_S = 86400
 _CLOCK_IS_SET = 1_735_689_600
-"""2025-01-01, older than this program: an earlier time is that of a board that did not know the time, and tells no age."""
+"""2025-01-01, older than this program: an earlier time comes from a board whose clock was not set, and gives no age."""
 
 
 class Name(NamedTuple):
-    """What a conversation is found by: the API key it belongs to ("" without keys), and its id. No key sees another's."""
+    """Identifies a conversation: the API key that owns it ("" without keys), and its id. No key sees another's."""
 
     owner: str
     id: str
 
 
 class Turn(msgspec.Struct, kw_only=True):
-    """One exchange. `tokens` are the ids of the whole answer as the engine drew them; empty where they do not matter."""
+    """One exchange. `tokens` are the ids of the whole answer as the engine drew them; empty if they cannot be reused."""
 
     user: str
     assistant: str
@@ -90,7 +90,7 @@ class Conversation(msgspec.Struct, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """When conversations go, those that were not used for the longest time first."""
+    """When conversations are evicted, least recently used first."""
 
     max_bytes: int
     max_age_days: int = 0
@@ -98,7 +98,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ConversationStore:
-    """The work to be given to a `Database` with MIGRATIONS; every method takes its connection first.
+    """Work for a `Database` with MIGRATIONS; every method takes its connection first.
 
     `wall` and `monotonic` are clocks in seconds.
     """
@@ -154,9 +154,9 @@ class ConversationStore:
     def append(
         self, connection: sqlite3.Connection, name: Name, turn: Turn, *, system: str | None, dropped_turns: int
     ) -> None:
-        """Add a turn, beginning the conversation if there is none, and make room where the limits ask for it.
+        """Add a turn, creating the conversation if there is none, then evict what exceeds the limits.
 
-        `system` None: as it was.
+        `system` None: unchanged.
         """
         now = int(self._wall())
         used = connection.execute("SELECT coalesce(max(used), 0) + 1 FROM conversation").fetchone()[0]
@@ -198,26 +198,26 @@ class ConversationStore:
         )
 
     def clear(self, connection: sqlite3.Connection, name: Name) -> None:
-        """Forget the turns; title and system prompt stay. Raises NotFoundError."""
+        """Delete the turns; title and system prompt stay. Raises NotFoundError."""
         number = _number(connection, name)
         connection.execute("DELETE FROM turn WHERE conversation = ?", (number,))
         connection.execute("UPDATE conversation SET dropped_turns = 0 WHERE number = ?", (number,))
 
     def delete(self, connection: sqlite3.Connection, name: Name) -> None:
-        """Forget the conversation. Raises NotFoundError."""
+        """Delete the conversation. Raises NotFoundError."""
         connection.execute("DELETE FROM conversation WHERE number = ?", (_number(connection, name),))
 
     def _expire(self, connection: sqlite3.Connection) -> None:
         if not self._limits.max_age_days:
             return
-        # A clock that jumped ahead since the start (the network told the time at last) makes nothing older.
+        # A clock that jumped ahead since the start (the network set it late) must not age anything.
         wall, monotonic = self._start
         now = min(self._wall(), wall + self._monotonic() - monotonic)
         before = now - self._limits.max_age_days * _DAY_S
         connection.execute("DELETE FROM conversation WHERE updated < ? AND updated >= ?", (before, _CLOCK_IS_SET))
 
     def _shrink(self, connection: sqlite3.Connection, current: int) -> None:
-        """Delete the conversations unused for the longest time, at last the oldest turns of the current one."""
+        """Delete the least recently used conversations, then the oldest turns of the current one."""
         while bytes_used(connection) > size_limit(connection, self._limits.max_bytes):
             oldest = connection.execute(
                 "SELECT number FROM conversation WHERE number != ? ORDER BY used LIMIT 1", (current,)
@@ -237,7 +237,7 @@ class ConversationStore:
 
 
 def title_of(prompt: str) -> str:
-    """The beginning of what was said first, in one line."""
+    """The beginning of the first question, on one line."""
     text = " ".join(prompt.split())
     return text if len(text) <= _TITLE_CHARACTERS else text[: _TITLE_CHARACTERS - 1] + "…"
 

@@ -1,1 +1,1 @@
-"""Requests that are finished whatever dies: the journal, and those who follow an answer."""
+"""Requests that are finished across crashes: the journal, and the readers that follow an answer."""

@@ -1,4 +1,4 @@
-"""One durable request with its events, and those who read it."""
+"""One durable request with its events, and its readers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.from_engine import Delta, Failed, Finished
 
 _UNFINISHED = (UnavailableError.code, EngineGaveUpError.code)
-"""Failures that say nothing about the request: it goes on with the next start."""
+"""Failures of the daemon, not of the request: it resumes at the next start."""
 Load = Callable[["DurableRequest"], Awaitable[None]]
-"""Reads the events of a request that only the journal has."""
+"""Loads the events of a request that are only in the journal."""
 
 
 def ends_for_now(code: str) -> bool:
-    """Whether a failure of this code says nothing about the request, which goes on with the next start."""
+    """Whether a failure of this code ends the request for this process only: it resumes at the next start."""
     return code in _UNFINISHED
 
 
 def is_for_the_next_start(event: Event) -> TypeGuard[Failed]:
-    """Whether the request goes on with the next start of the daemon."""
+    """Whether the request resumes at the next start of the daemon."""
     return isinstance(event, Failed) and ends_for_now(event.code)
 
 
 class DurableRequest:
-    """A request and its events so far. Many may follow it."""
+    """A request and its events so far. It may have many followers."""
 
     def __init__(self, summary: EntrySummary, events: list[Event] | None = None) -> None:
         self.summary = summary
@@ -38,17 +38,17 @@ class DurableRequest:
 
     @property
     def is_over(self) -> bool:
-        """Whether no event follows, at least not in this life of the daemon."""
+        """Whether no event follows, at least not in this process."""
         return bool(self.events) and isinstance(self.events[-1], Finished | Failed)
 
     @property
     def has_unwritten(self) -> bool:
-        """Whether the journal lacks an event that it has to have."""
+        """Whether an event still has to be written to the journal."""
         missing = self.events[self.num_written :]
         return bool(missing) and not is_for_the_next_start(missing[-1])
 
     def add(self, events: list[Event]) -> None:
-        """Show events to everybody who follows."""
+        """Publish events to all followers."""
         self.events += events
         self._news.set()
         self._news = asyncio.Event()
@@ -61,10 +61,10 @@ class DurableRequest:
 
 
 class Follower:
-    """One reader of a request from its first event on; takes the place of an open request in a GenerationStream."""
+    """One reader of a request from its first event on; a source for GenerationStream, as an ActiveRequest is."""
 
     def __init__(self, load: Load, request: DurableRequest, submit: GenerationRequest) -> None:
-        """`submit` says what was asked for, so that the reader can tell its parts apart."""
+        """`submit` is the request, which GenerationStream needs to split the answer into pieces."""
         self._load = load
         self._request = request
         self._index = 0

@@ -1,11 +1,11 @@
-"""Requests that are finished whatever happens: to the client, to the engine, to this process or to the power.
+"""Requests that survive client disconnects, engine crashes, restarts of this process and power cuts.
 
     client ──> record in the journal ──> request ──> engine
                                             │ events
-    clients <── DurableRequest <── journal <┘          what a client sees was written before
+    clients <── DurableRequest <── journal <┘          written before a client sees it
 
-A request ends when its answer does, not when its client leaves. After a start every unfinished one is handed to the engine
-again with the tokens that the journal has. Clients follow a request from its first event as often as they like.
+A request ends when its answer does, not when its client leaves. At startup every unfinished one is submitted again with the
+tokens in the journal. Clients may follow a request from its first event any number of times.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 FILE = "requests.db"
 MAX_FRUITLESS_STARTS = 5
-"""A request on which the engine worked when so many starts in a row died, with no token gained, is failed."""
+"""A request fails once this many consecutive starts have died while the engine worked on it, with no token gained."""
 _CLOSE_S = 2.0
 _RETRY_S = 1.0
 
@@ -52,7 +52,7 @@ class DurableRequests:
     def __init__(
         self, config: StorageConfig, admission: Admission, model: Callable[[], str], on_failure: Callable[[], None]
     ) -> None:
-        """`model` tells the checksum of the package that is served."""
+        """`model` returns the checksum of the served package."""
         self.database = Database.in_directory(
             config.directory, FILE, MIGRATIONS, synchronous=config.synchronous, on_failure=on_failure
         )
@@ -63,19 +63,19 @@ class DurableRequests:
         self._by_id: dict[str, EntrySummary] = {}
         self._by_key: dict[str, str] = {}
         self._running: dict[str, DurableRequest] = {}
-        self._at_hand: WeakValueDictionary[str, DurableRequest] = WeakValueDictionary()
+        self._loaded_requests: WeakValueDictionary[str, DurableRequest] = WeakValueDictionary()
         self._pumps: set[asyncio.Task[None]] = set()
         self._notes = WorkNotes(self._note_work)
 
     @property
     def num_unfinished(self) -> int:
-        """Requests that are not yet answered and on the disk."""
+        """Requests whose complete answer is not yet on the disk."""
         return len(self._running)
 
     async def resume(self) -> None:
-        """Read the journal and continue what is unfinished. A request that cannot be continued fails for good."""
+        """Read the journal and resume unfinished requests. A request that cannot be resumed fails for good."""
         for summary in await self.database.run(self._journal.summaries):
-            self._know(summary)
+            self._index(summary)
             if summary.is_ended:
                 continue
             entry = await self.entry(summary.id)
@@ -98,15 +98,17 @@ class DurableRequests:
         digest = hashlib.sha256(body).digest()
         if wanted.key is not None and (request_id := self._by_key.get(wanted.key)):
             if self._by_id[request_id].digest != digest:
-                raise IdempotencyConflictError("Idempotency-Key: this key belongs to a request with another body")
+                raise IdempotencyConflictError(
+                    "Idempotency-Key: this key belongs to a request with another body; use a new key"
+                )
             return self.follow(request_id, msgspec.structs.replace(submit, id=request_id))
         if self._is_to_persist and not self.database.is_persistent:
             raise StorageError(
-                "requests.db could not be opened when the daemon started; nothing can be kept until it starts again"
+                "requests.db could not be opened at startup; durable requests are unavailable until the daemon is restarted"
             )
         if wanted.last_event:
             raise NotFoundError(
-                "Last-Event-ID: no request with this key is kept here any more; send it without this header to begin anew",
+                "Last-Event-ID: no request with this key is stored; send it without this header to start it again",
                 param=LAST_EVENT_HEADER,
             )
         active = self._admission.open(submit)
@@ -119,7 +121,7 @@ class DurableRequests:
             created=int(time.time()),
             digest=digest,
         )
-        self._know(summary)
+        self._index(summary)
         request = self._running[summary.id] = DurableRequest(summary)
         entry = JournalEntry(summary=summary, body=body, submit=submit, model=self._model())
         self._start(self._write_and_pump(request, entry, active))
@@ -134,7 +136,7 @@ class DurableRequests:
         return [request.summary for request in self._running.values() if request.summary.path == path]
 
     async def entry(self, request_id: str) -> JournalEntry:
-        """What was asked. Raises NotFoundError and StorageError."""
+        """The journal's entry of a request. Raises NotFoundError and StorageError."""
         entry = await self.database.run(partial(self._journal.entry, summary=self._find(request_id)))
         if entry is None:
             raise _not_kept(request_id)
@@ -149,22 +151,22 @@ class DurableRequests:
 
     def follow(self, request_id: str, submit: GenerationRequest) -> Follower:
         """A reader from the first event on. Raises NotFoundError."""
-        request = self._running.get(request_id) or self._at_hand.get(request_id)
+        request = self._running.get(request_id) or self._loaded_requests.get(request_id)
         if request is None:
-            request = self._at_hand[request_id] = DurableRequest(self._find(request_id))
+            request = self._loaded_requests[request_id] = DurableRequest(self._find(request_id))
         return Follower(self.loaded, request, submit)
 
     async def loaded(self, request: DurableRequest) -> None:
-        """Make sure that the events of an ended request are at hand. Raises StorageError."""
+        """Make sure that the events of an ended request are in memory. Raises StorageError."""
         summary = request.summary
         if summary.is_ended and not request.events:
             events = await self.database.run(partial(self._journal.events, request_id=summary.id))
             if not request.events:
-                request.add(events or [Failed(summary.id, NotFoundError.code, "the answer is no longer kept here")])
+                request.add(events or [Failed(summary.id, NotFoundError.code, "the answer is no longer stored")])
                 request.num_written = len(request.events)
 
     async def close(self) -> None:
-        """Write what is still on its way; called when every request has ended."""
+        """Finish pending writes; called when every request has ended."""
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=_CLOSE_S)
         await self.database.close()
@@ -174,7 +176,7 @@ class DurableRequests:
             raise _not_kept(request_id)
         return summary
 
-    def _know(self, summary: EntrySummary) -> None:
+    def _index(self, summary: EntrySummary) -> None:
         self._by_id[summary.id] = summary
         if summary.key is not None:
             self._by_key[summary.key] = summary.id
@@ -201,7 +203,7 @@ class DurableRequests:
             for forgotten in await self.database.run(partial(self._journal.add, entry=entry)):
                 self._forget(forgotten)
         except StorageError as error:
-            # It cannot be what it was asked to be; better no answer than one that only seems to be safe.
+            # It cannot be durable: an error is better than an answer that only seems to be safe.
             self._admission.close(active)
             self._running.pop(request.summary.id, None)
             self._forget(request.summary.id)
@@ -210,26 +212,26 @@ class DurableRequests:
         await self._pump(request, active)
 
     async def _pump(self, request: DurableRequest, active: ActiveRequest) -> None:
-        """From the request to the journal, and only then to those who follow."""
+        """Write events to the journal, and only then publish them to the followers."""
         while not request.is_over:
             events: list[Event] = [await active.events.get()]
             while not active.events.empty():  # what came while the disk was busy is written together
                 events.append(active.events.get_nowait())
             await self._take(request, events)
-        while request.has_unwritten:  # the clients have it all; the disk will have it as soon as it can
+        while request.has_unwritten:  # the clients have it all; retry until the disk has it, too
             await asyncio.sleep(_RETRY_S)
             await self._take(request, [])
         self._running.pop(request.summary.id, None)
         if request.summary.is_ended:
-            self._at_hand[request.summary.id] = request
+            self._loaded_requests[request.summary.id] = request
 
     async def _take(self, request: DurableRequest, events: list[Event]) -> None:
-        if events and isinstance(events[0], Accepted) and request.events:  # a former engine had accepted it already
+        if events and isinstance(events[0], Accepted) and request.events:  # an earlier engine has accepted it already
             events = events[1:]
         pending = [*request.events[request.num_written :], *events]
         if pending and is_for_the_next_start(last := pending[-1]):
             pending.pop()
-            if last.code == UnavailableError.code and self._notes.settle(request.summary.id):  # stopped in good order
+            if last.code == UnavailableError.code and self._notes.settle(request.summary.id):  # a regular stop
                 await self._note_work(set(), {request.summary.id})
         elif any(isinstance(event, Delta | Finished | Failed) for event in events):
             self._notes.settle(request.summary.id)
@@ -254,11 +256,11 @@ class DurableRequests:
 
 
 def _not_kept(request_id: str) -> NotFoundError:
-    return NotFoundError(f"no request {request_id[:100]!r} is kept here")
+    return NotFoundError(f"no request {request_id[:100]!r} is stored")
 
 
 def _continued(submit: GenerationRequest, events: list[Event]) -> GenerationRequest:
-    """The rest of a request: what the events say was sent already."""
+    """The request with the tokens and text that were sent, according to its events."""
     deltas = [event for event in events if isinstance(event, Delta)]
     return msgspec.structs.replace(
         submit,

@@ -1,4 +1,4 @@
-"""Opens the answers that dialects send: those of durable requests, and all others."""
+"""Opens the generations of all dialects, durable or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from youtu_edge.request_errors import UnsupportedParameterError
 
 
 class Generations:
-    """`body` is always the HTTP request's, as it was received: two requests with one key must have the same."""
+    """`body` is always the HTTP request's, as received: requests with the same key must have the same body."""
 
     def __init__(self, admission: Admission, durable: DurableRequests) -> None:
         self._admission = admission
@@ -34,7 +34,7 @@ class Generations:
         user: str | None = None,
         names: Mapping[str, str] | None = None,
     ) -> Iterator[GenerationStream]:
-        """Admit a request for as long as the block lasts; a durable one lasts longer. Raises as `Admission.open`."""
+        """Admit a request for the duration of the block; a durable one continues after it. Raises as `Admission.open`."""
         if (wanted := durability(request)) is not None:
             follower = self._durable.begin(wanted, body, submit)
             yield GenerationStream(follower, names, EventNumbers(next=1, seen=wanted.last_event))
@@ -56,7 +56,7 @@ class Generations:
         user: str | None = None,
         names: Sequence[Mapping[str, str]] | None = None,
     ) -> Iterator[list[GenerationStream]]:
-        """Admit several requests for as long as the block lasts; all of them or none. `names`: see GenerationStream."""
+        """Admit several requests for the duration of the block, all or none. `names`: see GenerationStream."""
         called = names or [{}] * len(submits)
         if len(submits) > 1 and durability(request) is not None:
             param = "n" if called[0] == called[-1] else "prompt"

@@ -1,4 +1,4 @@
-"""What the headers of a request say about its durability: see http.durability. Read once, before the body."""
+"""Reads the headers of durable requests (http.durability), once, before the body."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOTED = "durability"
 
 
 class Durability(msgspec.Struct, frozen=True):
-    """What a request that is to be durable says about that."""
+    """The headers of a durable request."""
 
     key: str | None
     """Caller, path and Idempotency-Key; None: the request's own id is enough."""
@@ -27,7 +27,7 @@ class Durability(msgspec.Struct, frozen=True):
 
 
 def durability(request: web.Request) -> Durability | None:
-    """What the headers say; None: the request is not durable."""
+    """The headers as read by the middleware; None: the request is not durable."""
     noted: Durability | None = request.get(_NOTED)
     return noted
 

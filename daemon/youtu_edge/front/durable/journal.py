@@ -1,7 +1,7 @@
-"""Requests that must be finished whatever happens, and what the engine said about them.
+"""The journal of durable requests and of the engine's events about them.
 
-A request is one row, written before anything about it is answered; each of its events is one row, written before a client
-sees it. So what a client has seen is a part of what is here, and a daemon that starts again can finish the rest.
+A request is one row, written before any response to it; each of its events is one row, written before a client sees it. So
+the journal has everything that a client has seen, and a restarted daemon can finish the rest.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ MIGRATIONS = (
 )
 
 _MAX_REQUESTS = 10_000
-"""The front remembers each."""
+"""The front holds a summary of each in memory."""
 
 Event = Accepted | Delta | Finished | Failed
 _KINDS: dict[str, type[Event]] = {"accepted": Accepted, "delta": Delta, "finished": Finished, "failed": Failed}
 
 
 class EntrySummary(msgspec.Struct, kw_only=True):
-    """What the front remembers of every request: enough to recognise it."""
+    """What the front holds in memory of every request: enough to recognise it."""
 
     id: str
     key: str | None
-    """What the client calls it: caller, path and Idempotency-Key; None where the id is enough."""
+    """The client's name for it: caller, path and Idempotency-Key; None if it is found by id only."""
     owner: str
-    """Name of the API key; "" where none is needed."""
+    """Name of the API key; "" without keys."""
     path: str
     created: int
     """Unix time in seconds."""
@@ -65,20 +65,20 @@ class EntrySummary(msgspec.Struct, kw_only=True):
 
 
 class JournalEntry(msgspec.Struct, kw_only=True):
-    """One request as it was asked."""
+    """One request as received."""
 
     summary: EntrySummary
     body: bytes
     submit: GenerationRequest
-    """As it was handed to the first engine."""
+    """As submitted to the first engine."""
     model: str
-    """Checksum of the package that answers; another model must not continue."""
+    """Checksum of the package that began the answer; another model must not continue it."""
     fruitless_starts: int = 0
     """Starts of the daemon since its last token that died while the engine was working on it."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """When ended requests are forgotten, oldest first. Unfinished ones never are."""
+    """When ended requests are evicted, oldest first. Unfinished ones never are."""
 
     max_bytes: int
     max_age_hours: int
@@ -86,10 +86,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class RequestJournal:
-    """The work to be given to a `Database` with MIGRATIONS; every method takes its connection first.
+    """Work for a `Database` with MIGRATIONS; every method takes its connection first.
 
-    The column `ended` counts seconds of service, as `_served` tells them: no time of day, which on a board without a
-    battery jumps by years, and would take answers away that nobody has read yet.
+    The column `ended` is in seconds of service (`_served`), because the time of day jumps by years on a board without a
+    battery, and would evict answers that no client has read yet.
     """
 
     def __init__(self, limits: Limits, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -98,7 +98,7 @@ class RequestJournal:
         self._served_before: float | None = None
 
     def summaries(self, connection: sqlite3.Connection) -> list[EntrySummary]:
-        """Every request that is kept, oldest first."""
+        """Every stored request, oldest first."""
         self._forget(connection)
         rows = connection.execute(
             "SELECT id, key, owner, path, created, digest, ended IS NOT NULL FROM request ORDER BY number"
@@ -109,7 +109,7 @@ class RequestJournal:
         ]
 
     def entry(self, connection: sqlite3.Connection, summary: EntrySummary) -> JournalEntry | None:
-        """All that was asked; None when it is no longer kept."""
+        """The whole entry; None if it was evicted."""
         row = connection.execute(
             "SELECT body, submit, model, fruitless_starts FROM request WHERE id = ?", (summary.id,)
         ).fetchone()
@@ -128,7 +128,7 @@ class RequestJournal:
         return [msgspec.msgpack.decode(data, type=_KINDS[kind]) for kind, data in rows]
 
     def add(self, connection: sqlite3.Connection, entry: JournalEntry) -> list[str]:
-        """A new request. Returns the ids of those that had to be forgotten."""
+        """Insert a new request. Returns the ids of those that were evicted."""
         forgotten = self._forget(connection)
         summary = entry.summary
         connection.execute(
@@ -142,7 +142,7 @@ class RequestJournal:
         return forgotten
 
     def append(self, connection: sqlite3.Connection, request_id: str, first: int, events: Sequence[Event]) -> None:
-        """Events number `first`, `first` + 1 … of a request; the last kinds end it."""
+        """Append events number `first`, `first` + 1 … of a request; Finished and Failed end it."""
         (number,) = connection.execute("SELECT number FROM request WHERE id = ?", (request_id,)).fetchone()
         for index, event in enumerate(events, first):
             kind = next(name for name, of_kind in _KINDS.items() if isinstance(event, of_kind))
@@ -154,7 +154,7 @@ class RequestJournal:
                 connection.execute("UPDATE request SET ended = ? WHERE number = ?", (self._served(connection), number))
 
     def note_work(self, connection: sqlite3.Connection, begun: Iterable[str], over: Iterable[str]) -> None:
-        """Count this start as fruitless for those it begins to work on, and no longer for those it left alive."""
+        """Count this start as fruitless for requests in `begun`; take that back for those in `over`, which it survived."""
         for ids, change in (begun, 1), (over, -1):
             connection.executemany(
                 "UPDATE request SET fruitless_starts = max(0, fruitless_starts + ?) WHERE id = ?",
@@ -162,7 +162,7 @@ class RequestJournal:
             )
 
     def _served(self, connection: sqlite3.Connection) -> int:
-        """Seconds that daemons have served with this file; of a former one, only those up to its last end of a request."""
+        """Seconds of service with this file; of a previous daemon, only those until its last request ended."""
         if self._served_before is None:
             (last,) = connection.execute("SELECT coalesce(max(ended), 0) FROM request").fetchone()
             self._served_before = last - self._monotonic()

@@ -1,9 +1,9 @@
-"""Which resumed requests the engine is working on, noted where the next start finds it.
+"""Records in the journal which resumed requests the engine is working on, for the next start.
 
     working {a} ── a +1 ──> working {a, b} ── b +1 ──> token of a: a = 0 ──> the machine dies: b keeps its 1
 
-Whoever keeps a note after several starts is what kills them. A start that dies before its engine works, or while the engine
-works on something else, says nothing about a request.
+A request that keeps its note over several starts is what kills them. A start that dies before its engine works on a
+request, or while it works on something else, is not counted against that request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 
 class WorkNotes:
-    """`write` is given the requests whose note begins and those whose note is taken back; one call at a time."""
+    """`write(begun, over)` adds the notes of some requests and removes those of others; one call at a time."""
 
     def __init__(self, write: Callable[[set[str], set[str]], Awaitable[object]]) -> None:
         self._write = write
@@ -23,11 +23,11 @@ class WorkNotes:
         self._task: asyncio.Task[None] | None = None
 
     def watch(self, request_id: str) -> None:
-        """A request that was resumed and gained nothing yet."""
+        """Watch a request that was resumed and has gained no token yet."""
         self._open.add(request_id)
 
     def settle(self, request_id: str) -> bool:
-        """It gained a token or ended, and needs no note any more; returns whether it had one."""
+        """It gained a token or ended: drop its note; returns whether it had one."""
         self._open.discard(request_id)
         had_one = request_id in self._noted
         self._noted.discard(request_id)

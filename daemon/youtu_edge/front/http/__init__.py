@@ -1,1 +1,1 @@
-"""HTTP: the application and its routes, bodies in, events and errors out, who may connect."""
+"""HTTP: listener and connections, the application and its routes, bodies, events and errors."""

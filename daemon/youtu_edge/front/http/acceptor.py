@@ -1,7 +1,7 @@
-"""Takes connections from the listening socket, at most so many at once, and never the descriptors that others need.
+"""Accepts connections from the listening socket up to a cap that leaves enough descriptors for the rest of the process.
 
-At the cap the connection whose client has owed us a request for the longest time makes room for the new one: idle and
-slow clients cannot keep others out. When every connection waits for an answer of ours, the new one is answered 503.
+At the cap, the connection whose client has owed a request for the longest time is evicted for the new one, so that idle and
+slow clients cannot keep others out. When every connection waits for our response, the new one gets a 503.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from youtu_edge.log import line
 log = logging.getLogger(__name__)
 
 RESERVED_DESCRIPTORS = 40
-"""Not for connections: files, databases, keys and pipes at rest (17), a starting engine (6), connections that are being
-accepted, refused or closed (_BATCH + _MOST_REFUSALS), and some for what reads a file now and then."""
+"""Not for connections: files, databases, keys and pipes when idle (17), a starting engine (6), connections that are being
+accepted, rejected or closed (_BATCH + _MOST_REFUSALS), and some for occasional reads of files."""
 _FEWEST, _MOST = 8, 2048
-"""The least that is of use; what the front has memory for, unless the configuration asks for more: 5 KB for an idle
-connection, 20 KB for one in the middle of a body."""
+"""The smallest useful cap; the largest default, limited by the front's memory: 5 KB for an idle connection, 20 KB for one in
+the middle of a body."""
 _BATCH, _LARGEST_BATCH = 8, 64
-"""Connections taken in one turn of the event loop: at the cap, where others make room and are closed in the next turn, and
-while there is room."""
+"""Connections accepted in one turn of the event loop: at the cap, where evicted ones are closed in the next turn, and below
+it."""
 _CHANCE_S = 0.02
-"""At the least, a client has so long to send its request before it makes room for others."""
+"""The least time that a client has to send its request before it may be evicted."""
 _MOST_REFUSALS = 4
 _REFUSAL_S = 1.0
-"""How long a refused client may take to read why."""
+"""How long a rejected client may take to read the response."""
 _PAUSE_S = 1.0
-_SAY_EVERY_S = 10.0
+_LOG_EVERY_S = 10.0
 
 
 def open_files_limit() -> int:
@@ -66,7 +66,7 @@ def most_connections(wanted: int, open_files: int) -> int:
 
 
 class Acceptor(Collector):
-    """Serves `listener` with `server`, over TLS where `context` is given."""
+    """Serves `listener` with `server`, over TLS if `context` is given."""
 
     def __init__(
         self, listener: socket.socket, server: web.Server, *, most: int, timeouts: Timeouts, context: ssl.SSLContext | None
@@ -77,22 +77,22 @@ class Acceptor(Collector):
         self._timeouts = timeouts
         self._context = context
         self._open: dict[Connection, None] = {}
-        """By the time since which they owe us a request, or owed the one that is being answered."""
+        """Ordered by the time since when the client has owed a request, or owed the one that is being answered."""
         self._making: dict[Connection, asyncio.Task[None]] = {}
         self._refusals: set[asyncio.Task[None]] = set()
         self._dropped = Counter[str](evicted=0, refused=0)
-        self._said_at = -_SAY_EVERY_S
+        self._logged_at = -_LOG_EVERY_S
         self._resuming: asyncio.TimerHandle | None = None
         mark_requests(server)
         listener.setblocking(False)
 
     def start(self) -> None:
-        """Take connections from now on."""
+        """Accept connections from now on."""
         self._resuming = None
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Take no more; those that are open belong to the server."""
+        """Stop accepting; open connections belong to the server."""
         if self._resuming is not None:
             self._resuming.cancel()
         asyncio.get_running_loop().remove_reader(self._listener.fileno())
@@ -168,18 +168,18 @@ class Acceptor(Collector):
         self._open.pop(connection, None)
 
     def _longest_owing(self) -> tuple[float, Connection] | None:
-        """The connection that has owed us a request for the longest time, and since when; None when none owes any."""
+        """The connection whose client has owed a request for the longest time, and since when; None if none does."""
         owing = ((since, connection) for connection in self._open if (since := connection.owes_since) is not None)
         return next(owing, None)
 
     def _young_for(self) -> float:
-        """Seconds until there is a connection that may make room; 0 when no room is needed, or none to be had."""
+        """Seconds until a connection may be evicted; 0 when none has to be, or none can be."""
         if len(self._open) < self._most or (found := self._longest_owing()) is None:
             return 0.0
         return found[0] + _CHANCE_S - asyncio.get_running_loop().time()
 
     def _evict(self) -> bool:
-        """Close the connection that has owed us a request for the longest time; False when none owes any."""
+        """Close the connection whose client has owed a request for the longest time; False if none does."""
         if (found := self._longest_owing()) is None:
             return False
         _, longest = found
@@ -188,50 +188,50 @@ class Acceptor(Collector):
         if task := self._making.get(longest):
             task.cancel()
         self._dropped["evicted"] += 1
-        self._say_full()
+        self._log_full()
         return True
 
     def _refuse(self, accepted: socket.socket) -> None:
         self._dropped["refused"] += 1
-        self._say_full()
-        if len(self._refusals) >= _MOST_REFUSALS or self._context is not None:  # a handshake would be work for nothing
+        self._log_full()
+        if len(self._refusals) >= _MOST_REFUSALS or self._context is not None:  # a TLS handshake is not worth it
             accepted.close()
             return
-        task = asyncio.ensure_future(self._tell(accepted))
+        task = asyncio.ensure_future(self._send_refusal(accepted))
         self._refusals.add(task)
         task.add_done_callback(self._refusals.discard)
 
-    async def _tell(self, accepted: socket.socket) -> None:
+    async def _send_refusal(self, accepted: socket.socket) -> None:
         error = ConnectionLimitError(f"{self._most} connections are busy (service.max_connections); try again later")
         refusal = _Refusal(raw_response(error))
-        with contextlib.suppress(OSError):  # the client is gone, or takes its time: TimeoutError
+        with contextlib.suppress(OSError):  # the client is gone, or too slow: TimeoutError
             await asyncio.get_running_loop().connect_accepted_socket(lambda: refusal, accepted)
             async with asyncio.timeout(_REFUSAL_S):
                 await refusal.lost.wait()
         if refusal.transport is not None:
             refusal.transport.abort()
 
-    def _say_full(self) -> None:
+    def _log_full(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._said_at >= _SAY_EVERY_S:
-            self._said_at = now
+        if now - self._logged_at >= _LOG_EVERY_S:
+            self._logged_at = now
             log.warning(line("connections_full", max_connections=self._most, **self._dropped))
 
     def _pause(self, error: OSError) -> None:
-        """No descriptor is left, whoever has them: give some back, and let those who wait wait in the kernel."""
+        """Out of descriptors: close some connections, and leave new ones in the kernel's backlog for a while."""
         self._rest(_PAUSE_S)
         count = sum(self._evict() for _ in range(_BATCH))
         log.warning(line("accept_paused", reason=error.strerror, connections=len(self._open), closed=count))
 
     def _rest(self, seconds: float) -> None:
-        """Take nothing for so long; what comes meanwhile waits in the kernel."""
+        """Stop accepting for `seconds`; new connections wait in the kernel's backlog."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._listener.fileno())
         self._resuming = loop.call_later(seconds, self.start)
 
 
 class _Refusal(asyncio.Protocol):
-    """A client that is told why and sent away. What it sends is thrown away: closing at once would reset the connection."""
+    """A client that gets a 503. What it sends is discarded: closing at once would reset the connection before it reads."""
 
     def __init__(self, response: bytes) -> None:
         self._response = response

@@ -1,4 +1,4 @@
-"""Headers of an answer that the parts below the dialects know, such as what the response cache said.
+"""Response headers that are set below the dialects, such as the result of the response cache.
 
 They are noted in a context variable while the request is handled, and put on the response when its headers are sent; no
 dialect has to pass them on.
@@ -19,7 +19,7 @@ CACHE = "X-Cache"
 
 
 def note_cache(is_hit: bool) -> None:
-    """One answer of this request came from the response cache, or did not; of several, all must for a HIT."""
+    """Record whether an answer of this request came from the response cache; of several, all must for a HIT."""
     if (notes := _NOTES.get()) is not None:
         notes[CACHE] = "HIT" if is_hit and notes.get(CACHE) != "MISS" else "MISS"
 

@@ -1,4 +1,4 @@
-"""JSON bodies and query parameters into typed structs; every refusal names the field."""
+"""JSON bodies and query parameters into typed structs; every error names the field."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def _values(data: bytes) -> dict[str, Any]:
 
 
 def _check_integers(values: dict[str, Any]) -> None:
-    """Raises InvalidRequestError naming an integer that cannot be passed on, such as one inside a schema of the client."""
+    """Raises InvalidRequestError naming an integer beyond 64 bits, such as one inside a schema of the client."""
     try:
-        msgspec.msgpack.encode(values)  # compiled code finds out whether there is one
+        msgspec.msgpack.encode(values)  # a fast check in compiled code
     except OverflowError:
         for where, value in walk(values):
             if isinstance(value, int) and not -(2**63) <= value < 2**64:

@@ -1,4 +1,4 @@
-"""Reads request bodies up to a limit, in time, and refuses larger ones before they are sent where the client allows it."""
+"""Reads request bodies within a limit and a deadline; rejects larger ones before they are sent if the client waits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from youtu_edge.front.http.inflater import ENCODINGS, Inflater
 from youtu_edge.request_errors import BodyTooLargeError, InvalidRequestError, RequestTimeoutError, UnsupportedParameterError
 
 _LARGE_BODIES = 8
-"""So many bodies of the largest size may be on their way at once: the front is small."""
+"""Bodies of the largest size that may be in flight at once: the front has little memory."""
 _SMALL_BYTES = 64 * 1024
-"""Up to here a body is read whatever else is on its way."""
+"""A body up to this size is read whatever else is in flight."""
 
 
 class BodyReader:
@@ -33,7 +33,7 @@ class BodyReader:
         """The whole body, without its Content-Encoding.
 
         Raises BodyTooLargeError as soon as it is known to be too large, RequestTimeoutError when it is late,
-        OverloadedError when too much is on its way, and what is wrong with it.
+        OverloadedError when too much is in flight, InvalidRequestError or UnsupportedParameterError for its encoding.
         """
         self._check(request.content_length or 0)
         body = bytearray()
@@ -45,16 +45,16 @@ class BodyReader:
                 f"the body was not complete within {self._timeout_s:g} s (service.body_timeout_s)"
             ) from None
         except web.RequestPayloadError:
-            raise InvalidRequestError("the body is not framed as Transfer-Encoding or Content-Length says") from None
+            raise InvalidRequestError("the body does not match its Transfer-Encoding or Content-Length") from None
         finally:
             self._held -= len(body)
         return bytes(body)
 
     async def expect(self, request: web.Request, form: ErrorForm = error_document) -> web.StreamResponse | None:
-        """Answer "Expect: 100-continue": only a body that will be read may be sent."""
+        """Answer "Expect: 100-continue": continue only if the body will be read."""
         try:
             self._check(request.content_length or 0)
-        except BodyTooLargeError as error:  # the middlewares do not see what happens this early
+        except BodyTooLargeError as error:  # no middleware runs this early
             return error_response(error, form)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -68,7 +68,7 @@ class BodyReader:
                 self._held += len(part)
                 self._check(len(body))
                 if self._held > _LARGE_BODIES * self._max_bytes and len(body) > _SMALL_BYTES:
-                    raise OverloadedError("too many large bodies are on their way; try again later")
+                    raise OverloadedError("too many large bodies are in flight; try again later")
         if inflater:
             inflater.finish()
 
@@ -78,13 +78,13 @@ class BodyReader:
 
 
 def _inflater(request: web.Request) -> Inflater | None:
-    """What takes the body's Content-Encoding away. Raises UnsupportedParameterError."""
+    """The decoder of the body's Content-Encoding, if it has one. Raises UnsupportedParameterError."""
     name = ",".join(request.headers.getall("Content-Encoding", [])).strip().lower()
     if name in ("", "identity"):
         return None
     if name not in ENCODINGS:
         raise UnsupportedParameterError(
-            f"Content-Encoding: {name[:40]!r} is not understood; send the body as it is, or with gzip or deflate",
+            f"Content-Encoding: {name[:40]!r} is not supported; use gzip, deflate or none",
             param="Content-Encoding",
         )
     return Inflater(name)

@@ -1,10 +1,10 @@
-"""One connection: aiohttp's protocol, which must not wait for ever for its client, nor answer anything but JSON.
+"""One connection: aiohttp's protocol, with deadlines for the client, and JSON for every error.
 
     made ──> no byte of a request yet ──> header begun ──whole──> request ──answered──> no byte yet …
              header_timeout_s at first,   header_timeout_s        body_timeout_s: see body_reader
              later idle_timeout_s
 
-An answer may take as long as it likes; only a client that does not read it is dropped.
+A response may take any time; only a client that does not read it is disconnected.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from youtu_edge.request_errors import InvalidRequestError, RequestTimeoutError
 log = logging.getLogger(__name__)
 
 MAX_HEADER_BYTES = 64 * 1024
-"""Request line and header fields together; aiohttp bounds each of them and their number, which would be two megabytes."""
+"""Request line and header fields together; aiohttp limits each field and their number, which allows two megabytes."""
 
 _NEVER_S = 10.0**9
 _CLOSE_S = 5.0
-"""How long a connection that is being closed may take to send what is left; the descriptor is ours until then."""
+"""How long a connection that is being closed may take to send what is left; it holds its descriptor until then."""
 _LINGER_S = 2.0
-"""How long the rest of a refused body is thrown away, so that the client reads the refusal instead of a reset."""
+"""How long the rest of a rejected body is discarded, so that the client reads the response instead of a reset."""
 _PROBE_AFTER_S, _PROBE_EVERY_S, _PROBES = 60, 10, 3
-"""TCP keep-alive: when a client that vanished without a word is noticed while it waits for its answer."""
+"""TCP keep-alive: detects a client that vanished without closing while it waits for its response."""
 _SHORTEST_SILENCE_S = 30.0
-"""Nothing that was sent is acknowledged for twice write_timeout_s, or for this if that is longer: the same."""
+"""Sent data that stays unacknowledged for twice write_timeout_s, or for this if that is longer, means the same."""
 
 
 class Timeouts(NamedTuple):
@@ -50,12 +50,12 @@ class Timeouts(NamedTuple):
 
     @classmethod
     def of(cls, service: ServiceConfig) -> Timeouts:
-        """Those of the configuration."""
+        """The timeouts of the configuration."""
         return cls(service.header_timeout_s, service.idle_timeout_s, service.write_timeout_s)
 
 
 class Connection(web.RequestHandler):
-    """`on_turn` is called when `owes_since` is now; `on_lost` once, when the socket is about to be closed."""
+    """`on_turn` is called when `owes_since` is set to now; `on_lost` once, when the socket is about to be closed."""
 
     def __init__(
         self,
@@ -68,10 +68,10 @@ class Connection(web.RequestHandler):
         super().__init__(
             server,
             loop=loop,
-            keepalive_timeout=_NEVER_S,  # ours comes first, and spares a header that has just begun
+            keepalive_timeout=_NEVER_S,  # our own timer does this, and spares a header that has just begun
             access_log=None,  # type: ignore[arg-type]  # aiohttp's own way to have none
             lingering_time=_LINGER_S,
-            auto_decompress=False,  # body_reader does, and finds what is broken
+            auto_decompress=False,  # body_reader does, and reports what is wrong
         )
         self._clock = loop.time
         self._call_later = loop.call_later
@@ -131,7 +131,7 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Called by aiohttp for what never became a request: our shape, and no traceback for what a client sent."""
+        """Called by aiohttp for input that is not a request: our error document, and no traceback in the log."""
         if not isinstance(exc, Exception) or status != 400:
             return super().handle_error(request, status, exc, message)
         response = error_response(InvalidRequestError(f"this is not valid HTTP: {_one_line(message or str(exc))}"))
@@ -141,7 +141,7 @@ class Connection(web.RequestHandler):
     # -- called by the transport -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The client is there."""
+        """The connection is established."""
         assert isinstance(transport, asyncio.Transport)
         self._wire = transport
         _watch_for_silence(transport.get_extra_info("socket"), self._timeouts.write_s)
@@ -149,7 +149,7 @@ class Connection(web.RequestHandler):
         self._expect_request(self._timeouts.header_s)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes arrived; aiohttp calls it, too, when it goes on with what it has."""
+        """Bytes arrived; aiohttp also calls it without any, to go on with what is buffered."""
         if data and not self._is_answering and self._has_body:
             if self._header_bytes > MAX_HEADER_BYTES:
                 self._refuse(InvalidRequestError(f"the header exceeds {MAX_HEADER_BYTES} bytes"))
@@ -159,21 +159,21 @@ class Connection(web.RequestHandler):
             self._header_bytes += len(data)
         super().data_received(data)
         if self._messages and self._body is not None and not self._has_body:
-            # No request can follow one whose body is not complete: the parser has given up, and nobody tells the handler.
-            self._body.set_exception(web.RequestPayloadError("the body is not framed as its header says"))
+            # A message after an incomplete body means that the parser has failed, which aiohttp does not pass to the handler.
+            self._body.set_exception(web.RequestPayloadError("the body does not match its headers"))
 
     def pause_writing(self) -> None:
-        """The buffers are full: the client has to take something in time."""
+        """The buffers are full: the client has to read within the deadline."""
         super().pause_writing()
         self._write_timer = self._call_later(self._timeouts.write_s, self._write_overdue)
 
     def resume_writing(self) -> None:
-        """It took something."""
+        """The client has read enough."""
         super().resume_writing()
         self._stop_write_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """It is over; the descriptor is free in a moment."""
+        """The connection is closed; its descriptor is freed in a moment."""
         self._stop_request_timer()
         self._stop_write_timer()
         super().connection_lost(exc)
@@ -184,7 +184,7 @@ class Connection(web.RequestHandler):
 
     @property
     def _has_body(self) -> bool:
-        """Whether the body of the last request has arrived. The rest of a refused one comes after its answer."""
+        """Whether the body of the last request has arrived. The rest of a rejected one arrives after its response."""
         return self._body is None or self._body.is_eof()
 
     def _expect_request(self, seconds: float) -> None:
@@ -205,18 +205,20 @@ class Connection(web.RequestHandler):
 
     def _request_overdue(self) -> None:
         if not self._header_bytes:
-            self.force_close()  # it never said a word, or none since its last answer
+            self.force_close()  # it has sent nothing, or nothing since its last response
             return
         self._refuse(
-            RequestTimeoutError(f"no whole header within {self._timeouts.header_s:g} s (service.header_timeout_s)")
+            RequestTimeoutError(
+                f"the header was not complete within {self._timeouts.header_s:g} s (service.header_timeout_s)"
+            )
         )
 
     def _write_overdue(self) -> None:
         log.warning(line("client_too_slow", write_timeout_s=self._timeouts.write_s))
-        self.abort()  # a close would wait for what the client does not take
+        self.abort()  # close() would wait for the client to read
 
     def _refuse(self, error: YoutuEdgeError) -> None:
-        """Answer what is no request yet, and close."""
+        """Send an error before there is a request, and close."""
         if self._wire is not None and not self._wire.is_closing():
             self._wire.write(raw_response(error))
         self._header_bytes = 0
@@ -224,7 +226,7 @@ class Connection(web.RequestHandler):
 
 
 def _watch_for_silence(connection: socket.socket | None, write_timeout_s: float) -> None:
-    """Have the kernel find out when the other machine is gone: unplugged, asleep, out of reach."""
+    """Have the kernel detect a peer that is gone: unplugged, asleep, out of reach."""
     if connection is None or connection.family == socket.AF_UNIX:
         return
     options = {
@@ -239,7 +241,7 @@ def _watch_for_silence(connection: socket.socket | None, write_timeout_s: float)
 
 
 def mark_requests(server: web.Server) -> None:
-    """Have every request of `server` tell its Connection that it begins.
+    """Have every request of `server` call `begin_request` of its Connection.
 
     An `Expect` other than 100-continue is dropped, as RFC 9110 section 10.1.1 allows: aiohttp would answer it 417 outside
     of every middleware.
@@ -250,8 +252,8 @@ def mark_requests(server: web.Server) -> None:
         if isinstance(protocol, Connection):
             protocol.begin_request(payload)
         if message.headers.get("Expect", "100-continue").lower() != "100-continue":
-            known = CIMultiDict((name, value) for name, value in message.headers.items() if name.lower() != "expect")
-            message = message._replace(headers=CIMultiDictProxy(known))
+            kept = CIMultiDict((name, value) for name, value in message.headers.items() if name.lower() != "expect")
+            message = message._replace(headers=CIMultiDictProxy(kept))
         request: web.BaseRequest = make_request(message, payload, protocol, writer, task)
         return request
 
@@ -259,5 +261,5 @@ def mark_requests(server: web.Server) -> None:
 
 
 def _one_line(message: str) -> str:
-    """The parser's message without the picture of where it is, which may hold what the client sent."""
+    """The parser's message without its excerpt of the input, which may contain the client's data."""
     return message.partition(":\n\n")[0].replace("\n", " ").strip()[:200]

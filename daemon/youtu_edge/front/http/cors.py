@@ -1,6 +1,6 @@
-"""Pages of other sites that may use the daemon (service.cors_origins): preflights, and the headers that browsers ask for.
+"""CORS for the pages of other sites in service.cors_origins: preflights and response headers.
 
-Off by default: origin_guard refuses foreign pages. Cookies play no part here, so a list of origins is all there is to it.
+Off by default: origin_guard rejects foreign pages. No cookies are used, so a list of origins is all that is needed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _MAX_AGE_S = "600"
 
 
 def is_allowed(origin: str | None, origins: tuple[str, ...]) -> bool:
-    """Whether pages of this origin were let in by the configuration."""
+    """Whether the configuration allows pages of this origin."""
     return origin is not None and (ANY in origins or origin.lower() in origins)
 
 
 def install(app: web.Application, origins: tuple[str, ...]) -> None:
-    """Answer preflights of these origins before anybody asks for a key, and mark every response for them."""
+    """Answer preflights of these origins before keys are checked, and add the headers to every response for them."""
     if not origins:
         return
 

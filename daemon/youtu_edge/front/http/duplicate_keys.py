@@ -1,4 +1,4 @@
-"""Refuses JSON in which an object has a key twice: decoders take the last of the values and say nothing."""
+"""Rejects JSON in which an object has a key twice: decoders silently take the last of the values."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class _Twice:
 def check_keys(data: bytes, values: Any) -> None:
     """Raises InvalidRequestError naming a key that is twice in one object of `data`, which was decoded to `values`.
 
-    Every pair of key and value has its colon, so that `values`, written as JSON again, has fewer of them than `data` if
-    something got lost. Colons inside strings are the same on both sides, unless they are written as an escape. Counting
-    takes about a millisecond a megabyte; only what it cannot decide is read a second time.
+    Every pair of key and value has a colon, so `values`, encoded as JSON again, has fewer colons than `data` if a pair was
+    lost. Colons inside strings count equally on both sides, unless they are escaped. Counting takes about a millisecond per
+    megabyte; only documents that it cannot decide are parsed a second time.
     """
     if b"\\u003" not in data and data.count(b":") == msgspec.json.encode(values).count(b":"):
         return
-    # Numbers are of no interest here, and Python refuses to read very long ones.
+    # Numbers do not matter here, and Python rejects very long ones.
     document = json.loads(data, object_pairs_hook=_object, parse_int=str, parse_float=str, strict=False)
     for where, value in walk(document):
         if isinstance(value, _Twice):
             name = join(where, value.key)
-            raise InvalidRequestError(f"{name}: is there twice; send it once", param=name)
+            raise InvalidRequestError(f"{name}: duplicate key; send it once", param=name)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:

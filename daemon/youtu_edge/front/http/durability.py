@@ -21,5 +21,5 @@ def last_event_number(text: str | None, name: str = LAST_EVENT_HEADER) -> int:
     if text is None:
         return 0
     if not NUMBER.fullmatch(text):
-        raise InvalidRequestError(f"{name}: {text[:40]!r} is not the number of an event", param=name)
+        raise InvalidRequestError(f"{name}: {text[:40]!r} is not an event number", param=name)
     return int(text)

@@ -1,4 +1,4 @@
-"""Errors as HTTP responses, and the middleware that makes them of whatever a handler raises."""
+"""Errors as HTTP responses, and the middleware that turns whatever a handler raises into one."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from youtu_edge.request_errors import (
 log = logging.getLogger(__name__)
 
 ErrorForm = Callable[[YoutuEdgeError], msgspec.Struct]
-"""Makes the document that tells of an error, in the words of a dialect."""
+"""Makes the document of an error in the form of a dialect."""
 
 
 class ErrorBody(msgspec.Struct):
-    """What went wrong, and which field of the request it was."""
+    """The error, and the field of the request that it is about."""
 
     message: str
     type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
@@ -40,7 +40,7 @@ class ErrorBody(msgspec.Struct):
 
 
 class ErrorDocument(msgspec.Struct):
-    """The body of every refusal."""
+    """The body of every error response."""
 
     error: ErrorBody
 
@@ -55,7 +55,7 @@ def error_document(error: YoutuEdgeError) -> ErrorDocument:
 
 
 def error_response(error: YoutuEdgeError, form: ErrorForm = error_document) -> web.Response:
-    """The error with its status, in the words of a dialect, and Retry-After where waiting helps."""
+    """The error with its status, in the form of a dialect, and Retry-After where waiting helps."""
     body = msgspec.json.encode(form(error))
     response = web.Response(status=error.http_status, body=body, content_type="application/json")
     if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
@@ -95,7 +95,7 @@ def make_error_middleware(form_of: Callable[[web.Request], ErrorForm], on_refuse
             error = _from_http(request, refused)
             allow = refused.headers.get("Allow")
         except ConnectionError:
-            raise  # the client left; there is nobody to answer
+            raise  # the client has disconnected
         except Exception:
             log.exception(line("handler_failed", method=request.method, path=request.path))
             error = InternalError("internal error; see the daemon log")

@@ -1,4 +1,4 @@
-"""What answers a request."""
+"""The type of request handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of places in a JSON document, such as `messages[0].role`."""
+"""Paths in a JSON document, such as `messages[0].role`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_NAME = 100
-"""Characters of a client's own word that are sent back."""
+"""Characters of a client's text that are echoed in an error."""
 
 
 def short(text: str) -> str:
-    """A word of the client's, cut where it is too long to be sent back."""
+    """A client's text, truncated for an error."""
     return text if len(text) <= MAX_NAME else text[:MAX_NAME] + "…"
 
 
@@ -20,7 +20,7 @@ def join(where: str, name: str) -> str:
 
 
 def walk(document: Any) -> Iterator[tuple[str, Any]]:
-    """Every value inside a decoded document with its place, those of objects and lists behind themselves."""
+    """Every value inside a decoded document with its path, objects and lists before their contents."""
     open_values = [("", document)]
     for where, value in open_values:
         yield where, value

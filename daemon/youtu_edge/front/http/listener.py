@@ -1,7 +1,7 @@
-"""The listening socket, taken before the model is loaded so that a busy port is found at once.
+"""The listening socket, bound before the model is loaded so that a port in use is found at once.
 
-An address that this machine does not have yet (the network comes up beside us, DHCP is late) is no mistake of the
-configuration: whoever starts the daemon goes on with loading and asks again until it is there.
+An address that this machine does not have yet (the network is still coming up, DHCP is late) is not a configuration error:
+the model is loaded meanwhile, and the bind is retried until the address is there.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from youtu_edge.errors import AddressMissingError, ConfigError, PortInUseError, 
 from youtu_edge.front.http.port_holder import port_holder
 
 _BACKLOG = 1024
-"""Connections that may wait in the kernel; what exceeds it is tried again by the client a second later."""
+"""Connections that may wait in the kernel; beyond that, the client's TCP retries a second later."""
 _RETRY_S = 0.5
 _MISSING = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENETDOWN, errno.ENETUNREACH)
 _UNUSABLE = {
-    errno.EACCES: "ports below 1024 are for root; the unit of `youtu-edge render-unit` allows the one of service.port",
+    errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE, which the unit of `youtu-edge render-unit` grants",
     errno.EAFNOSUPPORT: "this machine has no IPv6; change service.host",
-    errno.EINVAL: "nothing can listen there; change service.host",
+    errno.EINVAL: "not an address to listen on; change service.host",
 }
 
 
@@ -32,7 +32,7 @@ def open_listener(host: str, port: int) -> socket.socket:
     a port that can never be used, and YoutuEdgeError for anything else.
     """
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    flags = socket.AI_PASSIVE | (0 if host.lower() == "localhost" else socket.AI_NUMERICHOST)  # no name is looked up
+    flags = socket.AI_PASSIVE | (0 if host.lower() == "localhost" else socket.AI_NUMERICHOST)  # no DNS lookup
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError) as error:  # an address is always found, but its %interface may not be there
@@ -53,7 +53,7 @@ def open_listener(host: str, port: int) -> socket.socket:
 
 
 async def open_listener_later(host: str, port: int, is_over: Callable[[], bool]) -> socket.socket:
-    """`open_listener`, again and again while the address is missing. Raises AddressMissingError once `is_over` says so."""
+    """`open_listener`, retried while the address is missing. Raises AddressMissingError once `is_over` is true."""
     while True:
         over = is_over()
         try:
@@ -85,6 +85,6 @@ def _refusal(where: str, host: str, port: int, error: OSError) -> YoutuEdgeError
 
 def _missing(host: str, reason: str) -> AddressMissingError:
     return AddressMissingError(
-        f"service.host {host} is no address of this machine now ({reason}); `ip address` shows those it has; "
-        "0.0.0.0 or :: would listen on all of them"
+        f"service.host {host} is not an address of this machine now ({reason}); `ip address` lists them; "
+        "0.0.0.0 or :: listens on all of them"
     )

@@ -1,8 +1,7 @@
-"""Null means absent: takes the fields that are null out of a request.
+"""Null means absent: removes null fields from a request.
 
-Clients write out what they have not set, also fields that came into being after this server. Null asks for nothing,
-whatever it is called. What is data of the client (a schema, the input of a tool, variables of a template) stays as it is:
-null is a value there.
+Clients send fields that are not set as null, even fields newer than this server; a null field has no effect, whatever its
+name. The client's data (a schema, the input of a tool, variables of a template) is left unchanged: null is a value there.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ class _Shape(msgspec.Struct):
     def fields_of(self, value: dict[str, Any]) -> dict[str, _Shape] | None:
         """The fields of an object that have a shape; None if no struct describes it."""
         tag = None if self.tag_field is None else value.get(self.tag_field)
-        if tag is None and len(self.fields) == 1:  # a struct that is alone needs no tag
+        if tag is None and len(self.fields) == 1:  # a single struct needs no tag
             (only,) = self.fields.values()
             return only
         return self.fields.get(tag) if isinstance(tag, str) else None
 
 
 def drop_nulls(values: dict[str, Any], kind: type[msgspec.Struct]) -> None:
-    """Take the fields that are null out of `values`, which are to become a `kind`, and out of the structs inside."""
+    """Remove null fields from `values`, which will be converted to `kind`, and from the structs inside."""
     shape = _shape_of(kind)
     assert shape is not None, "a struct has a shape"
     _drop(values, shape)

@@ -27,7 +27,7 @@ _KEYS = {
 
 
 class OpenApiHandler:
-    """Serves the document; it is made when it is first asked for, and kept."""
+    """Serves the document, which is generated on the first request and kept."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = routes

@@ -1,6 +1,6 @@
-"""Refuses browsers that came from another site (cross-origin) or under a name that is not ours (DNS rebinding).
+"""Rejects requests of browsers from another site (cross-origin) or for a host name that is not ours (DNS rebinding).
 
-Programs send no Origin and reach the daemon by address or by its own name, so they never notice this module.
+Programs send no Origin and use the daemon's address or its own name, so they are not affected.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ class OriginGuard:
             self._names |= {machine, f"{machine}.local"}
 
     def check(self, host: str | None, origin: str | None) -> None:
-        """Raises ForbiddenError unless Host is ours and Origin, if there is one, the same site as Host or let in."""
+        """Raises ForbiddenError unless Host is ours and Origin, if present, is the same site or in service.cors_origins."""
         if host is not None and not self._is_ours(_host_name(host)):
             raise ForbiddenError(f"host {host[:100]!r} is not served here; add it to service.allowed_hosts if it should be")
         if is_allowed(origin, self._origins):
             return
         if origin is not None and (host is None or _site(origin) != host.lower()):
             raise ForbiddenError(
-                f"requests from the site {origin[:100]!r} are refused; only its own pages may call a daemon, "
-                "and those of service.cors_origins"
+                f"requests from the site {origin[:100]!r} are rejected; add it to service.cors_origins if its pages "
+                "may call this daemon"
             )
 
     def _is_ours(self, name: str) -> bool:
         if name in self._names:
             return True
-        # An attacker's name can be pointed at us, an address cannot: literals are safe unless we listen on loopback only.
+        # An attacker can point a name at us, but not an address: literals are safe unless we listen on loopback only.
         try:
             address = ipaddress.ip_address(name)
         except ValueError:

@@ -11,7 +11,7 @@ _LISTENING = "0A"
 
 
 def port_holder(port: int, proc: Path = Path("/proc")) -> str:
-    """Such as "youtu-edge serve (pid 123)"; "" when it cannot be told."""
+    """Such as "youtu-edge serve (pid 123)"; "" if unknown."""
     inodes = set().union(*(_listening_inodes(proc / "net" / name, port) for name in ("tcp", "tcp6")))
     if not inodes:
         return ""
@@ -32,7 +32,7 @@ def _listening_inodes(table: Path, port: int) -> set[str]:
 
 
 def _command(process: Path) -> str:
-    """The program, and its subcommand if it has one; further arguments are nobody's business."""
+    """The program, and its subcommand if it has one; further arguments may be private."""
     words = [word for word in (process / "cmdline").read_bytes().decode(errors="replace").split("\0") if word]
     if len(words) > 1 and re.search(r"(^|/)python[0-9.]*$", words[0]):
         words = words[2:] if words[1] == "-m" else words[1:]

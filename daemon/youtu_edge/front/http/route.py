@@ -1,4 +1,4 @@
-"""One route of the daemon as data: what is called, and the types that it takes and answers.
+"""One route of the daemon as data: its handler, and the types of its body, query and responses.
 
 Every handler class lists its routes; `http.app` makes both aiohttp's router and `/openapi.json` from them, so that no
 route can exist that the document does not describe.
@@ -32,7 +32,7 @@ class Route(msgspec.Struct, frozen=True):
     body: Any = None
     """Type of the JSON body; None: a body is not read."""
     query: type[msgspec.Struct] | None = None
-    """The query parameters as a struct, decoded with `bodies.decode_query`; None: any is refused."""
+    """The query parameters as a struct, decoded with `bodies.decode_query`; None: all are rejected."""
     answer: Any = dict[str, Any]
     """Type of the JSON document of a success; `str`: plain text; None: nothing (status 204)."""
     events: Any = None
@@ -42,7 +42,7 @@ class Route(msgspec.Struct, frozen=True):
     generates: bool = False
     """Needs a ready engine and a place in the queue: may be answered 404 (model), 429 and 503."""
     queries: bool = False
-    """Needs a ready engine's tokenizer, and makes no sequence: the same statuses but for those of a generation."""
+    """Needs a ready engine's tokenizer, and generates nothing: the same statuses."""
     needs_storage: bool = False
     """Needs the device's storage: may be answered 503."""
     untagged: tuple[type[msgspec.Struct], ...] = ()
@@ -58,7 +58,7 @@ class Route(msgspec.Struct, frozen=True):
     content_type: str = ""
     """Of the answer, where it is neither JSON nor plain text."""
     is_listed: bool = True
-    """False: parts of a page, which are no interface for programs; any query is ignored."""
+    """False: files of the web UI, which are not an API; any query is ignored."""
 
     @property
     def summary(self) -> str:
@@ -74,7 +74,7 @@ class Route(msgspec.Struct, frozen=True):
     def install(self, app: web.Application, expect: Any) -> None:
         """Add it to aiohttp's router; `expect` answers "Expect: 100-continue"."""
         handler = self.handler if self.query is not None or not self.is_listed else _without_query(self.handler)
-        expect = partial(expect, form=self.error_form)  # aiohttp's own answers what it does not know outside of middlewares
+        expect = partial(expect, form=self.error_form)  # aiohttp's default runs outside of all middlewares
         if self.method == "GET":
             app.router.add_get(self.path, handler, expect_handler=expect)
         else:

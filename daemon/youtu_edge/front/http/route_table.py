@@ -1,4 +1,4 @@
-"""Which route a request is for, and what holds for requests that are for none."""
+"""Finds the route of a request, and the scope and error form of requests without one."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class RouteTable:
             self._routes.setdefault(route.path, {})[route.method] = route
 
     def find(self, request: web.Request) -> Route | None:
-        """The route that answers it; None when nothing is there or the method is another one."""
+        """The route that answers it; None for an unknown path or method."""
         resource = request.match_info.route.resource
         methods = self._routes.get(resource.canonical, {}) if resource is not None else {}
         return methods.get("GET" if request.method == "HEAD" else request.method)
 
     def scope(self, request: web.Request) -> Scope | None:
-        """What the caller's key has to allow. A path that nobody thought of is not open."""
+        """What the caller's key has to allow. Unknown paths are not public."""
         route = self.find(request)
         return route.scope if route is not None else "chat"
 
     def error_form(self, request: web.Request) -> ErrorForm:
-        """Of the route; below and beside a dialect's routes errors are told in its words as well."""
+        """That of the route; for unknown methods and paths below a dialect's route, that of the dialect."""
         if (route := self.find(request)) is not None:
             return route.error_form
         for path, methods in self._routes.items():

@@ -1,4 +1,4 @@
-"""Where requests come in: the address, the connections that it takes, and what it waits for.
+"""The listening address: bound at the start, or waited for, and then accepting connections.
 
 bind ── listening ────────────────────> open
      └─ the address is missing ─ there ─> open
@@ -37,10 +37,10 @@ class Site:
         self._listener: socket.socket | None = None
         self._acceptor: Acceptor | None = None
         self.url = ""
-        """Such as http://127.0.0.1:8080; "" until requests are taken."""
+        """Such as http://127.0.0.1:8080; "" until connections are accepted."""
 
     def bind(self) -> None:
-        """Take the port, or find out that its address is missing. Raises PortInUseError and ConfigError."""
+        """Bind the port, unless its address is missing. Raises PortInUseError and ConfigError."""
         service = self._service
         self._most = most_connections(service.max_connections, open_files_limit())
         try:
@@ -49,7 +49,7 @@ class Site:
             log.warning(line("address_missing", reason=error.message, wait_s=service.load_deadline_s))
 
     async def open(self, server: web.Server, is_loaded: Callable[[], bool]) -> None:
-        """Take requests, waiting for the address where it is missing: for service.load_deadline_s, longer while loading.
+        """Accept connections, waiting for a missing address: for service.load_deadline_s, longer while loading.
 
         Raises AddressMissingError and what else `bind` raises.
         """
@@ -68,7 +68,7 @@ class Site:
             opened(self._acceptor)
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         if self._acceptor:
             self._acceptor.close()
         elif self._listener:

@@ -12,19 +12,19 @@ REQUEST_ID = "X-Request-Id"
 """Header that carries the request's id, on every answer that was generated."""
 
 KEEPALIVE_S = 10.0
-"""A comment is sent after so long a silence, so that proxies and clients do not take a pause for an end."""
+"""A comment is sent after this much silence, so that proxies and clients do not time out."""
 
 _SEND_BUFFER = 128 * 1024
-"""Of the kernel, for one stream; without a bound it grows to megabytes of text that a slow client will see much later."""
+"""The kernel's, for one stream; unbounded it grows to megabytes, which a slow client reads much later."""
 
 
 class EventNumbers(msgspec.Struct):
-    """Events that have numbers (`id:`), so that a client can go on where it stopped."""
+    """Events that have numbers (`id:`), so that a client can resume where it stopped."""
 
     next: int
     """Number of the next one."""
     seen: int
-    """The client has them up to this number; they are left out."""
+    """The client has them up to this number; they are skipped."""
 
 
 class EventStream:
@@ -52,7 +52,7 @@ class EventStream:
             await self._write(b"".join(parts))
 
     async def send_error(self, document: Mapping[str, object] | msgspec.Struct) -> None:
-        """The last event of a stream that broke off; it is no part of the answer and has no number."""
+        """Send the last event of a stream that failed; it is not part of the answer and has no number."""
         await self._write(_data(document))
 
     async def keep_alive(self) -> None:

@@ -1,7 +1,7 @@
-"""The web UI's files, as they lie in `static/`: read and compressed once, at their first request.
+"""The web UI's files in `static/`: read and compressed once, on their first request.
 
-Everything the page needs comes from here, so it works without a network; the security policy forbids it anything else,
-scripts inside markup included.
+Everything the page needs comes from here, so it works without a network; the content security policy forbids everything
+else, inline scripts included.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 _HEADERS = {
-    # Asked again each time, and answered 304: after an upgrade no browser mixes old files with new ones.
+    # Revalidated each time, with 304: after an upgrade no browser mixes old files with new ones.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Encoding",
@@ -52,16 +52,16 @@ _DOCUMENT_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Of files that a browser may open as a document of its own; in those that a document loads they say nothing."""
+"""Of files that a browser may open as a document; they have no effect on the files that a document loads."""
 
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
-"""In Accept-Encoding: gzip is not refused."""
+"""In Accept-Encoding: gzip is acceptable."""
 
 _DOCUMENTS = frozenset({".html", ".svg"})
 
 
 class StaticFile(msgspec.Struct, frozen=True):
-    """One file as it travels."""
+    """One file as it is sent."""
 
     content_type: str
     compressed: bytes
@@ -121,5 +121,5 @@ class StaticFiles:
 
 
 def wants_html(request: web.Request) -> bool:
-    """Whether a browser asks. Programs that accept anything (`*/*`) get the text that suits a terminal."""
+    """Whether the client is a browser. Programs that accept anything (`*/*`) get the text that suits a terminal."""
     return "text/html" in request.headers.get("Accept", "")

@@ -1,4 +1,4 @@
-"""TLS with the certificate of the configuration; a renewed one is taken up without a restart."""
+"""TLS with the certificate of the configuration; a renewed one is loaded without a restart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Tls:
-    """`context` is None where the daemon speaks plain HTTP."""
+    """`context` is None for plain HTTP."""
 
     def __init__(self, service: ServiceConfig) -> None:
         """Raises ConfigError when one of the two files is missing or they do not belong together."""
@@ -27,15 +27,15 @@ class Tls:
             self._load(self.context)
 
     def reload(self) -> None:
-        """Read the files again, for connections from now on; the former certificate stays if they cannot be used."""
+        """Read the files again, for connections from now on; the previous certificate stays if they cannot be used."""
         if self.context is None:
             return
         try:
-            # Into a fresh context first: a certificate whose key does not fit would already have replaced the former one.
+            # Into a scratch context first: loading a certificate whose key does not match would replace the previous one.
             self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
             self._load(self.context)
         except ConfigError as error:
-            log.error(line("tls_reload_refused", reason=error.message, effect="the former certificate stays"))
+            log.error(line("tls_reload_refused", reason=error.message, effect="the previous certificate stays in use"))
         else:
             log.info(line("tls_reloaded", certificate=self._certificate))
 

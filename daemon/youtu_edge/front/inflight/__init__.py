@@ -1,1 +1,1 @@
-"""Requests and tokenizer queries that are not finished, and what an engine may be working on."""
+"""Open requests and tokenizer queries, and what an engine may be working on."""

@@ -1,9 +1,9 @@
-"""The truth about every request: what was asked, what was already sent, and where its events go.
+"""The authoritative state of every open request: its parameters, the tokens already sent, and the queue of its events.
 
-A request ends exactly once; whatever the engine says about it later is dropped.
+A request ends exactly once; later messages about it are dropped.
 
     open ──Accepted──> streaming ──Finished/Failed──> ended
-      └──────────────────Failed────────────────────────^     (abandon: the client left; nobody is told)
+      └──────────────────Failed────────────────────────^     (abandon: the client left; no event)
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class ActiveRequest:
     def __init__(self, submit: GenerationRequest, now: float, digest: bytes) -> None:
         self.submit = submit
         self.digest = digest
-        """Of what was asked, whatever `shorten` takes out of it."""
+        """Of the request as received, before `shorten` drops turns."""
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.opened_at = now
         self.wants_all = False
-        """Deltas without text are events too: whoever keeps the tokens must not miss one."""
+        """Queue deltas without text, too: the journal must have every token."""
         self.created = int(time.time())
         """Unix time in seconds."""
         self.first_text_at: float | None = None
@@ -43,11 +43,11 @@ class ActiveRequest:
         self.in_thought = False
         self.stop_text: str | None = None
         self.is_held = False
-        """Not for an engine yet: the response cache is asked first."""
+        """Not submitted to an engine yet: the response cache is looked up first."""
         self.cache: Literal["HIT", "MISS", ""] = ""
-        """What the response cache said; empty when it was not asked."""
+        """Result of the lookup in the response cache; empty without one."""
         self.cache_key: bytes | None = None
-        """Where the answer is to be kept."""
+        """Key under which the answer is cached; None: it is not."""
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.user: str | None = None
@@ -58,9 +58,9 @@ class ActiveRequest:
         self.outcome = ""
         """A finish reason or "failed"; "cancelled" when the client left."""
         self.is_cancelled = False
-        """Somebody asked for its end; no other engine may take it up."""
+        """Its cancellation was requested; no other engine may resume it."""
         self.shorten: Callable[[], bool] | None = None
-        """Called when the prompt does not fit: takes something out of `submit`, and says whether to try again."""
+        """Called when the prompt does not fit: drops turns from `submit`, and returns whether to try again."""
         self.deadline: asyncio.TimerHandle | None = None
         self.failure = ""
         """The error's code when it failed."""
@@ -93,20 +93,20 @@ class ActiveRequests:
         return iter(list(self._active.values()))
 
     def open(self, submit: GenerationRequest, digest: bytes | None = None) -> ActiveRequest:
-        """Take in a request that was admitted; `digest` where it is known already."""
-        assert submit.id not in self._active, f"request id {submit.id} is taken"
-        # A private copy: sent_tokens and sent_text grow here, so that the very message can be submitted again.
+        """Add an admitted request; `digest` if it was computed before."""
+        assert submit.id not in self._active, f"request id {submit.id} is in use"
+        # A private copy: sent_tokens and sent_text grow in it, so that it can be submitted again as it is.
         own = msgspec.structs.replace(submit, sent_tokens=list(submit.sent_tokens))
         active = self._active[submit.id] = ActiveRequest(own, self._clock(), digest or digest_of(own))
         return active
 
     def find(self, request_id: str) -> list[ActiveRequest]:
-        """What is unfinished of one HTTP request; several answers to one have its id and a number (`ID-1`)."""
+        """The open requests of one HTTP request; further answers have its id and a number (`ID-1`)."""
         numbered = re.compile(rf"{re.escape(request_id)}(-[0-9]+)?")
         return [active for active in self if numbered.fullmatch(active.submit.id)]
 
     def apply(self, message: FromEngine) -> ActiveRequest | None:
-        """Take over what the engine reports about requests; other messages are not for the table.
+        """Apply the engine's message about requests; other messages are ignored.
 
         Returns the request that was shortened because its prompt does not fit: it has to be submitted again.
         """
@@ -125,7 +125,7 @@ class ActiveRequests:
         return None
 
     def end_cancelled(self) -> None:
-        """End the requests that somebody cancelled, as an engine would have; there is none that could."""
+        """End the cancelled requests as an engine would; called when none is running."""
         for active in self:
             if active.is_cancelled:
                 submit = active.submit
@@ -134,7 +134,7 @@ class ActiveRequests:
                 self._finished(Finished(submit.id, "cancelled", *counts))
 
     def abandon(self, active: ActiveRequest) -> bool:
-        """The client is gone; True when the engine still works on it and must be told."""
+        """The client has left; True if the request was open, and must be cancelled in the engine."""
         if self._end(active.submit.id, "cancelled") is None:
             return False
         for ended in self.on_end:
@@ -146,26 +146,26 @@ class ActiveRequests:
         return {name: active.work for name, active in self._active.items()}
 
     def work_of(self, request_id: str) -> Work | None:
-        """What the running engine may be working on under that id, also when the client has left."""
+        """What the running engine may be working on under that id, even if the client has left."""
         active = self._active.get(request_id)
         return active.work if active else self._departed.find(request_id)
 
     def engine_starts(self) -> None:
-        """What the former engine was working on is over."""
+        """Forget departed work: the engine that may have been working on it is gone."""
         self._departed.clear()
 
     def fail_same(self, digest: bytes, code: str, message: str) -> None:
-        """End every request that asks this with a failure."""
+        """Fail every request with this digest."""
         for active in self:
             if active.digest == digest:
                 self.fail(active.submit.id, code, message)
 
     def fail(self, request_id: str, code: str, message: str) -> None:
-        """End one request with a failure; an unknown id has just ended."""
+        """Fail one request; an unknown id is ignored, it has just ended."""
         self._failed(Failed(id=request_id, code=code, message=message))
 
     def fail_all(self, code: str, message: str) -> None:
-        """End every unfinished request with the same failure."""
+        """Fail every open request."""
         for active in self:
             self.fail(active.submit.id, code, message)
 

@@ -1,4 +1,4 @@
-"""What the engine refused, as the error that the client gets."""
+"""Failures that the engine reports, as the errors that clients get."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def failure(failed: Failed, names: Mapping[str, str]) -> YoutuEdgeError:
 
 
 def renamed(error: YoutuEdgeError, names: Mapping[str, str]) -> YoutuEdgeError:
-    """The error about a field by the name that the client's dialect has for it.
+    """The error with the field named as in the client's dialect.
 
-    `names` tells what the dialect calls the fields of Submit that it calls differently. What is inside of a field is
-    renamed with it, and so is the name that the message begins with.
+    `names` maps fields of Submit to the dialect's names where those differ. Paths inside a field are renamed with it, and
+    so is the name at the beginning of the message.
     """
     for ours, theirs in names.items():
         if error.param is not None and (error.param == ours or error.param.startswith((f"{ours}.", f"{ours}["))):

@@ -7,9 +7,9 @@ from youtu_edge.protocol.to_engine import Submit
 
 
 class GenerationRequest(Submit, tag_field="t", tag="submit", omit_defaults=True):
-    """A Submit; the engine skips the fields that are only here."""
+    """A Submit with fields that only the front uses; the engine ignores them."""
 
     is_repeatable: bool = False
-    """Greedy, or with a seed of the client's own: the same request is answered the same again."""
+    """Greedy, or with the client's seed: the same request gets the same answer."""
     punctuation: Punctuation = "off"
-    """What is done to the text before it is sent."""
+    """How the text is repaired before it is sent."""

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def log_request(active: ActiveRequest) -> None:
-    """Who asked, how long it took and how it ended; no text of anybody."""
+    """Caller, duration and outcome; never the text of prompt or answer."""
     assert active.ended_at is not None
     first = active.first_text_at - active.opened_at if active.first_text_at is not None else None
     log.info(

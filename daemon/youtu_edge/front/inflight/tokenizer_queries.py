@@ -1,7 +1,7 @@
-"""Queries that the engine answers between steps, and who waits for them.
+"""Queries that the engine answers between steps, and the futures of their replies.
 
-An engine that dies leaves its queries open; the next one gets them again, since a query changes nothing. A query that
-engines die of is found as a request is: see supervision.poison.
+Queries stay open when an engine dies and are sent to the next one, since they have no side effects. A query that kills
+engines is found as a request is: see supervision.poison.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from youtu_edge.protocol.to_engine import Query, TokenizerQuery
 
 
 class ActiveQuery:
-    """One query until its answer; wait for `reply`."""
+    """One open query; await `reply`."""
 
     def __init__(self, message: Query, digest: bytes) -> None:
         self.message = message
@@ -27,12 +27,12 @@ class ActiveQuery:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the engine, or somebody in its place, has said something."""
+        """Whether it has a reply or an error."""
         return self.reply.done() and not self.reply.cancelled()
 
 
 class TokenizerQueries:
-    """All open queries; more than `max_open` are refused."""
+    """All open queries; more than `max_open` are rejected."""
 
     def __init__(self, max_open: int) -> None:
         self.max_open = max_open
@@ -44,7 +44,7 @@ class TokenizerQueries:
         return len(self._open)
 
     def open(self, query: TokenizerQuery, digest: bytes | None = None) -> ActiveQuery:
-        """Register a query that is about to be sent; `digest` where it is known already. Raises OverloadedError."""
+        """Register a query that is about to be sent; `digest` if it was computed before. Raises OverloadedError."""
         if len(self._open) >= self.max_open:
             raise OverloadedError(f"{self.max_open} tokenizer queries are unanswered (service.max_queue); try again later")
         entry = ActiveQuery(Query(f"query-{next(self._numbers)}", query), digest or digest_of(query))
@@ -52,12 +52,12 @@ class TokenizerQueries:
         return entry
 
     def close(self, entry: ActiveQuery) -> None:
-        """Nobody waits any more; a later answer is dropped."""
+        """Stop waiting for it; a later reply is dropped."""
         if self._open.pop(entry.message.id, None):
             self._departed.note(entry.message.id, entry.work)
 
     def apply(self, message: FromEngine) -> bool:
-        """Take over an answer; False when the message is not for this table."""
+        """Apply a reply; False when the message is not for this table."""
         if not isinstance(message, Reply | Failed) or not message.id.startswith("query-"):
             return False
         self._departed.forget(message.id)
@@ -76,23 +76,23 @@ class TokenizerQueries:
         """Everything that is unanswered, by id."""
         return {name: entry.work for name, entry in self._open.items()}
 
-    def work_of(self, ask_id: str) -> Work | None:
-        """What the running engine may be working on under that id, also when the client has left."""
-        entry = self._open.get(ask_id)
-        return entry.work if entry else self._departed.find(ask_id)
+    def work_of(self, query_id: str) -> Work | None:
+        """What the running engine may be working on under that id, even if the client has left."""
+        entry = self._open.get(query_id)
+        return entry.work if entry else self._departed.find(query_id)
 
     def engine_starts(self) -> None:
-        """What the former engine was working on is over."""
+        """Forget departed work: the engine that may have been working on it is gone."""
         self._departed.clear()
 
     def fail_same(self, digest: bytes, error: YoutuEdgeError) -> None:
-        """End every query for this with an error."""
+        """Fail every query with this digest."""
         for entry in self:
             if entry.work.digest == digest:
                 self._fail(entry, error)
 
     def fail_all(self, error: YoutuEdgeError) -> None:
-        """No engine will answer any more."""
+        """Fail every open query."""
         for entry in self:
             self._fail(entry, error)
 

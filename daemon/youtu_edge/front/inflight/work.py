@@ -1,7 +1,7 @@
-"""What an engine may be working on: a request or a query, known by what it asks for rather than by who asks.
+"""What an engine may be working on: a request or a query, identified by its content and not by its client.
 
-Whose client leaves, or whose time is over, is no request and no query any more; the engine may be in the middle of it
-all the same, and if it dies there, that was the cause.
+When the client leaves or the deadline passes, the request is closed here, but the engine may still be in the middle of it;
+if it dies there, that was the cause.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ _MOST_DEPARTED = 256
 
 
 class Work(NamedTuple):
-    """One piece of it."""
+    """One piece of work."""
 
     digest: bytes
-    """Of what is asked: see `digest_of`."""
+    """Of the content: see `digest_of`."""
     tokens: int
-    """Of the answer so far."""
+    """Number of tokens of the answer so far."""
 
 
 class Departed:
-    """Work that ended here before the engine said so. What no engine was given stays until the next one starts."""
+    """Work that was closed here before the engine reported its end; cleared when the next engine starts."""
 
     def __init__(self) -> None:
         self._works: OrderedDict[str, Work] = OrderedDict()
 
     def note(self, work_id: str, work: Work) -> None:
-        """Nobody waits for it any more."""
+        """Record work that was closed here."""
         self._works[work_id] = work
         if len(self._works) > _MOST_DEPARTED:
             self._works.popitem(last=False)
 
     def forget(self, work_id: str) -> None:
-        """The engine is done with it."""
+        """The engine has reported its end."""
         self._works.pop(work_id, None)
 
     def clear(self) -> None:
@@ -47,14 +47,14 @@ class Departed:
         self._works.clear()
 
     def find(self, work_id: str) -> Work | None:
-        """The work of that id, if it is such."""
+        """The departed work with that id, if there is any."""
         return self._works.get(work_id)
 
 
-def digest_of(asked: Submit | TokenizerQuery) -> bytes:
-    """Of what the engine is asked to compute: not who asks, with which seed, or how much of the answer there is."""
-    if isinstance(asked, Submit):
-        asked = msgspec.structs.replace(
-            asked, id="", priority=0, sampling=SamplingParams(), sent_tokens=[], sent_text="", is_suspect=False
+def digest_of(content: Submit | TokenizerQuery) -> bytes:
+    """Digest of what the engine has to compute, without the client, the sampling, and the answer so far."""
+    if isinstance(content, Submit):
+        content = msgspec.structs.replace(
+            content, id="", priority=0, sampling=SamplingParams(), sent_tokens=[], sent_text="", is_suspect=False
         )
-    return hashlib.sha256(msgspec.msgpack.encode(asked)).digest()
+    return hashlib.sha256(msgspec.msgpack.encode(content)).digest()
