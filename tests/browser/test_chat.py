@@ -77,7 +77,7 @@ def test_thinking_is_folded_and_can_be_opened(open_ui: Open, daemon: Daemon) -> 
 
 
 def test_whoever_reads_above_is_left_in_peace(open_ui: Open, daemon: Daemon) -> None:
-    """The page follows the answer at its end, keeps its position after the user scrolls, and offers a button back to the end."""
+    """The page follows the answer at its end, keeps its position once the user scrolls, and offers the way back."""
     ui = open_ui(daemon.port)
     ui.ask_and_wait("repeat:20 One line.\n\nAnother line.\n\nA third.")
     bottom = "(e => e.scrollHeight - e.scrollTop - e.clientHeight)(document.querySelector('#transcript'))"

@@ -45,7 +45,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("threads", [0, 2])
 def test_the_engine_computes_on_the_fast_cores(package: Path, tmp_path: Path, threads: int) -> None:
-    """The first core of this machine is declared slow. With an explicit number of threads, the engine does not choose cores."""
+    """The first core of this machine is declared slow. With an explicit number of threads, all cores are used."""
     fast = sorted(CORES)[1:]
     if not fast:
         pytest.skip("one core only")

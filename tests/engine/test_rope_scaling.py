@@ -103,11 +103,11 @@ UNEVEN = Rope([1.0, 0.5, 0.01, 0.001])
     ("kind", "changes", "reason"),
     [
         ("yarn", {"cache": LATENT}, "latent attention"),
-        ("yarn", {"cache": PARTIAL}, "only a part of each head"),
-        ("dynamic", {"rope": STRETCHED}, "stretched already"),
-        ("linear", {"rope": UNEVEN}, "stretched already"),
-        ("yarn", {"rope": Rope(manifest().rope.inverse_frequencies, scale=1.1)}, "stretched already"),
-        ("dynamic", {"prompt_end": [1, 2]}, "of another kind"),
+        ("yarn", {"cache": PARTIAL}, "only part of each head"),
+        ("dynamic", {"rope": STRETCHED}, "scaled already"),
+        ("linear", {"rope": UNEVEN}, "scaled already"),
+        ("yarn", {"rope": Rope(manifest().rope.inverse_frequencies, scale=1.1)}, "scaled already"),
+        ("dynamic", {"prompt_end": [1, 2]}, "not of the standard form"),
     ],
 )
 def test_what_cannot_be_stretched_rightly_is_refused(kind: str, changes: dict[str, Any], reason: str) -> None:

@@ -158,9 +158,9 @@ def test_ids_beyond_the_logits_change_nothing(temperature: float) -> None:
         drawn = sample(logits.copy(), odd, position)
         assert drawn == sample(logits.copy(), plain, position)
         assert sample(logits.copy(), odd, position, np.array([0, 1, 4, 9])) in (0, 1)
-    with pytest.raises(InvalidRequestError, match="none of the model's tokens"):
+    with pytest.raises(InvalidRequestError, match="no token of this model next"):
         sample(logits.copy(), plain, 0, np.array([4, 9]))
-    with pytest.raises(InvalidRequestError, match="none of the model's tokens"):
+    with pytest.raises(InvalidRequestError, match="no token of this model next"):
         sample(logits.copy(), plain, 0, np.array([], dtype=np.int64))
 
 

@@ -196,7 +196,7 @@ def test_what_is_no_file_of_keys_is_refused_by_name(tmp_path: Path, text: str) -
     file = tmp_path / "keys.json"
     file.write_text(text)
     file.chmod(0o600)
-    with pytest.raises(ConfigError, match=r"keys\.json: not a file of keys"):
+    with pytest.raises(ConfigError, match=r"keys\.json: not a valid key file"):
         read_keys(file)
 
 

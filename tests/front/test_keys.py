@@ -59,7 +59,7 @@ def test_chat_in_the_terminal_takes_its_key_from_a_file(tmp_path: Path, guarded:
         )
 
     assert chat("--key-file", str(tmp_path / "key")).stdout == "hello\n"
-    assert "a key is needed" in chat().stderr
+    assert "an API key is required" in chat().stderr
     assert "cannot be read as a key" in chat("--key-file", str(tmp_path / "gone")).stderr
 
 

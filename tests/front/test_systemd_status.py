@@ -22,7 +22,7 @@ def test_the_status_tells_what_happens_now(tmp_path: Path) -> None:
             served = f"STATUS=serving scripted at http://127.0.0.1:{daemon.port}, 0 requests"
             assert notifications.wait_for("STATUS=serving") == served
             daemon.kill_engine()
-            assert notifications.wait_for("STATUS=starting") == "STATUS=starting another engine, number 2; 0 requests wait"
+            assert notifications.wait_for("STATUS=starting") == "STATUS=starting engine number 2; 0 requests waiting"
             assert notifications.wait_for("STATUS=serving").startswith(served)
             daemon.process.send_signal(signal.SIGTERM)
             assert notifications.wait_for("STATUS=finishing") == "STATUS=finishing 0 requests within 0.1 s"

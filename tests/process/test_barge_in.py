@@ -112,7 +112,7 @@ def test_a_session_longer_than_the_context_goes_on(daemon: Daemon) -> None:
 
 
 def test_thinking_is_refused_by_the_name_that_the_client_used(daemon: Daemon) -> None:
-    """The tiny model's template does not support thoughts: a request without thoughts is accepted, one with them is rejected."""
+    """The tiny model's template does not support thoughts: `thinking: false` is accepted, `true` is rejected."""
     assert daemon.post("/chat", {"prompt": "hello", "max_new_tokens": 2, "thinking": False})[0] == 200
     status, answer = daemon.post("/chat", {"prompt": "hello", "max_new_tokens": 2, "thinking": True})
     assert (status, answer["error"]["param"]) == (400, "thinking")

@@ -113,7 +113,7 @@ class Appliance(Client):
         self.machine.run("kill", f"-{signal}", str(pid), check=False)
 
     def wait_until_stopped(self, pid: int) -> None:
-        """Wait until a process that was sent SIGSTOP, or sends it to itself, has stopped: an earlier SIGCONT would be lost."""
+        """Wait until a process that was sent SIGSTOP, or sent it to itself, has stopped: SIGCONT before is lost."""
 
         def state() -> str:
             return self.machine.run("cat", f"/proc/{pid}/stat", check=False).stdout.rpartition(")")[2].strip()[:1]

@@ -42,7 +42,7 @@ def served_rope(manifest: Manifest, model: ModelConfig) -> tuple[Rope, int]:
         )
     frequencies = np.asarray(manifest.rope.inverse_frequencies, dtype=np.float32)
     if manifest.prompt_end or manifest.rope.scale != 1 or not _is_plain(frequencies):
-        _refuse(model, "this model's rotary frequencies are not a geometric series, or are scaled already")
+        _refuse(model, "this model's rotary frequencies are not of the standard form, or are scaled already")
     factor = wanted / trained
     if model.rope_scaling == "linear":
         return _rope(frequencies / np.float32(factor)), wanted

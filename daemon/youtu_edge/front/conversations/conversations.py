@@ -58,7 +58,7 @@ class Conversations:
         """Raises SessionBusyError while a turn is being answered."""
         if running := self._running.get(name):
             raise SessionBusyError(
-                f"session {name.id} is answering request {running.request_id}; wait until it ends, or interrupt the session",
+                f"session {name.id} is answering request {running.request_id}; wait until it ends or interrupt the session",
                 param="session_id",
             )
 

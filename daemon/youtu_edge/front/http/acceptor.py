@@ -30,8 +30,8 @@ RESERVED_DESCRIPTORS = 40
 """Not for connections: files, databases, keys and pipes when idle (17), a starting engine (6), connections that are being
 accepted, rejected or closed (_BATCH + _MOST_REFUSALS), and some for occasional reads of files."""
 _FEWEST, _MOST = 8, 2048
-"""The smallest useful cap; the largest default, limited by the front's memory: 5 KB for an idle connection, 20 KB for one in
-the middle of a body."""
+"""The smallest useful cap, and the largest default, which the front has memory for: 5 KB for an idle connection, 20 KB for
+one in the middle of a body."""
 _BATCH, _LARGEST_BATCH = 8, 64
 """Connections accepted in one turn of the event loop: at the cap, where evicted ones are closed in the next turn, and below
 it."""

@@ -159,7 +159,7 @@ class Connection(web.RequestHandler):
             self._header_bytes += len(data)
         super().data_received(data)
         if self._messages and self._body is not None and not self._has_body:
-            # A message after an incomplete body means that the parser has failed, which aiohttp does not pass to the handler.
+            # A message after an incomplete body: the parser has failed, and aiohttp does not pass that on to the handler.
             self._body.set_exception(web.RequestPayloadError("the body does not match its headers"))
 
     def pause_writing(self) -> None:

@@ -1,7 +1,7 @@
-"""Who may call which route, and whether the daemon may listen where it was told to.
+"""Checks the key and scope of every request, and that the daemon does not listen for others without keys.
 
-A request brings its key as `Authorization: Bearer KEY` or `x-api-key: KEY`. Health probes and the pages of the web UI need
-none: a person must be able to load the page that asks for the key.
+A request carries its key as `Authorization: Bearer KEY` or `x-api-key: KEY`. Health probes and the pages of the web UI need
+none: the page that asks for the key must load without one.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from youtu_edge.front.keys.key_ring import KeyRing
 from youtu_edge.request_errors import InsufficientScopeError, InvalidApiKeyError, InvalidRequestError
 
 TIMEOUT_HEADER = "X-Request-Timeout-S"
-"""Seconds within which the sender needs the complete answer; it does not want a later one."""
+"""Seconds within which the client needs the complete answer; then the request is cancelled."""
 
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _URGENCY = re.compile(r"(?:^|,)\s*u=([0-7])\s*(?:$|,|;)")
 
 
 def check_exposure(service: ServiceConfig, ring: KeyRing) -> None:
-    """Raises ConfigError when other machines could use the daemon without a key and nobody said that they may."""
+    """Raises ConfigError when other machines could use the daemon without a key and the configuration forbids that."""
     if is_loopback(service.host) or service.allow_unauthenticated or len(ring):
         return
     raise ConfigError(
-        f"service.host {service.host}: others can reach it, and service.keys_file {service.keys_file} holds no key: "
-        'make one with "youtu-edge keys add NAME", or listen on 127.0.0.1, or set service.allow_unauthenticated: true'
+        f"service.host {service.host}: other machines can reach it, and service.keys_file {service.keys_file} has no key: "
+        'create one with "youtu-edge keys add NAME", or listen on 127.0.0.1, or set service.allow_unauthenticated: true'
     )
 
 
 def make_access_middleware(ring: KeyRing, scope_of: Callable[[web.Request], Scope | None]) -> Any:
-    """Middleware that finds the caller of every request and refuses those without the right key.
+    """Middleware that identifies the caller of every request and rejects those without the right key.
 
     `scope_of`: what the key has to allow; None: the request needs no key.
     """
@@ -63,21 +63,21 @@ def _authenticate(request: web.Request, ring: KeyRing, scope: Scope | None) -> A
         return None
     presented = _presented(request)
     if not presented:
-        raise InvalidApiKeyError("a key is needed: send the header Authorization: Bearer KEY, or x-api-key: KEY")
+        raise InvalidApiKeyError("an API key is required: send the header Authorization: Bearer KEY, or x-api-key: KEY")
     key = ring.find(presented)
     if key is None:
-        raise InvalidApiKeyError("this key is not valid here; it may have been revoked")
+        raise InvalidApiKeyError("unknown API key; it may have been revoked")
     if not key.may(scope):
         raise InsufficientScopeError(f"the key {key.name!r} lacks the scope {scope!r} that {request.path[:200]} needs")
     return key
 
 
 def _urgency(request: web.Request, key: ApiKey | None) -> int | None:
-    """What the header Priority asks for, but nothing more urgent than the key's own; RFC 9218 has other values ignored."""
+    """The urgency in the header Priority, but at most the key's own; invalid values are ignored, as in RFC 9218."""
     found = _URGENCY.search(",".join(request.headers.getall("Priority", [])))
-    asked = int(found.group(1)) if found else None
+    requested = int(found.group(1)) if found else None
     allowed = key.priority if key else None
-    return allowed if asked is None or (allowed is not None and asked < allowed) else asked
+    return allowed if requested is None or (allowed is not None and requested < allowed) else requested
 
 
 def _deadline(request: web.Request) -> float | None:

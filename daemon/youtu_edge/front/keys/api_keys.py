@@ -1,6 +1,6 @@
 """API keys: what one may do, and the file that holds their hashes.
 
-A token is 256 random bits, shown once when it is made; the file keeps its sha256, which needs no salt and no slow hash at
+A token is 256 random bits, shown once when it is created; the file has its sha256, which needs no salt and no slow hash at
 that entropy. Only its owner may write the file, and `youtu-edge keys` writes it with mode 0600.
 """
 
@@ -38,7 +38,7 @@ Limit = Annotated[int, Meta(ge=0)]
 
 
 class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One entry of the file. A limit of 0 is none."""
+    """One entry of the file. A limit of 0 means unlimited."""
 
     name: KeyName
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -49,15 +49,15 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tokens_per_hour: Limit = 0
     tokens_per_day: Limit = 0
     priority: Annotated[int, Meta(ge=0, le=7)] | None = None
-    """The most urgent that its requests may be, and are when they do not say; None: as anybody's."""
+    """The highest urgency of its requests, and their default; None: as for requests without a key."""
 
     def may(self, scope: Scope) -> bool:
-        """Whether the key is good for a route of this scope."""
+        """Whether the key grants access to a route of this scope."""
         return scope in self.scopes or "admin" in self.scopes
 
 
 class KeysUnreadableError(YoutuEdgeError):
-    """The system could not read the file just now, which says nothing about the keys in it; trying again may help."""
+    """The file could not be read for a passing reason, unrelated to the keys in it; retrying may help."""
 
 
 class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,12 +72,12 @@ def new_token() -> str:
 
 
 def hash_token(token: str) -> str:
-    """What the file keeps of a token. Any text has a hash: one that nobody was given is no token, but no failure either."""
+    """The hash of a token, as in the file. Any text can be hashed: an unknown token is not an error here."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def find_key(keys: tuple[ApiKey, ...], token: str) -> ApiKey | None:
-    """The key of a token; every entry is compared, in constant time, whichever one it is."""
+    """The key of a token; all entries are compared, each in constant time."""
     digest = hash_token(token)
     found = None
     for key in keys:
@@ -90,7 +90,7 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     """The keys of a file.
 
     Raises FileNotFoundError, ConfigError naming the file and what is wrong with it, or KeysUnreadableError when the system
-    failed: no descriptor, no memory, a disk or network that does not answer.
+    failed: out of descriptors or memory, a disk or network that does not respond.
     """
     try:
         with path.open("rb") as file:
@@ -101,11 +101,13 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     except OSError as error:
         raise reading_failed(path, error) from None
     if mode & _FOREIGN_BITS:
-        raise ConfigError(f"{path}: others may read or write it (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}")
+        raise ConfigError(
+            f"{path}: other users may read or write it (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
+        )
     try:
         keys = msgspec.json.decode(data, type=KeyFile).keys
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a file of keys: {error}; restore it or make the keys again") from None
+        raise ConfigError(f"{path}: not a valid key file: {error}; restore it or create the keys again") from None
     names = [key.name for key in keys]
     if len(set(names)) < len(names):
         raise ConfigError(f"{path}: two keys have the same name; remove one of them")
@@ -113,14 +115,14 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
 
 
 def reading_failed(path: Path, error: OSError) -> YoutuEdgeError:
-    """What a failure to look at the file means: ConfigError for one that lasts until somebody changes something."""
+    """The error for a failed read: ConfigError if it lasts until somebody fixes it, else KeysUnreadableError."""
     if error.errno in _LASTING:
-        return ConfigError(f"{path}: cannot be read: {error.strerror}; it must belong to the user of the daemon")
+        return ConfigError(f"{path}: cannot be read: {error.strerror}; it must be owned by the daemon's user")
     return KeysUnreadableError(f"{path}: cannot be read just now: {error.strerror}")
 
 
 def write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
-    """Exchange the file for one with these keys, whole or not at all: mode 0600, of the directory's owner.
+    """Replace the file atomically by one with these keys: mode 0600, owned by the directory's owner.
 
     Raises OSError.
     """
@@ -128,7 +130,7 @@ def write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
     data = msgspec.json.format(msgspec.json.encode(KeyFile(keys)), indent=2) + b"\n"
     fresh.unlink(missing_ok=True)
     try:
-        # As root in a directory of the daemon's user: never through a link that somebody put there.
+        # Root may write in a directory of the daemon's user: never follow a link planted there.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
@@ -145,7 +147,7 @@ def write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other commands from changing the file meanwhile. Raises OSError when its directory cannot be opened."""
+    """Lock the file against other commands that change it. Raises OSError when its directory cannot be opened."""
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Who sent the request that is being handled, and what its headers say about it.
+"""The caller of the request that is being handled, and the urgency and deadline in its headers.
 
 A context variable, because it concerns every dialect alike and none of them should have to pass it on: the access
 middleware sets it, admission reads it.
@@ -16,7 +16,7 @@ from youtu_edge.front.keys.api_keys import ApiKey
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """`key` is None where no key is needed."""
+    """`key` is None if no key is needed."""
 
     key: ApiKey | None = None
     urgency: int | None = None
@@ -30,7 +30,7 @@ CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B03
 
 @contextmanager
 def acting_for(name: str) -> Iterator[None]:
-    """Do what was asked for by the key `name` in a former life of the daemon; its secret and its rights are not known."""
+    """Act for the key `name`, whose request an earlier process admitted; its hash and scopes are unknown."""
     key = ApiKey(name=name, sha256="0" * 64, scopes=()) if name else None
     token = CALLER.set(Caller(key=key))
     try:
@@ -40,6 +40,6 @@ def acting_for(name: str) -> Iterator[None]:
 
 
 def owner() -> str:
-    """Whom that belongs to which the caller keeps on the device: the name of its key, "" where no key is needed."""
+    """The owner of what the caller stores on the device: the name of its key, "" without keys."""
     key = CALLER.get().key
     return key.name if key is not None else ""

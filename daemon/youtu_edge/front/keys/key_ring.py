@@ -1,8 +1,8 @@
-"""The keys that are valid now: reads their file again whenever it changed.
+"""The keys that are valid now: rereads their file whenever it changes.
 
-Once a file of keys was seen, keys are needed until the daemon ends: a file that vanished or was damaged locks the door, it
-does not open it. A file that the system could not read just now says nothing about its keys: those read last stay valid.
-In either case it is tried again, at most once a second.
+Once a key file has been seen, keys are required until the daemon exits: a file that is missing or damaged fails closed, and
+every request is rejected. After a passing read error the keys read last stay valid. In either case the read is retried, at
+most once a second.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Stamp = tuple[int, ...]
 
 
 class KeyRing:
-    """Looks at the file's times on every question, so that a key works, and stops working, at once.
+    """Checks the file's timestamps on every lookup, so that adding or revoking a key takes effect at once.
 
     `clock` is monotonic.
     """
@@ -37,7 +37,7 @@ class KeyRing:
         self._seen: _Stamp | None = None
         self._keys: tuple[ApiKey, ...] = ()
         self._failure = ""
-        """Why the last look failed; "" when it did not."""
+        """Why the last read failed; "" if it did not."""
         self._retry_at = 0.0
         self.is_required = False
         """Whether every request must bring a key."""
@@ -49,7 +49,7 @@ class KeyRing:
         return len(self._keys)
 
     def needs_key(self) -> bool:
-        """`is_required`, after a look at the file."""
+        """`is_required`, after rereading a changed file."""
         self._refresh()
         return self.is_required
 
@@ -69,7 +69,7 @@ class KeyRing:
             self.is_required = True
             self._keys = read_keys(self._path)
         except FileNotFoundError:
-            self._failed(f"{self._path}: is gone", is_lasting=True)
+            self._failed(f"{self._path}: no longer exists", is_lasting=True)
         except YoutuEdgeError as error:
             self._failed(error.message, is_lasting=not isinstance(error, KeysUnreadableError))
         else:
@@ -82,11 +82,11 @@ class KeyRing:
             self._keys = ()
         if reason != self._failure:
             self._failure = reason
-            effect = "every request is refused" if is_lasting else "the keys read before stay valid; tried again"
+            effect = "every request is rejected" if is_lasting else "the keys read last stay valid; retrying"
             log.error(line("keys_unusable", reason=reason, effect=effect))
 
     def _stamp(self) -> _Stamp | None:
-        """What changes when the file does; None when there is none. Raises ConfigError and KeysUnreadableError."""
+        """Changes when the file does; None without a file. Raises ConfigError and KeysUnreadableError."""
         try:
             found = os.stat(self._path)
         except (FileNotFoundError, NotADirectoryError):

@@ -1,8 +1,8 @@
-"""How much each key has used: requests at once, and tokens per hour and day.
+"""The usage of each key: concurrent requests, and tokens per hour and day.
 
 A window opens with the first token charged and lasts an hour or a day. Tokens are charged when a request ends, so the one
-that crosses the limit is still served whole. The figures are kept in a file beside the keys; what was charged in the last
-seconds before a power cut is forgotten.
+that crosses the limit is still served whole. The figures are stored in a file beside the keys; what was charged in the
+last seconds before a power cut is lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Window(msgspec.Struct):
 
 
 class KeyUsage:
-    """The books of all keys, by name. `clock` is the wall clock: windows outlive the process."""
+    """The usage of all keys, by name. `clock` is the wall clock: windows outlive the process."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
@@ -48,7 +48,7 @@ class KeyUsage:
         """Raises ConcurrencyError or QuotaError when the key may not start another request now."""
         if key.max_concurrent and self._open[key.name] >= key.max_concurrent:
             raise ConcurrencyError(
-                f"{key.max_concurrent} requests of the key {key.name!r} are unfinished, which is its limit; try again later"
+                f"the key {key.name!r} has {key.max_concurrent} unfinished requests, which is its limit; try again later"
             )
         for name, length in _WINDOWS.items():
             limit = getattr(key, name)
@@ -77,17 +77,17 @@ class KeyUsage:
             self._is_dirty = True
 
     def used(self, name: str) -> dict[str, int]:
-        """Tokens of the running windows."""
+        """Tokens of the current windows."""
         return {kind: window.tokens if (window := self._current(name, kind)) else 0 for kind in _WINDOWS}
 
     async def keep_saved(self) -> None:
-        """Save every few seconds what changed; never returns."""
+        """Save changes every few seconds; never returns."""
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S)
             self.save()
 
     def save(self) -> None:
-        """Write the file if anything changed. A disk that does not take it costs the figures, not the service."""
+        """Write the file if anything changed. A failed write is logged: it loses figures, not the service."""
         if not self._is_dirty:
             return
         fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
@@ -97,7 +97,7 @@ class KeyUsage:
             self._is_dirty = self._is_failing = False
         except OSError as error:
             if self._is_failing:
-                return  # said before
+                return  # already logged
             self._is_failing = True
             log.warning(line("key_usage_not_saved", file=self._path, reason=error.strerror))
 
@@ -111,7 +111,7 @@ class KeyUsage:
             return {}
 
     def _current(self, name: str, kind: str) -> Window | None:
-        """The window that is running now. One that began in the future was written before the clock was set."""
+        """The current window. One that began in the future is invalid: it was written before the clock was set."""
         window = self._windows.get(name, {}).get(kind)
         if window is None or not 0 <= self._clock() - window.since < _WINDOWS[kind]:
             return None

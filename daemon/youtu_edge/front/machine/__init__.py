@@ -1,1 +1,1 @@
-"""The machine: memory pressure and what is given back, temperatures, clocks and loads of the board."""
+"""The machine: memory pressure and the reaction to it, temperatures, clocks and loads of the board."""

@@ -1,4 +1,4 @@
-"""What the board says about itself: temperatures, clock, governor, power mode, load of GPU and memory, throttling.
+"""Readings of the board: temperatures, clock, governor, power mode, load of GPU and memory, throttling.
 
     temperatures  thermal zones                            any board (sysfs-class-thermal)
     governor, …   cpufreq policies                         any board
@@ -10,7 +10,7 @@
                   thermal_throttle counters                x86
                   over-current counters (soctherm-oc)      Jetson
 
-Only reads; thermal.py decides. A board without a sensor has None or nothing there.
+Only reads; thermal.py decides. What a board does not have is None or left out.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _LOWEST_C, _HIGHEST_C = -40.0, 150.0
 
 
 class BoardState(msgspec.Struct, frozen=True, omit_defaults=False):
-    """One look at the board. Temperatures in degrees Celsius, loads from 0 to 1."""
+    """One reading of the board. Temperatures in degrees Celsius, loads from 0 to 1."""
 
     temperatures: dict[str, float] = {}
     governor: str | None = None
     frequency_mhz: int | None = None
     """Of the fastest core now."""
     frequency_limit_mhz: int | None = None
-    """What the power mode, the thermal governor or somebody allows it at most now."""
+    """Its current maximum, set by the power mode, the thermal governor or an administrator."""
     power_mode: str | None = None
     gpu_load: float | None = None
     ddr_load: float | None = None
     throttled: bool | None = None
-    """Whether something slows the board down now; None where nothing tells."""
+    """Whether something slows the board down now; None if the board does not report it."""
 
     @property
     def hottest_c(self) -> float | None:
@@ -60,7 +60,7 @@ class BoardState(msgspec.Struct, frozen=True, omit_defaults=False):
 
 
 class Board:
-    """Reads the board. Counters are compared with those of the look before, so keep one object."""
+    """Reads the board. Counters are compared with those of the previous reading, so keep one object."""
 
     def __init__(self, files: BoardFiles) -> None:
         self._files = files

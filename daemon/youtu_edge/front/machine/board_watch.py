@@ -1,4 +1,4 @@
-"""Looks at the board every few seconds, for /v1/status and /metrics, and narrows the batch while it is hot."""
+"""Reads the board every few seconds, for /v1/status and /metrics, and narrows the batch while it is hot."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _GAUGES = {
 
 
 class BoardWatch(Collector):
-    """The last look at the board. `on_limit` is told how many sequences may share a step, whenever that changes.
+    """The last reading of the board. `on_limit` is called with the number of sequences per step whenever that changes.
 
-    `threads` as in engine.threads; only told.
+    `threads` as in engine.threads; only logged.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class BoardWatch(Collector):
         return self._policy.limit if self._policy.is_limiting else None
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
-        was_throttled, is_told = False, False
+        """Read periodically, until cancelled."""
+        was_throttled, is_logged = False, False
         while True:
-            # Some sensors answer through a slow bus; the loop that serves streams does not wait for them.
+            # Some sensors are on a slow bus; the event loop must not wait for them.
             self.state = await asyncio.to_thread(self._board.read)
-            if not is_told:
-                is_told = True
+            if not is_logged:
+                is_logged = True
                 log.info(line("board", **self._long()))
             if self._policy.observe(self.state.hottest_c):
                 log.warning(line("thermal", hottest_c=self.state.hottest_c, max_sequences=self._policy.limit))
@@ -80,7 +80,7 @@ class BoardWatch(Collector):
         return {**msgspec.structs.asdict(self.state), "max_sequences": self.limit}
 
     def collect(self) -> Iterator[Metric]:
-        """One family per figure; without a sample where the board does not tell it."""
+        """One family per figure; without a sample if the board does not report it."""
         temperatures = GaugeMetricFamily("youtu_edge_board_temperature_celsius", "Temperature by sensor", labels=["sensor"])
         for sensor, value in self.state.temperatures.items():
             temperatures.add_metric([sensor], value)

@@ -1,4 +1,4 @@
-"""Gives the front's free heap back. Bodies of megabytes leave holes in it, which glibc keeps for good."""
+"""Returns the front's free heap to the system. Bodies of megabytes leave holes in it, which glibc never returns."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from youtu_edge.front.machine.process_memory import anonymous_bytes
 WORTH_BYTES = 4 * 1024 * 1024
 """Growth that makes it worth looking for free pages, which takes milliseconds."""
 _PATIENCE = 12
-"""Memory that is in use for long is looked at so many times less often."""
+"""The longest interval, in units of `every_s`, while the memory stays in use."""
 
 
 class IdleHeap:
-    """`every_s`: no more often than that."""
+    """`every_s`: the shortest interval."""
 
     def __init__(self, allocator: Allocator, every_s: float, clock: Callable[[], float]) -> None:
         self._allocator, self._every_s, self._clock = allocator, every_s, clock
@@ -32,7 +32,7 @@ class IdleHeap:
             return
         if held < self._least + WORTH_BYTES:
             return
-        # A refused body hangs on its error's traceback, often in a circle; without work no collection comes by itself.
+        # The traceback of its error references a rejected body, often in a cycle; an idle process collects no garbage.
         gc.collect()
         self._allocator.give_back()
         self._kept, self._at = anonymous_bytes(os.getpid()), self._clock()

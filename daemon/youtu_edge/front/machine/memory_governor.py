@@ -2,7 +2,7 @@
 
     level 0  nothing
     level 1  the response cache's memory
-    level 2  and cached prefixes that nobody uses
+    level 2  and cached prefixes that are not in use
     level 3  and three quarters of the batch
     level 4  and new requests: 503 memory_pressure
 
@@ -38,7 +38,7 @@ class MemoryGovernor:
         self.level = 0
 
     def observe(self, pressure: MemoryPressure) -> bool:
-        """Take a reading. True when everything up to `level` has to be given up now, again where it was before."""
+        """Take a reading. True when everything up to `level` has to be given up now, even if it was before."""
         now = self._clock()
         since = now - self._changed_at if self._changed_at is not None else RECOVER_S
         if self._is_high(pressure):
@@ -48,7 +48,7 @@ class MemoryGovernor:
             self._changed_at = now
             return True
         if not self._is_low(pressure):
-            self._changed_at = now  # the quiet time starts when there is quiet
+            self._changed_at = now  # recovery counts from the end of the pressure
         elif self.level and since >= RECOVER_S:
             self.level -= 1
             self._changed_at = now

@@ -19,7 +19,7 @@ class MemoryPressure:
 
     @property
     def available_fraction(self) -> float:
-        """Of the machine's memory; 1 where the kernel tells nothing."""
+        """Fraction of the machine's memory; 1 if the kernel does not report it."""
         return self.available / self.total if self.total else 1.0
 
 
@@ -35,7 +35,7 @@ class MemoryPressureReader:
                 self._stall_files += [root / path.lstrip("/") / "memory.pressure" for root in (cgroup, cgroup / "unified")]
 
     def read(self) -> MemoryPressure:
-        """The situation now."""
+        """The current values."""
         kib = dict(re.findall(r"^(Mem\w+):\s+(\d+) kB$", _text(self._proc / "meminfo"), re.MULTILINE))
         total = int(kib.get("MemTotal", 0)) * 1024
         available = int(kib["MemAvailable"]) * 1024 if "MemAvailable" in kib else total

@@ -1,4 +1,4 @@
-"""Looks at memory once a second and acts: sheds what the governor gives up, recycles an engine that leaks,
+"""Checks memory once a second and acts: sheds what the governor gives up, recycles an engine that leaks,
 returns the front's own free heap."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _PERIOD_S = 1.0
 _APART_BYTES = 128 * 1024
-"""Of bodies, that is; what they are parsed into is smaller."""
+"""Larger allocations are bodies, which are mapped apart from the heap; what they are parsed into is smaller."""
 
 
 class MemoryWatch:
@@ -51,11 +51,11 @@ class MemoryWatch:
 
     @property
     def refuses_requests(self) -> bool:
-        """Whether there is no memory for new requests."""
+        """Whether new requests are rejected for lack of memory."""
         return self._governor.level >= REQUESTS
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check periodically, until cancelled."""
         while True:
             self.look()
             await asyncio.sleep(_PERIOD_S)
@@ -89,7 +89,7 @@ class MemoryWatch:
     def gauges(self) -> dict[str, tuple[str, float]]:
         """For /metrics: name -> (help, value)."""
         return {
-            "memory_pressure_level": ("0 none, up to 4: new requests are refused", float(self._governor.level)),
+            "memory_pressure_level": ("0 none, up to 4: new requests are rejected", float(self._governor.level)),
             "memory_available_bytes": ("MemAvailable of the machine", float(self.pressure.available)),
             "memory_stall_percent": ("Share of 10 s in which something waited for memory", self.pressure.stall_percent),
             "engine_growth_bytes": ("Growth of the engine beyond its plan", float(self._growth)),

@@ -11,7 +11,7 @@ def resident_bytes(pid: int | None) -> int:
 
 
 def anonymous_bytes(pid: int | None) -> int:
-    """The part of the resident set that is no file's (RssAnon) in bytes; 0 for a process that is gone."""
+    """The part of the resident set without files (RssAnon) in bytes; 0 for a process that is gone."""
     return _status_bytes(pid, "RssAnon:")
 
 

@@ -1,7 +1,7 @@
 """Narrows the batch while the board is hot, before its own governor throttles everything. Pure policy: no file, no process.
 
-Decoding one token more per step costs energy, not time: a narrower batch draws less power, and streams that wait are a
-better answer to heat than all streams at half the clock.
+One more token per step costs energy, not time: a narrower batch draws less power, and a few waiting streams are better than
+all streams at half the clock.
 
     hottest sensor    at or above soft_c            the limit halves, once a PERIOD_S, down to 1
                       within hysteresis below it    the limit stays
@@ -19,7 +19,7 @@ PERIOD_S = 10.0
 
 
 class ThermalPolicy:
-    """How many sequences may share a step, from the temperatures that it is told."""
+    """How many sequences may share a step, from the observed temperatures."""
 
     def __init__(self, config: ThermalConfig, max_sequences: int, clock: Callable[[], float]) -> None:
         self._config = config

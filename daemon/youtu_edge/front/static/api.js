@@ -1,4 +1,4 @@
-// Requests to the daemon: JSON in and out, errors as values, the API key where the daemon wants one.
+// Requests to the daemon: JSON in and out, errors as ApiError, the API key if the daemon requires one.
 
 const KEY = "youtu-edge-key"; // sessionStorage: gone with the tab
 
@@ -17,7 +17,7 @@ export class ConnectionLost extends Error {}
 
 let askForKey = async () => null;
 let asking = null;
-let declined = false; // what the page does by itself asks no second time
+let declined = false; // background requests do not ask again
 
 /** `ask(wasWrong)` resolves to a key, or null when the person declines. */
 export function onUnauthorized(ask) {
@@ -25,8 +25,8 @@ export function onUnauthorized(ask) {
 }
 
 /**
- * A successful Response. Throws ApiError, ConnectionLost, or AbortError of the caller's own signal. `quiet`: the page asks by
- * itself, so a person who declined to enter a key is not bothered again.
+ * A successful Response. Throws ApiError, ConnectionLost, or AbortError of the caller's own signal. `quiet`: a background
+ * request, which does not ask again for a key that the person declined to enter.
  */
 export async function call(method, path, { body, signal, quiet = false } = {}) {
   for (;;) {
@@ -60,9 +60,9 @@ async function errorOf(response) {
   return new ApiError(response.status, document.error || {}, wait === null ? null : Number(wait) || 1);
 }
 
-/** Whether there is another key than `rejected` to try now. Requests that fail together ask once. */
+/** Whether there is a key other than `rejected` to try now. Requests that fail together ask once. */
 async function newKey(rejected) {
-  if (sessionStorage.getItem(KEY) !== rejected) return true; // somebody entered one meanwhile
+  if (sessionStorage.getItem(KEY) !== rejected) return true; // one was entered meanwhile
   asking ??= askForKey(rejected !== null).finally(() => (asking = null));
   const key = await asking;
   declined = !key;

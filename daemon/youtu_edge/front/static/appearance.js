@@ -4,7 +4,7 @@
   try {
     stored = JSON.parse(localStorage.getItem("youtu-edge") || "{}") || {};
   } catch {
-    // A browser that forbids storage, or a value that is not ours: the defaults do.
+    // Storage is blocked, or holds an invalid value: use the defaults.
   }
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;

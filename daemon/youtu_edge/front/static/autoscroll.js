@@ -1,12 +1,12 @@
-// Follows an answer that grows, but only while its end is in view; whoever scrolled up reads undisturbed.
+// Keeps the end of a growing answer in view, unless the reader has scrolled up.
 
-const NEAR = 64; // pixels from the end at which whoever scrolls down has come back to it
+const NEAR = 64; // pixels from the end within which scrolling down resumes following
 const AT = 2; // browsers round positions
 
 export class Autoscroll {
   #following = true;
   #top = 0; // the scroller's position when it was last looked at
-  #observer = new ResizeObserver(() => this.#grew()); // told after layout and before paint: nothing flickers
+  #observer = new ResizeObserver(() => this.#grew()); // runs after layout and before paint: nothing flickers
 
   constructor(scroller, button) {
     this.scroller = scroller;
@@ -37,7 +37,7 @@ export class Autoscroll {
   }
 
   #grew() {
-    this.#moved(); // its event may be still to come
+    this.#moved(); // its scroll event may not have arrived yet
     if (this.#following) {
       this.scroller.scrollTop = this.scroller.scrollHeight;
       this.#top = this.scroller.scrollTop;
@@ -45,7 +45,7 @@ export class Autoscroll {
     this.#showButton();
   }
 
-  /** Only a person moves up. That the end is far away tells nothing: an answer may grow faster than events arrive. */
+  /** Only a person scrolls up. Distance from the end proves nothing: an answer may grow faster than events arrive. */
   #moved() {
     const { scrollTop } = this.scroller;
     const distance = this.#distance();

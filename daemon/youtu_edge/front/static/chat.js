@@ -14,7 +14,7 @@ import { openSettings, sampling } from "./settings.js";
 import { toast } from "./toast.js";
 
 const AGAIN_MS = 700;
-const TRIES = 4; // a conversation whose first answer a reload cut off is known a moment later
+const TRIES = 4; // after a reload during its first answer, a conversation exists only a moment later
 
 export class Chat {
   #transcript = byId("transcript");
@@ -215,7 +215,7 @@ export class Chat {
     toast("deleted");
   }
 
-  /** Tells the person what went wrong with something they asked for outside the conversation. */
+  /** Shows a toast when an action outside the conversation fails. */
   async #guard(action) {
     try {
       await action();

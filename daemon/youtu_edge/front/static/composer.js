@@ -1,4 +1,4 @@
-// Where questions are written: grows with its text, Enter sends, Shift+Enter breaks the line, Escape stops the answer.
+// The input for questions: grows with its text, Enter sends, Shift+Enter breaks the line, Escape stops the answer.
 
 import { byId } from "./dom.js";
 import { label } from "./i18n.js";
@@ -12,7 +12,7 @@ export class Composer {
   #button = byId("send");
   #busy = null;
 
-  /** `send(text)` and `stop()` are called for the person. */
+  /** `send(text)` and `stop()` are called on the person's actions. */
   constructor(send, stop) {
     this.send = send;
     this.stop = stop;
@@ -50,13 +50,13 @@ export class Composer {
     this.#area.focus({ preventScroll: true });
   }
 
-  /** On a touch screen the focus would cover half of it with a keyboard that nobody asked for. */
+  /** On a touch screen the focus would cover half of it with the on-screen keyboard. */
   focusWithoutKeyboard() {
     if (matchMedia("(hover: hover)").matches) this.focus();
   }
 
   #key(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return; // 229: Enter takes a candidate of an input method
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return; // 229: Enter confirms a candidate of an input method
     event.preventDefault();
     if (!this.#busy) this.#submit();
   }

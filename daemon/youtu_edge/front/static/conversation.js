@@ -1,4 +1,4 @@
-// One conversation: its messages on the page and at most one answer under way, which goes on while another conversation is shown.
+// One conversation: its messages on the page and at most one answer in progress, which continues while another conversation is shown.
 // Events: "change" (busy or title changed), "begun" (the device has accepted a question), "turn" (an exchange ended).
 
 import { ApiError, ConnectionLost } from "./api.js";
@@ -15,7 +15,7 @@ const TITLE_LENGTH = 60;
 export class Conversation extends EventTarget {
   #exchange = null;
   #storedSystem = ""; // as the device has it
-  #away = new AbortController(); // ends the wait for a device that is gone
+  #away = new AbortController(); // ends the wait for an unreachable device
 
   #isNew;
 

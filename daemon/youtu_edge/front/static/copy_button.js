@@ -1,4 +1,4 @@
-// A button that copies a text and says so.
+// A button that copies a text and confirms it.
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
@@ -27,7 +27,7 @@ async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyBySelection(text); // the clipboard interface exists only on https and localhost, and a board has neither
+    return copyBySelection(text); // navigator.clipboard exists only on https and localhost, and a board has neither
   }
 }
 

@@ -1,8 +1,8 @@
-// What the daemon says about itself: polls /v1/status while somebody looks at this page, and tells listeners.
+// The daemon's state: polls /v1/status while the page is visible, and notifies listeners.
 
 import { ApiError, callJson } from "./api.js";
 
-const SLOW_MS = 10000; // while all is well and nobody watches the figures
+const SLOW_MS = 10000; // while the engine is ready and the status page is not shown
 const TIMEOUT_MS = 8000;
 const FAST_MS = 1000; // on the status page, and until the engine is ready
 
@@ -21,13 +21,13 @@ export function onDevice(listener) {
   listener(state, latest, performance.now() / 1000);
 }
 
-/** The status page wants each second's figures. */
+/** Poll every second, for the status page. */
 export function watchClosely(on) {
   watched = on;
   if (on) poll();
 }
 
-/** Ask now, for example because a request has just failed. */
+/** Poll now, for example because a request has just failed. */
 export async function poll() {
   if (polling) return;
   polling = true;
@@ -51,7 +51,7 @@ async function ask() {
   } catch (error) {
     if (error.status !== 403) throw error;
   }
-  const { ok } = await fetch("readyz", options); // a key for chats alone may not see the figures; this much is open to all
+  const { ok } = await fetch("readyz", options); // a key with only the scope "chat" may not read /v1/status; /readyz is public
   return [ok ? "ready" : "loading", null];
 }
 

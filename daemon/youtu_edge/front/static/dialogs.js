@@ -1,4 +1,4 @@
-// Questions that need an answer before anything goes on: confirm, enter a text, enter the API key.
+// Modal dialogs: confirm, enter a text, enter the API key.
 
 import { h } from "./dom.js";
 
@@ -29,7 +29,7 @@ function ask({ title, text, parameters, action, danger, field }) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    (input || (danger ? cancel : confirm)).focus(); // what cannot be undone is not one Enter away
+    (input || (danger ? cancel : confirm)).focus(); // a single Enter must not confirm what cannot be undone
     input?.select();
   });
 }

@@ -1,4 +1,4 @@
-// Elements without markup: nothing that a model or a person wrote is ever parsed as HTML.
+// Builds elements without parsing HTML: what a model or a person wrote is never markup.
 
 import { icon } from "./icons.js";
 import { label, placeholder, translate } from "./i18n.js";

@@ -13,11 +13,11 @@ export async function* documents(response) {
       const lines = (rest + value).split("\n");
       rest = lines.pop();
       for (const line of lines) {
-        if (line.startsWith("data:")) yield JSON.parse(line.slice(5)); // comments and blank lines only keep the line open
+        if (line.startsWith("data:")) yield JSON.parse(line.slice(5)); // comments and blank lines only keep the connection open
       }
     }
   } finally {
-    reader.cancel().catch(() => {}); // whoever stops listening also closes the connection
+    reader.cancel().catch(() => {}); // ending the iteration closes the connection
   }
 }
 

@@ -7,7 +7,7 @@ import { documents } from "./event_stream.js";
 const WAITABLE = new Set([409, 429, 503]); // the session is busy, the queue is full, the model is being loaded
 const MAX_WAITS = 60;
 const MAX_WAIT_S = 30;
-const STOP_GRACE_MS = 1500; // a cancelled stream ends by itself and tells its figures; one that does not is cut
+const STOP_GRACE_MS = 1500; // a cancelled stream ends with its figures; one that does not end is aborted
 
 export class Exchange {
   #abort = new AbortController();
@@ -16,7 +16,7 @@ export class Exchange {
 
   /**
    * `observer` has waiting(error, seconds), started(), thinking(text), text(text), and the three ends: finished(last), stopped(last)
-   * and failed(error, begun), where `last` is the last document of the stream, undefined when it was cut.
+   * and failed(error, begun), where `last` is the last document of the stream, undefined when it was aborted.
    */
   constructor(body, observer) {
     this.body = body;
@@ -51,7 +51,7 @@ export class Exchange {
         return await call("POST", "chat_stream", { body: this.body, signal: this.#abort.signal });
       } catch (error) {
         const seconds = error instanceof ApiError && WAITABLE.has(error.status) && (error.retryAfter ?? (error.status === 409 && 1));
-        if (!seconds || seconds > MAX_WAIT_S || waits === MAX_WAITS) throw error; // a quota that is used up is told, not waited for
+        if (!seconds || seconds > MAX_WAIT_S || waits === MAX_WAITS) throw error; // an exhausted quota is reported, not waited for
         await this.#wait(error, seconds);
       }
     }

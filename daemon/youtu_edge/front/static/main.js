@@ -72,7 +72,7 @@ function listen() {
     drawLanguage();
   });
   addEventListener("hashchange", route);
-  document.addEventListener("visibilitychange", () => document.hidden || chat.refresh()); // others may have talked meanwhile
+  document.addEventListener("visibilitychange", () => document.hidden || chat.refresh()); // other clients may have changed the list
   addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && chat.stop());
 }
 

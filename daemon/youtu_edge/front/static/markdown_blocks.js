@@ -1,9 +1,9 @@
-// Markdown to blocks: text in, plain data out. No DOM here, so nothing can run what a model wrote.
+// Markdown to blocks: text in, plain data out. No DOM here, so a model's text cannot execute.
 //
 //   heading {level, text}   paragraph {text}    code {language, text, closed}   rule {}
 //   quote {blocks}          list {ordered, start, items: [blocks]}              table {align, head, rows}
 //
-// Every top-level block also carries `source`, by which the view knows what it has drawn already.
+// Every top-level block also carries `source`, by which the view recognises the blocks that it has drawn.
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))?(?:\s+#+)?\s*$/;

@@ -1,4 +1,4 @@
-// Draws markdown that grows: of a streamed answer only the blocks that changed are drawn again.
+// Draws growing markdown: only the changed blocks of a streamed answer are redrawn.
 
 import { h } from "./dom.js";
 import { copyButton } from "./copy_button.js";
@@ -34,7 +34,7 @@ export class MarkdownView {
 }
 
 const drawers = {
-  heading: (block) => h(`h${Math.min(block.level + 2, 6)}`, { class: `heading-${block.level}` }, inline(block.text)), // the page owns h1 and h2
+  heading: (block) => h(`h${Math.min(block.level + 2, 6)}`, { class: `heading-${block.level}` }, inline(block.text)), // h1 and h2 belong to the page
   paragraph: (block) => h("p", {}, inline(block.text)),
   rule: () => h("hr"),
   quote: (block) => h("blockquote", {}, block.blocks.map(draw)),
@@ -49,7 +49,7 @@ function draw(block) {
 
 function drawItem(blocks) {
   const [first, ...rest] = blocks;
-  if (first && first.kind === "paragraph") return h("li", {}, inline(first.text), rest.map(draw)); // tight, as most models mean it
+  if (first && first.kind === "paragraph") return h("li", {}, inline(first.text), rest.map(draw)); // a tight list, as most models intend
   return h("li", {}, blocks.map(draw));
 }
 

@@ -49,7 +49,7 @@ export class Answer {
     const waiting = JSON.stringify([key, parameters]);
     if (waiting === this.#waiting) return;
     this.#waiting = waiting;
-    this.element.setAttribute("aria-busy", "true"); // screen readers get the whole answer, not its letters
+    this.element.setAttribute("aria-busy", "true"); // screen readers read the whole answer, not each piece
     const dots = h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
     this.#state.replaceChildren(dots, h("span", { t: [key, parameters] }));
   }

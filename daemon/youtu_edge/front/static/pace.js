@@ -1,4 +1,4 @@
-// How fast an answer came. The clock starts with its first piece: reading the question is told apart from writing the answer.
+// How fast an answer came. The clock starts with its first piece, so that prompt processing does not count.
 
 export class Pace {
   #asked = performance.now();

@@ -1,4 +1,4 @@
-// What this browser remembers between visits: one object in localStorage. appearance.js reads the same one before the first paint.
+// The preferences of this browser: one object in localStorage. appearance.js reads the same one before the first paint.
 
 const KEY = "youtu-edge";
 
@@ -9,7 +9,7 @@ const defaults = {
   sampling: {}, // field -> value, only what the user changed
 };
 
-let memory = null; // stands in where the browser forbids storage
+let memory = null; // used instead if the browser blocks storage
 
 function read() {
   if (memory) return memory;

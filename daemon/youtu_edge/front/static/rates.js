@@ -1,4 +1,4 @@
-// Counters to rates: how much each grew per second between two looks. A counter that went back has started anew.
+// Counters to rates: how much each grew per second between two readings. A counter that decreased has been reset.
 
 export class Rates {
   #last = null;

@@ -1,5 +1,5 @@
 // The panel for the system prompt of this conversation and for how answers are sampled. A field left empty is not sent: the device's
-// own setting holds.
+// own setting applies.
 
 import { h } from "./dom.js";
 import { preference, setPreference } from "./preferences.js";
@@ -73,7 +73,7 @@ function numberField([name, range]) {
   const input = h("input", { class: "input", id: name, type: "number", inputmode: "decimal", placeholder: "deviceDefault", ...range });
   input.value = sampling()[name] ?? "";
   input.addEventListener("change", () => {
-    const { badInput, rangeUnderflow, rangeOverflow } = input.validity; // 0.75 is a temperature, whatever the arrows step by
+    const { badInput, rangeUnderflow, rangeOverflow } = input.validity; // not stepMismatch: 0.75 is valid, whatever the arrows step by
     const fraction = range.step === 1 && input.valueAsNumber % 1 !== 0;
     const empty = input.value === "" && !badInput;
     const valid = !empty && !badInput && !rangeUnderflow && !rangeOverflow && !fraction;

@@ -1,4 +1,4 @@
-// The status page: a card for each figure that the device tells, drawn once and then only filled.
+// The status page: a card for each figure that the device reports, built once and then only updated.
 
 import { onDevice, watchClosely } from "./device.js";
 import { h } from "./dom.js";
@@ -7,7 +7,7 @@ import { t, translate } from "./i18n.js";
 import { Rates } from "./rates.js";
 import { Sparkline } from "./sparkline.js";
 
-const POINTS = 120; // two minutes at a look each second
+const POINTS = 120; // two minutes at one reading per second
 
 /** A figure with its history. */
 class Card {
@@ -20,7 +20,7 @@ class Card {
     this.element = h("section", { class: "card" }, h("h2", { t: key }), this.#value, this.#detail, this.spark.element);
   }
 
-  /** `floor`: the least value that fills the picture. */
+  /** `floor`: the smallest range of the sparkline. */
   show(value, floor, text, detail) {
     this.#value.textContent = text;
     this.#detail.textContent = detail;
@@ -43,7 +43,7 @@ export class StatusPage {
 
   set shown(shown) {
     this.#shown = shown;
-    if (shown) this.#rates = new Rates(); // no rate over the time in which nobody looked
+    if (shown) this.#rates = new Rates(); // no rate over the time in which the page was hidden
     watchClosely(shown);
   }
 
@@ -109,7 +109,7 @@ export class StatusPage {
   }
 }
 
-/** Key and parameters of the text that sums it up. */
+/** Key and parameters of the summary's text. */
 function saying(state, status) {
   if (state !== "ready") return [`stateLong_${state}`];
   if (!status) return ["figuresDenied"];

@@ -1,4 +1,4 @@
-// A short message at the lower edge, read out by screen readers, gone by itself.
+// A short message at the lower edge, read out by screen readers, which disappears by itself.
 
 import { byId, h } from "./dom.js";
 

@@ -1,1 +1,1 @@
-"""What the daemon says about itself: status, metrics, the line for systemd."""
+"""What the daemon reports about itself: status, metrics, the line for systemd."""

@@ -1,4 +1,4 @@
-"""Types of what /v1/models and /v1/status answer; `status` fills them in."""
+"""The types of the responses of /v1/models and /v1/status; `routes` fills them in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ModelList(TypedDict):
 
 
 class LoadedModel(TypedDict):
-    """The model that answers."""
+    """The loaded model."""
 
     name: str
     context_length: int
@@ -32,17 +32,17 @@ class LoadedModel(TypedDict):
 
 
 class StorageStatus(TypedDict):
-    """Where things are kept."""
+    """Where data is stored."""
 
     conversations: Literal["disk", "memory"]
 
 
 class DeviceStatus(TypedDict):
-    """What computes."""
+    """What the model runs on."""
 
     name: Literal["cpu", "cuda"]
     note: str
-    """Which GPU, or why none computes."""
+    """Which GPU, or why none is used."""
 
 
 class StatusDocument(TypedDict):

@@ -1,4 +1,4 @@
-"""What /metrics tells, in Prometheus' text format; docs/api.md explains every name and a test compares the two."""
+"""The contents of /metrics, in Prometheus' text format; docs/api.md explains every name and a test compares the two."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _ENGINE_GAUGES = {
 }
 
 DATABASES = ("conversations", "requests", "responses", "response-cache")
-"""Files of the device that may fail, as `storage_failed` names them."""
+"""The databases, as `storage_failed` names them."""
 
 
 class Metrics:
-    """The counters of the front; other parts `register` what they collect."""
+    """The counters of the front; other parts `register` their collectors."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it bare
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in the library
         self._registry = CollectorRegistry()
         self._requests = self._counter("requests", "Finished requests by outcome", ["outcome"])
         self._refused = self._counter("refused", "Requests answered with an error, by its code", ["code"])
@@ -92,15 +92,15 @@ class Metrics:
         self._lookups.labels("hit" if hit else "miss").inc()
 
     def storage_failed(self, database: str) -> None:
-        """Count a read or write that the device's disk failed."""
+        """Count a failed read or write of a database."""
         self._storage_failures.labels(database).inc()
 
     def package_refused(self) -> None:
-        """Count a version of the model that was no good."""
+        """Count a model version that failed and was rolled back."""
         self._refused_packages.inc()
 
     def register(self, collector: Collector) -> None:
-        """Show what another part collects, too."""
+        """Add the metrics of another part."""
         self._registry.register(collector)
 
     def text(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The routes that tell about the daemon itself: liveness, readiness, metrics, status, models, start page."""
+"""The routes about the daemon itself: liveness, readiness, metrics, status, models, start page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from youtu_edge.protocol.from_engine import PLAN_PARTS
 
 
 class StatusHandlers:
-    """Reads what the other parts know; changes nothing."""
+    """Reads the state of the other parts; changes nothing."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class StatusHandlers:
         self._started_at = clock()
 
     def routes(self) -> list[Route]:
-        """What changes nothing."""
+        """The read-only routes."""
         return [
             Route("GET", "/", self.index, answer=str, scope=None),
             Route("GET", "/livez", self.livez, answer=str, scope=None),
@@ -93,7 +93,7 @@ class StatusHandlers:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def models(self, request: web.Request) -> web.Response:
-        """GET /v1/models: the one that is loaded, none before."""
+        """GET /v1/models: the loaded model; an empty list before."""
         model = self._model.value
         data: list[ListedModel] = []
         if model:
@@ -142,7 +142,7 @@ class StatusHandlers:
         return _json(document)
 
     async def index(self, request: web.Request) -> web.Response:
-        """GET /: the web UI for a browser, for programs a text that tells what runs here."""
+        """GET /: the web UI for browsers, a text about the daemon for programs."""
         if wants_html(request):
             return self._ui.page(request)
         model = self._model.value
@@ -160,7 +160,7 @@ class StatusHandlers:
         return {
             "queue_depth": ("Requests accepted and unfinished", len(self._active)),
             "durable_requests_unfinished": (
-                "Durable requests not yet answered and on the disk",
+                "Durable requests whose complete answer is not yet on the disk",
                 self._durable.num_unfinished,
             ),
             "engine_ready": ("1 while the engine is ready", float(self._supervisor.state == "ready")),

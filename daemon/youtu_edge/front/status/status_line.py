@@ -12,7 +12,7 @@ from youtu_edge.front.supervision.supervisor import Supervisor
 
 
 class StatusLine:
-    """Composed afresh on every call."""
+    """Composed anew on every call."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class StatusLine:
         if not self._site.url:
             return f"the model is loaded; waiting until this machine has the address {service.host}"
         if supervisor.state == "restarting":
-            return f"starting another engine, number {supervisor.restarts + 1}; {self._requests()} wait"
+            return f"starting engine number {supervisor.restarts + 1}; {self._requests()} waiting"
         if supervisor.state == "recycling":
-            return f"replacing the engine between requests; {self._requests()} wait"
+            return f"replacing the engine between requests; {self._requests()} waiting"
         if supervisor.state == "gave_up":
-            return "the engine died too often or refuses to start; see the log"
+            return "the engine died too often or rejected its configuration; see the log"
         return self._serving()
 
     def _serving(self) -> str:

@@ -28,7 +28,7 @@ class GeneratingHandlers:
         unsupported: Mapping[str, tuple[Any, ...]],
         tidy: Callable[[dict[str, Any]], None] | None = None,
     ) -> tuple[bytes, Body]:
-        """The body as received and as decoded. A request that would not be admitted is refused before its body is read.
+        """The body as received and as decoded. A request that would not be admitted is rejected before its body is read.
 
         Raises as `Admission.check`, `BodyReader.read` and `decode_body`.
         """

@@ -67,7 +67,7 @@ class BackgroundResponses:
         raw: bytes,
         conversation: list[Item],
     ) -> ResponseRun:
-        """Start a response, or find the one that this Idempotency-Key started. Raises the engine's refusal."""
+        """Start a response, or find the one that this Idempotency-Key started. Raises the engine's rejection."""
         follower = self._durable.begin(wanted or Durability(key=None, path=PATH), raw, submit)
         generation = GenerationStream(follower, NAMES)
         await generation.accepted()
