@@ -72,6 +72,8 @@ def _rename(container: Any, key: Any, chance: random.Random) -> None:
 
 
 _MARK = "\x01WRITTEN%d\x01"
+_MOST_WRITTEN = 4 * 1024 * 1024
+"""Characters of a body that are `Written`; beyond them 0 is written. A list of copies of one large value would have gigabytes."""
 _MARKED = re.compile(r'"\\u0001WRITTEN(\d+)\\u0001"')
 
 
@@ -88,7 +90,15 @@ def encode(body: Any) -> bytes:
         return [marked(inner) for inner in value] if isinstance(value, list) else value
 
     plain = json.dumps(marked(body), ensure_ascii=False)
-    return _MARKED.sub(lambda mark: parts[int(mark[1])], plain).encode("utf-8", "surrogatepass")
+    left = _MOST_WRITTEN
+
+    def written(mark: re.Match[str]) -> str:
+        nonlocal left
+        part = parts[int(mark[1])]
+        left -= len(part)
+        return part if left >= 0 else "0"
+
+    return _MARKED.sub(written, plain).encode("utf-8", "surrogatepass")
 
 
 def corrupt(data: bytes, chance: random.Random) -> bytes:
