@@ -277,7 +277,7 @@ def test_check_config_warns_of_what_this_machine_lacks_and_says_ok(tmp_path: Pat
         f'youtu-edge: warning: {file}:3: key "service.host": service.host 192.0.2.7 is not an address of this'
     )
     assert keys.startswith(
-        f'youtu-edge: warning: {file}:4: key "service.keys_file": service.host 192.0.2.7: others can reach'
+        f'youtu-edge: warning: {file}:4: key "service.keys_file": service.host 192.0.2.7: other machines can reach'
     )
 
 

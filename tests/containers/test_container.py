@@ -146,7 +146,7 @@ def test_without_keys_the_image_serves_nobody_else(image: Image, models: Path, t
     command = ("--set=service.allow_unauthenticated=false",)
     with Container(image, tmp_path, models, command=command) as container:
         assert container.process.wait(60) == 78
-    assert 'make one with "youtu-edge keys add NAME"' in container.log
+    assert 'create one with "youtu-edge keys add NAME"' in container.log
 
 
 def test_models_that_its_user_may_not_read_are_named(image: Image, models: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_the_log_names_the_key_of_a_request_and_never_its_token(tmp_path: Path, 
 def test_the_daemon_refuses_to_serve_other_machines_without_a_key(tmp_path: Path) -> None:
     with running("service.host=0.0.0.0", f"service.keys_file={tmp_path}/keys.json") as daemon:
         assert daemon.wait_exit() == 78
-        assert b'make one with "youtu-edge keys add NAME"' in daemon.log
+        assert b'create one with "youtu-edge keys add NAME"' in daemon.log
         assert daemon.log.count(b"\n") == 1
 
 

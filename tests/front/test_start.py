@@ -139,7 +139,7 @@ def test_turns_are_not_told_as_stored_after_the_data_directory_was_deleted(tmp_p
         next(stream)
         shutil.rmtree(data)
         assert list(stream)[-1]["stored"] is False
-        assert "deleted or moved away while it was open" in daemon.log.decode()
+        assert "deleted or moved away while open" in daemon.log.decode()
 
         status, _, body = daemon.request("POST", "/chat", turn("one"))
         assert (status, json.loads(body)["stored"]) == (200, True)

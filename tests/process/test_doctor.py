@@ -63,7 +63,7 @@ def test_a_configuration_file_that_is_not_there(settings: dict[str, object], tmp
 
 def test_other_machines_could_use_it_without_a_key(settings: dict[str, object]) -> None:
     said = diagnose(settings | {"service.host": "0.0.0.0"}).sickness("configuration")
-    assert 'make one with "youtu-edge keys add NAME"' in said
+    assert 'create one with "youtu-edge keys add NAME"' in said
 
 
 def test_a_certificate_that_cannot_be_used(settings: dict[str, object], tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def _spoil(name: str, rows: slice) -> Callable[[Path], None]:
         (_write("chat_template.jinja", "{{ x | no_such_filter }}"), "chat_template.jinja: line 1: No filter named"),
         (_write("chat_template.jinja", "{% for x in y %}" * 30 + "{% endfor %}" * 30), "chat_template.jinja: SyntaxError"),
         (_write("chat_template.jinja", b"\xff\xfe{{ x }}"), "chat_template.jinja: not a text file"),
-        (_spoil(TABLE, slice(None)), "weights.bin: the model computes scores that are NaN or infinite"),
+        (_spoil(TABLE, slice(None)), "weights.bin: the model computes logits that are NaN or infinite"),
         (_spoil("/model/norm/weight", slice(None)), "/model/norm/weight has a NaN or an infinity"),
     ],
     ids=["cut", "filter", "nesting", "encoding", "table", "norm"],

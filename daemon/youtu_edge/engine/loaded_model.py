@@ -80,5 +80,5 @@ def _refuse_damaged_scores(opened: OpenedModel) -> None:
     """Compute one token: checksums do not reveal weights that were already NaN or infinite when exported."""
     if not np.isfinite(opened.runner.run([0], [1], [0], [[0]], [0])).all():
         raise PackageError(
-            f"{opened.package.path(WEIGHTS)}: the model computes scores that are NaN or infinite; export the model again"
+            f"{opened.package.path(WEIGHTS)}: the model computes logits that are NaN or infinite; export the model again"
         )
