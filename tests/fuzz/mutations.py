@@ -73,7 +73,7 @@ def _rename(container: Any, key: Any, chance: random.Random) -> None:
 
 _MARK = "\x01WRITTEN%d\x01"
 _MOST_WRITTEN = 4 * 1024 * 1024
-"""Characters of a body that are `Written`; beyond them 0 is written: a list of copies of a large value would have gigabytes."""
+"""Characters of a body that are `Written`; beyond them 0 is written: copies of a large value would make gigabytes."""
 _MARKED = re.compile(r'"\\u0001WRITTEN(\d+)\\u0001"')
 
 
