@@ -1,4 +1,4 @@
-"""The types of the responses of /v1/models and /v1/status; `routes` fills them in."""
+"""The types of the responses that `routes` fills in."""
 
 from __future__ import annotations
 
