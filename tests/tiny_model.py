@@ -61,8 +61,10 @@ def make_tiny_package(
 ) -> Path:
     """Export a tiny model to the new directory `out` and return it. hidden 64, vocabulary 276."""
     with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory) / "tiny"  # the manifest names it, and two packages must be able to be the same
+        source.mkdir()
         checkpoint = make_tiny_checkpoint(
-            Path(directory), context_length=context_length, layers=layers, heads=heads, kv_heads=kv_heads, seed=seed
+            source, context_length=context_length, layers=layers, heads=heads, kv_heads=kv_heads, seed=seed
         )
         export(open_hf(checkpoint), out, dataclasses.replace(RECIPES[recipe], block=32), name=name)
     return out
