@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+import msgspec
 
 
-class ListedModel(TypedDict):
+class ListedModel(msgspec.Struct, kw_only=True):
     """A model that is served; `created` is when it was loaded, Unix time in seconds."""
 
     id: str
@@ -14,14 +16,14 @@ class ListedModel(TypedDict):
     owned_by: str
 
 
-class ModelList(TypedDict):
+class ModelList(msgspec.Struct, kw_only=True):
     """Answer of GET /v1/models."""
 
     object: Literal["list"]
     data: list[ListedModel]
 
 
-class LoadedModel(TypedDict):
+class LoadedModel(msgspec.Struct, kw_only=True):
     """The loaded model."""
 
     name: str
@@ -31,13 +33,13 @@ class LoadedModel(TypedDict):
     load_seconds: float
 
 
-class StorageStatus(TypedDict):
+class StorageStatus(msgspec.Struct, kw_only=True):
     """Where data is stored."""
 
     conversations: Literal["disk", "memory"]
 
 
-class DeviceStatus(TypedDict):
+class DeviceStatus(msgspec.Struct, kw_only=True):
     """What the model runs on."""
 
     name: Literal["cpu", "cuda"]
@@ -45,7 +47,7 @@ class DeviceStatus(TypedDict):
     """Which GPU, or why none is used."""
 
 
-class StatusDocument(TypedDict):
+class StatusDocument(msgspec.Struct, kw_only=True):
     """Answer of GET /v1/status. Objects without fixed fields hold figures; docs/operations.md explains them."""
 
     version: str
@@ -57,10 +59,10 @@ class StatusDocument(TypedDict):
     unfinished_requests: int
     unfinished_durable_requests: int
     model: LoadedModel | None
+    device: DeviceStatus | None
     board: dict[str, Any]
     package: dict[str, Any]
     memory: dict[str, Any]
-    device: DeviceStatus | None
     engine: dict[str, Any]
     storage: StorageStatus
     accepting: bool | dict[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,13 +16,21 @@ from youtu_edge.front.admission.served_model import CurrentModel
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.durable.durable_requests import DurableRequests
 from youtu_edge.front.http.error_body import error_document
+from youtu_edge.front.http.json_response import json_response
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.http.static_files import StaticFiles, wants_html
 from youtu_edge.front.inflight.active_requests import ActiveRequests
 from youtu_edge.front.machine.board_watch import BoardWatch
 from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.machine.process_memory import resident_bytes
-from youtu_edge.front.status.document import ListedModel, ModelList, StatusDocument
+from youtu_edge.front.status.document import (
+    DeviceStatus,
+    ListedModel,
+    LoadedModel,
+    ModelList,
+    StatusDocument,
+    StorageStatus,
+)
 from youtu_edge.front.status.metrics import Metrics
 from youtu_edge.front.supervision.degrade import NAMES
 from youtu_edge.front.supervision.supervisor import Supervisor
@@ -97,49 +105,50 @@ class StatusHandlers:
         model = self._model.value
         data: list[ListedModel] = []
         if model:
-            data = [{"id": model.name, "object": "model", "created": model.created, "owned_by": "youtu-edge"}]
-        served: ModelList = {"object": "list", "data": data}
-        return _json(served)
+            data.append(ListedModel(id=model.name, object="model", created=model.created, owned_by="youtu-edge"))
+        return json_response(ModelList(object="list", data=data))
 
     async def status(self, request: web.Request) -> web.Response:
         """GET /v1/status: everything a technician asks first."""
         ready, model, counters = self._supervisor.ready, self._model.value, self._supervisor.counters
-        document: StatusDocument = {
-            "version": __version__,
-            "state": "draining" if self._admission.is_draining else self._supervisor.state,
-            "uptime_s": round(self._clock() - self._started_at, 3),
-            "restarts": self._supervisor.restarts,
-            "recycles": self._supervisor.recycles,
-            "degraded": NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
-            "unfinished_requests": len(self._active),
-            "unfinished_durable_requests": self._durable.num_unfinished,
-            "model": {
-                "name": model.name,
-                "context_length": model.context_length,
-                "pages": ready.pages,
-                "page_tokens": ready.page_tokens,
-                "load_seconds": round(ready.load_seconds, 3),
-            }
+        document = StatusDocument(
+            version=__version__,
+            state="draining" if self._admission.is_draining else self._supervisor.state,
+            uptime_s=round(self._clock() - self._started_at, 3),
+            restarts=self._supervisor.restarts,
+            recycles=self._supervisor.recycles,
+            degraded=NAMES[self._supervisor.policy.rung] if self._supervisor.policy.rung else None,
+            unfinished_requests=len(self._active),
+            unfinished_durable_requests=self._durable.num_unfinished,
+            model=LoadedModel(
+                name=model.name,
+                context_length=model.context_length,
+                pages=ready.pages,
+                page_tokens=ready.page_tokens,
+                load_seconds=round(ready.load_seconds, 3),
+            )
             if model and ready
             else None,
-            "device": {"name": "cuda" if ready.device == "cuda" else "cpu", "note": ready.device_note} if ready else None,
-            "board": self._board.status(),
-            "package": self._supervisor.package.status(),
-            "memory": {
+            device=DeviceStatus(name="cuda" if ready.device == "cuda" else "cpu", note=ready.device_note)
+            if ready
+            else None,
+            board=self._board.status(),
+            package=self._supervisor.package.status(),
+            memory={
                 "front_resident_bytes": resident_bytes(os.getpid()),
                 "engine_resident_bytes": resident_bytes(self._supervisor.pid),
                 "engine_plan_bytes": ready.memory if ready else {},
                 **self._memory.document(),
             },
-            "engine": {
+            engine={
                 **msgspec.structs.asdict(counters.total()),
                 "mean_batch": round(counters.mean_batch, 3),
                 "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
             },
-            "storage": {"conversations": "disk" if self._conversations.database.is_persistent else "memory"},
-            "accepting": self._refusal(),
-        }
-        return _json(document)
+            storage=StorageStatus(conversations="disk" if self._conversations.database.is_persistent else "memory"),
+            accepting=self._refusal(),
+        )
+        return json_response(document)
 
     async def index(self, request: web.Request) -> web.Response:
         """GET /: the web UI for browsers, a text about the daemon for programs."""
@@ -186,7 +195,3 @@ class StatusHandlers:
         except YoutuEdgeError as error:
             return error_document(error).error
         return True
-
-
-def _json(document: Mapping[str, object]) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), content_type="application/json")
