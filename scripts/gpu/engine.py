@@ -1,6 +1,6 @@
 """Part (c): the engine's runner on the GPU, through ONNX Runtime: the processor's tokens, speed, memory, and one death.
 
-Works on token ids and knows no tokenizer, so that numpy, msgspec, PyYAML and ONNX Runtime are all that it needs.
+Works on token ids, so that numpy, msgspec, PyYAML and ONNX Runtime are all that it needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a runner computes: the processor, or a GPU. What the runner asks of either, so that it knows no difference.
+"""Where a runner computes: the processor, or a GPU. What the runner asks of either: one interface for both.
 
     Processor   processor.py   the caches are memory of this process
     Gpu         gpu.py         caches, tables and weights are memory of the device, whose addresses are bound

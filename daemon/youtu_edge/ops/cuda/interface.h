@@ -2,7 +2,7 @@
  *
  * Pointers are device pointers, except those to the structures themselves, which are read before a function returns.
  * `stream` is a cudaStream_t; a function only enqueues. Each returns a cudaError_t: 0, cudaErrorInvalidValue (1) for sizes
- * that are not supported or pointers that are not aligned, or what the launch said. Nothing is written then.
+ * that are not supported or pointers that are not aligned, or the error of the launch. Nothing is written then.
  *
  * Matrices and activations begin on 16 bytes. What depends on the contents of device memory (token ids, lengths, block
  * tables) is checked by the caller, who knows it on the host; a kernel reads and writes only where it says here.
