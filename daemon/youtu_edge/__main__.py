@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from youtu_edge import __version__
 from youtu_edge.allocator import use_for_objects
+from youtu_edge.cli.parser import Parser
 from youtu_edge.errors import EXIT_OK, ConfigError, YoutuEdgeError, one_line
 from youtu_edge.process_limits import FRONT, LIBRARIES, check_room, shortage
 
@@ -17,22 +18,21 @@ DEFAULT_CONFIG = "/etc/youtu-edge/youtu-edge.yaml"
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """All subcommands and their options."""
-    parser = argparse.ArgumentParser(prog="youtu-edge", description="An LLM appliance daemon for small Linux boards.")
+    parser = Parser(prog="youtu-edge", description="An LLM appliance daemon for small Linux boards.")
     parser.add_argument("--version", action="version", version=f"youtu-edge {__version__}")
+    parser.add_argument("--config", metavar="FILE", help="YAML file, for the commands that read one")
+    parser.set_defaults(reads_config=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the daemon")
-    serve.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
-    serve.add_argument(
-        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
-    )
+    _add_config(serve)
+    _add_set(serve)
 
     chat = commands.add_parser("chat", help="talk to a running daemon in the terminal")
     chat.add_argument("--url", default=DEFAULT_URL, help="where the daemon listens (default: %(default)s)")
-    chat.add_argument("--key-file", metavar="FILE", help="file that holds an API key, if the daemon requires one")
-    chat.add_argument("--ca-file", metavar="FILE", help="certificate to trust, for HTTPS with a self-signed certificate")
+    _add_access(chat)
     chat.add_argument("--system", default="", metavar="TEXT", help="system message of the conversation")
 
     check = commands.add_parser("check-config", help="check a configuration file and report every problem")
@@ -40,10 +40,8 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("--explain", action="store_true", help="print every value and the file and line it comes from")
 
     doctor = commands.add_parser("doctor", help="examine this machine and this installation; each line says what to do")
-    doctor.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
-    doctor.add_argument(
-        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
-    )
+    _add_config(doctor)
+    _add_set(doctor)
     doctor.add_argument("--user", metavar="NAME", help="user of the service (default: youtu-edge for root, else you)")
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -53,19 +51,17 @@ def make_parser() -> argparse.ArgumentParser:
     plan.add_argument("--context", metavar="N", help="tokens per stream, prompt and answer (default: a table)")
     plan.add_argument("--streams", metavar="N", help="concurrent streams (default: a table)")
     plan.add_argument("--json", action="store_true", help="print one JSON document, in bytes")
-    plan.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
-    plan.add_argument(
-        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
-    )
+    _add_config(plan)
+    _add_set(plan)
 
     health = commands.add_parser("health", help="check that the running daemon is ready; exit code 1 if not")
-    health.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
-    health.add_argument(
-        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
-    )
+    _add_config(health)
+    _add_set(health)
+
+    _add_status_parser(commands)
 
     unit = commands.add_parser("render-unit", help="print the systemd unit, with limits derived from the configuration")
-    unit.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG})")
+    _add_config(unit)
 
     service = commands.add_parser("install-service", help="install this installation as a systemd service")
     service.add_argument("--board", metavar="NAME", help="configure for a board of /etc/youtu-edge/boards; none undoes it")
@@ -77,11 +73,57 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_keys_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    """`--config` behind the command; before it, it is an option of `youtu-edge`, and this one must not undo it."""
+    text = f"YAML file (default: {DEFAULT_CONFIG} if it exists)"
+    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=text)
+    parser.set_defaults(reads_config=True)
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    text = "override one key; may be repeated"
+    parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=text)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key-file", metavar="FILE", help="file that holds an API key, if the daemon requires one")
+    parser.add_argument("--ca-file", metavar="FILE", help="certificate to trust, for HTTPS with a self-signed certificate")
+
+
+def _add_status_parser(commands: argparse._SubParsersAction[Parser]) -> None:
+    text = "show what the running daemon does; exit code 1 if it is not ready, 69 if nobody answers"
+    status = commands.add_parser("status", help=text)
+    status.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        type=_interval,
+        const=2.0,
+        help="repeat until Ctrl-C, with tokens/s (default: every 2 seconds)",
+    )
+    status.add_argument("--url", help="where the daemon listens (default: the address in the configuration)")
+    _add_access(status)
+    status.add_argument("--json", action="store_true", help="print the answer of GET /v1/status; with --watch one per line")
+    _add_config(status)
+    _add_set(status)
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
+    return seconds
+
+
+def _add_keys_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     keys = commands.add_parser("keys", help="create, list and revoke API keys")
-    keys.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
+    _add_config(keys)
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = actions.add_parser("add", help="create a key and print it, once")
+    _add_config(add)
     add.add_argument("name", metavar="NAME")
     add.add_argument(
         "--scopes", default="chat", metavar="LIST", help="chat, metrics, admin; comma-separated (default: %(default)s)"
@@ -93,19 +135,23 @@ def _add_keys_parser(commands: argparse._SubParsersAction[argparse.ArgumentParse
     ):
         add.add_argument(limit, type=int, default=0, metavar="N", help=f"{text} (default: no limit)")
     add.add_argument("--priority", type=int, metavar="0..7", help="highest urgency of its requests, 0 is first")
-    actions.add_parser("list", help="names, scopes and limits")
+    _add_config(actions.add_parser("list", help="names, scopes and limits"))
     revoke = actions.add_parser("revoke", help="invalidate a key at once")
+    _add_config(revoke)
     revoke.add_argument("name", metavar="NAME")
 
 
-def _add_model_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_model_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     model = commands.add_parser("model", help="install, inspect and roll back model packages")
+    _add_config(model)
     actions = model.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, text in (
         ("show", "show what a package contains"),
         ("verify", "check every byte of a package"),
     ):
-        actions.add_parser(name, help=text).add_argument("directory", metavar="DIR")
+        parser = actions.add_parser(name, help=text)
+        parser.add_argument("directory", metavar="DIR")
+        parser.set_defaults(reads_config=False)
     parsers = {
         name: actions.add_parser(name, help=text)
         for name, text in (
@@ -117,10 +163,8 @@ def _add_model_parser(commands: argparse._SubParsersAction[argparse.ArgumentPars
         )
     }
     for parser in parsers.values():
-        parser.add_argument("--config", metavar="FILE", help=f"YAML file (default: {DEFAULT_CONFIG} if it exists)")
-        parser.add_argument(
-            "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
-        )
+        _add_config(parser)
+        _add_set(parser)
     install = parsers["install"]
     install.add_argument("source", metavar="FILE|DIR", help="a tar (plain, gzip or zstd) or a directory")
     install.add_argument("--no-activate", action="store_true", help="install it, but keep serving the old version")
@@ -134,13 +178,14 @@ def _default_config() -> str | None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the chosen subcommand; returns its exit code or raises a YoutuEdgeError."""
+    config_file = options.config or _default_config()
     if options.command == "serve":
         if os.getpid() == 1:  # in a container: PID 1 ignores unhandled signals, until the daemon handles them
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_OK))
         check_room(FRONT, "the front")
         from youtu_edge.cli import serve
 
-        return serve.run(options.config or _default_config(), options.set)
+        return serve.run(config_file, options.set)
     if options.command == "chat":
         from youtu_edge.cli import chat
 
@@ -155,7 +200,7 @@ def run(options: argparse.Namespace) -> int:
         except ImportError as error:  # the doctor itself may lack a library
             raise YoutuEdgeError(f"{error}: this installation is incomplete; install youtu-edge again") from None
 
-        return doctor.run(options.config or _default_config(), options.set, user=options.user, as_json=options.json)
+        return doctor.run(config_file, options.set, user=options.user, as_json=options.json)
     if options.command == "plan":
         check_room(LIBRARIES, "the plan, without its model,")
         try:
@@ -164,12 +209,15 @@ def run(options: argparse.Namespace) -> int:
             raise YoutuEdgeError("a library cannot be loaded; `youtu-edge doctor` says which, and why") from None
 
         requested = {name: getattr(options, name) for name in ("memory", "context", "streams")}
-        config_file = options.config or _default_config()
         return plan.run(options.package, config_file, options.set, as_json=options.json, **requested)
     if options.command == "health":
         from youtu_edge.cli import health
 
-        return health.run(options.config or _default_config(), options.set)
+        return health.run(config_file, options.set)
+    if options.command == "status":
+        from youtu_edge.cli import status
+
+        return status.run(config_file, options)
     if options.command == "render-unit":
         from youtu_edge.cli import render_unit
 
@@ -181,19 +229,22 @@ def run(options: argparse.Namespace) -> int:
     if options.command == "keys":
         from youtu_edge.cli import keys
 
-        return keys.run(options.config or _default_config(), options)
+        return keys.run(config_file, options)
     from youtu_edge.cli import model, model_versions
 
     if options.action in model_versions.ACTIONS:
-        return model_versions.run(options, options.config or _default_config())
-    actions = {"show": model.show, "verify": model.verify}
-    return actions[options.action](options.directory)
+        return model_versions.run(options, config_file)
+    return {"show": model.show, "verify": model.verify}[options.action](options.directory)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: every expected error is one line on stderr and an exit code with a meaning."""
     try:
-        options = make_parser().parse_args(argv)
+        parser = make_parser()
+        options = parser.parse_args(argv)
+        if options.config is not None and not options.reads_config:
+            words = f"youtu-edge {options.command} {getattr(options, 'action', '')}".rstrip()
+            parser.error(f"`{words}` reads no configuration: leave out --config")
         if argv is None and options.command == "serve":
             use_for_objects()
         return run(options)

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import socket
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
-from front.scripted_daemon import ENVIRONMENT, Daemon, wait_until
-
-
-def youtu_edge(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "youtu_edge", *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, env=ENVIRONMENT, timeout=20, check=False)
-
-
-class Terminal:
-    """The command in a terminal of its own."""
-
-    def __init__(self, *arguments: str, term: str = "dumb") -> None:
-        self.seen, self._read = "", 0
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:
-            # On Ctrl-C a terminal sends the signal and then drops what waits to be shown: now and then what the command
-            # has answered to the signal. With NOFLSH it drops nothing.
-            attributes = termios.tcgetattr(0)
-            attributes[3] |= termios.NOFLSH
-            termios.tcsetattr(0, termios.TCSANOW, attributes)
-            os.execve(sys.executable, [sys.executable, "-m", "youtu_edge", *arguments], {**ENVIRONMENT, "TERM": term})
-
-    def write(self, text: str) -> None:
-        os.write(self._terminal, text.encode())
-
-    def read_until(self, wanted: str) -> None:
-        """Read until `wanted` stands behind what earlier calls waited for."""
-        while (found := self.seen.find(wanted, self._read)) < 0:
-            assert select.select([self._terminal], [], [], 60)[0], f"no {wanted!r} in {self.seen[self._read :]!r}"
-            self.seen += os.read(self._terminal, 4096).decode()
-        self._read = found + len(wanted)
-
-    def wait(self) -> int:
-        """Its exit status, once it has ended."""
-        status = os.waitpid(self._pid, 0)[1]
-        os.close(self._terminal)
-        return status
+from front.command import Terminal, youtu_edge
+from front.scripted_daemon import ENVIRONMENT, ROOT, Daemon, wait_until
+from youtu_edge.__main__ import make_parser
+from youtu_edge.cli.chat_commands import COMMANDS
 
 
 def test_health_tells_whether_the_daemon_is_ready(daemon: Daemon) -> None:
@@ -113,6 +76,14 @@ def test_a_model_directory_that_is_no_package_is_named_with_exit_code_78(tmp_pat
         done = youtu_edge("model", action, str(tmp_path))
         assert done.returncode == 78
         assert done.stderr == f"youtu-edge: {tmp_path}: no manifest.json: not a model package; make one with youtu-export\n"
+
+
+def test_every_command_has_its_row_in_the_documents() -> None:
+    """Commands, and those of a conversation, with their arguments."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    rows = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    chat = [f"{name} {argument}".strip() for name, (argument, _) in COMMANDS.items()]
+    assert [name for name in [*make_parser().commands(), *chat] if f"`{name}`" not in rows] == []
 
 
 def test_help_needs_no_heavy_library() -> None:

@@ -1,0 +1,114 @@
+"""`youtu-edge status [--watch [SECONDS]] [--url URL] [--json]`: what the running daemon does, on one screen.
+
+Exit code 0: it is ready and accepts a request, 1: it is or does not, 69: nobody answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import ssl
+import sys
+import time
+from typing import Any
+
+from youtu_edge.cli.daemon_client import DaemonClient, trust
+from youtu_edge.cli.status_screen import is_ready, screen
+from youtu_edge.config import ServiceConfig
+from youtu_edge.config_file import load_config
+from youtu_edge.errors import EXIT_FAILURE, EXIT_NOT_AVAILABLE, EXIT_OK, UnavailableError, YoutuEdgeError, one_line
+
+_TIMEOUT_S = 5.0
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared, not bound)
+
+
+def run(config_file: str | None, options: argparse.Namespace) -> int:
+    """Print one screen, or with --watch one every so many seconds until Ctrl-C. Raises YoutuEdgeError."""
+    client = _client(config_file, options)
+    if options.watch is not None:
+        return _watch(client, options.watch, as_json=options.json)
+    try:
+        document = _ask(client)
+    except UnavailableError as error:
+        print(f"youtu-edge: {one_line(error.message)}", file=sys.stderr)
+        return EXIT_NOT_AVAILABLE
+    print(json.dumps(document, ensure_ascii=False, indent=2) if options.json else "\n".join(screen(document, client.url)))
+    return EXIT_OK if is_ready(document) else EXIT_FAILURE
+
+
+def _client(config_file: str | None, options: argparse.Namespace) -> DaemonClient:
+    """The daemon at --url, else the one of the configuration. Raises YoutuEdgeError."""
+    url, tls = options.url, trust(options.ca_file) if options.ca_file else None
+    if url is None:
+        service = load_config(config_file, options.set).service
+        url = _url(service)
+        if service.tls_certificate and not tls:
+            tls = _trust_our_own(service.tls_certificate)
+    return DaemonClient(url, options.key_file, tls)
+
+
+def _watch(client: DaemonClient, seconds: float, *, as_json: bool) -> int:
+    """Goes on while nobody answers, because a daemon may be restarting. The exit code is that of the last screen."""
+    before: dict[str, Any] | None = None
+    code = EXIT_FAILURE  # if it is stopped before the first answer
+    try:
+        while True:
+            try:
+                document = _ask(client)
+            except UnavailableError as error:
+                before, code, lines = None, EXIT_NOT_AVAILABLE, [one_line(error.message)]
+                if as_json:
+                    print(f"youtu-edge: {lines[0]}", file=sys.stderr, flush=True)
+            else:
+                code, lines = EXIT_OK if is_ready(document) else EXIT_FAILURE, screen(document, client.url, before)
+                before = document
+                if as_json:
+                    print(json.dumps(document, ensure_ascii=False), flush=True)
+            if not as_json:
+                _show(lines)
+            time.sleep(seconds)
+    except KeyboardInterrupt:  # the usual end
+        return code
+
+
+def _show(lines: list[str]) -> None:
+    """In a terminal in place of the previous screen, else below it."""
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        columns, rows = shutil.get_terminal_size()
+        shown = "\n".join(line[:columns] for line in lines[: rows - 1])
+        print(f"\x1b[H\x1b[J{shown}", flush=True)
+    else:
+        print("\n".join([*lines, ""]), flush=True)
+
+
+def _ask(client: DaemonClient) -> dict[str, Any]:
+    with client.request("GET", "/v1/status", timeout_s=_TIMEOUT_S) as answer:
+        text = answer.read()
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not {"version", "state", "engine"} <= document.keys():
+        raise YoutuEdgeError(
+            f"{client.url}: the answer to GET /v1/status is not that of youtu-edge; does another program listen there?"
+        )
+    return document
+
+
+def _url(service: ServiceConfig) -> str:
+    host = _ANY.get(service.host, service.host)
+    return f"http{'s' if service.tls_certificate else ''}://{f'[{host}]' if ':' in host else host}:{service.port}"
+
+
+def _trust_our_own(certificate: str) -> ssl.SSLContext:
+    """The daemon's own certificate and no other, whatever name is in it and whoever signed it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(certificate)
+    except OSError as error:
+        raise YoutuEdgeError(f"{certificate}: cannot be read as a certificate: {error.strerror or error}") from None
+    return context
