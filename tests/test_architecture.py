@@ -227,7 +227,7 @@ def test_the_dialects_know_only_what_they_have_in_common() -> None:
     assert others == set()
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "chat", "completions", "plain", "responses"])
+@pytest.mark.parametrize("dialect", ["anthropic", "chat", "completions", "ollama", "plain", "responses"])
 def test_every_dialect_has_the_same_four_files(dialect: str) -> None:
     files = {path.stem for path in modules(DAEMON / "front" / "dialects" / dialect)}
     assert files >= {"routes", "request", "response", "writer"}
@@ -236,7 +236,7 @@ def test_every_dialect_has_the_same_four_files(dialect: str) -> None:
 def test_no_dialect_is_left_out() -> None:
     """`common` is what they share; `tokens` streams nothing, so that it has no writer."""
     folders = {path.parent.name for path in modules(DAEMON / "front" / "dialects")} - {"dialects"}
-    assert folders == {"anthropic", "chat", "completions", "plain", "responses"} | {"common", "tokens"}
+    assert folders == {"anthropic", "chat", "completions", "ollama", "plain", "responses"} | {"common", "tokens"}
 
 
 def test_only_the_model_of_the_engine_imports_onnxruntime() -> None:

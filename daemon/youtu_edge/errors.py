@@ -12,6 +12,7 @@
     ├── RequestError                                                  400 family: the client must change the request
     │   ├── InvalidRequestError       invalid_request          400          no
     │   ├── UnsupportedParameterError unsupported_parameter    400          no
+    │   ├── NotOfferedError           not_offered              400          no
     │   ├── ContextLengthError        context_length_exceeded  400          no
     │   ├── ModelNotFoundError        model_not_found          404          no
     │   ├── RequestTimeoutError       request_timeout          408          yes

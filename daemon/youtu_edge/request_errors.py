@@ -22,6 +22,12 @@ class UnsupportedParameterError(RequestError):
     code = "unsupported_parameter"
 
 
+class NotOfferedError(RequestError):
+    """A route of a dialect that has no counterpart here; the message says what to do instead."""
+
+    code = "not_offered"
+
+
 class ContextLengthError(RequestError):
     """Prompt plus answer do not fit the context or the cache, even when it is empty."""
 

@@ -16,6 +16,7 @@ from youtu_edge.front.dialects.anthropic.request import CountBody, MessagesBody
 from youtu_edge.front.dialects.anthropic.routes import MessagesQuery
 from youtu_edge.front.dialects.chat.request import ChatBody
 from youtu_edge.front.dialects.completions.request import CompletionBody
+from youtu_edge.front.dialects.ollama.request import OllamaChatBody, OllamaGenerateBody, OllamaShowBody
 from youtu_edge.front.dialects.plain.request import PlainBody
 from youtu_edge.front.dialects.responses.items import tidy
 from youtu_edge.front.dialects.responses.request import ResponsesBody
@@ -137,6 +138,16 @@ FULL: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
             "stream_options": {},
         },
     ),
+    (
+        OllamaChatBody,
+        {
+            "messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}],
+            "tools": [TOOL],
+            "options": {"seed": 1},
+        },
+    ),
+    (OllamaGenerateBody, {"prompt": "x", "options": {}}),
+    (OllamaShowBody, {"model": "x"}),
     (PlainBody, {"prompt": "x"}),
     (SessionChange, {"title": "x"}),
     (InterruptBody, {"spoken_chars": 1}),
@@ -152,7 +163,7 @@ def decode(kind: type[msgspec.Struct], body: dict[str, Any] | bytes) -> msgspec.
     return decode_body(data, kind, {}, tidy if kind is ResponsesBody else None)
 
 
-OPAQUE = ("schema", "input_schema", "input")
+OPAQUE = ("schema", "input_schema", "input", "arguments")
 """What is the client's own."""
 
 

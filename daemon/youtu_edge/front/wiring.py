@@ -24,6 +24,7 @@ from youtu_edge.front.data_directory import DataDirectory
 from youtu_edge.front.dialects.anthropic.routes import MessageHandlers
 from youtu_edge.front.dialects.chat.routes import ChatHandlers
 from youtu_edge.front.dialects.completions.routes import CompletionHandlers
+from youtu_edge.front.dialects.ollama.routes import OllamaHandlers
 from youtu_edge.front.dialects.plain.routes import PlainHandlers
 from youtu_edge.front.dialects.responses.archive import ResponseArchive
 from youtu_edge.front.dialects.responses.background import BackgroundResponses
@@ -222,6 +223,7 @@ class Wiring:
             SessionHandlers(self._conversations, self._admission, bodies),
             MessageHandlers(intake, generations, bodies),
             ResponseHandlers(intake, generations, bodies, self._archive, self._background, self._responses),
+            OllamaHandlers(intake, generations, bodies, self._model, lambda: self._supervisor.ready),
             TokenHandlers(self._admission, bodies),
             ui,
         ]

@@ -12,8 +12,9 @@ from youtu_edge.config import ModelConfig
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.admission.sampling import read_recommendation
 from youtu_edge.front.supervision.package_choice import PackageChoice
+from youtu_edge.json_file import JsonError, read_bounded
 from youtu_edge.log import line
-from youtu_edge.package import Manifest, read_manifest
+from youtu_edge.package import CHAT_TEMPLATE, Manifest, read_manifest
 from youtu_edge.protocol.from_engine import Ready
 from youtu_edge.recommendation import Recommendation
 
@@ -52,19 +53,27 @@ class CurrentModel:
         """Its name, also before it is loaded; "" if the package cannot be read."""
         if self.value:
             return self.value.name
-        manifest = self._manifest()
+        manifest = self.manifest()
         return self._config.name or (manifest.name if manifest else "")
 
     def checksum(self) -> str:
         """Checksum of the package; "" if it cannot be read."""
-        manifest = self._manifest()
+        manifest = self.manifest()
         return manifest.checksum if manifest else ""
 
-    def _manifest(self) -> Manifest | None:
+    def manifest(self) -> Manifest | None:
+        """That of its package; None if it cannot be read."""
         try:
             return read_manifest(Path(self._package.path))
         except YoutuEdgeError:  # the engine reports it
             return None
+
+    def template(self) -> str:
+        """The source of its chat template; "" if the package has none or cannot be read."""
+        try:
+            return read_bounded(Path(self._package.path) / CHAT_TEMPLATE).decode("utf-8", "replace")
+        except (OSError, JsonError):
+            return ""
 
     def _recommendation(self) -> Recommendation:
         try:

@@ -15,6 +15,8 @@ from youtu_edge.front.keys.caller import owner
 from youtu_edge.request_errors import InvalidRequestError, UnsupportedParameterError
 
 _NOTED = "durability"
+_KEEPING = "POST /v1/chat/completions or POST /chat"
+"""Routes that take a key."""
 
 
 class Durability(msgspec.Struct, frozen=True):
@@ -42,6 +44,10 @@ def make_durability_middleware(route_of: Callable[[web.Request], Route | None]) 
             route = route_of(request)
             if KEY_HEADER in request.headers and (route is None or not route.generates):
                 raise UnsupportedParameterError(f"{KEY_HEADER}: only for requests that generate", param=KEY_HEADER)
+            if KEY_HEADER in request.headers and route is not None and not route.takes_key:
+                raise UnsupportedParameterError(
+                    f"{KEY_HEADER}: not on this route, whose stream has no numbers; use {_KEEPING}", param=KEY_HEADER
+                )
             request[_NOTED] = _read(request)
         return await handler(request)
 

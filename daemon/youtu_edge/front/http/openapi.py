@@ -12,6 +12,7 @@ from youtu_edge import __version__
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.http.durability import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 from youtu_edge.front.http.error_body import ErrorDocument
+from youtu_edge.front.http.ndjson import NDJSON
 from youtu_edge.front.http.route import Route
 from youtu_edge.request_errors import RequestError
 
@@ -83,7 +84,7 @@ _DURABILITY = [
 def _types(routes: list[Route]) -> Iterator[Any]:
     yield ErrorDocument
     for route in routes:
-        used = (route.body, route.query, route.answer, route.events, route.error, *route.errors.values())
+        used = (route.body, route.query, route.answer, route.events, route.lines, route.error, *route.errors.values())
         yield from (kind for kind in used if kind not in (None, str))
 
 
@@ -94,13 +95,14 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
     parameters = [_path_parameter(name) for name in route.parameters]
     if route.query is not None:
         parameters += _query_parameters(components[route.query.__name__])
-    if route.generates:
+    if route.generates and route.takes_key:
         parameters += _DURABILITY
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema_of[route.body]}}}
-    operation["responses"] = {_success_status(route): _success(route, schema_of)} | {
+    done = {_success_status(route): _success(route, schema_of)} if route.is_offered else {}
+    operation["responses"] = done | {
         str(status): _error(status, kind, schema_of) for status, kind in sorted(_errors(route).items())
     }
     return operation
@@ -131,6 +133,8 @@ def _success(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
     content = {} if route.answer is None else _content(route.answer, schema_of, route.content_type)
     if route.events is not None:
         content[_EVENTS] = {"itemSchema": _event(route, schema_of)}
+    if route.lines is not None:
+        content[NDJSON] = {"itemSchema": {"anyOf": [schema_of[route.lines], schema_of[route.error or ErrorDocument]]}}
     return {"description": "Done"} | ({"content": content} if content else {})
 
 
@@ -156,7 +160,7 @@ def _errors(route: Route) -> dict[int, Any]:
         statuses.add(404)
     if route.generates or route.queries:
         statuses |= {404, 429, 503, 504}
-    if route.generates:
+    if route.generates and route.takes_key:
         statuses |= {410, 422}
     if route.needs_storage:
         statuses.add(503)

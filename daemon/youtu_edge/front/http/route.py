@@ -37,10 +37,16 @@ class Route(msgspec.Struct, frozen=True):
     """Type of the JSON document of a success; `str`: plain text; None: nothing (status 204)."""
     events: Any = None
     """Type of the data of one server-sent event, for routes that stream always (answer None) or on demand."""
+    lines: Any = None
+    """Type of one line of a stream of JSON lines (http.ndjson), for routes that stream so on demand."""
     last_event: str = ""
     """Data of the event that ends a complete stream and is not JSON."""
     generates: bool = False
     """Needs a ready engine and a place in the queue: may be answered 404 (model), 429 and 503."""
+    takes_key: bool = True
+    """False: it generates, but takes no Idempotency-Key."""
+    is_offered: bool = True
+    """False: every request is rejected, with an error that says what to do instead."""
     queries: bool = False
     """Needs a ready engine's tokenizer, and generates nothing: the same statuses."""
     needs_storage: bool = False

@@ -73,9 +73,14 @@ def _data(document: Mapping[str, object] | msgspec.Struct | str) -> bytes:
 
 async def open_stream(request: web.Request, request_id: str, numbers: EventNumbers | None = None) -> EventStream:
     """Send status 200 and the headers of an event stream."""
+    return EventStream(await begin_stream(request, request_id, "text/event-stream; charset=utf-8"), numbers)
+
+
+async def begin_stream(request: web.Request, request_id: str, content_type: str) -> web.StreamResponse:
+    """Send status 200 and the headers of a stream of any form."""
     response = web.StreamResponse(
         headers={
-            "Content-Type": "text/event-stream; charset=utf-8",
+            "Content-Type": content_type,
             "Cache-Control": "no-cache",
             "X-Accel-Buffering": "no",
             REQUEST_ID: request_id,
@@ -85,4 +90,4 @@ async def open_stream(request: web.Request, request_id: str, numbers: EventNumbe
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     await response.prepare(request)
-    return EventStream(response, numbers)
+    return response
