@@ -65,6 +65,10 @@ class Judge:
 
     def _document(self, request: Request, status: int, document: Any, headers: dict[str, str]) -> str:
         error = document.get("error") if isinstance(document, dict) else None
+        if request.path.startswith("/api/") and isinstance(error, str):  # Ollama's form: the message alone
+            if set(document) != {"error"} or not error or status not in self._codes.values():
+                return f"{status} in another shape than documented: {document!r:.300}"
+            return self._server_fault(request, status, "", headers)
         if not isinstance(error, dict) or set(error) != {"message", "type", "param", "code"}:
             return f"{status} in another shape than documented: {document!r:.300}"
         code = error["code"]
