@@ -286,6 +286,6 @@ def test_another_tokenizer_fails_only_answers_that_were_begun(first: Path, store
         store.switch(target)
         last = list(events)[-1]
         assert last["error"]["code"] == "unavailable"
-        assert "exchanged" in last["error"]["message"]
+        assert "replaced" in last["error"]["message"]
         wait_until(serves(daemon, other))
         assert answer(daemon)
