@@ -46,7 +46,7 @@ def make_durability_middleware(route_of: Callable[[web.Request], Route | None]) 
                 raise UnsupportedParameterError(f"{KEY_HEADER}: only for requests that generate", param=KEY_HEADER)
             if KEY_HEADER in request.headers and route is not None and not route.takes_key:
                 raise UnsupportedParameterError(
-                    f"{KEY_HEADER}: not on this route, whose stream has no numbers; use {_KEEPING}", param=KEY_HEADER
+                    f"{KEY_HEADER}: not supported on this route; use {_KEEPING}", param=KEY_HEADER
                 )
             request[_NOTED] = _read(request)
         return await handler(request)
