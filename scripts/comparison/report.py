@@ -37,6 +37,11 @@ def report(
             document.setdefault("ratio", {}).setdefault(server.name, {})[kind] = medians[0] / median
             row += f"{medians[0] / median:.2f}  "
         print(f"{f'{kind} {size}':<14}{row}")
+    row = ""
+    for server in servers:
+        document[server.name]["rss_mib"] = server.rss_mib
+        row += f"{server.rss_mib:<26.1f}"
+    print(f"{'front RSS MiB':<14}{row}")
     gain = statistics.median(servers[0].rates["streams"]) / statistics.median(servers[0].rates["decode"])
     document["streams_over_one"] = gain
     print(f"\nour {options.streams} streams together: {gain:.2f}x the tokens per second of one")

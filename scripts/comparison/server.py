@@ -41,6 +41,8 @@ class Server:
     extra: dict[str, Any]
     rates: dict[str, list[float]] = field(default_factory=lambda: {"prefill": [], "decode": [], "streams": []})
     prompt_tokens: int = 0
+    pid: int = 0
+    rss_mib: float = 0.0
 
     def ask(self, messages: list[dict[str, str]], max_tokens: int) -> Answer:
         """Ask greedily and stream the answer. Raises SystemExit with the server's message if it rejects the request."""
@@ -104,6 +106,11 @@ class Server:
         seconds = max(answer.last_s for answer in answers) - min(answer.first_s for answer in answers)
         self.rates["streams"].append(sum(answer.completion_tokens - 1 for answer in answers) / seconds)
 
+    def weigh(self) -> None:
+        """Record the RSS of the process that was started; ours has an engine beside it, which this leaves out."""
+        with open(f"/proc/{self.pid}/status") as status:
+            self.rss_mib = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
     def metrics(self) -> dict[str, float]:
         """Plain samples of /metrics, by name."""
         text = _get(f"{self.url}/metrics").decode()
@@ -140,7 +147,7 @@ def running(name: str, argv: list[str], url: str, ready: str, extra: dict[str, A
                         log.seek(0)
                         sys.exit(f"{name} did not start:\n{log.read().decode(errors='replace')[-2000:]}")
                     time.sleep(0.1)
-            yield Server(name, url, extra)
+            yield Server(name, url, extra, pid=process.pid)
         finally:
             process.terminate()
             try:
