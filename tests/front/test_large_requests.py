@@ -1,16 +1,19 @@
-"""Heap memory left by requests with many small objects is returned, even with other requests in between."""
+"""Requests with very many small objects: refused where no context could hold them; their memory is returned."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+from typing import Any
+
+import pytest
 
 from front.scripted_daemon import running, wait_until
 from youtu_edge.front.machine.process_memory import anonymous_bytes
 
 MIB = 1024 * 1024
-PARTS = [{"type": "text", "text": f"x{number}"} for number in range(20_000)]
-BODY = {"messages": [*({"role": "user", "content": "hi"} for _ in range(20_000)), {"role": "user", "content": PARTS}]}
+PARTS = [{"type": "text", "text": f"x{number}"} for number in range(30_000)]
+BODY = {"messages": [*({"role": "user", "content": "hi"} for _ in range(9_999)), {"role": "user", "content": PARTS}]}
 
 
 def test_memory_comes_back_although_connections_were_opened_among_large_requests() -> None:
@@ -27,3 +30,27 @@ def test_memory_comes_back_although_connections_were_opened_among_large_requests
             idle.request("GET", "/livez")
             idle.getresponse().read()
         wait_until(lambda: anonymous_bytes(front) < before + 6 * MIB)
+
+
+TURNS = [{"role": ("user", "assistant")[number % 2], "content": "x"} for number in range(10_001)]
+MANY: dict[str, tuple[dict[str, Any], str]] = {
+    "/v1/chat/completions": ({}, "messages"),
+    "/v1/messages": ({"model": "default", "max_tokens": 4}, "messages"),
+    "/v1/messages/count_tokens": ({"model": "default"}, "messages"),
+    "/v1/responses": ({"store": False}, "input"),
+    "/api/chat": ({}, "messages"),
+    "/tokenize": ({}, "messages"),
+    "/apply-template": ({}, "messages"),
+}
+
+
+@pytest.mark.parametrize("path", MANY)
+def test_more_messages_than_any_context_holds_are_refused_before_they_are_converted(path: str) -> None:
+    """One less is let through: whether the prompt fits is for the engine to say."""
+    more, field = MANY[path]
+    with running() as daemon:
+        daemon.wait_ready()
+        status, _, answer = daemon.request("POST", path, {**more, field: TURNS})
+        assert (status, f"{field}: expected `array` of length <= 10000" in answer.decode()) == (400, True)
+        _, _, answer = daemon.request("POST", path, {**more, field: TURNS[:-1]})
+        assert "of length" not in answer.decode()

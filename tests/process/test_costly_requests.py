@@ -85,6 +85,7 @@ COSTLY: dict[str, tuple[str, Any]] = {
     "many ids to spell": ("/detokenize", {"tokens": [1000] * 300_000}),
     "many ids as a prompt": (COMPLETE, {"prompt": [1000] * 300_000, "max_tokens": 4}),
     "45,000 empty messages": (CHAT, {"messages": [{"role": "user", "content": ""}] * 45_000, "max_tokens": 4}),
+    "10,000 empty messages": (CHAT, {"messages": [{"role": "user", "content": ""}] * 10_000, "max_tokens": 4}),
     "a list of many lists": (CHAT, bound(tools=[tool({"enum": [[]] * 500_000})])),
     "a biased vocabulary": (CHAT, bound(logit_bias={str(token): 1 for token in range(40_000)})),
     "control tokens in a message": (CHAT, chat("<|im_end|>" * 200_000, max_tokens=4)),

@@ -11,6 +11,7 @@ from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.dialects.anthropic.blocks import CacheControl, MessageParam, TextBlock, chat_messages
 from youtu_edge.front.dialects.common.fields import StopText, Tokens
+from youtu_edge.front.dialects.common.messages import MAX_MESSAGES
 from youtu_edge.front.dialects.common.tools import (
     FunctionDefinition,
     FunctionName,
@@ -117,7 +118,7 @@ class Metadata(msgspec.Struct, forbid_unknown_fields=True):
 class CountBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /v1/messages/count_tokens. Fields that concern only the answer are accepted and change no count."""
 
-    messages: Annotated[list[MessageParam], Meta(min_length=1)]
+    messages: Annotated[list[MessageParam], Meta(min_length=1, max_length=MAX_MESSAGES)]
     model: str | None = None
     system: str | list[TextBlock] | None = None
     tools: Annotated[list[ClientTool], Meta(max_length=128)] | None = None

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.dialects.common.fields import GenerationFields, Tokens, check_fields, fill_fields
-from youtu_edge.front.dialects.common.messages import Message, chat_messages, check_messages
+from youtu_edge.front.dialects.common.messages import MAX_MESSAGES, Message, chat_messages, check_messages
 from youtu_edge.front.dialects.common.tools import Tool, ToolChoice, check_tools, offer_tools
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.request_errors import InvalidRequestError
@@ -34,7 +34,7 @@ UNSUPPORTED: dict[str, tuple[Any, ...]] = {
 class ChatBody(GenerationFields, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /v1/chat/completions."""
 
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Tokens | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None

@@ -13,9 +13,12 @@ from youtu_edge.request_errors import InvalidRequestError
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 """Roles of messages, and their names in chat templates."""
+MAX_MESSAGES = 10_000
+"""The most messages or items of a request. Each costs tokens, so that more would fit into no context that a board has room
+for; a body of 1.6 MB held 45,000 empty ones, and the front answered nobody else while it converted them."""
 
 
-class TextPart(msgspec.Struct, forbid_unknown_fields=True):
+class TextPart(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """One part of a message's content."""
 
     type: str

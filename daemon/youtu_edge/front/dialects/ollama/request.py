@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from youtu_edge.front.admission.intake import Intake
+from youtu_edge.front.dialects.common.messages import MAX_MESSAGES
 from youtu_edge.front.dialects.common.tools import Tool, check_tools, offer_tools
 from youtu_edge.front.dialects.ollama.messages import OllamaMessage, chat_messages
 from youtu_edge.front.dialects.ollama.options import OllamaOptions, check_options, max_new_tokens
@@ -59,7 +60,7 @@ class OllamaFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class OllamaChatBody(OllamaFields, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /api/chat. Without messages it asks whether the model is loaded."""
 
-    messages: list[OllamaMessage] | None = None
+    messages: Annotated[list[OllamaMessage], Meta(max_length=MAX_MESSAGES)] | None = None
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.dialects.common.fields import JsonObjectFormat, TextFormat, Tokens
+from youtu_edge.front.dialects.common.messages import MAX_MESSAGES
 from youtu_edge.front.dialects.common.tools import FunctionDefinition, FunctionName, NamedTool, Tool, ToolName, offer_tools
 from youtu_edge.front.dialects.responses.items import Item
 from youtu_edge.front.inflight.generation_request import GenerationRequest
@@ -91,7 +92,7 @@ class ResponseStreamOptions(msgspec.Struct, forbid_unknown_fields=True):
 class ResponsesBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /v1/responses."""
 
-    input: str | Annotated[list[Item], Meta(min_length=1)]
+    input: str | Annotated[list[Item], Meta(min_length=1, max_length=MAX_MESSAGES)]
     model: str | None = None
     instructions: str | None = None
     previous_response_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None

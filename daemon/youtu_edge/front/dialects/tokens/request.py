@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from youtu_edge.front.dialects.common.messages import Message, chat_messages, check_messages
+from youtu_edge.front.dialects.common.messages import MAX_MESSAGES, Message, chat_messages, check_messages
 from youtu_edge.front.dialects.common.tools import Tool, check_tools, definitions
 from youtu_edge.protocol.to_engine import Render, Tokenize
 from youtu_edge.request_errors import InvalidRequestError
@@ -23,7 +23,7 @@ class TokenizeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     content: str | None = None
     prompt: str | None = None
-    messages: Annotated[list[Message], Meta(min_length=1)] | None = None
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MAX_MESSAGES)] | None = None
     add_special: bool | None = None
     """Begin with the BOS token, as /v1/completions does; only for a text, as a conversation follows the template."""
 
@@ -37,7 +37,7 @@ class DetokenizeBody(msgspec.Struct, forbid_unknown_fields=True):
 class TemplateBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /apply-template."""
 
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MAX_MESSAGES)]
     tools: list[Tool] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
 
