@@ -22,8 +22,12 @@ KEY_PRODUCTS = 576 + 512
 VOCABULARY_BYTES = 128_256 * 4
 
 MULTIPROCESSORS = 8
-DP4A_PRODUCTS, TENSOR_PRODUCTS, FLOAT_PRODUCTS = 64 * 4, 2048, 128
-"""Of a multiprocessor in a clock, at most: dp4a, int8 tensor cores (dense), float fma."""
+DP4A_PRODUCTS, TENSOR_PRODUCTS, HALF_PRODUCTS = 64 * 4, 2048, 1024
+"""Of a multiprocessor in a clock, at most: dp4a, tensor cores (dense) with int8 and with float16."""
+HALVES = 2
+"""float16 that stand for one query or weight of attention."""
+MOST_WORKSPACE = 16 * 2**20
+"""kMostWorkspace of ops/cuda/attention_launches.cu; a test compares them."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ class Assumed:
     """Driver, ONNX Runtime with its CUDA provider, Python and the front."""
 
 
-SLOW = Assumed(60e9, 0.15, 0.15, 0.15, 4e-6, 20e-6, 520e6)
+SLOW = Assumed(60e9, 0.15, 0.15, 0.10, 4e-6, 20e-6, 520e6)
 FAST = Assumed(82e9, 0.30, 0.35, 0.35, 2e-6, 10e-6, 380e6)
-"""Of 102 GB/s, 59 and 80 %."""
+"""Of 102 GB/s, 59 and 80 %. The slow attention allows for tensor cores that sum float16 to floats at half their speed."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def decode_s(module: Module, assumed: Assumed, context: int, streams: int = 1) -
     """A step of so many sequences, each after `context` tokens."""
     matrices = ((HEAD, 1), *((matrix, LAYERS) for matrix in LAYER))
     time = sum(count * _matrix_s(module, assumed, matrix, streams) for matrix, count in matrices)
-    attended = streams * HEADS * context * KEY_PRODUCTS * LAYERS / _rate(module, FLOAT_PRODUCTS, assumed.attention)
+    attended = streams * HEADS * context * KEY_PRODUCTS * HALVES * LAYERS / _rate(module, HALF_PRODUCTS, assumed.attention)
     time += max(streams * context * LATENT_BYTES / assumed.bandwidth, attended)
     return _with_launches(time, assumed)
 
@@ -76,7 +80,7 @@ def first_token_s(module: Module, assumed: Assumed, tokens: int) -> float:
         LAYERS * _matrix_s(module, assumed, matrix, tokens) for matrix in LAYER
     )
     pairs = HEADS * tokens * (tokens + 1) / 2
-    time += pairs * KEY_PRODUCTS * LAYERS / _rate(module, FLOAT_PRODUCTS, assumed.attention)
+    time += pairs * KEY_PRODUCTS * HALVES * LAYERS / _rate(module, HALF_PRODUCTS, assumed.attention)
     return _with_launches(time, assumed)
 
 
@@ -84,7 +88,7 @@ def memory_bytes(assumed: Assumed, tokens: int, step_tokens: int) -> float:
     """Weights once, a cache for `tokens`, scratch, activations of a step: gate and up, the stream, queries and values."""
     widest = max(matrix.heads * matrix.n for matrix in LAYER)
     activations = step_tokens * (2 * widest + 4 * 2048 + 2 * HEADS * (576 + 512)) * 4
-    scratch = max(step_tokens * widest * 2, 64 * 2**20)
+    scratch = max(step_tokens * widest * 2, MOST_WORKSPACE)
     return bytes_per_token() + tokens * LATENT_BYTES + activations + scratch + VOCABULARY_BYTES + assumed.runtime_bytes
 
 

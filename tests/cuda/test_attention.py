@@ -1,4 +1,4 @@
-"""PagedAttention of the CUDA kernels in the emulator is bit-identical to the CPU's operator."""
+"""PagedAttention in CUDA, emulated: the CPU's within rounding, the same bits whatever else is in the step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from ops.attention_cases import Case, build, cases
 from ops.attention_reference import Attention
 from ops.operators import OneNode
 
+ROUNDING = 4e-6
+"""Of the largest value: sums of a few hundred floats in two orders. One float16 would be off by 100 times that."""
+
 
 def check(kernels: Kernels, case: Case) -> None:
-    """Output and caches equal the CPU's bits; the CPU's kernel changes the caches of the case itself."""
+    """Caches equal the CPU's bits, the output nearly; the CPU's kernel changes the caches of the case itself."""
     found = kernels.attention(case.attention, case.inputs)
     expected = OneNode("PagedAttention", case.inputs, case.attributes()).run()
-    np.testing.assert_array_equal(found.output.view(np.int32), expected.view(np.int32))
+    largest = float(np.abs(expected).max(initial=0.0))
+    np.testing.assert_allclose(found.output, expected, rtol=0, atol=ROUNDING * largest)
     for name, cache in (("key_cache", found.key_cache), ("value_cache", found.value_cache)):
         held = case.inputs[name]
         if held is not None and cache is not None:
@@ -28,7 +32,7 @@ def check(kernels: Kernels, case: Case) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(case=cases())
-def test_any_call_has_the_bits_of_the_cpu(kernels: Kernels, case: Case) -> None:
+def test_any_call_is_the_cpus_within_rounding(kernels: Kernels, case: Case) -> None:
     """Whatever the mix of layout, lengths, pages, window and rotary."""
     cache = case.inputs["key_cache"]
     assert cache is not None
@@ -104,7 +108,7 @@ def test_keys_out_of_sight_are_never_read(emulator: Kernels) -> None:
     "wrong",
     [
         {"width": 0},
-        {"width": 4097},
+        {"width": 1025},
         {"heads": 3},
         {"page_tokens": 0},
         {"value_width": 80},

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import onnx
-from boards.gpu_prediction import FAST, LAUNCHES_PER_LAYER, MODULES, NODES_PER_LAYER, SLOW, decode_s, first_token_s
+from boards.gpu_prediction import (
+    FAST,
+    LAUNCHES_PER_LAYER,
+    MODULES,
+    MOST_WORKSPACE,
+    NODES_PER_LAYER,
+    SLOW,
+    decode_s,
+    first_token_s,
+)
 
 from cuda.conftest import ROOT
 from export.small_families import CONFIGS, random_tensors, write_checkpoint
@@ -37,6 +47,13 @@ def test_nodes_and_launches_are_those_of_a_layer_of_the_graph(tmp_path: Path) ->
     kinds = Counter(node.op_type for node in graph.node if node.name.startswith("/model/layers.0/"))
     assert sum(kinds.values()) == NODES_PER_LAYER
     assert sum(count * LAUNCHES[kind] for kind, count in kinds.items()) == LAUNCHES_PER_LAYER
+
+
+def test_the_workspace_is_that_of_the_kernels() -> None:
+    source = (ROOT / "daemon/youtu_edge/ops/cuda/attention_launches.cu").read_text(encoding="utf-8")
+    found = re.search(r"kMostWorkspace = (\d+) << (\d+);", source)
+    assert found
+    assert int(found[1]) << int(found[2]) == MOST_WORKSPACE
 
 
 def test_the_guides_show_what_the_script_computes() -> None:

@@ -1,4 +1,4 @@
-"""The engine's runner on an emulated GPU, through ONNX Runtime and the operators: the CPU's bits, and who holds what."""
+"""The engine's runner on an emulated GPU, through ONNX Runtime and the operators: close to the CPU, and who holds what."""
 
 from __future__ import annotations
 
@@ -60,12 +60,30 @@ def conversation(runner: Runner) -> list[np.ndarray]:
     return steps
 
 
-def test_every_step_has_the_bits_of_the_processor(package: Path, gpu: EmulatedGpu) -> None:
+def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
+    """Attention rounds elsewhere than the processor's, and codes of eight bits may fall to the other side of a half."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.01 * float(expected.std()))
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+
+
+def test_every_step_is_close_to_the_processors(package: Path, gpu: EmulatedGpu) -> None:
     """Prefill in chunks, decoding, several sequences, a copied page: through the same graph and file."""
     expected = conversation(runner_on(package, None))
     found = conversation(runner_on(package, gpu.open()))
     for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ours.view(np.int32), theirs.view(np.int32))
+        assert_close(ours, theirs)
+
+
+def test_a_step_has_the_same_bits_alone_and_in_company_in_one_piece_and_in_several(package: Path, gpu: EmulatedGpu) -> None:
+    """What the GPU computes of a sequence depends on nothing else in the step, nor on how its prompt was cut."""
+    whole = runner_on(package, gpu.open())
+    expected = whole.run(PROMPT, [41], [0], [[0, 1, 2]], [40])
+    pieces = runner_on(package, gpu.open())
+    for begin in range(0, 40, 7):
+        part = PROMPT[begin : min(begin + 7, 40)]
+        pieces.run([*part, 5, 6], [len(part), 2], [begin, begin], [[0, 1, 2], [3, 4, 5]], [0])
+    found = pieces.run([PROMPT[40], 9], [1, 1], [40, 3], [[0, 1, 2], [3, 4, 5]], [0])
+    np.testing.assert_array_equal(found.view(np.int32), expected.view(np.int32))
 
 
 def test_weights_are_copied_once_and_their_file_is_not_kept(package: Path, gpu: EmulatedGpu) -> None:
@@ -123,7 +141,7 @@ def test_a_step_that_finds_no_memory_can_be_run_again_smaller(package: Path, gpu
         runner.run(PROMPT[20:], [21], [20], [[0, 1, 2]], [20])
     gpu.set()
     found = runner.run([*PROMPT[20:], 7, 8, 9], [21, 3], [20, 0], [[0, 1, 2], [3]], [20, 23])
-    np.testing.assert_array_equal(found, expected[1])
+    assert_close(found, expected[1])
 
 
 def test_a_fault_that_stays_is_told_from_an_error_of_one_step(package: Path, gpu: EmulatedGpu) -> None:
@@ -178,7 +196,7 @@ def test_a_model_that_does_not_fit_is_refused_with_what_to_do(package: Path, gpu
         runner_on(package, gpu.open())
 
 
-def test_a_latent_cache_and_heads_of_their_own_have_the_bits_of_the_processor(tmp_path: Path, gpu: EmulatedGpu) -> None:
+def test_a_latent_cache_and_heads_of_their_own_are_close_to_the_processors(tmp_path: Path, gpu: EmulatedGpu) -> None:
     """Youtu's attention: one cache a layer, absorbed projections, a table that is the head."""
     checkpoint = write_checkpoint(tmp_path / "checkpoint", CONFIGS["youtu"], random_tensors(CONFIGS["youtu"]))
     export(open_hf(checkpoint), tmp_path / "package", dataclasses.replace(RECIPES["q4"], block=32), name="youtu")
@@ -188,4 +206,4 @@ def test_a_latent_cache_and_heads_of_their_own_have_the_bits_of_the_processor(tm
     tables = 2 * 8 * 16 * ROPE // 2 * 4  # of cosines and sines: 8 pages of 16 tokens
     assert gpu.copied[0] - before == tensor_bytes(tmp_path / "package") + tables
     for ours, theirs in zip(conversation(runner), expected, strict=True):
-        np.testing.assert_array_equal(ours.view(np.int32), theirs.view(np.int32))
+        assert_close(ours, theirs)

@@ -6,10 +6,10 @@ namespace {
 
 constexpr int kInvalidValue = 1;                   // cudaErrorInvalidValue
 constexpr int64_t kMostBlocks = 2147483647, kMostBlocksY = 65535, kMostPositions = 1 << 24;
-constexpr int kWidestManyRows = 1024, kWidest = 4096;
-constexpr size_t kMostShared = 48 * 1024;             // without asking for more
+constexpr int kWidest = 1024;
+constexpr size_t kFreelyShared = 48 * 1024;        // without asking for more
 constexpr int64_t kWantedBlocks = 256;             // thread blocks below which keys are split
-constexpr int64_t kMostWorkspace = 64 << 20;       // beyond, they are not
+constexpr int64_t kMostWorkspace = 16 << 20;       // beyond, they are not
 
 bool fits(const Attention& c) {
   const bool latent = c.value == nullptr;
@@ -28,15 +28,10 @@ bool aligned(const Attention& c) {
          (c.value == nullptr || (at(c.value, 4) && at(c.value_cache, 16)));
 }
 
-// Few rows in a tile where there are few, where heads are too wide for many in shared memory, where keys are not aligned.
-int rows_of_tile(const Attention& c) {
-  const int64_t group = c.heads / c.kv_heads;
-  return c.width > kWidestManyRows || c.width % 8 != 0 || group * c.tokens <= kFewRows * c.sequences ? kFewRows : kManyRows;
-}
-
 AttentionCut cut_of(const Attention& c) {
   AttentionCut cut{};
-  const int rows = rows_of_tile(c), group = c.heads / c.kv_heads;
+  constexpr int rows = kTileRows;
+  const int group = c.heads / c.kv_heads;
   cut.part = group < rows ? group : rows;
   cut.parts = int(divide_up(size_t(group), size_t(rows)));
   cut.tile_tokens = group < rows ? rows / group : 1;
@@ -55,26 +50,29 @@ AttentionCut cut_of(const Attention& c) {
 int64_t workspace_of(const Attention& c, const AttentionCut& cut) {
   if (cut.splits == 1) return 0;
   const int64_t tiles = int64_t(cut.tiles) * c.kv_heads * cut.parts;
-  return tiles * cut.segments * rows_of_tile(c) * cut.row_floats * int64_t(sizeof(float));
+  return tiles * cut.segments * kTileRows * cut.row_floats * int64_t(sizeof(float));
 }
 
-template <int R, int P>
+template <int Groups, bool kAligned>
 int launch(const AttendCall& call, void* stream) {
-  const size_t shared = shared_attend<R, P>(call.c.width);
-  if (shared > kMostShared) return kInvalidValue;
+  const size_t shared = shared_attend(call.c.width);
+  if (shared > kFreelyShared)
+    if (const int error = allow_shared(attend<Groups, kAligned>, shared)) return error;
   const dim3 grid(unsigned(call.cut.tiles), unsigned(call.c.kv_heads * call.cut.parts), unsigned(call.cut.splits));
-  YOUTU_LAUNCH((attend<R, P>), grid, kAttendThreads, shared, stream, call);
+  YOUTU_LAUNCH((attend<Groups, kAligned>), grid, kAttendThreads, shared, stream, call);
   if (const int error = last_error()) return error;
   if (call.cut.splits == 1) return 0;
-  YOUTU_LAUNCH((merge_segments<R>), dim3(grid.x, grid.y), kMergeThreads, 0, stream, call);
+  YOUTU_LAUNCH(merge_segments, dim3(grid.x, grid.y), kMergeThreads, 0, stream, call);
   return last_error();
 }
 
-// Rows for a thread: more where there are channels for all threads.
-int launch_rows(const AttendCall& call, void* stream) {
-  const int width = call.c.value_width;
-  if (rows_of_tile(call.c) == kFewRows) return width > 256 ? launch<2, 2>(call, stream) : launch<2, 1>(call, stream);
-  return width > 128 ? launch<4, 4>(call, stream) : launch<4, 1>(call, stream);
+// As many warps share a key's channels as have any.
+template <bool kAligned>
+int launch_groups(const AttendCall& call, void* stream) {
+  const int groups = int(divide_up(size_t(call.c.value_width), kWarpChannels));
+  if (groups > 4) return launch<8, kAligned>(call, stream);
+  if (groups > 2) return launch<4, kAligned>(call, stream);
+  return groups > 1 ? launch<2, kAligned>(call, stream) : launch<1, kAligned>(call, stream);
 }
 
 }  // namespace
@@ -98,5 +96,7 @@ YOUTU_EXPORT int32_t youtu_cuda_attention(const YoutuAttention* call, void* stre
     return kInvalidValue;
   YOUTU_LAUNCH(store_tokens, unsigned(call->tokens), kStoreThreads, 0, stream, *call);
   if (const int error = last_error()) return error;
-  return launch_rows({*call, cut, static_cast<float*>(call->workspace)}, stream);
+  const AttendCall whole{*call, cut, static_cast<float*>(call->workspace)};
+  const bool even = call->width % 8 == 0 && call->value_width % 8 == 0;
+  return even ? launch_groups<true>(whole, stream) : launch_groups<false>(whole, stream);
 }

@@ -5,8 +5,10 @@
 
 namespace youtu::cuda {
 
-constexpr int kManyRows = 4, kFewRows = 2;  // of a tile
-constexpr int kMostKeyBlocks = kSegment / 32;
+constexpr int kTileRows = 16;                       // of a fragment
+constexpr int kAttendWarps = kAttendThreads / kWarp;
+constexpr int kWarpChannels = 64;                   // of the values, that a warp sums
+constexpr int kScoreStride = kSegment + 4, kWeightStride = kSegment + 16, kPartStride = kWarpChannels + 4;
 
 struct AttentionCut {
   int tile_tokens;     // tokens of one sequence that share a tile
@@ -21,7 +23,7 @@ struct AttentionCut {
 struct AttendCall {
   Attention c;
   AttentionCut cut;
-  float* partials;  // [tiles, kv_heads * parts, segments, R, row_floats]
+  float* partials;  // [tiles, kv_heads * parts, segments, kTileRows, row_floats]
 };
 
 // The rows of one tile.
@@ -67,39 +69,44 @@ YOUTU_DEVICE Tile find_tile(const Attention& c, const AttentionCut& cut) {
   return t;
 }
 
-template <int R>
+// Rows of queries begin 16 banks apart, so that the eight lanes of a load meet in no bank.
+YOUTU_HD int query_stride(int width) { return int(round_up(size_t(width), 64)) + 32; }
+
 struct AttendShared {
-  float* query;      // [stride / 8, R, 8]: rotated, scaled, zeros up to a multiple of 16
-  float* scores;     // [256, R], later the probabilities
-  float* factors;    // [8, R]: of what was summed before a block
-  float *maximum, *total;          // [R], of the segment
-  float *all_maximum, *all_total;  // [R], of the segments before it
-  Join* joins;                     // [R], of the segment
-  Tile* tile;                      // here it takes no registers, as the next one
-  float* all;                      // [2 P, threads]: each thread's sums of the segments before
-  int* slots;                      // [256]
+  uint16_t *query, *query_rest;       // float16 [16, stride]: x = (query + query_rest) * query_scale of its row
+  float* query_scale;                 // [16]: powers of two
+  float* scores;                      // [16, kScoreStride]
+  uint16_t *weights, *weights_rest;   // float16 [16, kWeightStride]: what softmax makes of the scores, times kWeightScale
+  float* parts;                       // [warps, 16, kPartStride], over scores and weights: sums of a segment
+  float *all_maximum, *all_total;     // [16], of the segments before this one
+  float *maximum, *total;             // [16], of this one
+  Join* joins;                        // [16], of this one
+  Tile* tile;                         // here it takes no registers
+  int* slots;                         // [256]
   int stride;
 
-  // What begins at a constant place comes first: its addresses take no registers.
-  YOUTU_DEVICE AttendShared(char* memory, int width) : stride(int(round_up(size_t(width), 16))) {
-    scores = reinterpret_cast<float*>(memory);
-    factors = scores + kSegment * R;
-    maximum = factors + kMostKeyBlocks * R;
-    total = maximum + R;
-    all_maximum = total + R;
-    all_total = all_maximum + R;
-    slots = reinterpret_cast<int*>(all_total + R);
-    query = reinterpret_cast<float*>(slots + kSegment);
-    tile = reinterpret_cast<Tile*>(query + R * stride);
-    joins = reinterpret_cast<Join*>(tile + 1);
-    all = reinterpret_cast<float*>(joins + R) + threadIdx.x;
+  YOUTU_DEVICE AttendShared(char* memory, int width) : stride(query_stride(width)) {
+    parts = scores = reinterpret_cast<float*>(memory);
+    weights = reinterpret_cast<uint16_t*>(scores + kTileRows * kScoreStride);
+    weights_rest = weights + kTileRows * kWeightStride;
+    query_scale = parts + kAttendWarps * kTileRows * kPartStride;
+    all_maximum = query_scale + kTileRows;
+    all_total = all_maximum + kTileRows;
+    maximum = all_total + kTileRows;
+    total = maximum + kTileRows;
+    slots = reinterpret_cast<int*>(total + kTileRows);
+    query = reinterpret_cast<uint16_t*>(slots + kSegment);
+    query_rest = query + kTileRows * stride;
+    joins = reinterpret_cast<Join*>(query_rest + kTileRows * stride);
+    tile = reinterpret_cast<Tile*>(joins + kTileRows);
   }
 };
+static_assert(kTileRows * (kScoreStride * 4 + kWeightStride * 4) <= kAttendWarps * kTileRows * kPartStride * 4);
 
-template <int R, int P>
 YOUTU_HD size_t shared_attend(int width) {
-  const size_t rows = round_up(size_t(width), 16) + kSegment + kMostKeyBlocks + 4, floats = R * rows + 2 * P * kAttendThreads;
-  return floats * sizeof(float) + R * sizeof(Join) + sizeof(Tile) + kSegment * sizeof(int);
+  const size_t floats = kAttendWarps * kTileRows * kPartStride + 5 * kTileRows + kSegment;
+  return floats * sizeof(float) + 2 * kTileRows * size_t(query_stride(width)) * sizeof(uint16_t) + kTileRows * sizeof(Join) +
+         sizeof(Tile);
 }
 
 YOUTU_DEVICE float* output_row(const Attention& c, const Tile& t, int row) {

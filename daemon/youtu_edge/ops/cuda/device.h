@@ -103,7 +103,22 @@ YOUTU_DEVICE void multiply_fragments(int32_t (&sums)[4], const uint32_t (&a)[4],
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// sums [16, 8] += a [16, 16] . b [16, 8] of float16, as above with pairs: a[0], a[1] and b[0] are values 2t and 2t + 1,
+// a[2], a[3] and b[1] those 8 later. The products are exact, their sum is a float.
+YOUTU_DEVICE void multiply_halves(float (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 inline int last_error() { return int(cudaGetLastError()); }
+
+// Lets a kernel have more shared memory than the 48 KiB that every launch may ask for.
+template <class Kernel>
+int allow_shared(Kernel kernel, size_t bytes) {
+  return int(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)));
+}
 
 #define YOUTU_LAUNCH(kernel, grid, threads, shared, stream, ...) \
   kernel<<<grid, threads, shared, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__)

@@ -160,12 +160,20 @@ const uint64_t* exchange(uint64_t value) {
   return slots;
 }
 
-void multiply_fragments(int32_t (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+// The fragments of all lanes: four words of a, two of b.
+using Fragments = const uint32_t (*)[6];
+Fragments exchange_fragments(const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   const size_t lane = current % kWarp;
   uint32_t(*given)[6] = warps[current / kWarp].fragments[threads[current].exchanges++ % 2];
   std::memcpy(given[lane], a, sizeof a);
   std::memcpy(given[lane] + 4, b, sizeof b);
   wait_for(Wait::kWarp);
+  return given;
+}
+
+void multiply_fragments(int32_t (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  const size_t lane = current % kWarp;
+  const Fragments given = exchange_fragments(a, b);
   // Out of the fragments of all lanes: a whole row of a, a whole column of b.
   const auto byte = [](uint32_t word, int i) { return int(int8_t(word >> 8 * i)); };
   for (int i = 0; i < 4; ++i) {
@@ -175,6 +183,23 @@ void multiply_fragments(int32_t (&sums)[4], const uint32_t (&a)[4], const uint32
       const int b_lane = column * 4 + k % 16 / 4, b_word = k < 16 ? 4 : 5;
       sums[i] += byte(given[a_lane][a_word], k % 4) * byte(given[b_lane][b_word], k % 4);
     }
+  }
+}
+
+// The sum of the 16 products and of the old sum is rounded once. Tensor cores may round each addition, toward zero.
+void multiply_halves(float (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  const size_t lane = current % kWarp;
+  const Fragments given = exchange_fragments(a, b);
+  const auto half = [](uint32_t word, int i) { return double(widen(uint16_t(word >> 16 * i))); };
+  for (int i = 0; i < 4; ++i) {
+    const int row = int(lane) / 4 + (i < 2 ? 0 : 8), column = int(lane) % 4 * 2 + i % 2;
+    double sum = sums[i];
+    for (int k = 0; k < 16; ++k) {
+      const int a_lane = row % 8 * 4 + k % 8 / 2, a_word = (row < 8 ? 0 : 1) + (k < 8 ? 0 : 2);
+      const int b_lane = column * 4 + k % 8 / 2, b_word = k < 8 ? 4 : 5;
+      sum += half(given[a_lane][a_word], k % 2) * half(given[b_lane][b_word], k % 2);
+    }
+    sums[i] = float(sum);
   }
 }
 

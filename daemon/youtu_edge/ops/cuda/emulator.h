@@ -76,6 +76,11 @@ T shuffle_xor(T value, int mask) {
   return value;
 }
 void multiply_fragments(int32_t (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void multiply_halves(float (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+template <class Kernel>
+int allow_shared(Kernel, size_t) {
+  return 0;
+}
 
 #define YOUTU_LAUNCH(kernel, grid, threads, shared, stream, ...) \
   (void)(stream), emulate(grid, threads, shared, [&] { kernel(__VA_ARGS__); })
