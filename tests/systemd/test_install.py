@@ -77,7 +77,7 @@ def test_installing_again_changes_nothing_but_what_is_different(appliance: Appli
     assert machine.run("readlink", CURRENT).stdout == release
     assert machine.run("cat", CONFIG).stdout == changed
     assert machine.run("cmp", f"{CONFIG}.dist", "/checkout/config/youtu-edge.yaml").returncode == 0
-    assert "TimeoutStopSec=6\n" in machine.run("cat", UNIT).stdout
+    assert "TimeoutStopSec=16\n" in machine.run("cat", UNIT).stdout
     assert appliance.show("CPUAffinity") == "4-7"
     machine.run(*INSTALL, "--board", "none", "--no-start")
     assert appliance.show("CPUAffinity") == ""

@@ -39,7 +39,7 @@ def test_the_shipped_unit_is_the_one_of_the_shipped_configuration() -> None:
     ("setting", "expected"),
     [
         ("service.max_restart_rate=5/600", {"StartLimitBurst": "5", "StartLimitIntervalSec": "600"}),
-        ("service.drain_s=12.5", {"TimeoutStopSec": "18"}),
+        ("service.drain_s=12.5", {"TimeoutStopSec": "28"}),
         ("service.step_deadline_s=44.2", {"WatchdogSec": "45"}),
         ("service.step_deadline_s=2", {"WatchdogSec": "10"}),
         ("memory.limit=1500M", {"MemoryHigh": "1500M", "MemoryMax": "1564M"}),

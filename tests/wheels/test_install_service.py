@@ -87,7 +87,7 @@ def test_again_changes_only_what_is_different(device: PipEnvironment) -> None:
     config.write_text("service: {drain_s: 1}\n")
     assert install(device) == f"kept: {config}; this release's version is youtu-edge.yaml.dist\n"
     assert config.read_text() == "service: {drain_s: 1}\n"
-    assert "TimeoutStopSec=6" in unit(device)
+    assert "TimeoutStopSec=16" in unit(device)
     shutil.copy(config.with_name("youtu-edge.yaml.dist"), config)
     assert install(device) == ""
     assert not config.with_name("youtu-edge.yaml.dist").exists()

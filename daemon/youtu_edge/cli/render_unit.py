@@ -26,8 +26,9 @@ from youtu_edge.errors import ConfigError
 from youtu_edge.installation_files import CURRENT_COMMAND, installation_directory, service_command
 
 UNIT = "youtu-edge.service"
-_STOP_GRACE_S = 5
-"""After drain_s: to cancel what is left, close connections and unmap the model."""
+_STOP_GRACE_S = 15
+"""After drain_s: to cancel what is left, close connections and unmap the model. It takes a fraction of a second, but a busy board
+may stall for seconds, and systemd kills what is late."""
 _LEAST_WATCHDOG_S = 10
 _CREDENTIALS = Path("/run/credentials") / UNIT
 _SECRETS = Path("/etc/youtu-edge")
