@@ -59,6 +59,7 @@ def make_parser() -> Parser:
     _add_set(health)
 
     _add_status_parser(commands)
+    _add_bench_parser(commands)
 
     unit = commands.add_parser("render-unit", help="print the systemd unit, with limits derived from the configuration")
     _add_config(unit)
@@ -106,6 +107,24 @@ def _add_status_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     status.add_argument("--json", action="store_true", help="print the answer of GET /v1/status; with --watch one per line")
     _add_config(status)
     _add_set(status)
+
+
+def _add_bench_parser(commands: argparse._SubParsersAction[Parser]) -> None:
+    bench = commands.add_parser("bench", help="measure how fast the running daemon answers on this device")
+    bench.add_argument("--streams", type=_count, default=4, metavar="N", help="answers at once (default: %(default)s)")
+    bench.add_argument("--tokens", type=_count, default=64, metavar="N", help="of an answer (default: %(default)s)")
+    bench.add_argument("--rounds", type=_count, default=3, metavar="N", help="figures are medians (default: %(default)s)")
+    bench.add_argument("--url", help="where the daemon listens (default: the address in the configuration)")
+    _add_access(bench)
+    bench.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_config(bench)
+    _add_set(bench)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
+    return int(text)
 
 
 def _interval(text: str) -> float:
@@ -218,6 +237,10 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import status
 
         return status.run(config_file, options)
+    if options.command == "bench":
+        from youtu_edge.cli import bench
+
+        return bench.run(config_file, options)
     if options.command == "render-unit":
         from youtu_edge.cli import render_unit
 

@@ -4,7 +4,7 @@ The template, `youtu-edge.service`, is itself a valid unit, for the default conf
 
     StartLimitIntervalSec, StartLimitBurst    service.max_restart_rate
     ExecStart, ExecReload                     the paths of the command and of the configuration file
-    TimeoutStopSec                            service.drain_s
+    TimeoutStopSec                            service.drain_delay_s and service.drain_s
     WatchdogSec                               service.step_deadline_s
     MemoryHigh, MemoryMax                     memory.limit, else memory.fraction
     CapabilityBoundingSet, AmbientCapabilities, PrivateUsers    service.port below 1024
@@ -27,8 +27,8 @@ from youtu_edge.installation_files import CURRENT_COMMAND, installation_director
 
 UNIT = "youtu-edge.service"
 _STOP_GRACE_S = 15
-"""After drain_s: to cancel what is left, close connections and unmap the model. It takes a fraction of a second, but a busy board
-may stall for seconds, and systemd kills what is late."""
+"""After drain_s: to cancel what is left, close connections and unmap the model. It takes a fraction of a second, but a busy
+board may stall for seconds, and systemd kills what is late."""
 _LEAST_WATCHDOG_S = 10
 _CREDENTIALS = Path("/run/credentials") / UNIT
 _SECRETS = Path("/etc/youtu-edge")
@@ -65,7 +65,7 @@ def _derived(config: Config) -> dict[str, str]:
     values = {
         "StartLimitIntervalSec": str(seconds),
         "StartLimitBurst": str(restarts),
-        "TimeoutStopSec": str(math.ceil(service.drain_s + _STOP_GRACE_S)),
+        "TimeoutStopSec": str(math.ceil(service.drain_delay_s + service.drain_s + _STOP_GRACE_S)),
         "WatchdogSec": str(math.ceil(max(service.step_deadline_s, _LEAST_WATCHDOG_S))),
         "MemoryHigh": high,
         "MemoryMax": limit,

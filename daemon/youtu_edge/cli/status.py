@@ -9,24 +9,21 @@ import argparse
 import json
 import os
 import shutil
-import ssl
 import sys
 import time
 from typing import Any
 
-from youtu_edge.cli.daemon_client import DaemonClient, trust
+from youtu_edge.cli.configured_client import configured_client
+from youtu_edge.cli.daemon_client import DaemonClient
 from youtu_edge.cli.status_screen import is_ready, screen
-from youtu_edge.config import ServiceConfig
-from youtu_edge.config_file import load_config
 from youtu_edge.errors import EXIT_FAILURE, EXIT_NOT_AVAILABLE, EXIT_OK, UnavailableError, YoutuEdgeError, one_line
 
 _TIMEOUT_S = 5.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared, not bound)
 
 
 def run(config_file: str | None, options: argparse.Namespace) -> int:
     """Print one screen, or with --watch one every so many seconds until Ctrl-C. Raises YoutuEdgeError."""
-    client = _client(config_file, options)
+    client = configured_client(config_file, options)
     if options.watch is not None:
         return _watch(client, options.watch, as_json=options.json)
     try:
@@ -36,17 +33,6 @@ def run(config_file: str | None, options: argparse.Namespace) -> int:
         return EXIT_NOT_AVAILABLE
     print(json.dumps(document, ensure_ascii=False, indent=2) if options.json else "\n".join(screen(document, client.url)))
     return EXIT_OK if is_ready(document) else EXIT_FAILURE
-
-
-def _client(config_file: str | None, options: argparse.Namespace) -> DaemonClient:
-    """The daemon at --url, else the one of the configuration. Raises YoutuEdgeError."""
-    url, tls = options.url, trust(options.ca_file) if options.ca_file else None
-    if url is None:
-        service = load_config(config_file, options.set).service
-        url = _url(service)
-        if service.tls_certificate and not tls:
-            tls = _trust_our_own(service.tls_certificate)
-    return DaemonClient(url, options.key_file, tls)
 
 
 def _watch(client: DaemonClient, seconds: float, *, as_json: bool) -> int:
@@ -95,20 +81,3 @@ def _ask(client: DaemonClient) -> dict[str, Any]:
             f"{client.url}: the answer to GET /v1/status is not that of youtu-edge; does another program listen there?"
         )
     return document
-
-
-def _url(service: ServiceConfig) -> str:
-    host = _ANY.get(service.host, service.host)
-    return f"http{'s' if service.tls_certificate else ''}://{f'[{host}]' if ':' in host else host}:{service.port}"
-
-
-def _trust_our_own(certificate: str) -> ssl.SSLContext:
-    """The daemon's own certificate and no other, whatever name is in it and whoever signed it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        context.load_verify_locations(certificate)
-    except OSError as error:
-        raise YoutuEdgeError(f"{certificate}: cannot be read as a certificate: {error.strerror or error}") from None
-    return context
