@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -60,6 +61,7 @@ def make_parser() -> Parser:
 
     _add_status_parser(commands)
     _add_bench_parser(commands)
+    _add_logs_parser(commands)
 
     unit = commands.add_parser("render-unit", help="print the systemd unit, with limits derived from the configuration")
     _add_config(unit)
@@ -107,6 +109,14 @@ def _add_status_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     status.add_argument("--json", action="store_true", help="print the answer of GET /v1/status; with --watch one per line")
     _add_config(status)
     _add_set(status)
+
+
+def _add_logs_parser(commands: argparse._SubParsersAction[Parser]) -> None:
+    logs = commands.add_parser("logs", help="show the log of the service, or the lines about one request")
+    logs.add_argument("--follow", "-f", action="store_true", help="go on with new lines until Ctrl-C")
+    logs.add_argument("--request", metavar="ID", help="only lines about this request")
+    logs.add_argument("--lines", "-n", type=_count, default=100, metavar="N", help="the last N (default: %(default)s)")
+    logs.add_argument("--file", metavar="FILE", help="a file that the log was written to (default: systemd's journal)")
 
 
 def _add_bench_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -233,14 +243,9 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import health
 
         return health.run(config_file, options.set)
-    if options.command == "status":
-        from youtu_edge.cli import status
-
-        return status.run(config_file, options)
-    if options.command == "bench":
-        from youtu_edge.cli import bench
-
-        return bench.run(config_file, options)
+    if options.command in ("bench", "keys", "logs", "status"):
+        command = importlib.import_module(f"youtu_edge.cli.{options.command}")
+        return int(command.run(config_file, options))
     if options.command == "render-unit":
         from youtu_edge.cli import render_unit
 
@@ -249,10 +254,6 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import install_service
 
         return install_service.run(options.board, options.root, start=not options.no_start)
-    if options.command == "keys":
-        from youtu_edge.cli import keys
-
-        return keys.run(config_file, options)
     from youtu_edge.cli import model, model_versions
 
     if options.action in model_versions.ACTIONS:
