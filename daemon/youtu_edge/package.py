@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from youtu_edge.cache_geometry import CacheGeometry
+from youtu_edge.encoding import json_bytes
 from youtu_edge.errors import PackageError
 from youtu_edge.file_digest import PIECE_BYTES, file_sha256, piece_digests
 from youtu_edge.foreign_model import advice
@@ -64,6 +65,13 @@ class Rope(msgspec.Struct, frozen=True):
     scale: _Frequency = 1.0
 
 
+class LongRope(msgspec.Struct, frozen=True):
+    """The rope of a model that was trained with another one on longer contexts: for up to `context_length` tokens."""
+
+    context_length: _Count
+    rope: Rope
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of manifest.json."""
 
@@ -76,6 +84,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Width of the logits; the tokenizer may use fewer ids."""
     cache: CacheGeometry
     rope: Rope
+    long_rope: LongRope | None = None
+    """In place of `rope` where the configured context is longer than `context_length`; it has as many frequencies."""
     eos_token_ids: list[_TokenId]
     bos_token_id: _TokenId | None = None
     """Prepended to every prompt that does not start with it; null for models without one."""
@@ -224,7 +234,7 @@ def file_entry(path: Path) -> FileEntry:
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write manifest.json with its own checksum filled in."""
     blank = msgspec.structs.replace(manifest, checksum=_ZERO_SUM)
-    data = msgspec.json.format(msgspec.json.encode(blank), indent=2)
+    data = msgspec.json.format(json_bytes(blank), indent=2)
     filled = data.replace(_ZERO_SUM.encode(), hashlib.sha256(data).hexdigest().encode())
     (root / MANIFEST).write_bytes(filled)
 

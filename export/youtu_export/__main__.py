@@ -26,6 +26,7 @@ from youtu_export.quality.verify import verify
 from youtu_export.quantise.recipes import BLOCKS, RECIPES
 from youtu_export.sign import keygen, sign
 from youtu_export.source import DEFAULT_HUB, HubOptions, find_source
+from youtu_export.supported_models import supported_models
 
 _INTERRUPTED = 130
 
@@ -109,6 +110,11 @@ def _verify(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     return 0 if found.passed else 1
 
 
+def _families(_parser: argparse.ArgumentParser, _options: argparse.Namespace) -> int:
+    print(supported_models())
+    return 0
+
+
 def _sign(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     print(sign(Path(options.package), Path(options.key)))
     return 0
@@ -126,7 +132,7 @@ def _texts(names: Sequence[str]) -> list[Path]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package from a checkpoint.")
-    commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|compare|verify|sign|keygen")
+    commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|families|compare|verify|sign|keygen")
     for format_, metavar, text in (
         ("gguf", "FILE", "a GGUF file, or ORG/NAME:FILE.gguf on a hub"),
         ("hf", "DIR", "a directory in Hugging Face's format, or ORG/NAME on a hub"),
@@ -136,6 +142,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("source", metavar=metavar, help=text)
         command.add_argument("out", metavar="OUT", help="the package directory to create")
         _add_export_options(command)
+    command = commands.add_parser(
+        "families", help="list the supported models", description="Supported models, and what fits which board."
+    )
+    command.set_defaults(run=_families)
     command = commands.add_parser(
         "compare", help="compare two packages", description="Figures of package B against package A."
     )

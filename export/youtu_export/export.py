@@ -120,6 +120,7 @@ def _manifest(
         vocab_size=spec.vocab,
         cache=cache,
         rope=spec.rope,
+        long_rope=spec.long_rope,
         eos_token_ids=assets.eos_token_ids,
         bos_token_id=assets.bos_token_id,
         prompt_end=list(spec.prompt_end),

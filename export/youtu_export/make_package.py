@@ -74,6 +74,11 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
         progress=progress,
         assess=_with_golden(assess, request.golden_prompts, request.out),
     )
+    if manifest.long_rope is not None:
+        original.findings.notes.append(
+            f"context of {manifest.context_length} tokens; set model.context_length on the device for up to "
+            f"{manifest.long_rope.context_length}, with the rope for longer ones"
+        )
     return manifest, original.findings
 
 

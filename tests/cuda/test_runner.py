@@ -207,3 +207,13 @@ def test_a_latent_cache_and_heads_of_their_own_are_close_to_the_processors(tmp_p
     assert gpu.copied[0] - before == tensor_bytes(tmp_path / "package") + tables
     for ours, theirs in zip(conversation(runner), expected, strict=True):
         assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "smollm3", "granite", "phi3"])
+def test_newer_families_are_close_to_the_processors(family: str, tmp_path: Path, gpu: EmulatedGpu) -> None:
+    """Norms of each head and three inputs of attention, layers without rope, scaled blocks, windows and rotated parts."""
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", CONFIGS[family], random_tensors(CONFIGS[family], seed=1))
+    export(open_hf(checkpoint), tmp_path / "package", dataclasses.replace(RECIPES["q4"], block=32), name=family)
+    expected = conversation(runner_on(tmp_path / "package", None))
+    for ours, theirs in zip(conversation(runner_on(tmp_path / "package", gpu.open())), expected, strict=True):
+        assert_close(ours, theirs)

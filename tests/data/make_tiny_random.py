@@ -1,6 +1,7 @@
 """Random weights for every config.json of tiny-random/, and the logits that transformers computes from them.
 
     python tests/data/make_tiny_random.py                     # writes model.safetensors and reference.json again
+    python tests/data/make_tiny_random.py qwen3-tied          # only of this one
     python tests/data/make_tiny_random.py --compare DIR       # DIR's reference.json against transformers; writes nothing
 
 Needs torch, transformers and safetensors: pip install 'youtu-edge[verify,export]'. Another version of torch may draw other
@@ -30,16 +31,21 @@ LEAST_MARGIN = 0.045
 NOTE = (
     "float32 forward of transformers (torch on a CPU, eager attention) from the bfloat16 weights; last_logits = logits of "
     "the last token of the prompt; greedy16 = 16 argmax steps that no end token stops, each over the whole sequence; "
-    "greedy_min_margin = the least difference of the best two logits in all these steps"
+    "greedy_min_margin = the least difference of the best two logits in all these steps; "
+    "long = the last logits of more tokens than the short factors are for"
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="directories of tiny-random (default: all)")
     parser.add_argument("--compare", type=Path, metavar="DIR", help="a directory like tiny-random, with its tokenizer")
-    root = parser.parse_args().compare
+    options = parser.parse_args()
+    root = options.compare
     torch.set_grad_enabled(False)
     for path in sorted((root or ROOT).glob("*/config.json")):
+        if options.names and path.parent.name not in options.names:
+            continue
         config = json.loads(path.read_text())
         print(f"{path.parent.name}: {compare(path.parent, config) if root else write(path.parent, config)}")
 
@@ -117,7 +123,14 @@ def references(model: PreTrainedModel, words: Any) -> dict[str, Any]:
             tokens.append(int(best.indices[0]))
         rounded = [round(float(value), 6) for value in first]
         prompts.append({"prompt": prompt, "prompt_ids": ids, "last_logits": rounded, "greedy16": tokens[len(ids) :]})
-    return {"note": NOTE, "greedy_min_margin": round(least, 6), "prompts": prompts}
+    found = {"note": NOTE, "greedy_min_margin": round(least, 6), "prompts": prompts}
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope":
+        tokens = (prompts[0]["prompt_ids"] + prompts[1]["prompt_ids"]) * 2
+        assert len(tokens) > rope["original_max_position_embeddings"]
+        logits = [round(float(value), 6) for value in model(torch.tensor([tokens])).logits[0, -1]]
+        found["long"] = {"prompt_ids": tokens, "last_logits": logits}
+    return found
 
 
 def difference(found: dict[str, Any], expected: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.config import ModelConfig
 from youtu_edge.engine.model.rope_scaling import served_rope
 from youtu_edge.errors import ConfigError
-from youtu_edge.package import Manifest, Rope
+from youtu_edge.package import LongRope, Manifest, Rope
 from youtu_export.graph.rope import inverse_frequencies
 from youtu_export.graph.yarn import Yarn
 
@@ -51,6 +51,20 @@ def served(kind: str, context: int, **changes: Any) -> tuple[Rope, int]:
 @pytest.mark.parametrize("context", [0, 100, TRAINED])
 def test_up_to_the_trained_length_nothing_is_stretched(kind: str, context: int) -> None:
     assert served(kind, context) == (manifest().rope, context or TRAINED)
+
+
+def test_a_long_rope_replaces_the_short_one_only_where_it_is_needed() -> None:
+    """A model with two ropes needs no kind of scaling up to the length of the second, and allows none."""
+    long = LongRope(8192, Rope([1.0, 0.25], scale=1.5))
+    short = Rope([1.0, 0.5], scale=1.5)
+    assert served("none", 0, rope=short, long_rope=long) == (short, TRAINED)
+    assert served("none", TRAINED, rope=short, long_rope=long) == (short, TRAINED)
+    assert served("none", 4096, rope=short, long_rope=long) == (long.rope, 4096)
+    assert served("none", 8192, rope=short, long_rope=long) == (long.rope, 8192)
+    with pytest.raises(ConfigError, match="8193 is more than the 8192 tokens"):
+        served("none", 8193, rope=short, long_rope=long)
+    with pytest.raises(ConfigError, match="are scaled already"):
+        served("dynamic", 4096, rope=short, long_rope=long)
 
 
 def test_more_than_the_trained_length_needs_a_kind() -> None:

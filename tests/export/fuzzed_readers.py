@@ -20,7 +20,7 @@ from random import Random
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from export import chatglm_first, small_families, small_gguf
+from export import chatglm_first, small_families, small_family_gguf, small_gguf
 from export.bounded_run import Ended, run_bounded
 from export.mutations import Files, mutated
 from tiny_model import make_tiny_checkpoint, make_tiny_package
@@ -224,7 +224,7 @@ def _gguf_files(directory: Path) -> Iterator[tuple[str, Path]]:
         more = {"rope__scaling__type": "yarn", "rope__scaling__factor": 4.0, "rope__scaling__original_context_length": 32,
                 "rope__scaling__yarn_log_multiplier": 0.07}  # fmt: skip
         changes = more if family == "youtu" else {}
-        small_families.write_family_gguf(at(family), config, small_families.random_tensors(config), **changes)
+        small_family_gguf.write_family_gguf(at(family), config, small_families.random_tensors(config), **changes)
         yield family, directory / family
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from youtu_edge.engine.model.runner import Runner
-from youtu_edge.package import open_package
+from youtu_edge.package import Rope, open_package
 
 _PAGE_TOKENS = 16
 
@@ -16,9 +16,14 @@ _PAGE_TOKENS = 16
 class PackageRunner:
     """A package in ONNX Runtime with one sequence and as many pages as it needs."""
 
-    def __init__(self, package: Path, context_length: int = 512) -> None:
+    def __init__(self, package: Path, context_length: int = 512, rope: Rope | None = None) -> None:
         self._runner = Runner(
-            open_package(package), page_tokens=_PAGE_TOKENS, threads=1, spin_us=0, context_length=context_length
+            open_package(package),
+            page_tokens=_PAGE_TOKENS,
+            threads=1,
+            spin_us=0,
+            context_length=context_length,
+            rope=rope,
         )
         self._pages = list(range(context_length // _PAGE_TOKENS))
         self._runner.allocate_cache(len(self._pages))

@@ -1,4 +1,4 @@
-"""Small checkpoints with random weights of every family but Llama, as Hugging Face and as GGUF would have them."""
+"""Small checkpoints with random weights of every family but Llama, in Hugging Face's format."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
-from export.small_gguf import write_gguf
 from tiny_model import make_tokenizer
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 HIDDEN, FEED_FORWARD, HEADS, KV_HEADS, LAYERS, WIDTH = 64, 96, 4, 2, 2, 16
+WIDE = 32
+"""Of heads that are wider together than the hidden size."""
 RANK, Q_RANK, NOPE, ROPE, VALUE = 32, 64, 32, 8, 32
 VOCAB = make_tokenizer().get_vocab_size()
 _SIZES = {
@@ -58,6 +59,69 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "sliding_window": 64,
         "tie_word_embeddings": False,
     },
+    "qwen3": _SIZES
+    | {
+        "model_type": "qwen3",
+        "num_key_value_heads": KV_HEADS,
+        "head_dim": WIDE,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "attention_bias": False,
+        "rope_theta": 1e6,
+        "use_sliding_window": False,
+        "max_window_layers": LAYERS,
+        "tie_word_embeddings": True,
+    },
+    "mistral": _SIZES
+    | {
+        "model_type": "mistral",
+        "num_key_value_heads": KV_HEADS,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1e6,
+        "sliding_window": None,
+        "tie_word_embeddings": False,
+    },
+    "smollm3": _SIZES
+    | {
+        "model_type": "smollm3",
+        "num_hidden_layers": 5,
+        "num_key_value_heads": KV_HEADS,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 5e6,
+        "no_rope_layers": [1, 1, 1, 0, 1],
+        "no_rope_layer_interval": 4,
+        "use_sliding_window": False,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+    },
+    "granite": _SIZES
+    | {
+        "model_type": "granite",
+        "num_key_value_heads": KV_HEADS,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1e7,
+        "attention_multiplier": 0.125,
+        "embedding_multiplier": 3.0,
+        "residual_multiplier": 0.5,
+        "logits_scaling": 1.5,
+        "tie_word_embeddings": True,
+    },
+    "minicpm": _SIZES
+    | {
+        "model_type": "minicpm",
+        "num_key_value_heads": KV_HEADS,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "scale_emb": 3,
+        "scale_depth": 1.0,
+        "dim_model_base": 48,
+        "mup_denominator": 32,
+        "tie_word_embeddings": False,
+    },
     "phi": _SIZES
     | {
         "model_type": "phi",
@@ -66,6 +130,25 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "partial_rotary_factor": 0.5,
         "rope_theta": 10000.0,
         "qk_layernorm": False,
+    },
+    "phi3": _SIZES
+    | {
+        "model_type": "phi3",
+        "num_key_value_heads": KV_HEADS,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.75,
+        "original_max_position_embeddings": 32,
+        "rope_scaling": {
+            "type": "longrope",
+            "short_factor": [1.0, 1.5, 1.25, 1.125, 1.75, 2.5],
+            "long_factor": [1.0, 2.5, 3.5, 4.5, 8.5, 16.5],
+        },
+        "sliding_window": 7,
+        "attention_bias": False,
+        "resid_pdrop": 0.0,
+        "tie_word_embeddings": True,
     },
     "chatglm": {
         "model_type": "chatglm",
@@ -84,6 +167,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "eos_token_id": 2,
     },
 }
+_GROUPED = {
+    **{f"{part}_proj.weight": (KV_HEADS * WIDTH, HIDDEN) for part in "kv"},
+    **{f"{part}_proj.weight": (HIDDEN, HIDDEN) for part in "qo"},
+}
 _ATTENTION = {
     "youtu": {
         "q_a_proj.weight": (Q_RANK, HIDDEN),
@@ -95,16 +182,22 @@ _ATTENTION = {
         "o_proj.weight": (HIDDEN, HEADS * VALUE),
     },
     "qwen2": {
-        **{f"{part}_proj.weight": (KV_HEADS * WIDTH, HIDDEN) for part in "kv"},
+        **_GROUPED,
         **{f"{part}_proj.bias": (KV_HEADS * WIDTH,) for part in "kv"},
-        "q_proj.weight": (HIDDEN, HIDDEN),
         "q_proj.bias": (HIDDEN,),
-        "o_proj.weight": (HIDDEN, HIDDEN),
     },
+    "qwen3": {
+        **{f"{part}_proj.weight": (KV_HEADS * WIDE, HIDDEN) for part in "kv"},
+        **{f"{part}_norm.weight": (WIDE,) for part in "qk"},
+        "q_proj.weight": (HEADS * WIDE, HIDDEN),
+        "o_proj.weight": (HIDDEN, HEADS * WIDE),
+    },
+    **dict.fromkeys(("mistral", "smollm3", "granite", "minicpm"), _GROUPED),
     "phi": {
         **{f"{part}.weight": (HIDDEN, HIDDEN) for part in ("q_proj", "k_proj", "v_proj", "dense")},
         **{f"{part}.bias": (HIDDEN,) for part in ("q_proj", "k_proj", "v_proj", "dense")},
     },
+    "phi3": {"qkv_proj.weight": (HIDDEN + 2 * KV_HEADS * WIDTH, HIDDEN), "o_proj.weight": (HIDDEN, HIDDEN)},
     "chatglm": {
         "query_key_value.weight": (HIDDEN + 2 * KV_HEADS * WIDTH, HIDDEN),
         "query_key_value.bias": (HIDDEN + 2 * KV_HEADS * WIDTH,),
@@ -117,16 +210,22 @@ _GATED = {
     "down_proj.weight": (HIDDEN, FEED_FORWARD),
 }
 _FEED_FORWARD = {
-    "youtu": _GATED,
-    "qwen2": _GATED,
+    **dict.fromkeys(("youtu", "qwen2", "qwen3", "mistral", "smollm3", "granite", "minicpm"), _GATED),
     "phi": {
         "fc1.weight": (FEED_FORWARD, HIDDEN),
         "fc1.bias": (FEED_FORWARD,),
         "fc2.weight": (HIDDEN, FEED_FORWARD),
         "fc2.bias": (HIDDEN,),
     },
+    "phi3": {"gate_up_proj.weight": (2 * FEED_FORWARD, HIDDEN), "down_proj.weight": (HIDDEN, FEED_FORWARD)},
     "chatglm": {"dense_h_to_4h.weight": (2 * FEED_FORWARD, HIDDEN), "dense_4h_to_h.weight": (HIDDEN, FEED_FORWARD)},
 }
+
+
+def num_layers(config: Mapping[str, Any]) -> int:
+    """Under either name."""
+    count: int = config.get("num_hidden_layers") or config["num_layers"]
+    return count
 
 
 def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -149,7 +248,7 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if is_glm:
         table, layers = "transformer.embedding.word_embeddings", "transformer.encoder.layers"
         norm, head = "transformer.encoder.final_layernorm", "transformer.output_layer"
-    found = {f"{layers}.{index}.{name}": shape for index in range(LAYERS) for name, shape in layer.items()}
+    found = {f"{layers}.{index}.{name}": shape for index in range(num_layers(config)) for name, shape in layer.items()}
     vocab = config.get("padded_vocab_size") or config.get("vocab_size") or VOCAB
     found[f"{table}.weight"] = (vocab, HIDDEN)
     if family == "phi":
@@ -183,82 +282,3 @@ def write_checkpoint(
     (directory / "config.json").write_text(json.dumps(dict(config)))
     save_file(tensors, directory / "model.safetensors")
     return directory
-
-
-_LAYER_NAMES = {
-    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
-    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "self_attn.dense": "attn_output",
-    "self_attn.q_a_proj": "attn_q_a", "self_attn.q_a_layernorm": "attn_q_a_norm", "self_attn.q_b_proj": "attn_q_b",
-    "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa", "self_attn.kv_a_layernorm": "attn_kv_a_norm",
-    "self_attention.query_key_value": "attn_qkv", "self_attention.dense": "attn_output",
-    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-    "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down", "mlp.dense_h_to_4h": "ffn_up", "mlp.dense_4h_to_h": "ffn_down",
-}  # fmt: skip
-_OTHER_NAMES = {
-    "embed_tokens": "token_embd", "word_embeddings": "token_embd", "norm": "output_norm",
-    "final_layernorm": "output_norm", "lm_head": "output", "output_layer": "output",
-}  # fmt: skip
-_ARCHITECTURES = {"youtu": "deepseek2", "qwen2": "qwen2", "phi": "phi2", "chatglm": "chatglm"}
-
-
-def gguf_tensors(tensors: Tensors) -> Tensors:
-    """The same weights as llama.cpp's converter stores them."""
-    found: Tensors = {}
-    for name, tensor in tensors.items():
-        parts = name.split(".")
-        if "layers" not in parts:
-            found[f"{_OTHER_NAMES[parts[-2]]}.{parts[-1]}"] = tensor
-            continue
-        layer, part = parts[parts.index("layers") + 1], ".".join(parts[parts.index("layers") + 2 : -1])
-        if part == "self_attn.kv_b_proj":
-            both = tensor.reshape(HEADS, NOPE + VALUE, RANK)
-            found[f"blk.{layer}.attn_k_b.weight"] = np.ascontiguousarray(both[:, :NOPE].swapaxes(1, 2))
-            found[f"blk.{layer}.attn_v_b.weight"] = np.ascontiguousarray(both[:, NOPE:])
-        else:
-            found[f"blk.{layer}.{_LAYER_NAMES[part]}.{parts[-1]}"] = tensor
-    return found
-
-
-def gguf_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What llama.cpp's converter writes about a model of this configuration, without the prefix."""
-    common = {
-        "block_count": LAYERS,
-        "context_length": 128,
-        "embedding_length": HIDDEN,
-        "feed_forward_length": FEED_FORWARD,
-        "attention.head_count": HEADS,
-    }
-    family = config["model_type"]
-    if family == "phi":
-        return common | {"attention.head_count_kv": HEADS, "attention.layer_norm_epsilon": 1e-5, "rope.dimension_count": 8}
-    rms = {"attention.layer_norm_rms_epsilon": config.get("rms_norm_eps", 1e-5)}
-    if family == "qwen2":
-        return common | rms | {"attention.head_count_kv": KV_HEADS, "rope.freq_base": 1e6}
-    if family == "chatglm":
-        return common | rms | {"attention.head_count_kv": KV_HEADS, "rope.freq_base": 5e5, "rope.dimension_count": 8}
-    latent = {"attention.q_lora_rank": Q_RANK} if config["q_lora_rank"] else {}
-    return common | rms | latent | {
-        "attention.head_count_kv": 1, "rope.freq_base": 1.6e6, "rope.dimension_count": ROPE, "vocab_size": VOCAB,
-        "attention.kv_lora_rank": RANK, "attention.key_length": RANK + ROPE, "attention.value_length": RANK,
-        "attention.key_length_mla": NOPE + ROPE, "attention.value_length_mla": VALUE, "leading_dense_block_count": LAYERS,
-        "expert_feed_forward_length": FEED_FORWARD, "expert_shared_count": 0,
-    }  # fmt: skip
-
-
-def write_family_gguf(
-    path: Path, config: Mapping[str, Any], tensors: Tensors, kinds: Mapping[str, str] | None = None, **metadata: Any
-) -> Path:
-    """A GGUF file of the same model, quantised to `kinds` (ggml type by GGUF name).
-
-    metadata: replaces a key, with __ for a dot and without prefix; None removes it.
-    """
-    architecture = _ARCHITECTURES[config["model_type"]]
-    values = gguf_metadata(config) | {key.replace("__", "."): value for key, value in metadata.items()}
-    return write_gguf(
-        path,
-        gguf_tensors(tensors),
-        kinds,
-        architecture=architecture,
-        metadata={f"{architecture}.{key}": value for key, value in values.items()},
-    )

@@ -72,7 +72,13 @@ def test_clipping_never_raises_the_error_of_a_block() -> None:
         assert output_error(rounded(blocks[:, half], 32) - matrix[:, half], part) <= before * (1 + 1e-5)
 
 
-@pytest.fixture(params=["llama", "youtu", "youtu-noqlora", "qwen2-tied", "chatglm3", "phi"])
+FAMILIES = (
+    "llama", "youtu", "youtu-noqlora", "qwen2-tied", "qwen3-untied", "mistral", "smollm3-tied", "granite-tied", "chatglm3",
+    "phi", "phi3",
+)  # fmt: skip
+
+
+@pytest.fixture(params=FAMILIES)
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A random model of every family."""
     return copy_tiny_random(request.param, tmp_path / "checkpoint")

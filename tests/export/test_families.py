@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from export.expanded_youtu import expanded_logits
 from export.package_runner import PackageRunner
-from export.small_families import CONFIGS, RANK, ROPE, gguf_tensors, random_tensors, write_checkpoint, write_family_gguf
+from export.small_families import CONFIGS, RANK, ROPE, random_tensors, write_checkpoint
+from export.small_family_gguf import gguf_tensors, write_family_gguf
 from reference_data import TINY_RANDOM, copy_tiny_random, tiny_random_figures
 from score import log_softmax
+from youtu_edge.config import ModelConfig
+from youtu_edge.engine.model.rope_scaling import served_rope
 from youtu_edge.package import open_package
 from youtu_export.__main__ import main
 
@@ -83,9 +87,11 @@ def test_codes_of_a_gguf_are_kept_when_its_rows_move(
     family: str, kind: str, tmp_path: Path, runner_of: type[PackageRunner]
 ) -> None:
     """Youtu's q_b is reordered and its k_b and v_b become eight bits; logits stay those of the dequantised file."""
-    tensors = random_tensors(CONFIGS[family])
-    kinds = {name: kind for name, tensor in gguf_tensors(tensors).items() if tensor.ndim > 1 and name.startswith("blk.")}
-    source = write_family_gguf(tmp_path / "model.gguf", CONFIGS[family], tensors, kinds)
+    config = CONFIGS[family]
+    tensors = random_tensors(config)
+    matrices = (name for name, tensor in gguf_tensors(config, tensors).items() if tensor.ndim > 1)
+    kinds = {name: kind for name in matrices if name.startswith("blk.")}
+    source = write_family_gguf(tmp_path / "model.gguf", config, tensors, kinds)
     integer = runner_of(_export(source, tmp_path / "q4", "--recipe", "q4"), 128).logits(PROMPT)
     exact = runner_of(_export(source, tmp_path / "f32"), 128).logits(PROMPT)
     assert np.sqrt(np.mean((integer - exact) ** 2)) < 0.06 * exact.std()
@@ -140,6 +146,48 @@ def test_absorbed_attention_is_the_expanded_one(
     tensors = random_tensors(config)
     package = _export(write_checkpoint(tmp_path / "hf", config, tensors), tmp_path / "p")
     np.testing.assert_allclose(runner_of(package, 128).logits(PROMPT), expanded_logits(config, tensors, PROMPT), atol=2e-4)
+
+
+@pytest.mark.parametrize("step", [40, 7, 1])
+def test_what_lies_before_all_windows_changes_nothing(step: int, tmp_path: Path, runner_of: type[PackageRunner]) -> None:
+    """Two layers that see nine tokens each reach 16 tokens back, whether keys are of this step or in the cache."""
+    package = _export(copy_tiny_random("mistral", tmp_path / "checkpoint"), tmp_path / "p")
+    found = []
+    for first in (100, 200):
+        ids, runner = [first, *range(300, 339)], runner_of(package)
+        pieces = [runner.logits(ids[begin : begin + step], begin) for begin in range(0, len(ids), step)]
+        found.append(np.concatenate(pieces))
+    differences = np.abs(found[0] - found[1]).max(axis=1)
+    assert (differences[:17] > 0).all()
+    assert (differences[17:] == 0).all()
+
+
+def test_longer_contexts_use_the_long_rope(tmp_path: Path, runner_of: type[PackageRunner]) -> None:
+    """Configured for more tokens than the short factors are for, a Phi-4-mini computes what transformers does there."""
+    package = _export(copy_tiny_random("phi-4-mini", tmp_path / "checkpoint"), tmp_path / "p")
+    manifest = open_package(package).manifest
+    assert manifest.context_length == 64
+    rope, context = served_rope(manifest, msgspec.structs.replace(ModelConfig(), context_length=512))
+    assert context == 512
+    case = tiny_random_figures("phi-4-mini")["long"]
+    last = runner_of(package, context, rope).logits(case["prompt_ids"], 0, [len(case["prompt_ids"]) - 1])[0]
+    np.testing.assert_allclose(last, case["last_logits"], atol=2e-4, rtol=0)
+
+
+def test_layers_without_rope_are_every_fourth_unless_listed(tmp_path: Path, runner_of: type[PackageRunner]) -> None:
+    """The list decides; without list and interval it is the fourth of five."""
+    config = CONFIGS["smollm3"]
+    changes: list[dict[str, Any]] = [
+        {},
+        {"no_rope_layers": None, "no_rope_layer_interval": None, "tie_word_embeddings": None},
+        {"no_rope_layers": [1] * 5},
+    ]
+    logits = []
+    for index, change in enumerate(changes):
+        checkpoint = write_checkpoint(tmp_path / f"{index}", config | change, random_tensors(config))
+        logits.append(runner_of(_export(checkpoint, tmp_path / f"p{index}"), 128).logits(PROMPT))
+    np.testing.assert_array_equal(logits[0], logits[1])
+    assert np.abs(logits[0] - logits[2]).max() > 1e-2
 
 
 def test_youtu_caches_one_latent_row_per_token(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from export.refusal import refusal
-from export.small_families import CONFIGS, random_tensors, shapes, write_checkpoint, write_family_gguf
+from export.small_families import CONFIGS, random_tensors, shapes, write_checkpoint
+from export.small_family_gguf import write_family_gguf
 from export.small_gguf import write_gguf
 from youtu_export.__main__ import main
 
+LONG = CONFIGS["phi3"]["rope_scaling"]
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 
 
@@ -43,12 +45,43 @@ YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
         ("qwen2", {"rope_theta": None}, "rope_theta is missing"),
         ("qwen2", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "type 'dynamic' is not supported"),
         ("qwen2", {"head_dim": 32}, "q_proj.weight: shape [64, 64] instead of [128, 64]"),
+        ("qwen3", {"use_sliding_window": True}, "use_sliding_window: True is not supported"),
+        ("qwen3", {"head_dim": None}, "q_proj.weight: shape [128, 64] instead of [512, 64]"),
+        ("qwen3", {"head_dim": 16}, "q_proj.weight: shape [128, 64] instead of [64, 64]"),
+        ("qwen3", {"rope_scaling": YARN}, "type 'yarn' is not supported"),
+        ("qwen3", {"model_type": "qwen3_moe"}, "architecture 'qwen3_moe' is not supported; supported: llama, youtu"),
+        ("mistral", {"layer_types": ["sliding_attention"] * 2}, "'sliding_attention' needs sliding_window, which is null"),
+        ("mistral", {"sliding_window": 0}, "sliding_window: 0 is not a positive integer"),
+        ("mistral", {"sliding_window": 8, "layer_types": ["full_attention"]}, "layer_types: 1 entries for 2 layers"),
+        ("mistral", {"layer_types": ["chunked_attention"] * 2}, "layer_types: 'chunked_attention' is not supported, only"),
+        ("mistral", {"model_type": "mistral3"}, "architecture 'mistral3' is not supported"),
+        ("smollm3", {"no_rope_layers": [1, 1]}, "no_rope_layers: 2 entries for 5 layers"),
+        ("smollm3", {"no_rope_layers": [1, 1, 1, 2, 1]}, "no_rope_layers: 2 is neither 0 nor 1"),
+        ("smollm3", {"no_rope_layer_interval": 0}, "no_rope_layer_interval: 0 is not a positive integer"),
+        ("smollm3", {"use_sliding_window": True}, "use_sliding_window: True is not supported"),
+        ("smollm3", {"tie_word_embeddings": False}, "lm_head.weight: no such tensor"),
+        ("granite", {"residual_multiplier": None}, "residual_multiplier is missing"),
+        ("granite", {"logits_scaling": 0}, "logits_scaling: 0 is not a positive number"),
+        ("granite", {"model_type": "granitemoe"}, "the nearest is granite, but this one has experts"),
+        ("minicpm", {"scale_emb": None}, "scale_emb is missing"),
+        ("minicpm", {"sparse_config": {"topk": 64}}, "sparse_config: {'topk': 64} is unknown"),
+        ("minicpm", {"num_experts": 8}, "num_experts: 8 is unknown"),
         ("phi", {"partial_rotary_factor": None}, "partial_rotary_factor is missing"),
         ("phi", {"partial_rotary_factor": 0.2}, "partial_rotary_factor: 0.2 rotates 3 of 16 values"),
         ("phi", {"rope_theta": None}, "rope_theta is missing"),
         ("phi", {"hidden_act": "gelu"}, "hidden_act: 'gelu' is not supported"),
         ("phi", {"qk_layernorm": True}, "qk_layernorm: True is not supported"),
         ("phi", {"final_logit_softcapping": 30.0}, "final_logit_softcapping: 30.0 is unknown"),
+        ("phi3", {"attention_bias": True}, "attention_bias: True is not supported"),
+        ("phi3", {"full_attn_mod": 2}, "full_attn_mod: 2 is not supported"),
+        ("phi3", {"partial_rotary_factor": 0.2}, "partial_rotary_factor: 0.2 rotates 3 of 16 values"),
+        ("phi3", {"partial_rotary_factor": 0.5}, "rope_scaling: short_factor: 6 numbers instead of 4"),
+        ("phi3", {"original_max_position_embeddings": None}, "original_max_position_embeddings: None is not a number of"),
+        ("phi3", {"rope_scaling": LONG | {"long_factor": None}}, "rope_scaling: long_factor is missing"),
+        ("phi3", {"rope_scaling": LONG | {"short_factor": [1, 1, 1, 1, 1, 0]}}, "short_factor: 0 is not a positive number"),
+        ("phi3", {"rope_scaling": LONG | {"short_mscale": 1.2}}, "rope_scaling: short_mscale: 1.2 is not supported"),
+        ("phi3", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "type 'dynamic' is not supported"),
+        ("phi3", {"model_type": "phimoe"}, "architecture 'phimoe' is not supported"),
         ("chatglm", {"rmsnorm": False}, "rmsnorm: False is not supported"),
         ("chatglm", {"multi_query_attention": False}, "multi_query_attention: False is not supported"),
         ("chatglm", {"add_bias_linear": True}, "add_bias_linear: True is not supported"),
@@ -66,6 +99,13 @@ def test_configuration(
     tensors = random_tensors(CONFIGS[family])
     checkpoint = write_checkpoint(tmp_path / "checkpoint", CONFIGS[family] | changes, tensors)
     assert message in refusal(capsys, tmp_path, "hf", str(checkpoint))
+
+
+def test_a_mistral_states_whether_it_has_a_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Readers disagree about a configuration without the key."""
+    config = {key: value for key, value in CONFIGS["mistral"].items() if key != "sliding_window"}
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", config, random_tensors(config))
+    assert "sliding_window is missing; add it: null if" in refusal(capsys, tmp_path, "hf", str(checkpoint))
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -121,7 +161,11 @@ def test_a_truncated_file_and_a_missing_tokenizer(tmp_path: Path, capsys: pytest
         ("qwen2", {"rope__freq_base": None}, "rope_theta is missing"),
         ("qwen2", {"rope__dimension_count": 8}, "qwen2.rope.dimension_count: 8 contradicts"),
         ("qwen2", {"attention__sliding_window": 64}, "qwen2.attention.sliding_window: 64 is unknown"),
+        ("qwen3", {"attention__value_length": 16}, "qwen3.attention.value_length: 16 contradicts"),
         ("phi", {"rope__dimension_count": None}, "partial_rotary_factor is missing"),
+        ("minicpm", {"residual_scale": None}, "residual_multiplier is missing"),
+        ("phi3", {"rope__scaling__original_context_length": None}, "original_max_position_embeddings: None is not"),
+        ("phi3", {"rope__dimension_count": 8}, "rope_factors_short.weight: shape [6] instead of [4]"),
         ("chatglm", {"rope__freq_base": None}, "chatglm.rope.freq_base: rope_theta is missing"),
         ("chatglm", {"rope__dimension_count": 16}, "chatglm.rope.dimension_count: 16 contradicts"),
     ],
@@ -141,7 +185,10 @@ def test_an_architecture_of_a_gguf_is_named_as_the_file_names_it(
     """The error lists GGUF's own names."""
     path = write_gguf(tmp_path / "model.gguf", {"token_embd.weight": np.ones((4, 4), np.float32)}, architecture="mamba")
     message = refusal(capsys, tmp_path, "gguf", str(path))
-    assert "architecture 'mamba' is not supported; supported: llama, qwen2, deepseek2, phi2, chatglm" in message
+    assert (
+        "architecture 'mamba' is not supported; supported: llama, qwen2, qwen3, smollm3, granite, minicpm, deepseek2"
+        in message
+    )
 
 
 def test_an_identity_yarn_block_changes_nothing(tmp_path: Path) -> None:

@@ -78,11 +78,30 @@ def test_every_reference_row_of_the_real_model(smollm2_gguf: Path, tmp_path: Pat
         ("smollm", ["x", "1", "2", "3", "4", " y", "  ", " z", "\n", "\n", "'s"]),
         ("llama-bpe", ["x", "123", "4", " y", "  ", " z", "\n\n", "'s"]),
         ("qwen2", ["x", "1", "2", "3", "4", " y", "  ", " z", "\n\n", "'s"]),
+        ("deepseek-r1-qwen", ["x", "1", "2", "3", "4", " y", "  ", " z", "\n\n", "'s"]),
+        ("smaug-bpe", ["x", "123", "4", " y", "  ", " z", "\n\n", "'s"]),
+        ("tekken", ["x", "1", "2", "3", "4", " y", "  ", " z", "\n\n", "'s"]),
+        ("gpt-4o", ["x", "123", "4", " y", "  ", " z", "\n\n", "'s"]),
     ],
 )
 def test_pre_tokenizers_cut_where_their_models_were_trained_to(pre: str, pieces: list[str]) -> None:
     """Digits, runs of spaces and line ends are where the patterns differ."""
     text = "x1234 y   z\n\n's"
+    cut = _byte_level(pre).pre_tokenizer.pre_tokenize_str(text)
+    assert [text[begin:end] for _, (begin, end) in cut] == pieces
+
+
+@pytest.mark.parametrize(
+    ("pre", "pieces"),
+    [
+        ("llama-bpe", ["getUserName", "'s", " ok", "!/", "x"]),
+        ("tekken", ["get", "User", "Name", "'s", " ok", "!/", "x"]),
+        ("gpt-4o", ["get", "User", "Name's", " ok", "!/", "x"]),
+    ],
+)
+def test_newer_pre_tokenizers_cut_where_capitals_begin(pre: str, pieces: list[str]) -> None:
+    """The suffix belongs to the word in gpt-4o only."""
+    text = "getUserName's ok!/x"
     cut = _byte_level(pre).pre_tokenizer.pre_tokenize_str(text)
     assert [text[begin:end] for _, (begin, end) in cut] == pieces
 

@@ -50,6 +50,12 @@ def _latent_values(spec: ModelSpec) -> Rows | None:
     return rows.reshape(spec.heads, -1)[:, spec.latent.nope_width :].reshape(-1)
 
 
+def _fused_values(spec: ModelSpec) -> Rows | None:
+    """Rows of a fused projection [q | k | v] that produce values."""
+    rows = _same_heads(spec)
+    return rows if rows is None else 2 * len(rows) + rows
+
+
 def _second_half(spec: ModelSpec) -> Rows | None:
     return np.arange(spec.feed_forward, 2 * spec.feed_forward)
 
@@ -91,5 +97,20 @@ _PHI = FamilyPairs(
         Pair("self_attn.v_proj", ("self_attn.dense",), _same_heads),
     ),
 )
+_PHI3 = FamilyPairs(
+    "model.layers.{}.",
+    (
+        Pair("input_layernorm", ("self_attn.qkv_proj",)),
+        Pair("self_attn.qkv_proj", ("self_attn.o_proj",), _fused_values),
+        Pair("post_attention_layernorm", ("mlp.gate_up_proj",)),
+        Pair("mlp.gate_up_proj", ("mlp.down_proj",), _second_half),
+    ),
+)
 
-PAIRS = {"llama": _LLAMA, "qwen2": _LLAMA, "youtu": _YOUTU, "chatglm": _CHATGLM, "phi": _PHI}
+PAIRS = {
+    **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral", "smollm3", "granite", "minicpm"), _LLAMA),
+    "youtu": _YOUTU,
+    "chatglm": _CHATGLM,
+    "phi": _PHI,
+    "phi3": _PHI3,
+}

@@ -46,6 +46,8 @@ class Architecture:
     vocab_key: str = "vocab_size"
     is_permuted: bool = False
     """Rows of q and k are permuted so that rope rotates neighbours."""
+    splits_qkv: bool = False
+    """A tensor attn_qkv holds q, k and v, each a third of it, which are separate in a Hugging Face checkpoint."""
 
 
 def _whole_heads(metadata: Values, config: Values) -> None:
@@ -65,7 +67,7 @@ def _latent_heads(metadata: Values, config: Values) -> None:
     config["rope_interleave"] = True
 
 
-def _partial_heads(metadata: Values, config: Values) -> None:
+def _rotated_part(metadata: Values, config: Values) -> None:
     width = _head_width(config)
     rotated = metadata.pop("rope.dimension_count", None)
     if isinstance(width, int) and isinstance(rotated, int) and width > 0:
@@ -74,9 +76,29 @@ def _partial_heads(metadata: Values, config: Values) -> None:
             raise ValueError(f"rope.dimension_count: {rotated} of {width} cannot be expressed as a factor")
     for key in ("attention.key_length", "attention.value_length"):
         _expect(metadata, key, width)
+
+
+def _partial_heads(metadata: Values, config: Values) -> None:
+    _rotated_part(metadata, config)
     config["hidden_act"] = "gelu_new"
     # The converter writes no base for this architecture; all its models have this one.
     config.setdefault("rope_theta", 10000.0)
+
+
+def _fused_heads(metadata: Values, config: Values) -> None:
+    _rotated_part(metadata, config)
+    if config.get("sliding_window") == 0:
+        del config["sliding_window"]
+    scaling = config.get("rope_scaling", {})
+    if "attn_factor" in scaling:
+        scaling["attention_factor"] = scaling.pop("attn_factor")
+
+
+def _scaled_heads(metadata: Values, config: Values) -> None:
+    width = _head_width(config)
+    _whole_heads(metadata, config)
+    if width:
+        config.setdefault("attention_multiplier", width**-0.5)
 
 
 def _half_rotated_heads(metadata: Values, config: Values) -> None:
@@ -115,6 +137,41 @@ _QWEN2 = Architecture(
     derive=_whole_heads,
     layer_names=_PRE_NORM | _QKV | _GATED,
 )
+_QWEN3 = Architecture(
+    model_type="qwen3",
+    keys=_COMMON_KEYS | {"attention.key_length": "head_dim"},
+    derive=_whole_heads,
+    layer_names=_PRE_NORM
+    | _QKV
+    | _GATED
+    | {
+        "attn_q_norm": "self_attn.q_norm",
+        "attn_k_norm": "self_attn.k_norm",
+    },
+)
+_SMOLLM3 = Architecture(
+    model_type="smollm3",
+    keys=_COMMON_KEYS | {"attention.key_length": "head_dim"},
+    derive=_whole_heads,
+    layer_names=_PRE_NORM | _QKV | _GATED,
+    is_permuted=True,
+)
+"""The files do not list the layers without rotary embedding: every fourth is one, as in llama.cpp."""
+_GRANITE = Architecture(
+    model_type="granite",
+    keys=_COMMON_KEYS
+    | {
+        "embedding_scale": "embedding_multiplier",
+        "residual_scale": "residual_multiplier",
+        "logit_scale": "logits_scaling",
+        "attention.scale": "attention_multiplier",
+        "rope.scaling.original_context_length": "original_max_position_embeddings",
+    },
+    derive=_scaled_heads,
+    layer_names=_PRE_NORM | _QKV | _GATED,
+    is_permuted=True,
+)
+"""Of MiniCPM as well, whose scales the converter computes; its files have no attention.scale."""
 _DEEPSEEK2 = Architecture(
     model_type="youtu",
     keys=_COMMON_KEYS
@@ -162,6 +219,22 @@ _PHI2 = Architecture(
         "ffn_down": "mlp.fc2",
     },
     other_names=_OTHER | {"output_norm": "model.final_layernorm"},
+    splits_qkv=True,
+)
+_PHI3 = Architecture(
+    model_type="phi3",
+    keys=_COMMON_KEYS
+    | {
+        "attention.sliding_window": "sliding_window",
+        "rope.scaling.original_context_length": "original_max_position_embeddings",
+    },
+    derive=_fused_heads,
+    layer_names=_PRE_NORM
+    | {
+        "attn_qkv": "self_attn.qkv_proj",
+        "ffn_up": "mlp.gate_up_proj",
+        "ffn_down": "mlp.down_proj",
+    },
 )
 _CHATGLM = Architecture(
     model_type="chatglm",
@@ -193,4 +266,15 @@ _CHATGLM = Architecture(
     vocab_key="padded_vocab_size",
 )
 
-ARCHITECTURES = {"llama": _LLAMA, "qwen2": _QWEN2, "deepseek2": _DEEPSEEK2, "phi2": _PHI2, "chatglm": _CHATGLM}
+ARCHITECTURES = {
+    "llama": _LLAMA,
+    "qwen2": _QWEN2,
+    "qwen3": _QWEN3,
+    "smollm3": _SMOLLM3,
+    "granite": _GRANITE,
+    "minicpm": _GRANITE,
+    "deepseek2": _DEEPSEEK2,
+    "phi2": _PHI2,
+    "phi3": _PHI3,
+    "chatglm": _CHATGLM,
+}

@@ -22,6 +22,7 @@ from youtu_export.checkpoints.gguf_metadata import check_metadata
 from youtu_export.checkpoints.gguf_text import read_text_sources
 from youtu_export.checkpoints.model_config import ModelConfig
 from youtu_export.checkpoints.stored_tensor import StoredTensor
+from youtu_export.checkpoints.unsupported import unsupported
 from youtu_export.checkpoints.vocabulary_fit import reject_missing_rows
 from youtu_export.errors import ExportError
 from youtu_export.text_assets import settle
@@ -40,8 +41,7 @@ def open_gguf(path: Path) -> Checkpoint:
     if not isinstance(architecture, str):
         raise ExportError(f"{path}: general.architecture is missing")
     if architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise ExportError(f"{path}: architecture {architecture!r} is not supported; supported: {known}")
+        raise ExportError(f"{path}: {unsupported(architecture, ARCHITECTURES)}")
     names = ARCHITECTURES[architecture]
     tensors: dict[str, StoredTensor] = {}
     for name, tensor in file.tensors.items():
@@ -57,7 +57,7 @@ def open_gguf(path: Path) -> Checkpoint:
     config.limit_sizes(tensors.values())
     if names.is_permuted:
         _undo_permutation(tensors, config)
-    checkpoint = Checkpoint(path, "gguf", config, _split_fused(tensors))
+    checkpoint = Checkpoint(path, "gguf", config, _split_fused(tensors) if names.splits_qkv else tensors)
     checkpoint.assets = settle(checkpoint, read_text_sources(path, file.metadata))
     return checkpoint
 
@@ -82,8 +82,9 @@ def _config_values(file: GgufFile, architecture: str, names: Architecture) -> di
     scaling = _rope_scaling(found)
     if scaling:
         values["rope_scaling"] = scaling
-    rest = {key: value for key, value in found.items() if not key.startswith("rope.scaling.") and key not in _INERT_KEYS}
-    values |= {names.keys[key]: rest.pop(key) for key in found if key in names.keys}
+    values |= {names.keys[key]: found[key] for key in found if key in names.keys}
+    known = (*names.keys, *_INERT_KEYS)
+    rest = {key: value for key, value in found.items() if not key.startswith("rope.scaling.") and key not in known}
     try:
         names.derive(rest, values)
     except ValueError as error:

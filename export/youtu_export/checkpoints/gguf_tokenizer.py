@@ -28,28 +28,35 @@ def _smollm() -> Any:
     return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _gpt2()])
 
 
-def _split(digits: str) -> Any:
-    split = pre_tokenizers.Split(Regex(_CL100K % digits), behavior="isolated")
-    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-
-
 _YOUTU_SCRIPTS = r"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _SUFFIX = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-_YOUTU_WORDS = (
-    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_SUFFIX}|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_SUFFIX}"
-    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+
+
+def _words(suffix: str, digits: str) -> str:
+    """The pattern of o200k, which cuts where capitals begin: words with English suffixes, and numbers."""
+    return (
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{suffix}|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{suffix}"
+        rf"|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+def _isolated(*patterns: str) -> Any:
+    cuts = [pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in patterns]
+    return pre_tokenizers.Sequence([*cuts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 def _youtu() -> Any:
     """East Asian scripts split off first, then words and single digits (llama.cpp, `youtu`)."""
-    cuts = [pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in (_YOUTU_SCRIPTS, _YOUTU_WORDS)]
-    return pre_tokenizers.Sequence([*cuts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    return _isolated(_YOUTU_SCRIPTS, _words(_SUFFIX, r"\p{N}"))
 
 
 def _llama3() -> Any:
-    return _split(r"\p{N}{1,3}")
+    return _isolated(_CL100K % r"\p{N}{1,3}")
+
+
+def _qwen2() -> Any:
+    return _isolated(_CL100K % r"\p{N}")
 
 
 _PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {
@@ -61,11 +68,15 @@ _PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {
     "llama3": _llama3,
     "llama-v3": _llama3,
     "chatglm-bpe": _llama3,
-    "qwen2": lambda: _split(r"\p{N}"),
+    "smaug-bpe": _llama3,  # SmolLM3
+    "qwen2": _qwen2,
+    "deepseek-r1-qwen": _qwen2,
+    "tekken": lambda: _isolated(_words("", r"\p{N}")),  # Ministral
+    "gpt-4o": lambda: _isolated(_words(_SUFFIX, r"\p{N}{1,3}")),  # Phi-4-mini
 }
-_STARTS_WITH_BOS = ("llama-bpe", "llama3", "llama-v3")
+_STARTS_WITH_BOS = ("llama-bpe", "llama3", "llama-v3", "tekken")
 """The default, unless the file says otherwise."""
-_WHOLE_WORDS_FIRST = (*_STARTS_WITH_BOS, "youtu")
+_WHOLE_WORDS_FIRST = (*_STARTS_WITH_BOS, "smaug-bpe", "youtu")
 """A word that is a token is used as that token, even if merges do not produce it."""
 
 

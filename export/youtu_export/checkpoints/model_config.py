@@ -55,6 +55,10 @@ class ModelConfig:
         value = self._values.get(key)
         return default if value is None else value
 
+    def names(self, key: str) -> bool:
+        """Whether the key is there, even with null."""
+        return key in self._values
+
     def integer(self, key: str, default: int | None = None) -> int:
         """A positive integer."""
         value = self.get(key, default)
@@ -78,9 +82,9 @@ class ModelConfig:
             raise ExportError(f"{self.path}: {key}: {value} layers, but there are only {self._num_tensors} tensors")
         return value
 
-    def flag(self, key: str) -> bool:
-        """True or false; false if absent."""
-        return bool(self._typed(key, False, bool, "true or false"))
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """True or false; `default` if absent."""
+        return bool(self._typed(key, default, bool, "true or false"))
 
     def text(self, key: str) -> str | None:
         """A string or None."""
@@ -90,6 +94,10 @@ class ModelConfig:
     def mapping(self, key: str) -> dict[str, Any]:
         """An object; empty if absent."""
         return dict(self._typed(key, {}, dict, "an object"))
+
+    def items(self, key: str) -> list[Any]:
+        """A list; empty if absent."""
+        return list(self._typed(key, [], list, "a list"))
 
     def number(self, key: str) -> float:
         """A positive number."""
@@ -114,7 +122,7 @@ class ModelConfig:
 
     def reject_window_layers(self) -> None:
         """Every layer must attend to the whole context."""
-        for kind in self._typed("layer_types", [], list, "a list"):
+        for kind in self.items("layer_types"):
             if kind != "full_attention":
                 raise ExportError(f"{self.path}: layer_types: {kind!r} is not supported, only 'full_attention'")
 

@@ -63,6 +63,12 @@ class Decoder:
             "RmsNorm", [x, gain], f"{path}/RmsNorm", domain=YOUTU_EDGE, epsilon=epsilon or self.spec.norm_epsilon
         )
 
+    def head_rms_norm(self, path: str, x: str, name: str, heads: int) -> str:
+        """RMS norm of each head of x [T, heads * width], with one gain for all of them."""
+        width = self.spec.head_width
+        rows = self.graph.reshape(f"{path}/by_head", x, (-1, width))
+        return self.graph.reshape(f"{path}/joined", self.rms_norm(path, rows, name, width), (-1, heads * width))
+
     def add_rms_norm(self, path: str, x: str, residual: str, name: str) -> tuple[str, str]:
         """RMS norm of x + residual, and the sum itself, both [T, hidden]."""
         outputs = (f"{path}/AddRmsNorm", f"{path}/Sum")
@@ -105,27 +111,32 @@ class Decoder:
         ]
         return self.graph.node("Add", [y, self.graph.weight(f"{path}/bias", np.concatenate(parts))], f"{path}/Add")
 
-    def attention(self, path: str, qkv: str, layer: int, *, interleaved: bool = False) -> str:
-        """Rotary embedding, cache write and attention of qkv [T, (heads + 2 kv_heads) * width]: [T, heads * width]."""
+    def attention(self, path: str, qkv: str | Sequence[str], layer: int, *, interleaved: bool = False) -> str:
+        """Rotary embedding, cache write and attention of qkv: [T, heads * width].
+
+        qkv: one value [T, (heads + 2 kv_heads) * width], or its three parts.
+        """
+        query, key, value = (qkv, "", "") if isinstance(qkv, str) else qkv
         return self._paged_attention(
-            path, (qkv, "", f"k.{layer}", f"v.{layer}"),
-            kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
+            path, (query, key, value, f"k.{layer}", f"v.{layer}"),
+            kv_num_heads=self.spec.kv_heads, scale=self.spec.attention_scale or float(self.spec.head_width**-0.5),
             kv_cache_layout="SEPARATE", rotary_interleaved=int(interleaved),
+            rotary=layer not in self.spec.unrotated, local_window_size=self.spec.window(layer) or -1,
         )  # fmt: skip
 
     def prefix_attention(self, path: str, qkv: str, layer: int) -> str:
         """`attention` for queries and keys that are already rotated, in models with a bidirectional prompt."""
         return self._paged_attention(
-            path, (qkv, "", f"k.{layer}", f"v.{layer}"), rotary=False,
+            path, (qkv, "", "", f"k.{layer}", f"v.{layer}"), rotary=False,
             kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
-            kv_cache_layout="SEPARATE", bidirectional_prefix=1,
+            kv_cache_layout="SEPARATE", local_window_size=-1, bidirectional_prefix=1,
         )  # fmt: skip
 
     def latent_attention(self, path: str, query: str, key: str, layer: int, latent: LatentAttention) -> str:
         """Attention of query [T, heads * (latent | rope)] to the shared row key [T, latent | rope]: [T, heads * latent]."""
         return self._paged_attention(
-            path, (query, key, f"kv.{layer}", ""),
-            kv_num_heads=1, scale=latent.score_scale, kv_cache_layout="LATENT",
+            path, (query, key, "", f"kv.{layer}", ""),
+            kv_num_heads=1, scale=latent.score_scale, kv_cache_layout="LATENT", local_window_size=-1,
             v_head_size=latent.kv_lora_rank, rotary_offset=latent.kv_lora_rank, rotary_interleaved=int(latent.interleaved),
         )  # fmt: skip
 
@@ -142,6 +153,14 @@ class Decoder:
         wide = self.linear(f"{path}/up", x, (up,), (width,), hidden, bias=True)
         inner = self.graph.node("Gelu", [wide], f"{path}/Gelu", approximate="tanh")
         return self.linear(f"{path}/down", inner, (down,), (hidden,), width, bias=True)
+
+    def scale(self, path: str, x: str, factor: float) -> str:
+        """factor * x; x itself for a factor of 1."""
+        if factor == 1:
+            return x
+        return self.graph.node(
+            "Mul", [x, self.graph.constant(f"{path}/factor", np.array(factor, np.float32))], f"{path}/Mul"
+        )
 
     def logit_rows(self, path: str, x: str) -> str:
         """The rows of x [T, hidden] that need logits: [R, hidden]. Everything after it is computed for these rows only."""
@@ -163,16 +182,15 @@ class Decoder:
         return self.graph.weight(f"{path}/{name.rpartition('.')[2]}", self.checkpoint.take(name, width).values())
 
     def _paged_attention(
-        self, path: str, tensors: tuple[str, str, str, str], *, rotary: bool = True, **attributes: Any
+        self, path: str, tensors: tuple[str, str, str, str, str], *, rotary: bool = True, **attributes: Any
     ) -> str:
-        """tensors: query, key, cache of keys, cache of values."""
-        query, key, keys, values = tensors
+        """tensors: query, key, value, cache of keys, cache of values."""
         absent = [""] * 5  # sink, norms of q and k, scales of a quantised cache
         inputs = [
-            query, key, "", keys, values, "cumulative_sequence_length", "past_seqlens", "block_table",
+            *tensors, "cumulative_sequence_length", "past_seqlens", "block_table",
             *(("cos_cache", "sin_cache") if rotary else ("", "")), "slot_mapping", *absent, "attention_metadata",
         ]  # fmt: skip
         return self.graph.node(
             "PagedAttention", inputs, f"{path}/PagedAttention", domain=YOUTU_EDGE,
-            num_heads=self.spec.heads, do_rotary=int(rotary), local_window_size=-1, **attributes,
+            num_heads=self.spec.heads, do_rotary=int(rotary), **attributes,
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from youtu_edge.package import Rope
+from youtu_edge.package import LongRope, Rope
 from youtu_export.errors import ExportError
 
 
@@ -28,6 +28,15 @@ class LatentAttention:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Multipliers:
+    """Factors of token embeddings, of every block's output before it is added, and of the logits."""
+
+    embedding: float = 1.0
+    residual: float = 1.0
+    logits: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Sizes in elements. Attention with `heads` query heads in groups that share `kv_heads` keys and values."""
 
@@ -44,10 +53,23 @@ class ModelSpec:
     rope: Rope
     tied_head: bool
     """The output head is the token table."""
+    long_rope: LongRope | None = None
+    """The rope of contexts beyond `context_length`."""
     prompt_end: tuple[int, ...] = ()
     """Prefix attention: see Manifest.prompt_end. The graph then has the input position_ids."""
+    multipliers: Multipliers = Multipliers()
+    attention_scale: float | None = None
+    """The factor of the scores before the softmax; None: 1 / sqrt(head_width)."""
+    windows: tuple[int | None, ...] = ()
+    """For each layer the tokens that a token attends to, the last one itself; None: all. Empty: all in every layer."""
+    unrotated: frozenset[int] = frozenset()
+    """Layers whose queries and keys are not rotated."""
     latent: LatentAttention | None = None
     """With it `kv_heads` is 1 and `head_width` the width of a cache row."""
+
+    def window(self, layer: int) -> int | None:
+        """The tokens that a token of this layer attends to; None: all."""
+        return self.windows[layer] if self.windows else None
 
     def reject_contradictions(self, path: Path) -> None:
         """Raise ExportError naming `path` for sizes that contradict each other."""

@@ -16,42 +16,53 @@ from youtu_export.graph.yarn import Yarn
 Float32 = npt.NDArray[np.float32]
 
 
-def partial_rope_from_config(config: ModelConfig, head_width: int) -> Rope:
-    """The rope of the first int(partial_rotary_factor * head_width) values per head; the factor is required."""
+def partial_rope_from_config(config: ModelConfig, head_width: int, default: float | None = None) -> Rope:
+    """The rope of the first int(partial_rotary_factor * head_width) values per head; for `default` see rotated_width."""
+    return rope_from_config(config, rotated_width(config, head_width, default), partial=True)
+
+
+def rotated_width(config: ModelConfig, head_width: int, default: float | None = None) -> int:
+    """int(partial_rotary_factor * head_width), which must be even.
+
+    default: the factor of a configuration without one; if it is None, the factor is required.
+    """
     parameters = config.mapping("rope_parameters")
-    factor = config.get("partial_rotary_factor", parameters.get("partial_rotary_factor"))
+    factor = config.get("partial_rotary_factor", parameters.get("partial_rotary_factor", default))
     if factor is None:
         raise ExportError(f"{config.path}: partial_rotary_factor is missing")
     width = int(positive_number(config.path, "partial_rotary_factor", factor) * head_width)
     if not 0 < width <= head_width or width % 2:
         raise ExportError(f"{config.path}: partial_rotary_factor: {factor!r} rotates {width} of {head_width} values")
-    return rope_from_config(config, width, partial=True)
+    return width
 
 
 def rope_from_config(
-    config: ModelConfig, width: int, factors: Float32 | None = None, *, partial: bool = False, yarn: Yarn | None = None
+    config: ModelConfig,
+    width: int,
+    factors: Float32 | None = None,
+    *,
+    partial: bool = False,
+    yarn: Yarn | None = None,
+    base: float | None = None,
 ) -> Rope:
     """The rope of `width` rotated values per head, from rope_theta, rope_scaling and rope_parameters.
 
     factors: float32 [width/2], divisors of the frequencies (GGUF's form of scaled rope). partial: `width` already includes
     partial_rotary_factor. yarn: the result of `yarn_from_config`, for families that support it.
+    base: rope_theta of a configuration without it.
     """
     # transformers 5 has everything in rope_parameters, older ones theta at the top level and the rest in rope_scaling.
     parameters: dict[str, Any] = config.mapping("rope_scaling") | config.mapping("rope_parameters")
     if partial:
         parameters.pop("partial_rotary_factor", None)
-    theta = parameters.pop("rope_theta", None) or config.get("rope_theta")
-    if theta is None:
-        raise ExportError(f"{config.path}: rope_theta is missing")
-    theta = positive_number(config.path, "rope_theta", theta)
+    parameters.pop("rope_theta", None)
+    theta = rope_base(config, base)
     kinds = (parameters.pop("rope_type", None), parameters.pop("type", None))
     kind = next((kind for kind in kinds if kind is not None), "default")
     if kind == "yarn" and parameters.get("factor") == 1 and parameters.get("attention_factor") in (None, 1):
         # Scaled by 1: frequencies and the attention scale are unchanged, whatever the other keys say.
         kind, parameters = "default", {}
     scaling = _Scaling(config, parameters)
-    if theta <= 1:
-        raise ExportError(f"{config.path}: rope_theta: {theta!r} is not above 1")
     frequencies = _frequencies_of(config, theta, width)
     if kind == "linear":
         frequencies = frequencies / np.float32(scaling.number("factor"))
@@ -66,6 +77,18 @@ def rope_from_config(
         with np.errstate(all="ignore"):  # _rope rejects what is not a frequency
             frequencies = frequencies / factors
     return _rope(config, frequencies)
+
+
+def rope_base(config: ModelConfig, default: float | None = None) -> float:
+    """rope_theta, from either place; if it is in none, `default`. Raises ExportError if that is None."""
+    parameters = config.mapping("rope_scaling") | config.mapping("rope_parameters")
+    theta = parameters.get("rope_theta") or config.get("rope_theta", default)
+    if theta is None:
+        raise ExportError(f"{config.path}: rope_theta is missing")
+    theta = positive_number(config.path, "rope_theta", theta)
+    if theta <= 1:
+        raise ExportError(f"{config.path}: rope_theta: {theta!r} is not above 1")
+    return theta
 
 
 def plain_rope(config: ModelConfig, theta: float, width: int) -> Rope:

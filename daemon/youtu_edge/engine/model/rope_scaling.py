@@ -35,6 +35,10 @@ def served_rope(manifest: Manifest, model: ModelConfig) -> tuple[Rope, int]:
     trained, wanted = manifest.context_length, model.context_length or manifest.context_length
     if wanted <= trained:
         return manifest.rope, wanted
+    if manifest.long_rope is not None:
+        trained = manifest.long_rope.context_length
+        if wanted <= trained and model.rope_scaling == "none":
+            return manifest.long_rope.rope, wanted
     if model.rope_scaling == "none":
         raise ConfigError(
             f"model.context_length: {wanted} is more than the {trained} tokens that this model was trained for; "

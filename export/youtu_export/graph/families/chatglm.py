@@ -89,4 +89,11 @@ def _feed_forward(decoder: Decoder, path: str, name: str, x: str) -> str:
     return decoder.swiglu(path, x, [f"{name}.mlp.dense_h_to_4h"], f"{name}.mlp.dense_4h_to_h", bias=False)
 
 
-CHATGLM = Family(("chatglm",), _read_spec, _build, end_tokens=("<|user|>", "<|observation|>"))
+CHATGLM = Family(
+    "chatglm",
+    "ChatGLM 2 and 3, GLM-4 under its original names",
+    ("chatglm",),
+    _read_spec,
+    _build,
+    end_tokens=("<|user|>", "<|observation|>"),
+)

@@ -149,4 +149,4 @@ def _halves_of_all_heads(heads: int, width: int) -> npt.NDArray[np.int64]:
     return np.concatenate([*halves, rows[:, 2].reshape(-1)])
 
 
-CHATGLM_FIRST = Family((), _read_spec, _build, chat_template=_TEMPLATE)
+CHATGLM_FIRST = Family("chatglm-6b", "ChatGLM-6B, the first generation", (), _read_spec, _build, chat_template=_TEMPLATE)

@@ -15,6 +15,9 @@ from youtu_export.graph.model_spec import ModelSpec
 class Family:
     """`build` emits the graph and returns the name of the logits; it calls its last argument after each layer."""
 
+    name: str
+    models: str
+    """Whose models are known to be of it, for people."""
     model_types: tuple[str, ...]
     """Values of model_type in config.json."""
     read_spec: Callable[[Checkpoint], ModelSpec]

@@ -69,4 +69,4 @@ def _attend(decoder: Decoder, path: str, name: str, x: str, layer: int) -> str:
     return decoder.attention(path, decoder.linear(f"{path}/qkv", x, projections, widths, spec.hidden, bias=True), layer)
 
 
-PHI = Family(("phi",), _read_spec, _build)
+PHI = Family("phi", "Phi 1, 1.5 and 2", ("phi",), _read_spec, _build)

@@ -32,8 +32,8 @@ class PreNormDecoder:
 
     def build(self, decoder: Decoder, layer_done: Callable[[], None]) -> str:
         """Emit the whole model; returns the name of the logits."""
-        spec = decoder.spec
-        residual = decoder.embed(self.embedding)
+        spec, factors = decoder.spec, decoder.spec.multipliers
+        residual = decoder.scale("/model/embed_tokens", decoder.embed(self.embedding), factors.embedding)
         output = ""
         for layer in range(spec.layers):
             path, name = f"/model/layers.{layer}", f"{self.layers}.{layer}"
@@ -50,12 +50,14 @@ class PreNormDecoder:
                 f"{path}/attn/o", context, [f"{name}.{self.attention_output}"], [spec.hidden], self.context_width,
                 self.output_bias,
             )  # fmt: skip
+            attended = decoder.scale(f"{path}/attn/scale", attended, factors.residual)
             norm = f"{name}.{self.feed_forward_norm}"
             normed, residual = decoder.add_rms_norm(f"{path}/mlp_norm", attended, residual, norm)
             output = self.feed_forward(decoder, f"{path}/mlp", name, normed)
+            output = decoder.scale(f"{path}/mlp/scale", output, factors.residual)
             layer_done()
         normed, _ = decoder.add_rms_norm("/model/norm", output, residual, self.final_norm)
-        return decoder.head(normed, self.embedding, self.head)
+        return decoder.head(decoder.scale("/model/norm", normed, factors.logits), self.embedding, self.head)
 
 
 def gated_feed_forward(decoder: Decoder, path: str, name: str, x: str) -> str:

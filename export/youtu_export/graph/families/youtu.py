@@ -157,4 +157,4 @@ def _latent(decoder: Decoder) -> LatentAttention:
     return decoder.spec.latent
 
 
-YOUTU = Family(("youtu", "youtu_llm"), _read_spec, _build)
+YOUTU = Family("youtu", "Youtu-LLM", ("youtu", "youtu_llm"), _read_spec, _build)
