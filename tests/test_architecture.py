@@ -48,6 +48,7 @@ def name_of(path: Path) -> str:
         ("request_errors", {"errors"}),
         ("config", {"config_values"}),
         ("log", set()),
+        ("encoding", set()),
         ("allocator", set()),
         ("config_values", set()),
         ("config_yaml", set()),
@@ -64,7 +65,10 @@ def name_of(path: Path) -> str:
         ("vocabulary_size", set()),
         ("file_digest", set()),
         ("cache_geometry", set()),
-        ("package", {"cache_geometry", "config", "errors", "file_digest", "foreign_model", "json_file", "regular_file"}),
+        (
+            "package",
+            {"cache_geometry", "config", "encoding", "errors", "file_digest", "foreign_model", "json_file", "regular_file"},
+        ),
         ("golden", {"errors", "json_file"}),
         ("elementary", set()),
         ("rotary", {"elementary", "package"}),
@@ -75,8 +79,8 @@ def test_shared_modules_know_only_those_below_them(name: str, allowed: set[str])
 
 
 @pytest.mark.parametrize("path", modules(DAEMON / "protocol"), ids=name_of)
-def test_the_protocol_knows_only_the_configuration(path: Path) -> None:
-    assert ours(path) <= {"config", "protocol"}
+def test_the_protocol_knows_only_the_configuration_and_the_encoding(path: Path) -> None:
+    assert ours(path) <= {"config", "encoding", "protocol"}
 
 
 @pytest.mark.parametrize("path", modules(DAEMON / "front"), ids=name_of)

@@ -21,7 +21,16 @@ OPS = Suite(
     {"tests/ops/test_board_prediction.py": "cross-compiles and runs qemu itself"},
 )
 _MEMORY = "measures the memory of a process, which includes the emulator and its translated code"
-ENGINE = Suite("engine", ("tests/engine",), {"tests/engine/test_activations.py": _MEMORY})
+_LIMIT = "sets a memory limit, which the emulator does not impose on the process inside: it would take all memory there is"
+ENGINE = Suite(
+    "engine",
+    ("tests/engine",),
+    {
+        "tests/engine/test_activations.py": _MEMORY,
+        "tests/engine/test_reserve.py": _LIMIT,
+        "tests/engine/test_out_of_memory.py::test_a_prompt_that_finds_no_memory_is_computed_in_smaller_steps": _LIMIT,
+    },
+)
 EXPORT = Suite(
     "export",
     tuple(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from youtu_edge.engine.service import Link
+from youtu_edge.engine.front_link import Link
 from youtu_edge.protocol.codec import encode_frame
 from youtu_edge.protocol.from_engine import EngineStats, Heartbeat
 from youtu_edge.protocol.to_engine import Cancel

@@ -1,4 +1,4 @@
-"""Messages from the front are read even when the engine is at its memory limit."""
+"""Messages from and to the front are read and written even when the engine is at its memory limit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from youtu_edge.protocol.framing import FrameReader, frame
 
 # In a separate process, because the limit remains.
 SCRIPT = """
-import socket, sys
+import socket, sys, threading
 from youtu_edge.allocator import Allocator
 from youtu_edge.engine.memory.process_memory import free_data, holding, limit_data
-from youtu_edge.engine.service import Link
+from youtu_edge.engine.front_link import Link
 from youtu_edge.protocol.codec import encode_frame
+from youtu_edge.protocol.from_engine import Failed
 from youtu_edge.protocol.prompt import ChatMessage
 from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
@@ -28,6 +29,17 @@ if sys.argv[1] == "without":
     link.reserve.release()
 request = Submit("r", SamplingParams(), 1, messages=[ChatMessage("user", "x" * 2_000_000)])
 frame = encode_frame(request)
+answer = Failed("r", "invalid_request", "x" * 2_000_000)
+buffer = bytearray(1 << 16)
+
+def read_all():
+    while front.recv_into(buffer):
+        pass
+
+if sys.argv[1] == "write":
+    front.setblocking(True)
+    reader = threading.Thread(target=read_all)
+    reader.start()
 assert limit_data(holding().data + (1 << 20))
 taken = []
 try:
@@ -35,6 +47,12 @@ try:
         taken.append(bytearray(min(free_data(), 1 << 18)))
 except MemoryError:
     pass
+if sys.argv[1] == "write":
+    link.send(answer)
+    print(link.reserve.is_held)
+    engine.close()
+    reader.join()
+    sys.exit()
 sent, messages = 0, []
 while sent < len(frame) or not messages:
     if sent < len(frame):
@@ -63,6 +81,13 @@ def test_a_large_request_is_read_when_nothing_else_is_free() -> None:
 def test_without_a_reserve_it_cannot_be_read() -> None:
     """This test would not notice otherwise that the memory above is not all taken."""
     assert "MemoryError" in run("without").stderr
+
+
+def test_an_answer_is_written_when_nothing_else_is_free() -> None:
+    """Its encoding once ended the engine with SIGSEGV."""
+    done = run("write")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["False"]  # the reserve was needed
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -15,6 +15,7 @@ import pytest
 
 from tiny_model import CHAT_TEMPLATE, make_tokenizer
 from youtu_edge.engine.incoming import IncomingQuery, incoming, read
+from youtu_edge.engine.text import text_workers
 from youtu_edge.engine.text.fork_server import ForkServerGoneError
 from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.engine.text.text_work import Prepared, TextWork
@@ -156,6 +157,20 @@ def test_more_text_than_the_engine_can_hold_does_not_wait(workers: Workers) -> N
     outcomes = [future.result(120) for future in futures]
     codes = {outcome.code for outcome in outcomes if isinstance(outcome, Failed)}
     assert "unavailable" in codes
+    assert is_served(workers)
+
+
+def test_a_text_for_which_there_is_no_memory_is_refused_for_now(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine and the other requests go on."""
+
+    def no_memory(*_: object) -> bytes:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(text_workers, "encode_task", no_memory)
+        outcome = workers.prompt("hello").result(60)
+    assert isinstance(outcome, Failed)
+    assert (outcome.id, outcome.code) == ("r", "unavailable")
     assert is_served(workers)
 
 

@@ -55,6 +55,8 @@ class Judge:
         return ""
 
     def _refusal(self, request: Request, answer: Answer) -> str:
+        if answer.status == 503 and request.path.partition("?")[0] == "/readyz":
+            return ""  # of a probe; the answer is a line of text
         if request.method == "HEAD" or answer.left:
             return self._server_fault(request, answer.status, "", answer.headers)
         try:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
+from youtu_edge.encoding import msgpack_bytes
 from youtu_edge.protocol.to_engine import Cancel, Narrow, Query, SamplingParams, SetLogLevel, Shed, Shutdown, Start, Submit
 
 _ABSENT, _PRESENT = msgspec.Raw(), msgspec.Raw(b"\xc3")
@@ -92,7 +93,7 @@ def read(body: bytes) -> Incoming:
 
 def incoming(request: Submit) -> IncomingSubmit:
     """Encode and decode a request as if it had arrived from the front."""
-    found = read(msgspec.msgpack.encode(request))
+    found = read(msgpack_bytes(request))
     assert isinstance(found, IncomingSubmit)
     return found
 

@@ -10,16 +10,16 @@ import socket
 import time
 from collections.abc import Callable
 
-import msgspec
 import tokenizers
 
 from youtu_edge.allocator import Allocator
 from youtu_edge.chat_template import TemplateSourceError
 from youtu_edge.config import Config, ModelConfig
 from youtu_edge.engine.arrivals import Arrivals
+from youtu_edge.engine.front_link import FrontGoneError, Link
 from youtu_edge.engine.grammar.grammar import GrammarCompiler
 from youtu_edge.engine.grammar.token_table import TokenTable
-from youtu_edge.engine.incoming import Incoming, IncomingQuery, IncomingSubmit, IncomingText, read
+from youtu_edge.engine.incoming import Incoming, IncomingQuery, IncomingSubmit, IncomingText
 from youtu_edge.engine.kv_pages import PagePool
 from youtu_edge.engine.loaded_model import load_model
 from youtu_edge.engine.logprobs import LogprobReporter
@@ -27,7 +27,6 @@ from youtu_edge.engine.loop import Loop, Send
 from youtu_edge.engine.memory.budget import budget_bytes
 from youtu_edge.engine.memory.idle_memory import IdleMemory
 from youtu_edge.engine.memory.process_memory import holding, limit_data
-from youtu_edge.engine.memory.reserve import Reserve
 from youtu_edge.engine.model.opening import open_description
 from youtu_edge.engine.model.runner import Runner
 from youtu_edge.engine.scheduler import Scheduler
@@ -40,73 +39,15 @@ from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DeviceFaultErr
 from youtu_edge.log import line
 from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package
 from youtu_edge.process_limits import enough_bytes, shortage
-from youtu_edge.protocol.codec import encode_frame
-from youtu_edge.protocol.framing import FrameReader
-from youtu_edge.protocol.from_engine import Fatal, FromEngine, Heartbeat, Ready
+from youtu_edge.protocol.from_engine import Fatal, Heartbeat, Ready
 from youtu_edge.protocol.tags import THOUGHT_BEGIN
 from youtu_edge.protocol.to_engine import Cancel, Narrow, SetLogLevel, Shed, Shutdown, Start
-from youtu_edge.readable import readable
 from youtu_edge.vocabulary_size import vocabulary_size
 
 log = logging.getLogger("youtu_edge.engine")
 
 HEARTBEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
-
-
-class FrontGoneError(Exception):
-    """The socketpair is closed: the front has died, or wants the engine to exit."""
-
-
-class Link:
-    """The engine's end of the socketpair. Reads succeed even at the memory limit: see `reserve`."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self.reserve = Reserve()
-        self._wakes = os.eventfd(0, os.EFD_NONBLOCK)
-        self._reader = FrameReader()
-        self._buffer = bytearray(1 << 16)  # allocated once: a read must not fail at the engine's memory limit
-
-    def send(self, message: FromEngine | msgspec.Raw) -> None:
-        """Write one frame; raises FrontGoneError."""
-        try:
-            self._socket.sendall(encode_frame(message))
-        except OSError:
-            raise FrontGoneError from None
-
-    def wake(self) -> None:
-        """Make the current or next `receive` return at once; for other threads."""
-        os.eventfd_write(self._wakes, 1)
-
-    def receive(self, timeout_s: float) -> list[Incoming]:
-        """Messages that arrive within the timeout; an empty list if none does, or on `wake`.
-
-        Raises FrontGoneError.
-        """
-        ready = readable(timeout_s, self._socket.fileno(), self._wakes)
-        if self._wakes in ready:
-            os.eventfd_read(self._wakes)
-        if self._socket.fileno() not in ready:
-            return []
-        try:
-            size = self._socket.recv_into(self._buffer)
-        except OSError:
-            raise FrontGoneError from None
-        if not size:
-            raise FrontGoneError
-        self._with_reserve(lambda: self._reader.add(memoryview(self._buffer)[:size]))
-        messages: list[Incoming] = []
-        self._with_reserve(lambda: messages.extend(map(read, self._reader.bodies())))
-        return messages
-
-    def _with_reserve(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except MemoryError:
-            if not self.reserve.release():
-                raise
-            work()
 
 
 def main(descriptor: int) -> int:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from youtu_edge.encoding import msgpack_bytes
 from youtu_edge.engine.memory.process_memory import holding
 from youtu_edge.errors import YoutuEdgeError
 
@@ -91,7 +92,7 @@ class ForkServer:
         self._control.close()
 
     def _ask(self, message: WorkerLimits | int, descriptor: socket.socket | None = None) -> int:
-        data = msgspec.msgpack.encode(message)
+        data = msgpack_bytes(message)
         try:
             with self._busy:
                 socket.send_fds(self._control, [data], [descriptor.fileno()] if descriptor else [])
@@ -114,14 +115,14 @@ def _serve_forks(control: socket.socket, serve: Serve, prepare: Callable[[], Non
             return
         message = decoder.decode(data)
         if isinstance(message, int):
-            control.send(msgspec.msgpack.encode(os.waitpid(message, 0)[1]))
+            control.send(msgpack_bytes(os.waitpid(message, 0)[1]))
             continue
         limits, connection = message, socket.socket(fileno=descriptors[0])
         pid = os.fork()
         if not pid:
             _run_and_leave(lambda: _work(connection, limits, serve), kept=connection)  # noqa: B023 - it never returns
         connection.close()
-        control.send(msgspec.msgpack.encode(pid))
+        control.send(msgpack_bytes(pid))
 
 
 def _work(connection: socket.socket, limits: WorkerLimits, serve: Serve) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from youtu_edge.encoding import msgpack_bytes
 from youtu_edge.engine.incoming import IncomingSubmit, IncomingText
 from youtu_edge.engine.memory.process_memory import holding
 from youtu_edge.engine.text.fork_server import ForkServer, WorkerLimits
@@ -57,15 +58,14 @@ class _Done(msgspec.Struct, tag_field="t", tag="done"):
     stays: bool
 
 
-_ENCODER = msgspec.msgpack.Encoder()
 _TASK = msgspec.msgpack.Decoder(_Task)
 _FROM_WORKER: msgspec.msgpack.Decoder[_Begun | _Done] = msgspec.msgpack.Decoder(_Begun | _Done)
-_NOTHING = msgspec.Raw(_ENCODER.encode(None))
+_NOTHING = msgspec.Raw(msgpack_bytes(None))
 
 
 def encode_task(text: IncomingText, compiled: Collection[bytes]) -> bytes:
     """The encoded task for TextWorker.do."""
-    return _ENCODER.encode(_Task(text, list(compiled)))
+    return msgpack_bytes(_Task(text, list(compiled)))
 
 
 class TextWorker:
@@ -124,7 +124,7 @@ def serve(connection: socket.socket, limits: WorkerLimits, work: TextWork) -> No
     work.limit(limits.max_tokens)
 
     def begin(field: str) -> None:
-        _send(connection, _ENCODER.encode(_Begun(field)))
+        _send(connection, msgpack_bytes(_Begun(field)))
 
     stays = True
     while stays and (body := receive(connection)):
@@ -142,12 +142,12 @@ def serve(connection: socket.socket, limits: WorkerLimits, work: TextWork) -> No
 def _encoded(text: IncomingText, outcome: Prepared | Reply | Failed, *, stays: bool) -> bytes:
     if isinstance(text, IncomingSubmit):
         assert not isinstance(outcome, Reply)
-        return _ENCODER.encode(_Done(outcome, _NOTHING, stays))
-    answer = _ENCODER.encode(outcome)
+        return msgpack_bytes(_Done(outcome, _NOTHING, stays))
+    answer = msgpack_bytes(outcome)
     if len(answer) > _MAX_ANSWER_BYTES:
         reason = f"the answer has more than {_MAX_ANSWER_BYTES >> 20} MiB; split the input into smaller requests"
-        answer = _ENCODER.encode(Failed(text.id, InvalidRequestError.code, reason))
-    return _ENCODER.encode(_Done(None, msgspec.Raw(answer), stays))
+        answer = msgpack_bytes(Failed(text.id, InvalidRequestError.code, reason))
+    return msgpack_bytes(_Done(None, msgspec.Raw(answer), stays))
 
 
 def _send(connection: socket.socket, body: bytes) -> None:

@@ -80,10 +80,14 @@ class TextWorkers:
 
     def submit(self, text: IncomingText, compiled: Collection[bytes] = ()) -> Future[Outcome]:
         """As Texts."""
-        job = _Job(text, encode_task(text, compiled))
-        if not self._waiting.take(job):
-            error = UnavailableError("too much text is waiting to be tokenised; try again later")
-            job.future.set_result(Failed(job.id, error.code, error.message))
+        try:
+            job = _Job(text, encode_task(text, compiled))
+        except MemoryError:
+            job, refusal = _Job(text, b""), "the memory for requests is in use by other requests; try again later"
+        else:
+            refusal = "" if self._waiting.take(job) else "too much text is waiting to be tokenised; try again later"
+        if refusal:
+            job.future.set_result(Failed(job.id, UnavailableError.code, refusal))
         else:
             self._lanes[len(job.data) > QUICK_BYTES].put(job)
         return job.future
