@@ -11,7 +11,11 @@ from typing import Any
 DATA = Path(__file__).parent / "data"
 NANO = DATA / "youtu-nano"
 """Its weights are compressed: `unpack_youtu_nano` makes a checkpoint of it."""
-TINY_RANDOM = ("youtu", "youtu-noqlora", "llama", "qwen2-tied", "qwen2-untied", "phi", "chatglm3")
+TINY_RANDOM = (
+    "youtu", "youtu-noqlora", "llama", "llama-3.2", "qwen2-tied", "qwen2-untied", "qwen3-tied", "qwen3-untied",
+    "mistral", "ministral", "smollm3-tied", "smollm3-untied", "granite-tied", "granite-untied",
+    "phi", "phi3", "phi-4-mini", "chatglm3",
+)  # fmt: skip
 EVAL_EN, EVAL_ZH = DATA / "eval_en.txt", DATA / "eval_zh.txt"
 
 

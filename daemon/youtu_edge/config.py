@@ -32,6 +32,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Directory of the model package."""
     name: str = ""
     """Name that clients use in `model`; empty: the package's own."""
+    aliases: Literal["*"] | tuple[NotEmpty, ...] = ()
+    """Further names that clients may use; "*": whatever they say."""
     context_length: NotNegative = 0
     """Tokens a sequence may hold, prompt and answer; 0: what the model was trained for."""
     rope_scaling: RopeScaling = "none"
@@ -98,6 +100,10 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sites whose pages may use the daemon, such as "https://panel.example"; "*" for every site."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which browsers may reach the daemon, besides IP addresses, localhost and the machine's own name."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as "10.0.0.0/8"."""
+    board: str = ""
+    """Name of this board behind a balancer: in a header, a cookie and the ids made here; empty: a hash, header only."""
     max_restart_rate: str = "3/300"
     """Engine restarts/seconds allowed; after one more the daemon reports it and exits with code 70."""
     max_body_bytes: Positive = 2 * 1024 * 1024
@@ -119,6 +125,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The engine must be ready within this time."""
     step_deadline_s: Seconds = 30.0
     """An engine that finishes no step for this long is killed and its requests resumed."""
+    drain_delay_s: Annotated[float, Meta(ge=0)] = 0.0
+    """On shutdown, /readyz is 503 for this long before new requests are rejected, so that a balancer notices."""
     drain_s: Annotated[float, Meta(ge=0)] = 4.0
     """On shutdown, running requests get this long to finish."""
     log_level: LogLevel = "info"

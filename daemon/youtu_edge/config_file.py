@@ -18,7 +18,9 @@ import yaml
 
 from youtu_edge.config import REMOVED_KEYS, Config
 from youtu_edge.config_values import (
+    check_board,
     check_host,
+    check_network,
     check_origin,
     check_site_name,
     parse_bytes,
@@ -232,6 +234,11 @@ def _check_syntax(name: str, value: Any) -> None:
     elif name == "service.allowed_hosts":
         for site_name in value:
             check_site_name(site_name)
+    elif name == "service.trusted_proxies":
+        for network in value:
+            check_network(network)
+    elif name == "service.board" and value:
+        check_board(value)
     elif name == "service.cors_origins":
         for origin in value:
             check_origin(origin)

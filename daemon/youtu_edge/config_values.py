@@ -45,6 +45,22 @@ def check_site_name(text: str) -> None:
         )
 
 
+def check_network(text: str) -> None:
+    """Accept an address, or a network in CIDR notation. Raises ValueError."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address or network; write it such as 10.0.0.5 or 10.0.0.0/8") from None
+
+
+def check_board(text: str) -> None:
+    """Accept a name that fits into headers, cookies, ids and host names. Raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
+        raise ValueError(
+            f"{text!r} is not a board name; write up to 63 lower-case letters, digits and hyphens, such as line-2"
+        )
+
+
 def check_origin(text: str) -> None:
     """Accept what a browser can send as Origin, and "*" for all. Raises ValueError."""
     if text != "*" and not re.fullmatch(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):

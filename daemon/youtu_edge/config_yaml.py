@@ -113,6 +113,9 @@ def in_words(error: msgspec.ValidationError, kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"must be {' or '.join(get_args(kind))}"
     text = str(error).partition(" - at ")[0].partition(", got ")[0]
+    if text.startswith("Invalid enum value"):
+        allowed = [str(word) for each in get_args(kind) if get_origin(each) is Literal for word in get_args(each)]
+        return f"must be {' or '.join([*allowed, 'a list'])}"
     for kind, words in _WORDS.items():
         text = text.replace(f"`{kind} | null`", f"{words} or nothing").replace(f"`{kind}`", words)
     return text.replace("Expected", "must be")

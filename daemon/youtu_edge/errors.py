@@ -18,6 +18,7 @@
     │   ├── RequestTimeoutError       request_timeout          408          yes
     │   ├── BodyTooLargeError         body_too_large           413          no
     │   ├── NotFoundError             not_found                404          no
+    │   ├── ElsewhereError            elsewhere                404          no
     │   ├── MethodNotAllowedError     method_not_allowed       405          no
     │   ├── SessionBusyError          session_busy             409          yes
     │   ├── ForbiddenError            forbidden                403          no

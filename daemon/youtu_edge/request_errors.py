@@ -57,9 +57,20 @@ class BodyTooLargeError(RequestError):
 
 
 class NotFoundError(RequestError):
-    """No such route, session, stored response or request."""
+    """No such route, session, stored response or request. `name`: the id that was looked for, if there is one."""
 
     code = "not_found"
+    http_status = 404
+
+    def __init__(self, message: str, *, param: str | None = None, name: str = "") -> None:
+        super().__init__(message, param=param)
+        self.name = name
+
+
+class ElsewhereError(RequestError):
+    """The session, stored response or request is kept on another board, as its id tells."""
+
+    code = "elsewhere"
     http_status = 404
 
 

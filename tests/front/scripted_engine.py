@@ -211,6 +211,7 @@ class ScriptedEngine:
                 reason: FinishReason = "length" if done == submit.max_new_tokens else "stop"
                 frame.finished.append(Finished(submit.id, reason, len(text), 3, done))
             self.obey(text, done)
+        self.stats.running = len(self.running)
         self.stats.steps += 1
         self.stats.sequence_steps += len(frame.deltas)
         self.stats.step_seconds += 0.002

@@ -30,7 +30,7 @@ ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
 
 def refusal(kind: type[msgspec.Struct], body: dict[str, Any]) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as caught:
-        decode_body(msgspec.json.encode(body), kind, {})
+        decode_body(msgspec.json.encode(body), kind)
     return caught.value
 
 
@@ -39,7 +39,12 @@ def refusal(kind: type[msgspec.Struct], body: dict[str, Any]) -> InvalidRequestE
     [
         (ChatBody, ASKED | {"tool_choice": "maybe"}, "tool_choice", "must be auto or none or required, not 'maybe'"),
         (ChatBody, ASKED | {"tools": [{"type": "x"}]}, "tools[0].type", "must be function, not 'x'"),
-        (ResponsesBody, {"input": "", "include": ["x"]}, "include[0]", "must be message.output_text.logprobs, not 'x'"),
+        (
+            ResponsesBody,
+            {"input": "", "text": {"verbosity": "x"}},
+            "text.verbosity",
+            "must be high or low or medium, not 'x'",
+        ),
         (
             ChatBody,
             ASKED | {"response_format": {"type": "yaml"}},
@@ -50,7 +55,7 @@ def refusal(kind: type[msgspec.Struct], body: dict[str, Any]) -> InvalidRequestE
             MessagesBody,
             {"max_tokens": 1, "messages": [{"role": "robot", "content": ""}]},
             "messages[0].role",
-            "must be assistant or user, not 'robot'",
+            "must be assistant or system or user, not 'robot'",
         ),
         (
             MessagesBody,
@@ -130,7 +135,10 @@ FULL: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
                 {"type": "function_call_output", "call_id": "c", "output": "x"},
                 {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "x"}]},
             ],
-            "tools": [{"type": "function", "name": "f"}],
+            "tools": [
+                {"type": "function", "name": "f"},
+                {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "f"}]},
+            ],
             "tool_choice": {"type": "function", "name": "f"},
             "text": {"format": {"type": "text"}},
             "reasoning": {},
@@ -160,7 +168,7 @@ FULL: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
 
 def decode(kind: type[msgspec.Struct], body: dict[str, Any] | bytes) -> msgspec.Struct:
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return decode_body(data, kind, {}, tidy if kind is ResponsesBody else None)
+    return decode_body(data, kind, tidy=tidy if kind is ResponsesBody else None)
 
 
 OPAQUE = ("schema", "input_schema", "input", "arguments")

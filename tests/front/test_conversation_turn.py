@@ -10,6 +10,7 @@ from youtu_edge.config import StorageConfig
 from youtu_edge.front.conversations.conversations import Conversations
 from youtu_edge.front.conversations.store import Name
 from youtu_edge.front.conversations.turn import TurnRequest, open_turn
+from youtu_edge.front.http.board import Board
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.protocol.to_engine import SamplingParams, Submit
 
@@ -39,7 +40,7 @@ class Admission:
 async def stopped(directory: Path, owner: str) -> tuple[bool, bool, list[str]]:
     """A turn that `owner` stops while its session is read: whether that is taken, then or later; what the engine hears."""
     conversations, admission, disk = (
-        Conversations(StorageConfig(directory=str(directory)), print),
+        Conversations(StorageConfig(directory=str(directory)), Board("here", is_named=False), print),
         Admission(),
         threading.Event(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 from typing import Any
 
 import pytest
@@ -54,3 +55,15 @@ def test_more_messages_than_any_context_holds_are_refused_before_they_are_conver
         assert (status, f"{field}: expected `array` of length <= 10000" in answer.decode()) == (400, True)
         _, _, answer = daemon.request("POST", path, {**more, field: TURNS[:-1]})
         assert "of length" not in answer.decode()
+
+
+def test_a_body_nested_as_deeply_as_can_be_is_served_or_refused_and_never_an_error_of_ours() -> None:
+    """What could just be decoded could not be encoded again from deeper calls."""
+    with running() as daemon:
+        daemon.wait_ready()
+        statuses = {}
+        for depth in range(500, 1000, 5):
+            text = json.dumps({"messages": [{"role": "user", "content": "hi"}], "chat_template_kwargs": {"a": 0}})
+            body = text.replace('"a": 0', '"a": ' + "[" * depth + "]" * depth).encode()
+            statuses[depth] = daemon.request("POST", "/v1/chat/completions", body)[0]
+    assert set(statuses.values()) == {200, 400}, statuses

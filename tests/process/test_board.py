@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,9 +95,13 @@ def test_heat_narrows_the_batch(tiny_package: Path, tmp_path: Path, soft_c: int,
         assert board(daemon)["max_sequences"] == (1 if batch == 1 else None)
         assert daemon.metric("youtu_edge_thermal_limited") == (batch == 1)
         streams = [Stream(daemon, chat(f"Question {number}", max_tokens=300, ignore_eos=True)) for number in range(4)]
-        most = 0.0
+        most, obstacles = 0.0, set[bytes]()
         while any(stream.is_alive() for stream in streams):
+            obstacles.add(daemon.get("/readyz")[1])
             most = max(most, daemon.metric("youtu_edge_sequences_running"))
         assert [stream.error for stream in streams] == [""] * 4
         assert most == batch
+        hot = {text for text in obstacles if re.match(rb"the board is hot, 64\.7 \S+C, and busy with [1-4] ", text)}
+        assert bool(hot) == (batch == 1), obstacles
+        assert daemon.get("/readyz") == (200, b"ready\n"), "without requests it takes one, however hot it is"
         assert ("thermal hottest_c=64.7" in daemon.log.replace("64.700", "64.7")) == (batch == 1)

@@ -134,8 +134,9 @@ def test_thoughts_are_apart_from_the_answer(nano_model: Model) -> None:
     assert (message.content, message.reasoning_content) == ("7", "3+4=7.")
     (streamed,) = nano_model.stream("What is 3+4?")
     assert (streamed.content, streamed.thought) == ("7", "3+4=7.")
-    off = {"chat_template_kwargs": {"enable_thinking": False}}
-    assert nano_model.stream("What is 3+4?", extra=off)[0].thought == ""
+    for off in ({"chat_template_kwargs": {"enable_thinking": False}}, {"reasoning_effort": "none"}):
+        assert nano_model.stream("What is 3+4?", extra=off)[0].thought == ""
+    assert nano_model.stream("What is 3+4?", extra={"reasoning_effort": "low"})[0].thought == "3+4=7."
     question, again = {"role": "user", "content": "What is 3+4?"}, {"role": "user", "content": "What is 2+2?"}
     assert nano_model.ask([question, message, again]).choices[0].message.content
 
@@ -149,6 +150,8 @@ def test_template_variables_that_a_model_does_not_know_are_refused(model: Model)
     if not model.thinks:
         with pytest.raises(openai.BadRequestError, match="enable_thinking"):
             model.ask("Hi", extra={"chat_template_kwargs": {"enable_thinking": True}})
+        with pytest.raises(openai.BadRequestError, match=r"reasoning_effort: "):
+            model.ask("Hi", extra={"reasoning_effort": "low"})
 
 
 def test_a_developer_is_a_system(model: Model) -> None:

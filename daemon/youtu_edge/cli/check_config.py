@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 
-import msgspec
-
 from youtu_edge.config_file import dotted_keys, trace_config
 from youtu_edge.doctor.missing import missing_here
+from youtu_edge.encoding import json_bytes
 from youtu_edge.front.http.tls import Tls
 
 
@@ -32,7 +31,7 @@ def run(file: str, *, explain: bool) -> int:
     values = []
     for name in keys:
         section, _, key = name.partition(".")
-        values.append(msgspec.json.encode(getattr(getattr(config, section), key)).decode())
+        values.append(json_bytes(getattr(getattr(config, section), key)).decode())
     for name, value in zip(keys, values, strict=True):
         print(
             f"{name:<{max(map(len, keys))}} = {value:<{min(40, max(map(len, values)))}}  # {origins.get(name, 'default')}"

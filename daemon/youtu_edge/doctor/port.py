@@ -16,6 +16,9 @@ from youtu_edge.front.http.port_holder import port_holder
 
 _TIMEOUT_S = 3.0
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared, not bound)
+BUSY = ("the board is ", "the queue is ")
+_OBSTACLES = ("the daemon is ", "the engine ", "the machine is ", *BUSY)
+"""How the reasons of front.status.readiness begin; BUSY: nothing is wrong, more requests would have to wait."""
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
@@ -51,7 +54,7 @@ def _held(service: ServiceConfig, where: str, error: PortInUseError) -> Finding:
 
 def _is_ours(status: int, text: str) -> bool:
     """Only root can see whose process it is, but anybody can read its answer."""
-    return (status, text) == (200, "ready") or (status == 503 and text.startswith(("the daemon is ", "the engine is ")))
+    return (status, text) == (200, "ready") or (status == 503 and text.startswith(_OBSTACLES))
 
 
 def ask_ready(service: ServiceConfig) -> tuple[int, str]:

@@ -25,6 +25,7 @@ LIVE_KEYS = frozenset(
         "service.request_timeout_s",
         "service.load_deadline_s",
         "service.step_deadline_s",
+        "service.drain_delay_s",
         "service.drain_s",
         "service.log_level",
         *(f"generation.{name}" for name in msgspec.structs.asdict(Config().generation)),
@@ -32,7 +33,7 @@ LIVE_KEYS = frozenset(
 )
 """Keys that `Reloader.on_change` applies; all others need a restart."""
 
-UNIT_KEYS = frozenset({"service.drain_s", "service.step_deadline_s"})
+UNIT_KEYS = frozenset({"service.drain_delay_s", "service.drain_s", "service.step_deadline_s"})
 """Live keys that the systemd unit depends on, too: `youtu-edge render-unit` has to be run again."""
 
 

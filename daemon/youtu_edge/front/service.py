@@ -105,9 +105,10 @@ class Service:
                     waiting.discard(opening)
             if engine.done():
                 await self._engine_ended(engine)
+            self._announcer.draining()
+            await self._drain.announce(self._reloader.config.service.drain_delay_s, self._stop, engine)
             drain_s = self._reloader.config.service.drain_s
             self._drain.begin(drain_s)
-            self._announcer.draining()
             await self._drain.run(drain_s, self._stop, engine)
             await self._supervisor.stop()
             log.info(line("stopped"))

@@ -20,11 +20,16 @@ _LAST_EVENTS_S = 0.05
 
 
 class StopSignal:
-    """SIGTERM or SIGINT: the first starts the drain, the second ends it at once."""
+    """SIGTERM or SIGINT: the first starts the drain, the second ends it (and its delay) at once."""
 
     def __init__(self) -> None:
-        self.is_urgent = False
         self._event = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether there was a second signal."""
+        return self._urgent.is_set()
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         """Handle both signals from now on."""
@@ -35,9 +40,13 @@ class StopSignal:
         """Wait for the first signal."""
         await self._event.wait()
 
+    async def wait_urgent(self) -> None:
+        """Wait for the second signal."""
+        await self._urgent.wait()
+
     def _received(self, number: int) -> None:
         if self._event.is_set():
-            self.is_urgent = True
+            self._urgent.set()
         log.info(line("signal", name=signal.Signals(number).name))
         self._event.set()
 
@@ -49,6 +58,16 @@ class Drain:
         self._admission = admission
         self._active = active_requests
         self._queries = queries
+
+    async def announce(self, delay_s: float, stop: StopSignal, engine: asyncio.Future[None]) -> None:
+        """Be not ready for `delay_s` while requests are still accepted; until a second signal or the engine's end."""
+        self._admission.is_leaving = True
+        if not delay_s:
+            return
+        log.info(line("leaving", drain_delay_s=delay_s))
+        urgent = asyncio.ensure_future(stop.wait_urgent())
+        await asyncio.wait({urgent, engine}, timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
+        urgent.cancel()
 
     def begin(self, drain_s: float) -> None:
         """Reject new requests from now on."""

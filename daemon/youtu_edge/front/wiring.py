@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from youtu_edge.board_files import BoardFiles
+from youtu_edge.board_name import board_name
 from youtu_edge.config import Config
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.admission.intake import Intake
@@ -34,9 +36,11 @@ from youtu_edge.front.dialects.tokens.routes import TokenHandlers
 from youtu_edge.front.durable.durable_requests import DurableRequests
 from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.durable.headers import make_durability_middleware
-from youtu_edge.front.http import answer_headers, cors
+from youtu_edge.front.http import answer_headers, closing, cors
 from youtu_edge.front.http.app import Handlers, make_app
+from youtu_edge.front.http.board import Board
 from youtu_edge.front.http.body_reader import BodyReader
+from youtu_edge.front.http.forwarded import TrustedProxies
 from youtu_edge.front.http.site import Site
 from youtu_edge.front.http.static_files import StaticFiles
 from youtu_edge.front.http.tls import Tls
@@ -52,7 +56,11 @@ from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.reload import Reloader
 from youtu_edge.front.service import Service
 from youtu_edge.front.shutdown import Drain
+from youtu_edge.front.status.load import Load
 from youtu_edge.front.status.metrics import EngineCollector, GaugeCollector, Metrics
+from youtu_edge.front.status.models import ModelHandlers
+from youtu_edge.front.status.probes import ProbeHandlers
+from youtu_edge.front.status.readiness import Readiness
 from youtu_edge.front.status.routes import StatusHandlers
 from youtu_edge.front.status.status_line import StatusLine
 from youtu_edge.front.storage import Storage
@@ -106,15 +114,21 @@ class Wiring:
             config.service, self._active, self._queries, self._supervisor, self._key_usage, self._memory, self._cache
         )
         self._bodies = BodyReader(config.service.max_body_bytes, config.service.body_timeout_s)
-        self._intake = Intake(config.generation, self._admission, self._model)
+        self._place = self._make_place(board_files or BoardFiles())
+        self._intake = Intake(config.generation, self._admission, self._model, self._place)
 
-        self._conversations = Conversations(config.storage, self._on_failure("conversations"))
+        self._conversations = Conversations(config.storage, self._place, self._on_failure("conversations"))
         self._durable = DurableRequests(config.storage, self._admission, self._model.checksum, self._on_failure("requests"))
         self._archive = ResponseArchive(config.storage, self._on_failure("responses"))
         self._responses: dict[str, ResponseRun] = {}
         self._background = BackgroundResponses(self._durable, self._archive, self._responses, self._model.name)
 
         self.service = self._make_service(tls, clock)
+
+    def _make_place(self, files: BoardFiles) -> Board:
+        service = self._config.service
+        name = board_name(service.board, port=service.port, host_name=socket.gethostname(), files=files)
+        return Board(name, is_named=bool(service.board))
 
     def _make_service(self, tls: Tls, clock: Callable[[], float]) -> Service:
         status_line = StatusLine(self._reloader, self._supervisor, self._active, self._site, clock)
@@ -200,7 +214,9 @@ class Wiring:
         """The application with every route."""
         bodies, intake, ui = self._bodies, self._intake, StaticFiles()
         generations = Generations(self._admission, self._durable)
+        readiness = Readiness(self._admission, self._active, self._supervisor, self._memory, self._board)
         status = StatusHandlers(
+            readiness=readiness,
             admission=self._admission,
             active_requests=self._active,
             supervisor=self._supervisor,
@@ -217,6 +233,8 @@ class Wiring:
             self._metrics.register(collector)
         groups: list[Handlers] = [
             status,
+            ModelHandlers(self._model),
+            ProbeHandlers(readiness, self._model, self._config.scheduler.max_sequences),
             ChatHandlers(intake, generations, bodies),
             CompletionHandlers(intake, generations, bodies),
             PlainHandlers(intake, generations, bodies, self._conversations),
@@ -228,8 +246,13 @@ class Wiring:
             ui,
         ]
         app, table = make_app(self._config, groups, bodies.expect, self._metrics.refused)
+        self.routes = table.routes
+        proxies = TrustedProxies(self._config.service.trusted_proxies)
         answer_headers.install(app)
+        closing.install(app, lambda: self._admission.is_leaving)
+        Load(self._active, self._supervisor.counters).install(app)
+        self._place.install(app, proxies.is_https)
         cors.install(app, self._config.service.cors_origins)
-        app.middlewares.append(make_access_middleware(self._key_ring, table.scope))
+        app.middlewares.append(make_access_middleware(self._key_ring, table.scope, proxies))
         app.middlewares.append(make_durability_middleware(table.find))
         return app

@@ -40,7 +40,14 @@ class Admission:
         self._memory = memory
         self._cache = cache
         self._lookups: set[asyncio.Future[None]] = set()
+        self.is_leaving = False
+        """The daemon is going to stop; requests are accepted until `is_draining`."""
         self.is_draining = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further request is admitted before one ends."""
+        return len(self._active) >= self._max_queue
 
     def configure(self, service: ServiceConfig) -> None:
         """Apply a new queue bound and time limit; requests that were admitted before keep theirs."""
@@ -64,7 +71,7 @@ class Admission:
             raise MemoryPressureError("the machine is short of memory; try again later", retry_after_s=10)
         if (key := CALLER.get().key) is not None:
             self._key_usage.check(key)
-        if len(self._active) >= self._max_queue:
+        if self.is_full:
             raise OverloadedError(f"{self._max_queue} requests are unfinished (service.max_queue); try again later")
 
     def open(self, submit: GenerationRequest) -> ActiveRequest:
@@ -75,6 +82,7 @@ class Admission:
         deadline = self._deadline()
         active = self._active.open(submit, digest)
         poison.begin(submit.id, digest)
+        active.client = CALLER.get().address
         if deadline is not None:
             active.deadline = asyncio.get_running_loop().call_at(deadline, self._expire, submit.id)
         if (key := CALLER.get().key) is not None:

@@ -8,6 +8,7 @@ from youtu_edge.config import GenerationConfig
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.admission.sampling import SamplingFields, sampling_params
 from youtu_edge.front.admission.served_model import CurrentModel, ServedModel
+from youtu_edge.front.http.board import Board
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.keys.caller import CALLER
 from youtu_edge.request_errors import InvalidRequestError, ModelNotFoundError
@@ -21,7 +22,8 @@ _HIGHEST = 7
 class Intake:
     """Builds requests for the served model."""
 
-    def __init__(self, generation: GenerationConfig, admission: Admission, model: CurrentModel) -> None:
+    def __init__(self, generation: GenerationConfig, admission: Admission, model: CurrentModel, board: Board) -> None:
+        self._board = board
         self._generation = generation
         self.admission = admission
         self._model = model
@@ -38,10 +40,11 @@ class Intake:
         return model
 
     def check_name(self, requested: str | None) -> None:
-        """Raises ModelNotFoundError unless the request names the served model, `default` or none."""
-        name = self.model.name
-        if requested not in (None, "default", name):
-            raise ModelNotFoundError(f"model: {requested[:100]!r} is not served here; use {name!r}", param="model")
+        """Raises ModelNotFoundError unless the request names the served model, `default`, an alias or none."""
+        if requested is not None and not self.model.is_called(requested):
+            raise ModelNotFoundError(
+                f"model: {requested[:100]!r} is not served here; use {self.model.name!r}", param="model"
+            )
 
     def max_new_tokens(self, field: str, requested: int | None) -> int:
         """The limit of the answer. Raises InvalidRequestError naming `field` where it exceeds the context."""
@@ -59,7 +62,7 @@ class Intake:
         urgency = CALLER.get().urgency
         sampling = sampling_params(fields, self._generation, self.model.recommendation)
         return GenerationRequest(
-            id=f"{prefix}{secrets.token_hex(_ID_BYTES[prefix[-1]])}",
+            id=f"{prefix}{secrets.token_hex(_ID_BYTES[prefix[-1]])}{self._board.id_suffix}",
             sampling=sampling,
             is_repeatable=sampling.temperature == 0 or fields.seed is not None,
             max_new_tokens=max_new_tokens,

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import msgspec
 
 from youtu_edge.config import Config
+from youtu_edge.encoding import msgpack_bytes
 from youtu_edge.errors import StorageError
 from youtu_edge.front.database import Database, bytes_used, size_limit
 from youtu_edge.front.http.answer_headers import note_cache
@@ -74,7 +75,7 @@ class ResponseCache:
         self._ttl_s = config.response_cache.ttl_s
         self._max_bytes = config.response_cache.max_bytes
         # What the package is loaded with changes answers too: the context's length, how positions are extended …
-        self._setting = msgspec.msgpack.encode(config.model)
+        self._setting = msgpack_bytes(config.model)
         self._active = active_requests
         self._fingerprint = fingerprint
         self._on_lookup = on_lookup
@@ -97,7 +98,7 @@ class ResponseCache:
             # Token ids of earlier answers add nothing to their text.
             messages=[msgspec.structs.replace(message, tokens=[]) for message in submit.messages or ()],
         )
-        return hashlib.sha256(b"\0".join((fingerprint.encode(), self._setting, msgspec.msgpack.encode(bare)))).digest()
+        return hashlib.sha256(b"\0".join((fingerprint.encode(), self._setting, msgpack_bytes(bare)))).digest()
 
     async def answer(self, active: ActiveRequest, key: bytes) -> bool:
         """Answer the request from the cache; False on a miss, when the engine has to. Never raises."""
@@ -126,7 +127,7 @@ class ResponseCache:
         answer = KeptAnswer(
             submit.sent_text, submit.sent_tokens, reason, active.prompt_tokens, active.in_thought, active.stop_text
         )
-        body = msgspec.msgpack.encode(answer)
+        body = msgpack_bytes(answer)
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -29,6 +30,17 @@ class ServedModel(msgspec.Struct, frozen=True):
     created: int
     """Unix time in seconds at which it was loaded."""
     recommendation: Recommendation = Recommendation()
+    aliases: Literal["*"] | tuple[str, ...] = ()
+    """Further names; "*": all."""
+
+    @property
+    def names(self) -> set[str]:
+        """What clients may call it, unless `aliases` is "*"."""
+        return {self.name, "default", *self.aliases}
+
+    def is_called(self, requested: str) -> bool:
+        """Whether a request that names `requested` means this model."""
+        return self.aliases == "*" or requested in self.names
 
 
 class CurrentModel:
@@ -47,6 +59,7 @@ class CurrentModel:
             context_length=ready.context_length,
             created=self.value.created if self.value else int(time.time()),
             recommendation=self._recommendation(),
+            aliases=self._config.aliases,
         )
 
     def name(self) -> str:

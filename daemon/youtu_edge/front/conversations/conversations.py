@@ -15,6 +15,7 @@ import msgspec
 from youtu_edge.config import StorageConfig
 from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Summary, Turn
 from youtu_edge.front.database import Database
+from youtu_edge.front.http.board import Board
 from youtu_edge.request_errors import NotFoundError, SessionBusyError
 
 FILE = "conversations.db"
@@ -35,7 +36,8 @@ class RunningTurn(msgspec.Struct, eq=False):
 class Conversations:
     """Every method may raise StorageError."""
 
-    def __init__(self, config: StorageConfig, on_failure: Callable[[], None]) -> None:
+    def __init__(self, config: StorageConfig, board: Board, on_failure: Callable[[], None]) -> None:
+        self._board = board
         limits = Limits(config.conversations_max_bytes, config.conversations_max_age_days)
         self._store = ConversationStore(limits)
         self.database = Database.in_directory(
@@ -86,10 +88,16 @@ class Conversations:
         running.ended.set_result(kept)
 
     async def seen_by_model(self, name: Name) -> Conversation:
-        """The conversation with the turns that the model still sees; an empty one when there is none."""
+        """The conversation with the turns that the model still sees; an empty one when there is none.
+
+        Raises ElsewhereError when there is none because it belongs to another board.
+        """
         found = await self.database.run(lambda connection: self._store.find(connection, name, only_seen=True))
+        if found is not None:
+            return found
+        self._board.check_here(name.id, "session_id")
         now = int(time.time())
-        return found or Conversation(
+        return Conversation(
             summary=Summary(id=name.id, title="", created=now, updated=now, turns=0), system="", dropped_turns=0, turns=[]
         )
 
@@ -97,7 +105,7 @@ class Conversations:
         """The whole conversation. Raises NotFoundError."""
         found = await self.database.run(lambda connection: self._store.find(connection, name))
         if found is None:
-            raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id")
+            raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id", name=name.id)
         return found
 
     async def page(self, owner: str, limit: int, before: str | None) -> list[Summary]:

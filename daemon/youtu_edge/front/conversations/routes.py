@@ -126,7 +126,7 @@ class SessionHandlers:
 
     async def change(self, request: web.Request) -> web.Response:
         """PATCH /v1/sessions/{session_id}: change title or system prompt."""
-        body = decode_body(await self._bodies.read(request), SessionChange, {})
+        body = decode_body(await self._bodies.read(request), SessionChange)
         if body.title is UNSET and body.system is UNSET:
             raise InvalidRequestError("title or system: one of them is required", param="title")
         title = None if body.title is UNSET else body.title
@@ -157,7 +157,7 @@ class SessionHandlers:
         An answer that has ended is truncated, too: speech goes on for a while after the last token.
         """
         name = _name(request)
-        body = decode_body(await self._bodies.read(request), InterruptBody, {})
+        body = decode_body(await self._bodies.read(request), InterruptBody)
         running = self._conversations.running(name)
         if running is not None:
             self._cancel(running.request_id)
@@ -170,7 +170,7 @@ class SessionHandlers:
         """POST /v1/requests/{request_id}/cancel: stop an answer; its client gets finish_reason "cancelled"."""
         request_id = request.match_info["request_id"]
         if not self._cancel(request_id):
-            raise NotFoundError(f"no request {request_id[:100]!r} is in progress", param="request_id")
+            raise NotFoundError(f"no request {request_id[:100]!r} is in progress", param="request_id", name=request_id)
         return json_response(Cancelled(request_id))
 
     def _cancel(self, request_id: str) -> bool:

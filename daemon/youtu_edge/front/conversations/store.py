@@ -245,7 +245,7 @@ def title_of(prompt: str) -> str:
 def _number(connection: sqlite3.Connection, name: Name) -> int:
     row = connection.execute("SELECT number FROM conversation WHERE owner = ? AND id = ?", name).fetchone()
     if row is None:
-        raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id")
+        raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id", name=name.id)
     return int(row[0])
 
 

@@ -256,7 +256,7 @@ class DurableRequests:
 
 
 def _not_kept(request_id: str) -> NotFoundError:
-    return NotFoundError(f"no request {request_id[:100]!r} is stored")
+    return NotFoundError(f"no request {request_id[:100]!r} is stored", name=request_id)
 
 
 def _continued(submit: GenerationRequest, events: list[Event]) -> GenerationRequest:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from youtu_edge.encoding import msgpack_bytes
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished
 
@@ -136,7 +137,7 @@ class RequestJournal:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 summary.id, summary.key, summary.owner, summary.path, summary.created, summary.digest, entry.body,
-                msgspec.msgpack.encode(entry.submit), entry.model,
+                msgpack_bytes(entry.submit), entry.model,
             ),
         )  # fmt: skip
         return forgotten
@@ -146,7 +147,7 @@ class RequestJournal:
         (number,) = connection.execute("SELECT number FROM request WHERE id = ?", (request_id,)).fetchone()
         for index, event in enumerate(events, first):
             kind = next(name for name, of_kind in _KINDS.items() if isinstance(event, of_kind))
-            data = msgspec.msgpack.encode(event)
+            data = msgpack_bytes(event)
             connection.execute("INSERT INTO event VALUES (?, ?, ?, ?)", (number, index, kind, data))
             if isinstance(event, Delta):
                 connection.execute("UPDATE request SET fruitless_starts = 0 WHERE number = ?", (number,))

@@ -30,7 +30,7 @@ def make_app(
     document = OpenApiHandler(routes)
     routes.append(Route("GET", "/openapi.json", document.openapi, scope=None))
     table = RouteTable(routes)
-    errors = make_error_middleware(table.error_form, on_refused)
+    errors = make_error_middleware(table.error_form, table.similar_to, on_refused)
     app = web.Application(middlewares=[errors, make_guard_middleware(config.service)])
     for route in routes:
         route.install(app, expect)

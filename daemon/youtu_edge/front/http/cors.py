@@ -1,6 +1,6 @@
 """CORS for the pages of other sites in service.cors_origins: preflights and response headers.
 
-Off by default: origin_guard rejects foreign pages. No cookies are used, so a list of origins is all that is needed.
+Off by default: origin_guard rejects foreign pages. No cookie gives any rights, so a list of origins is all that is needed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from aiohttp import web
 from youtu_edge.front.http.handler import Handler
 
 ANY = "*"
-_EXPOSED = "X-Request-Id, X-Cache, Retry-After"
+_EXPOSED = "X-Request-Id, X-Cache, Retry-After, X-Youtu-Edge-Board, X-Youtu-Edge-Ignored"
 _METHODS = "GET, POST, PATCH, DELETE"
 _MAX_AGE_S = "600"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
-
+from youtu_edge.encoding import json_bytes
 from youtu_edge.front.http.json_paths import join, walk
 from youtu_edge.request_errors import InvalidRequestError
 
@@ -25,7 +24,7 @@ def check_keys(data: bytes, values: Any) -> None:
     lost. Colons inside strings count equally on both sides, unless they are escaped. Counting takes about a millisecond per
     megabyte; only documents that it cannot decide are parsed a second time.
     """
-    if b"\\u003" not in data and data.count(b":") == msgspec.json.encode(values).count(b":"):
+    if b"\\u003" not in data and data.count(b":") == json_bytes(values).count(b":"):
         return
     # Numbers do not matter here, and Python rejects very long ones.
     document = json.loads(data, object_pairs_hook=_object, parse_int=str, parse_float=str, strict=False)

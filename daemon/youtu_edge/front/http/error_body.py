@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from youtu_edge.encoding import json_bytes
 from youtu_edge.errors import InternalError, OverloadedError, YoutuEdgeError
 from youtu_edge.front.http.handler import Handler
 from youtu_edge.log import line
@@ -56,7 +57,7 @@ def error_document(error: YoutuEdgeError) -> ErrorDocument:
 
 def error_response(error: YoutuEdgeError, form: ErrorForm = error_document) -> web.Response:
     """The error with its status, in the form of a dialect, and Retry-After where waiting helps."""
-    body = msgspec.json.encode(form(error))
+    body = json_bytes(form(error))
     response = web.Response(status=error.http_status, body=body, content_type="application/json")
     if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
         response.headers["Retry-After"] = str(retry_after_s)
@@ -69,7 +70,7 @@ def error_response(error: YoutuEdgeError, form: ErrorForm = error_document) -> w
 
 def raw_response(error: YoutuEdgeError) -> bytes:
     """The same as bytes, for a connection that is closed before there is a request to answer."""
-    body = msgspec.json.encode(error_document(error))
+    body = json_bytes(error_document(error))
     lines = [
         f"HTTP/1.1 {error.http_status} {http.HTTPStatus(error.http_status).phrase}",
         "Content-Type: application/json",
@@ -81,8 +82,13 @@ def raw_response(error: YoutuEdgeError) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def make_error_middleware(form_of: Callable[[web.Request], ErrorForm], on_refused: Callable[[str], None]) -> Any:
-    """Middleware that answers every exception of a handler; `on_refused(code)` counts them."""
+def make_error_middleware(
+    form_of: Callable[[web.Request], ErrorForm], similar_to: Callable[[web.Request], str], on_refused: Callable[[str], None]
+) -> Any:
+    """Middleware that answers every exception of a handler; `on_refused(code)` counts them.
+
+    `similar_to`: what to add to the message about a path without a route.
+    """
 
     @web.middleware
     async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -92,7 +98,7 @@ def make_error_middleware(form_of: Callable[[web.Request], ErrorForm], on_refuse
         except YoutuEdgeError as refused:
             error = refused
         except web.HTTPException as refused:
-            error = _from_http(request, refused)
+            error = _from_http(request, refused, similar_to)
             allow = refused.headers.get("Allow")
         except ConnectionError:
             raise  # the client has disconnected
@@ -108,9 +114,11 @@ def make_error_middleware(form_of: Callable[[web.Request], ErrorForm], on_refuse
     return errors
 
 
-def _from_http(request: web.Request, refused: web.HTTPException) -> YoutuEdgeError:
+def _from_http(
+    request: web.Request, refused: web.HTTPException, similar_to: Callable[[web.Request], str]
+) -> YoutuEdgeError:
     if isinstance(refused, web.HTTPNotFound):
-        return NotFoundError(f"no route {request.path[:200]}")
+        return NotFoundError(f"no route {request.path[:200]}{similar_to(request)}")
     if isinstance(refused, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refused.allowed_methods))
         return MethodNotAllowedError(f"{request.method} is not allowed on {request.path[:200]}; use {allowed}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from aiohttp import web
 
+from youtu_edge.encoding import json_bytes
 from youtu_edge.front.http.sse import EventNumbers, begin_stream
 
 NDJSON = "application/x-ndjson"
@@ -20,7 +21,7 @@ class LineStream:
 
     async def send(self, documents: Iterable[Mapping[str, object] | msgspec.Struct | str]) -> None:
         """Write lines in one go. Raises ConnectionError when the client is gone."""
-        if lines := msgspec.json.Encoder().encode_lines(documents):
+        if lines := b"".join(json_bytes(document) + b"\n" for document in documents):
             await self.response.write(lines)
 
     async def send_error(self, document: Mapping[str, object] | msgspec.Struct) -> None:

@@ -9,10 +9,13 @@ import msgspec
 from aiohttp import web
 
 from youtu_edge import __version__
+from youtu_edge.encoding import json_bytes
 from youtu_edge.errors import YoutuEdgeError
+from youtu_edge.front.http.answer_headers import IGNORED
 from youtu_edge.front.http.durability import KEY, KEY_HEADER, LAST_EVENT_HEADER, NUMBER
 from youtu_edge.front.http.error_body import ErrorDocument
 from youtu_edge.front.http.ndjson import NDJSON
+from youtu_edge.front.http.openapi_fields import describe_others
 from youtu_edge.front.http.route import Route
 from youtu_edge.request_errors import RequestError
 
@@ -26,6 +29,15 @@ _KEYS = {
     "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key, Anthropic's way"},
 }
 
+_HEADERS = {
+    "X-Youtu-Edge-Board": {"description": "Name of the board that answers", "schema": {"type": "string"}},
+    "X-Youtu-Edge-Load": {
+        "description": "How busy it is: running=3, waiting=1, free-pages=0.82 (a dictionary of RFC 9651)",
+        "schema": {"type": "string"},
+    },
+}
+"""On every answer."""
+
 
 class OpenApiHandler:
     """Serves the document, which is generated on the first request and kept."""
@@ -37,7 +49,7 @@ class OpenApiHandler:
     async def openapi(self, request: web.Request) -> web.Response:
         """GET /openapi.json: this document."""
         if not self._document:
-            self._document = msgspec.json.encode(openapi_document(self._routes))
+            self._document = json_bytes(openapi_document(self._routes))
         return web.Response(body=self._document, content_type=_JSON)
 
 
@@ -55,12 +67,13 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
             _allow_null(component)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
+        describe_others(route.others, schema_of.get(route.body, {}), components)
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of, components)
     return {
         "openapi": "3.2.0",
         "info": {"title": "youtu-edge", "version": __version__, "license": {"name": "Apache-2.0"}},
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": _KEYS},
+        "components": {"schemas": components, "headers": _HEADERS, "securitySchemes": _KEYS},
     }
 
 
@@ -105,6 +118,8 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
     operation["responses"] = done | {
         str(status): _error(status, kind, schema_of) for status, kind in sorted(_errors(route).items())
     }
+    for response in operation["responses"].values():
+        response.setdefault("headers", {}).update({name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS})
     return operation
 
 
@@ -135,7 +150,8 @@ def _success(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
         content[_EVENTS] = {"itemSchema": _event(route, schema_of)}
     if route.lines is not None:
         content[NDJSON] = {"itemSchema": {"anyOf": [schema_of[route.lines], schema_of[route.error or ErrorDocument]]}}
-    return {"description": "Done"} | ({"content": content} if content else {})
+    headers = {IGNORED: {"description": "Fields that were ignored", "schema": {"type": "string"}}} if route.others else {}
+    return {"description": "Done"} | ({"content": content} if content else {}) | ({"headers": headers} if headers else {})
 
 
 def _event(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from youtu_edge.front.http.error_body import ErrorForm, error_document
+from youtu_edge.front.http.field_table import NO_FIELDS, FieldTable
 from youtu_edge.front.http.handler import Handler
 from youtu_edge.front.http.scope import Scope
 from youtu_edge.request_errors import UnsupportedParameterError
@@ -31,6 +32,8 @@ class Route(msgspec.Struct, frozen=True):
     handler: Handler
     body: Any = None
     """Type of the JSON body; None: a body is not read."""
+    others: FieldTable = NO_FIELDS
+    """Fields of the body that are not computed here."""
     query: type[msgspec.Struct] | None = None
     """The query parameters as a struct, decoded with `bodies.decode_query`; None: all are rejected."""
     answer: Any = dict[str, Any]
@@ -63,6 +66,8 @@ class Route(msgspec.Struct, frozen=True):
     """Type of the document by status, for errors beyond those that follow from the fields above."""
     content_type: str = ""
     """Of the answer, where it is neither JSON nor plain text."""
+    takes_slashes: bool = False
+    """The last parameter in the path takes the rest of it, slashes included."""
     is_listed: bool = True
     """False: files of the web UI, which are not an API; any query is ignored."""
 
@@ -81,10 +86,11 @@ class Route(msgspec.Struct, frozen=True):
         """Add it to aiohttp's router; `expect` answers "Expect: 100-continue"."""
         handler = self.handler if self.query is not None or not self.is_listed else _without_query(self.handler)
         expect = partial(expect, form=self.error_form)  # aiohttp's default runs outside of all middlewares
+        path = re.sub(r"}$", ":.+}", self.path) if self.takes_slashes else self.path
         if self.method == "GET":
-            app.router.add_get(self.path, handler, expect_handler=expect)
+            app.router.add_get(path, handler, expect_handler=expect)
         else:
-            app.router.add_route(self.method, self.path, handler, expect_handler=expect)
+            app.router.add_route(self.method, path, handler, expect_handler=expect)
 
 
 def _without_query(handler: Handler) -> Handler:

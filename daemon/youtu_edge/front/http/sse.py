@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from aiohttp import web
 
+from youtu_edge.encoding import json_bytes
+
 REQUEST_ID = "X-Request-Id"
 """Header that carries the request's id, on every answer that was generated."""
 
@@ -68,7 +70,7 @@ def _data(document: Mapping[str, object] | msgspec.Struct | str) -> bytes:
         return b"data: " + document.encode() + b"\n\n"
     tag = document.__struct_config__.tag if isinstance(document, msgspec.Struct) else None
     name = f"event: {tag}\n".encode() if tag else b""
-    return name + b"data: " + msgspec.json.encode(document) + b"\n\n"
+    return name + b"data: " + json_bytes(document) + b"\n\n"
 
 
 async def open_stream(request: web.Request, request_id: str, numbers: EventNumbers | None = None) -> EventStream:

@@ -52,6 +52,8 @@ class ActiveRequest:
         self.cached_tokens = 0
         self.user: str | None = None
         """OpenAI's `user`, for the log."""
+        self.client = ""
+        """Address of the client, for the log; empty for a request from before this start."""
         self.key: str | None = None
         """Name of the API key that it came with."""
         self.resumes = 0

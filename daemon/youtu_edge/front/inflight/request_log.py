@@ -27,6 +27,7 @@ def log_request(active: ActiveRequest) -> None:
             duration_s=active.ended_at - active.opened_at,
             resumes=active.resumes or None,
             cache=active.cache,
+            client=active.client or None,
             user=active.user,
             key=active.key,
         )

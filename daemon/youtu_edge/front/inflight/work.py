@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from youtu_edge.encoding import msgpack_bytes
 from youtu_edge.protocol.to_engine import SamplingParams, Submit, TokenizerQuery
 
 _MOST_DEPARTED = 256
@@ -57,4 +58,4 @@ def digest_of(content: Submit | TokenizerQuery) -> bytes:
         content = msgspec.structs.replace(
             content, id="", priority=0, sampling=SamplingParams(), sent_tokens=[], sent_text="", is_suspect=False
         )
-    return hashlib.sha256(msgspec.msgpack.encode(content)).digest()
+    return hashlib.sha256(msgpack_bytes(content)).digest()

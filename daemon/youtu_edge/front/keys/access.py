@@ -15,6 +15,7 @@ from aiohttp import web
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.errors import ConfigError
+from youtu_edge.front.http.forwarded import TrustedProxies
 from youtu_edge.front.http.handler import Handler
 from youtu_edge.front.http.origin_guard import is_loopback
 from youtu_edge.front.http.scope import Scope
@@ -40,7 +41,7 @@ def check_exposure(service: ServiceConfig, ring: KeyRing) -> None:
     )
 
 
-def make_access_middleware(ring: KeyRing, scope_of: Callable[[web.Request], Scope | None]) -> Any:
+def make_access_middleware(ring: KeyRing, scope_of: Callable[[web.Request], Scope | None], proxies: TrustedProxies) -> Any:
     """Middleware that identifies the caller of every request and rejects those without the right key.
 
     `scope_of`: what the key has to allow; None: the request needs no key.
@@ -49,7 +50,7 @@ def make_access_middleware(ring: KeyRing, scope_of: Callable[[web.Request], Scop
     @web.middleware
     async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
         key = _authenticate(request, ring, scope_of(request))
-        token = CALLER.set(Caller(key, _urgency(request, key), _deadline(request)))
+        token = CALLER.set(Caller(key, _urgency(request, key), _deadline(request), proxies.client_address(request)))
         try:
             return await handler(request)
         finally:

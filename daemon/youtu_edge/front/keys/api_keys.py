@@ -21,6 +21,7 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta
 
+from youtu_edge.encoding import json_bytes
 from youtu_edge.errors import ConfigError, YoutuEdgeError
 from youtu_edge.front.http.scope import Scope
 
@@ -127,7 +128,7 @@ def write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
     Raises OSError.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    data = msgspec.json.format(msgspec.json.encode(KeyFile(keys)), indent=2) + b"\n"
+    data = msgspec.json.format(json_bytes(KeyFile(keys)), indent=2) + b"\n"
     fresh.unlink(missing_ok=True)
     try:
         # Root may write in a directory of the daemon's user: never follow a link planted there.

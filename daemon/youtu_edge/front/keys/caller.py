@@ -23,6 +23,8 @@ class Caller(msgspec.Struct, frozen=True):
     """0 (first) to 7 (last), of the header Priority (RFC 9218)."""
     deadline: float | None = None
     """Time of the event loop by which the answer must be complete, of the header X-Request-Timeout-S."""
+    address: str = ""
+    """IP address of the client; through a trusted proxy, the one that the proxy reports."""
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 (frozen)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from youtu_edge.encoding import json_bytes
 from youtu_edge.errors import ConcurrencyError, QuotaError
 from youtu_edge.front.keys.api_keys import ApiKey
 from youtu_edge.log import line
@@ -92,7 +93,7 @@ class KeyUsage:
             return
         fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            fresh.write_bytes(msgspec.json.encode(self._windows))
+            fresh.write_bytes(json_bytes(self._windows))
             os.replace(fresh, self._path)
             self._is_dirty = self._is_failing = False
         except OSError as error:

@@ -51,8 +51,9 @@ async function ask() {
   } catch (error) {
     if (error.status !== 403) throw error;
   }
-  const { ok } = await fetch("readyz", options); // a key with only the scope "chat" may not read /v1/status; /readyz is public
-  return [ok ? "ready" : "loading", null];
+  const answer = await fetch("readyz", options); // a key with only the scope "chat" may not read /v1/status; /readyz is public
+  const isAway = !answer.ok && /^the (engine|daemon) /.test(await answer.text()); // a busy board does serve
+  return [isAway ? "loading" : "ready", null];
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -7,22 +7,6 @@ from typing import Any, Literal
 import msgspec
 
 
-class ListedModel(msgspec.Struct, kw_only=True):
-    """A model that is served; `created` is when it was loaded, Unix time in seconds."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-
-
-class ModelList(msgspec.Struct, kw_only=True):
-    """Answer of GET /v1/models."""
-
-    object: Literal["list"]
-    data: list[ListedModel]
-
-
 class LoadedModel(msgspec.Struct, kw_only=True):
     """The loaded model."""
 

@@ -1,4 +1,4 @@
-"""The routes about the daemon itself: liveness, readiness, metrics, status, models, start page."""
+"""The routes about the daemon itself: liveness, readiness, metrics, status, start page."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.machine.process_memory import resident_bytes
 from youtu_edge.front.status.document import (
     DeviceStatus,
-    ListedModel,
     LoadedModel,
-    ModelList,
     StatusDocument,
     StorageStatus,
 )
 from youtu_edge.front.status.metrics import Metrics
+from youtu_edge.front.status.readiness import Readiness
 from youtu_edge.front.supervision.degrade import NAMES
 from youtu_edge.front.supervision.supervisor import Supervisor
 from youtu_edge.protocol.from_engine import PLAN_PARTS
@@ -43,6 +42,7 @@ class StatusHandlers:
     def __init__(
         self,
         *,
+        readiness: Readiness,
         admission: Admission,
         active_requests: ActiveRequests,
         supervisor: Supervisor,
@@ -55,6 +55,7 @@ class StatusHandlers:
         conversations: Conversations,
         clock: Callable[[], float],
     ) -> None:
+        self._readiness = readiness
         self._admission = admission
         self._active = active_requests
         self._supervisor = supervisor
@@ -75,7 +76,6 @@ class StatusHandlers:
             Route("GET", "/livez", self.livez, answer=str, scope=None),
             Route("GET", "/readyz", self.readyz, answer=str, scope=None, errors={503: str}),
             Route("GET", "/metrics", self.metrics, answer=str, scope="metrics"),
-            Route("GET", "/v1/models", self.models, answer=ModelList),
             Route("GET", "/v1/status", self.status, answer=StatusDocument, scope="metrics"),
         ]
 
@@ -85,35 +85,19 @@ class StatusHandlers:
 
     async def readyz(self, request: web.Request) -> web.Response:
         """GET /readyz: 200 when a request sent now would be computed at once, else 503 with the reason."""
-        reason = ""
-        if self._admission.is_draining:
-            reason = "the daemon is stopping"
-        elif self._supervisor.state != "ready":
-            reason = f"the engine is not ready: {self._supervisor.state}"
-        elif self._supervisor.is_recycling:
-            reason = "the engine is about to be replaced"
-        elif self._memory.refuses_requests:
-            reason = "the machine is short of memory"
-        return web.Response(text="ready\n" if not reason else f"{reason}\n", status=503 if reason else 200)
+        obstacle = self._readiness.obstacle()
+        return web.Response(text=f"{obstacle or 'ready'}\n", status=503 if obstacle else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """GET /metrics: all figures in Prometheus' text format."""
         return web.Response(body=self._metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
-
-    async def models(self, request: web.Request) -> web.Response:
-        """GET /v1/models: the loaded model; an empty list before."""
-        model = self._model.value
-        data: list[ListedModel] = []
-        if model:
-            data.append(ListedModel(id=model.name, object="model", created=model.created, owned_by="youtu-edge"))
-        return json_response(ModelList(object="list", data=data))
 
     async def status(self, request: web.Request) -> web.Response:
         """GET /v1/status: everything a technician asks first."""
         ready, model, counters = self._supervisor.ready, self._model.value, self._supervisor.counters
         document = StatusDocument(
             version=__version__,
-            state="draining" if self._admission.is_draining else self._supervisor.state,
+            state="draining" if self._admission.is_leaving else self._supervisor.state,
             uptime_s=round(self._clock() - self._started_at, 3),
             restarts=self._supervisor.restarts,
             recycles=self._supervisor.recycles,

@@ -21,6 +21,7 @@ class CacheControl(msgspec.Struct, forbid_unknown_fields=True):
 
     type: Literal["ephemeral"]
     ttl: Literal["5m", "1h"] | None = None
+    scope: Literal["global", "organization"] | None = None
 
 
 class TextBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="text"):
@@ -59,9 +60,12 @@ class ToolResultBlock(msgspec.Struct, forbid_unknown_fields=True, tag_field="typ
 
 
 class MessageParam(msgspec.Struct, forbid_unknown_fields=True):
-    """One turn of the conversation. An answer may be sent back whole; only its role and content are used."""
+    """One turn of the conversation. An answer may be sent back whole; only its role and content are used.
 
-    role: Literal["user", "assistant"]
+    `system` gives further instructions after the first turn.
+    """
+
+    role: Literal["user", "assistant", "system"]
     content: str | list[TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock]
     id: str | None = None
     type: Literal["message"] | None = None
@@ -78,11 +82,21 @@ def chat_messages(system: str | list[TextBlock] | None, turns: Sequence[MessageP
     for index, turn in enumerate(turns):
         if isinstance(turn.content, str):
             messages.append(ChatMessage(turn.role, turn.content))
+        elif turn.role == "system":
+            messages.append(_system(turn.content, f"messages[{index}].content"))
         elif turn.role == "assistant":
             messages.append(_assistant(turn.content, f"messages[{index}].content", called))
         else:
             messages += _user(turn.content, f"messages[{index}].content", called)
     return messages
+
+
+def _system(blocks: list[Any], where: str) -> ChatMessage:
+    for index, block in enumerate(blocks):
+        if not isinstance(block, TextBlock):
+            place = f"{where}[{index}].type"
+            raise InvalidRequestError(f"{place}: a turn of the system has only text", param=place)
+    return ChatMessage("system", _text(blocks))
 
 
 def _assistant(blocks: list[Any], where: str, called: dict[str, str]) -> ChatMessage:

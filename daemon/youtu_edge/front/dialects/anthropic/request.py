@@ -22,19 +22,27 @@ from youtu_edge.front.dialects.common.tools import (
     definitions,
     offer_tools,
 )
+from youtu_edge.front.http.field_table import FieldTable, Hint, Refused
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.to_engine import Grammar, JsonSchema, Render
 from youtu_edge.request_errors import InvalidRequestError
 
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "container": (),
-    "context_management": (),
-    "inference_geo": (),
-    "mcp_servers": ([],),
-    "service_tier": ("auto", "standard_only"),
-    "speed": ("standard",),
-}
-"""Anthropic's parameters that are rejected by name, with the values that are harmless and therefore accepted."""
+FIELDS = FieldTable(
+    {
+        "container": Refused(),
+        "context_management": Hint({}),
+        "inference_geo": Hint(),
+        "mcp_servers": Refused([]),
+        "output_config.effort": Hint("high"),
+        "service_tier": Hint("auto", "standard_only"),
+        "speed": Hint("standard"),
+        "thinking.budget_tokens": Hint(),
+        "thinking.display": Hint(),
+        "tools[].defer_loading": Refused(False),
+        "tools[].eager_input_streaming": Hint(True),
+    }
+)
+"""Anthropic's parameters that are not computed here."""
 
 NAMES = {"chat_template_kwargs.enable_thinking": "thinking.type"}
 """This dialect's names of fields that an error of the engine may name."""
@@ -49,6 +57,9 @@ class ClientTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     type: Literal["custom"] | None = None
     strict: bool | None = None
     cache_control: CacheControl | None = None
+    defer_loading: bool | None = None
+    eager_input_streaming: bool | None = None
+    """Makes no difference: input is always streamed as it is generated."""
 
     def as_tool(self) -> Tool:
         """The tool in the form of the chat dialect."""
@@ -78,17 +89,21 @@ class NoChoice(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag
     """No tool may be called."""
 
 
-class ThinkingEnabled(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="enabled", kw_only=True):
-    """The model thinks first. The budget is not enforced; `max_tokens` limits thoughts and answer together."""
+Display = Literal["summarized"]
+"""How thinking is answered. It always comes in full; to leave it out is not supported."""
 
-    budget_tokens: Tokens
-    display: None = None
+
+class ThinkingEnabled(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="enabled", kw_only=True):
+    """The model thinks first. No budget is enforced; `max_tokens` limits thoughts and answer together."""
+
+    budget_tokens: Tokens | None = None
+    display: Display | None = None
 
 
 class ThinkingAdaptive(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="adaptive"):
     """The model decides whether it thinks."""
 
-    display: None = None
+    display: Display | None = None
 
 
 class ThinkingDisabled(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="disabled"):
@@ -103,10 +118,10 @@ class SchemaOutput(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OutputConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """The form of the answer."""
+    """The form of the answer. `effort` is ignored: models have no degrees of it."""
 
     format: SchemaOutput | None = None
-    effort: None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
 
 
 class Metadata(msgspec.Struct, forbid_unknown_fields=True):
@@ -197,6 +212,9 @@ def _check(body: CountBody) -> None:
         raise InvalidRequestError("tool_choice.name: no tool has this name", param="tool_choice.name")
     if isinstance(body.tool_choice, AnyChoice) and not names:
         raise InvalidRequestError("tool_choice: there are no tools to call", param="tool_choice")
+    if body.messages[0].role == "system":
+        where = "messages[0].role"
+        raise InvalidRequestError(f"{where}: the first turn must not be the system's; use the field system", param=where)
     if body.messages[-1].role == "assistant":
         where = f"messages[{len(body.messages) - 1}].role"
         raise InvalidRequestError(

@@ -9,8 +9,8 @@ from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.answers.answer_stream import complete, stream_answers
 from youtu_edge.front.dialects.anthropic.blocks import TextBlock
 from youtu_edge.front.dialects.anthropic.request import (
+    FIELDS,
     NAMES,
-    UNSUPPORTED,
     CountBody,
     MessagesBody,
     count_query,
@@ -49,6 +49,7 @@ class MessageHandlers(GeneratingHandlers):
                 "/v1/messages",
                 self.create,
                 body=MessagesBody,
+                others=FIELDS,
                 query=MessagesQuery,
                 untagged=(TextBlock,),
                 answer=AnswerMessage,
@@ -62,6 +63,7 @@ class MessageHandlers(GeneratingHandlers):
                 "/v1/messages/count_tokens",
                 self.count_tokens,
                 body=CountBody,
+                others=FIELDS,
                 query=MessagesQuery,
                 answer=TokenCount,
                 queries=True,
@@ -73,7 +75,7 @@ class MessageHandlers(GeneratingHandlers):
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/messages: Anthropic's Messages, whole or streamed."""
         decode_query(request.query, MessagesQuery)
-        raw, body = await self._read(request, MessagesBody, UNSUPPORTED)
+        raw, body = await self._read(request, MessagesBody, FIELDS)
         submit = generation_request(self._intake, body)
         model = self._intake.model.name
         user = body.metadata.user_id if body.metadata else None
@@ -89,7 +91,7 @@ class MessageHandlers(GeneratingHandlers):
     async def count_tokens(self, request: web.Request) -> web.Response:
         """POST /v1/messages/count_tokens: the number of tokens of a conversation."""
         decode_query(request.query, MessagesQuery)
-        _, body = await self._read(request, CountBody, UNSUPPORTED)
+        _, body = await self._read(request, CountBody, FIELDS)
         query = count_query(self._intake, body)
         try:
             reply = await self._intake.admission.query(query)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from youtu_edge.front.answers.answer_stream import stream_answers
 from youtu_edge.front.answers.generation_stream import collected, copies
-from youtu_edge.front.dialects.chat.request import UNSUPPORTED, ChatBody, generation_request
+from youtu_edge.front.dialects.chat.request import FIELDS, ChatBody, generation_request
 from youtu_edge.front.dialects.chat.response import ChatCompletion, ChatCompletionChunk, completion
 from youtu_edge.front.dialects.chat.writer import ChatWriter
 from youtu_edge.front.dialects.common.handlers import GeneratingHandlers
@@ -29,6 +29,7 @@ class ChatHandlers(GeneratingHandlers):
                 "/v1/chat/completions",
                 self.chat_completions,
                 body=ChatBody,
+                others=FIELDS,
                 answer=ChatCompletion,
                 events=ChatCompletionChunk,
                 last_event="[DONE]",
@@ -38,10 +39,12 @@ class ChatHandlers(GeneratingHandlers):
 
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions: OpenAI's chat, whole or streamed."""
-        raw, body = await self._read(request, ChatBody, UNSUPPORTED)
+        raw, body = await self._read(request, ChatBody, FIELDS)
         submit = generation_request(self._intake, body)
         model, with_logprobs = self._intake.model.name, bool(body.logprobs)
-        with self._generations.open_all(request, raw, copies(submit, body.n or 1), user=body.user) as generations:
+        wanted = copies(submit, body.n or 1)
+        names = [body.names for _ in wanted]
+        with self._generations.open_all(request, raw, wanted, user=body.user, names=names) as generations:
             head = Head(generations[0].id, generations[0].created, model)
             if body.stream:
                 writer = ChatWriter(head, len(generations), include_usage=body.include_usage, with_logprobs=with_logprobs)

@@ -24,6 +24,8 @@ class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Options of a streamed answer."""
 
     include_usage: bool = False
+    include_obfuscation: bool | None = None
+    """Ignored: events are never obfuscated."""
 
 
 class TextFormat(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="text"):

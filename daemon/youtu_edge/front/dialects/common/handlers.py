@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.http.bodies import Body, decode_body
 from youtu_edge.front.http.body_reader import BodyReader
+from youtu_edge.front.http.field_table import FieldTable
 
 
 class GeneratingHandlers:
@@ -25,7 +26,7 @@ class GeneratingHandlers:
         self,
         request: web.Request,
         kind: type[Body],
-        unsupported: Mapping[str, tuple[Any, ...]],
+        others: FieldTable,
         tidy: Callable[[dict[str, Any]], None] | None = None,
     ) -> tuple[bytes, Body]:
         """The body as received and as decoded. A request that would not be admitted is rejected before its body is read.
@@ -34,4 +35,4 @@ class GeneratingHandlers:
         """
         self._intake.admission.check()
         raw = await self._bodies.read(request)
-        return raw, decode_body(raw, kind, unsupported, tidy)
+        return raw, decode_body(raw, kind, others, tidy)

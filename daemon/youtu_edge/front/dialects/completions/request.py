@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.dialects.common.fields import GenerationFields, check_fields, fill_fields
+from youtu_edge.front.http.field_table import FieldTable, Hint, Refused
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.request_errors import ContextLengthError, InvalidRequestError
 
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
-"""OpenAI's parameters that are rejected by name, with the values that are harmless and therefore accepted."""
+FIELDS = FieldTable(
+    {
+        "best_of": Refused(1),
+        "echo": Refused(False),
+        "stream_options.include_obfuscation": Hint(False),
+        "suffix": Refused(""),
+    }
+)
+"""OpenAI's parameters that are not computed here."""
 
 MAX_PROMPTS = 16
 

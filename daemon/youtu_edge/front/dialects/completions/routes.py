@@ -8,7 +8,7 @@ from youtu_edge.front.answers.answer_stream import stream_answers
 from youtu_edge.front.answers.generation_stream import collected, copies
 from youtu_edge.front.dialects.common.handlers import GeneratingHandlers
 from youtu_edge.front.dialects.common.head import Head
-from youtu_edge.front.dialects.completions.request import UNSUPPORTED, CompletionBody, generation_requests
+from youtu_edge.front.dialects.completions.request import FIELDS, CompletionBody, generation_requests
 from youtu_edge.front.dialects.completions.response import TextCompletion, completion
 from youtu_edge.front.dialects.completions.writer import CompletionWriter
 from youtu_edge.front.http.json_response import json_response
@@ -26,6 +26,7 @@ class CompletionHandlers(GeneratingHandlers):
                 "/v1/completions",
                 self.completions,
                 body=CompletionBody,
+                others=FIELDS,
                 answer=TextCompletion,
                 events=TextCompletion,
                 last_event="[DONE]",
@@ -35,7 +36,7 @@ class CompletionHandlers(GeneratingHandlers):
 
     async def completions(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/completions: continue one or several texts, or what token ids stand for."""
-        raw, body = await self._read(request, CompletionBody, UNSUPPORTED)
+        raw, body = await self._read(request, CompletionBody, FIELDS)
         submits = generation_requests(self._intake, body)
         model, count, with_logprobs = self._intake.model.name, body.n or 1, body.logprobs is not None
         wanted = [copy for submit in submits.values() for copy in copies(submit, count)]

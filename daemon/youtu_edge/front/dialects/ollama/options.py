@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -10,25 +10,39 @@ from msgspec import Meta
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.admission.sampling import Penalty, SamplingFields, Seed
 from youtu_edge.front.dialects.common.fields import Stop
+from youtu_edge.front.http.field_table import Hint, Refused
 from youtu_edge.recommendation import MinP, RepetitionPenalty, Temperature, TopK, TopP
-from youtu_edge.request_errors import InvalidRequestError, UnsupportedParameterError
+from youtu_edge.request_errors import InvalidRequestError
 
 _Count = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "mirostat": (0,),
-    "penalize_newline": (True,),
-    "repeat_last_n": (-1,),
-    "tfs_z": (1,),
-    "typical_p": (1,),
+OTHER_OPTIONS: dict[str, Hint | Refused] = {
+    "f16_kv": Hint(),
+    "low_vram": Hint(),
+    "main_gpu": Hint(),
+    "mirostat": Refused(0),
+    "mirostat_eta": Hint(),
+    "mirostat_tau": Hint(),
+    "num_batch": Hint(),
+    "num_ctx": Hint(),
+    "num_gpu": Hint(),
+    "num_keep": Hint(),
+    "num_thread": Hint(),
+    "numa": Hint(),
+    "penalize_newline": Refused(True),
+    "repeat_last_n": Refused(-1),
+    "tfs_z": Refused(1),
+    "typical_p": Refused(1),
+    "use_mlock": Hint(),
+    "use_mmap": Hint(),
 }
-"""Options that would change the answer and do not exist here, with the values that change nothing."""
+"""Options that are not computed here. Threads, batches, placement and the context are settings of the daemon."""
 
 _RANDOM_SEED = -1
 
 
 class OllamaOptions(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Options of an answer. Threads, batches, placement and memory are settings of the daemon: they change no answer."""
+    """Options of an answer."""
 
     num_predict: Annotated[int, Meta(ge=-2, le=2**31 - 1)] | None = None
     """Limit of the answer; -1 and -2: up to the end of the context."""
@@ -43,7 +57,7 @@ class OllamaOptions(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     frequency_penalty: Penalty | None = None
 
     num_ctx: Annotated[int, Meta(ge=1)] | None = None
-    """At most the context of the model; a smaller one has no effect."""
+    """Ignored, as the context of the daemon stays what it is; `num_predict` and the prompt are checked against that."""
     num_keep: _Count | None = None
     num_batch: _Count | None = None
     num_gpu: _Count | None = None
@@ -76,18 +90,6 @@ class OllamaOptions(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             frequency_penalty=self.frequency_penalty,
             seed=None if self.seed == _RANDOM_SEED else self.seed,
         )
-
-
-def check_options(options: OllamaOptions, context_length: int) -> None:
-    """What types cannot express. Raises InvalidRequestError and UnsupportedParameterError naming the option."""
-    for name, neutral in _NEUTRAL.items():
-        value = getattr(options, name)
-        if value is not None and value not in neutral:
-            where = f"options.{name}"
-            raise UnsupportedParameterError(f"{where}: not supported by this server; leave it out", param=where)
-    if options.num_ctx is not None and options.num_ctx > context_length:
-        where = "options.num_ctx"
-        raise InvalidRequestError(f"{where}: {options.num_ctx} exceeds the context of {context_length} tokens", param=where)
 
 
 def max_new_tokens(intake: Intake, options: OllamaOptions) -> int:

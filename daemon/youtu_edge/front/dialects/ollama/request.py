@@ -11,23 +11,31 @@ from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.dialects.common.messages import MAX_MESSAGES
 from youtu_edge.front.dialects.common.tools import Tool, check_tools, offer_tools
 from youtu_edge.front.dialects.ollama.messages import OllamaMessage, chat_messages
-from youtu_edge.front.dialects.ollama.options import OllamaOptions, check_options, max_new_tokens
+from youtu_edge.front.dialects.ollama.options import OTHER_OPTIONS, OllamaOptions, max_new_tokens
+from youtu_edge.front.http.field_table import FieldTable, Hint, Refused
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.prompt import ChatMessage
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema
 from youtu_edge.request_errors import InvalidRequestError
 
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "context": ([],),
-    "images": ([],),
-    "logprobs": (False,),
-    "shift": (False,),
-    "suffix": ("",),
-    "template": ("",),
-    "top_logprobs": (0,),
-    "truncate": (False,),
-}
-"""Ollama's parameters that are rejected by name, with the values that are harmless and therefore accepted."""
+FIELDS = FieldTable(
+    {
+        "context": Refused([]),
+        "images": Refused([]),
+        "keep_alive": Hint(-1, "-1", "-1s"),
+        "logprobs": Refused(False),
+        "shift": Refused(False),
+        "suffix": Refused(""),
+        "template": Refused(""),
+        "top_logprobs": Refused(0),
+        "truncate": Refused(False),
+        **{f"options.{name}": field for name, field in OTHER_OPTIONS.items()},
+    }
+)
+"""Ollama's parameters that are not computed here."""
+
+SHOW_FIELDS = FieldTable({"verbose": Hint(False)})
+"""The same for POST /api/show."""
 
 _THINKING = "enable_thinking"
 """Its name in chat templates."""
@@ -83,9 +91,8 @@ class OllamaShowBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 def check_model(intake: Intake, requested: str | None) -> None:
     """Raises ModelNotFoundError unless it names the served model, in any case and with or without `:latest`."""
-    served = intake.model.name.casefold()
-    names = {served, served + _LATEST, "default", "default" + _LATEST}
-    if requested is not None and requested.casefold() not in names:
+    names = {name.casefold().removesuffix(_LATEST) for name in intake.model.names}
+    if requested is not None and requested.casefold().removesuffix(_LATEST) not in names:
         intake.check_name(requested)
 
 
@@ -121,7 +128,6 @@ def generate_request(intake: Intake, body: OllamaGenerateBody) -> GenerationRequ
 
 def _submit(intake: Intake, body: OllamaFields) -> GenerationRequest:
     options = body.options or OllamaOptions()
-    check_options(options, intake.model.context_length)
     submit = intake.submit("ollama-", options.sampling, max_new_tokens(intake, options), options.stop)
     submit.grammar = body.grammar
     if body.think is not None:

@@ -15,8 +15,9 @@ from youtu_edge.front.answers.answer_stream import complete, stream_answers
 from youtu_edge.front.dialects.common.handlers import GeneratingHandlers
 from youtu_edge.front.dialects.ollama import catalog
 from youtu_edge.front.dialects.ollama.request import (
+    FIELDS,
     NAMES,
-    UNSUPPORTED,
+    SHOW_FIELDS,
     OllamaChatBody,
     OllamaFields,
     OllamaGenerateBody,
@@ -68,7 +69,15 @@ class OllamaHandlers(GeneratingHandlers):
             _route("GET", "/api/version", self.version, answer=catalog.OllamaVersion),
             _route("GET", "/api/tags", self.tags, answer=catalog.OllamaModelList),
             _route("GET", "/api/ps", self.ps, answer=catalog.OllamaRunningList),
-            _route("POST", "/api/show", self.show, body=OllamaShowBody, answer=catalog.OllamaModelInfo, queries=True),
+            _route(
+                "POST",
+                "/api/show",
+                self.show,
+                body=OllamaShowBody,
+                others=SHOW_FIELDS,
+                answer=catalog.OllamaModelInfo,
+                queries=True,
+            ),
             self._generating("/api/chat", self.chat, OllamaChatBody, OllamaChatAnswer),
             self._generating("/api/generate", self.generate, OllamaGenerateBody, OllamaGenerateAnswer),
             *(
@@ -83,7 +92,9 @@ class OllamaHandlers(GeneratingHandlers):
         ]
 
     def _generating(self, path: str, handler: Any, body: type, answer: type) -> Route:
-        return _route("POST", path, handler, body=body, answer=answer, lines=answer, generates=True, takes_key=False)
+        return _route(
+            "POST", path, handler, body=body, others=FIELDS, answer=answer, lines=answer, generates=True, takes_key=False
+        )
 
     async def version(self, request: web.Request) -> web.Response:
         """GET /api/version: the version of Ollama's API, and that of the daemon."""
@@ -99,7 +110,7 @@ class OllamaHandlers(GeneratingHandlers):
 
     async def show(self, request: web.Request) -> web.Response:
         """POST /api/show: template, parameters and capabilities of the model."""
-        _, body = await self._read(request, OllamaShowBody, UNSUPPORTED)
+        _, body = await self._read(request, OllamaShowBody, SHOW_FIELDS)
         if body.model and body.name and body.model != body.name:
             raise InvalidRequestError("model and name differ; give one of them", param="model")
         check_model(self._intake, body.model or body.name)
@@ -107,14 +118,14 @@ class OllamaHandlers(GeneratingHandlers):
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat: Ollama's chat, streamed as lines of JSON unless `stream` is false."""
-        raw, body = await self._read(request, OllamaChatBody, UNSUPPORTED)
+        raw, body = await self._read(request, OllamaChatBody, FIELDS)
         check_model(self._intake, body.model)
         submit = chat_request(self._intake, body)
         return await self._answer(request, raw, body, submit if body.messages else None, chat_answer, NAMES)
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """POST /api/generate: one prompt, one answer, streamed as lines of JSON unless `stream` is false."""
-        raw, body = await self._read(request, OllamaGenerateBody, UNSUPPORTED)
+        raw, body = await self._read(request, OllamaGenerateBody, FIELDS)
         check_model(self._intake, body.model)
         submit = generate_request(self._intake, body)
         names = {**NAMES, "messages": "prompt"}

@@ -12,7 +12,7 @@ from youtu_edge.front.dialects.common.fields import Stop, Tokens
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.prompt import ChatMessage
 
-SessionId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+SessionId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}(@[a-z0-9-]{1,63})?$")]
 
 _THINKING = "enable_thinking"
 """Its name in chat templates."""

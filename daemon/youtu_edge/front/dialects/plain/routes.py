@@ -22,6 +22,7 @@ from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.durable.headers import durability
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.error_body import ErrorDocument
+from youtu_edge.front.http.field_table import NO_FIELDS
 from youtu_edge.front.http.json_response import json_response
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
@@ -67,7 +68,7 @@ class PlainHandlers(GeneratingHandlers):
 
     @asynccontextmanager
     async def _generation(self, request: web.Request, *, is_streamed: bool) -> AsyncIterator[GenerationStream]:
-        raw, body = await self._read(request, PlainBody, {})
+        raw, body = await self._read(request, PlainBody, NO_FIELDS)
         submit = generation_request(self._intake, body)
         if body.session_id is None:
             with self._generations.open(request, raw, submit, names=NAMES) as generation:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from youtu_edge.config import StorageConfig
+from youtu_edge.encoding import json_bytes, msgpack_bytes
 from youtu_edge.front.database import Database
 from youtu_edge.front.dialects.responses.items import Item
 from youtu_edge.front.dialects.responses.response import Response
@@ -38,7 +39,7 @@ class ResponseArchive:
 
     async def put(self, response: Response, conversation: Sequence[Item]) -> None:
         """Keep a finished response."""
-        stored = StoredResponse(msgspec.json.encode(response), msgspec.msgpack.encode(conversation))
+        stored = StoredResponse(json_bytes(response), msgpack_bytes(conversation))
         whose = owner()
         await self.database.run(lambda connection: self._store.put(connection, whose, response.id, stored))
 
@@ -60,4 +61,4 @@ class ResponseArchive:
 def not_found(response_id: str, param: str | None) -> NotFoundError:
     """There is no such response, or it belongs to another key."""
     why = "it was never stored, or was evicted"
-    return NotFoundError(f"no stored response {response_id[:100]!r}; {why}", param=param)
+    return NotFoundError(f"no stored response {response_id[:100]!r}; {why}", param=param, name=response_id)

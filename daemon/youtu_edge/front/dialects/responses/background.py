@@ -15,7 +15,7 @@ from youtu_edge.front.answers.answer_stream import complete
 from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.dialects.responses.archive import ResponseArchive, not_found
 from youtu_edge.front.dialects.responses.items import Item, input_items, tidy
-from youtu_edge.front.dialects.responses.request import NAMES, UNSUPPORTED, ResponsesBody
+from youtu_edge.front.dialects.responses.request import FIELDS, NAMES, ResponsesBody
 from youtu_edge.front.dialects.responses.response import Response, new_response
 from youtu_edge.front.dialects.responses.run import ResponseRun
 from youtu_edge.front.durable.durable_request import ends_for_now
@@ -92,7 +92,7 @@ class BackgroundResponses:
             entry = await self._durable.entry(response_id)
         except NotFoundError:
             raise not_found(response_id, "response_id") from None
-        body = decode_body(entry.body, ResponsesBody, UNSUPPORTED, tidy)
+        body = decode_body(entry.body, ResponsesBody, FIELDS, tidy)
         numbers = EventNumbers(next=0, seen=last_seen)
         generation = GenerationStream(self._durable.follow(response_id, entry.submit), NAMES, numbers)
         return ResponseRun(None, generation, self._response(generation, body))
@@ -106,7 +106,7 @@ class BackgroundResponses:
 
     async def _adopt(self, summary: EntrySummary) -> ResponseRun:
         entry = await self._durable.entry(summary.id)
-        body = decode_body(entry.body, ResponsesBody, UNSUPPORTED, tidy)
+        body = decode_body(entry.body, ResponsesBody, FIELDS, tidy)
         earlier: list[Item] = []
         if body.previous_response_id is not None:
             earlier = (await self._archive.find(body.previous_response_id, "previous_response_id")).conversation

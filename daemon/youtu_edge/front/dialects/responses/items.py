@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from youtu_edge.front.dialects.responses.tools import offered_name
 from youtu_edge.protocol.prompt import ChatMessage, ToolCall
 from youtu_edge.request_errors import InvalidRequestError
 
@@ -40,7 +41,7 @@ class MessageItem(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", 
     content: str | list[InputText | OutputText]
     id: str | None = None
     status: Status | None = None
-    phase: None = None
+    phase: Literal["commentary", "final_answer"] | None = None
 
 
 class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="function_call", kw_only=True):
@@ -53,7 +54,8 @@ class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, tag_field="type",
     id: str | None = None
     status: Status | None = None
     caller: None = None
-    namespace: None = None
+    namespace: Name | None = None
+    """That of the tool; null: it has none."""
     parsed_arguments: Any | UnsetType = UNSET
 
 
@@ -89,11 +91,15 @@ OutputItem = MessageItem | FunctionCall | Reasoning
 
 
 def tidy(values: dict[str, Any]) -> None:
-    """Complete a request's body in place: items without `type` are messages."""
+    """Complete a request's body in place: items without `type` are messages, tools without it are functions."""
     items = values.get("input")
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and "role" in item and item.get("type") is None:
             item["type"] = "message"
+    tools = values.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        if isinstance(tool, dict) and "name" in tool and tool.get("type") is None:
+            tool["type"] = "function"
 
 
 def input_items(given: str | list[Item]) -> list[Item]:
@@ -115,7 +121,7 @@ def chat_messages(instructions: str | None, earlier: Sequence[Item], items: Sequ
                 raise InvalidRequestError(f"{where}: no earlier function_call has this call_id", param=where)
             turns.add(ChatMessage("tool", _joined(item.output), tool_call_id=item.call_id, name=turns.called[item.call_id]))
         elif isinstance(item, FunctionCall):
-            turns.call(ToolCall(item.call_id, item.name, item.arguments))
+            turns.call(ToolCall(item.call_id, offered_name(item.namespace, item.name), item.arguments))
         elif isinstance(item, Reasoning):
             turns.think("".join(part.text for part in item.content or ()))
         elif item.role == "assistant":

@@ -11,54 +11,50 @@ from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.admission.sampling import SamplingFields
 from youtu_edge.front.dialects.common.fields import JsonObjectFormat, TextFormat, Tokens
 from youtu_edge.front.dialects.common.messages import MAX_MESSAGES
-from youtu_edge.front.dialects.common.tools import FunctionDefinition, FunctionName, NamedTool, Tool, ToolName, offer_tools
+from youtu_edge.front.dialects.common.tools import ToolName, offer_tools
 from youtu_edge.front.dialects.responses.items import Item
+from youtu_edge.front.dialects.responses.tools import FunctionChoice, ResponseTool, offered
+from youtu_edge.front.http.field_table import FieldTable, Hint, Refused
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema
 from youtu_edge.request_errors import InvalidRequestError
 
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "context_management": ([],),
-    "conversation": (),
-    "max_tool_calls": (),
-    "moderation": (),
-    "prompt": (),
-    "prompt_cache_key": (),
-    "prompt_cache_options": (),
-    "prompt_cache_retention": (),
-    "safety_identifier": (),
-    "service_tier": ("auto", "default"),
-    "truncation": ("disabled",),
-}
-"""OpenAI's parameters that are rejected by name, with the values that are harmless and therefore accepted."""
+FIELDS = FieldTable(
+    {
+        "client_metadata": Hint({}),
+        "context_management": Hint([]),
+        "conversation": Refused(),
+        "include[]": Hint("message.output_text.logprobs"),
+        "max_tool_calls": Hint(),
+        "moderation": Refused(),
+        "prompt": Refused(),
+        "prompt_cache_key": Hint(),
+        "prompt_cache_options": Hint(),
+        "prompt_cache_retention": Hint(),
+        "reasoning.summary": Hint(),
+        "safety_identifier": Hint(),
+        "service_tier": Hint("auto", "default"),
+        "stream_options.include_obfuscation": Hint(False),
+        "text.verbosity": Hint("medium"),
+        "truncation": Refused("disabled"),
+    }
+)
+"""OpenAI's parameters that are not computed here. `max_tool_calls` counts only calls of OpenAI's own tools."""
 
 NAMES = {"messages": "input", "chat_template_kwargs.enable_thinking": "reasoning.effort"}
 """This dialect's names of fields that an error of the engine may name."""
 
-
-class FunctionTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A tool of the client. Arguments always satisfy `parameters`, whatever `strict` says."""
-
-    type: Literal["function"] = "function"
-    name: ToolName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-    def as_tool(self) -> Tool:
-        """The tool in the form of the chat dialect."""
-        return Tool("function", FunctionDefinition(self.name, self.description, self.parameters, self.strict))
-
-
-class FunctionChoice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """This function must be called."""
-
-    type: Literal["function"] = "function"
-    name: str
-
-    def as_choice(self) -> NamedTool:
-        """The choice in the form of the chat dialect."""
-        return NamedTool("function", FunctionName(self.name))
+Included = Literal[
+    "message.output_text.logprobs",
+    "reasoning.encrypted_content",
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+]
+"""What a response may contain in addition. Only the first exists: thinking is not encrypted, OpenAI's tools are absent."""
 
 
 class SchemaFormat(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="json_schema", kw_only=True):
@@ -71,22 +67,23 @@ class SchemaFormat(msgspec.Struct, forbid_unknown_fields=True, tag_field="type",
 
 
 class TextOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """The form of the answer."""
+    """The form of the answer. `verbosity` is ignored: models have no degrees of it."""
 
     format: TextFormat | JsonObjectFormat | SchemaFormat = msgspec.field(default_factory=TextFormat)
+    verbosity: Literal["low", "medium", "high"] | None = None
 
 
 class ReasoningOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """`none` switches thinking off, anything else on: models have no degrees of it. Summaries are not supported."""
+    """`none` switches thinking off, anything else on: models have no degrees of it. Thinking is never summarised."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
-    summary: None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class ResponseStreamOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Obfuscation is not supported."""
+    """Events are never obfuscated."""
 
-    include_obfuscation: Literal[False] | None = None
+    include_obfuscation: bool | None = None
 
 
 class ResponsesBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
@@ -102,13 +99,13 @@ class ResponsesBody(SamplingFields, forbid_unknown_fields=True, kw_only=True):
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     max_output_tokens: Tokens | None = None
-    tools: Annotated[list[FunctionTool], Meta(max_length=128)] | None = None
+    tools: Annotated[list[ResponseTool], Meta(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | FunctionChoice | None = None
     parallel_tool_calls: bool | None = None
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    include: list[Literal["message.output_text.logprobs"]] | None = None
+    include: Annotated[list[Included], Meta(max_length=16)] | None = None
     metadata: Annotated[dict[str, str], Meta(max_length=16)] | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
 
@@ -119,22 +116,23 @@ def generation_request(intake: Intake, body: ResponsesBody) -> GenerationRequest
     intake.check_name(body.model)
     submit = intake.submit("resp_", body, intake.max_new_tokens("max_output_tokens", body.max_output_tokens))
     choice = body.tool_choice.as_choice() if isinstance(body.tool_choice, FunctionChoice) else body.tool_choice
-    offer_tools(submit, [tool.as_tool() for tool in body.tools or ()], choice, body.parallel_tool_calls)
+    offer_tools(submit, [tool.as_tool() for tool in offered(body.tools)], choice, body.parallel_tool_calls)
     submit.grammar = _grammar(body.text.format) if body.text else None
     if body.reasoning and body.reasoning.effort:
         submit.template_kwargs = {"enable_thinking": body.reasoning.effort != "none"}
-    if body.include or body.top_logprobs is not None:
+    if "message.output_text.logprobs" in (body.include or ()) or body.top_logprobs is not None:
         submit.sampling = msgspec.structs.replace(submit.sampling, logprobs=body.top_logprobs or 0)
     return submit
 
 
 def _check(body: ResponsesBody) -> None:
     """What types cannot express. Raises InvalidRequestError naming the field."""
-    names = [tool.name for tool in body.tools or ()]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            where = f"tools[{index}].name"
-            raise InvalidRequestError(f"{where}: {name!r} is defined twice", param=where)
+    tools = offered(body.tools)
+    names = [tool.name for tool in tools]
+    for index, tool in enumerate(tools):
+        if tool.name in names[:index]:
+            where = f"{tool.where}.name"
+            raise InvalidRequestError(f"{where}: {tool.name!r} is defined twice", param=where)
     if isinstance(body.tool_choice, FunctionChoice) and body.tool_choice.name not in names:
         raise InvalidRequestError("tool_choice.name: no tool has this name", param="tool_choice.name")
     if body.tool_choice == "required" and not names:

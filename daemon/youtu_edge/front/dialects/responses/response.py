@@ -9,13 +9,8 @@ import msgspec
 from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.dialects.common.logprobs import ContentLogprob
 from youtu_edge.front.dialects.responses.items import OutputItem, OutputText, ReasoningText
-from youtu_edge.front.dialects.responses.request import (
-    FunctionChoice,
-    FunctionTool,
-    ReasoningOptions,
-    ResponsesBody,
-    TextOptions,
-)
+from youtu_edge.front.dialects.responses.request import ReasoningOptions, ResponsesBody, TextOptions
+from youtu_edge.front.dialects.responses.tools import FunctionChoice, ResponseTool
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.from_engine import Finished
 
@@ -67,7 +62,7 @@ class Response(msgspec.Struct, kw_only=True):
     max_output_tokens: int
     temperature: float
     top_p: float
-    tools: list[FunctionTool]
+    tools: list[ResponseTool]
     tool_choice: Literal["none", "auto", "required"] | FunctionChoice
     parallel_tool_calls: bool
     text: TextOptions
@@ -103,8 +98,8 @@ def new_response(response_id: str, created: int, model: str, body: ResponsesBody
         tools=body.tools or [],
         tool_choice=body.tool_choice or "auto",
         parallel_tool_calls=submit.parallel_tool_calls,
-        text=body.text or TextOptions(),
-        reasoning=body.reasoning or ReasoningOptions(),
+        text=TextOptions(body.text.format) if body.text else TextOptions(),  # without what is ignored
+        reasoning=ReasoningOptions(body.reasoning.effort) if body.reasoning else ReasoningOptions(),
         top_logprobs=submit.sampling.logprobs or 0,
         background=bool(body.background),
         store=body.store is not False,

@@ -16,9 +16,10 @@ from youtu_edge.front.dialects.common.handlers import GeneratingHandlers
 from youtu_edge.front.dialects.responses.archive import ResponseArchive
 from youtu_edge.front.dialects.responses.background import BackgroundResponses
 from youtu_edge.front.dialects.responses.items import Item, MessageItem, ReasoningText, chat_messages, input_items, tidy
-from youtu_edge.front.dialects.responses.request import NAMES, UNSUPPORTED, ResponsesBody, generation_request
+from youtu_edge.front.dialects.responses.request import FIELDS, NAMES, ResponsesBody, generation_request
 from youtu_edge.front.dialects.responses.response import DeletedResponse, Response, ResponseEvent, new_response
 from youtu_edge.front.dialects.responses.run import ResponseRun
+from youtu_edge.front.dialects.responses.tools import FunctionTool
 from youtu_edge.front.durable.generations import Generations
 from youtu_edge.front.durable.headers import durability
 from youtu_edge.front.http.bodies import decode_query
@@ -67,7 +68,8 @@ class ResponseHandlers(GeneratingHandlers):
                 "/v1/responses",
                 self.create,
                 body=ResponsesBody,
-                untagged=(MessageItem, ReasoningText),
+                others=FIELDS,
+                untagged=(MessageItem, ReasoningText, FunctionTool),
                 answer=Response,
                 events=ResponseEvent,
                 generates=True,
@@ -79,7 +81,7 @@ class ResponseHandlers(GeneratingHandlers):
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/responses: OpenAI's Responses, whole or streamed."""
-        raw, body = await self._read(request, ResponsesBody, UNSUPPORTED, tidy)
+        raw, body = await self._read(request, ResponsesBody, FIELDS, tidy)
         submit = generation_request(self._intake, body)
         earlier, items = await self._earlier(body), input_items(body.input)
         submit.messages = chat_messages(body.instructions, earlier, items)

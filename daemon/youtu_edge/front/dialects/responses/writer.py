@@ -25,6 +25,7 @@ from youtu_edge.front.dialects.responses.items import (
     Status,
 )
 from youtu_edge.front.dialects.responses.response import Response, ResponseEvent
+from youtu_edge.front.dialects.responses.tools import offered
 
 
 class ResponseWriter:
@@ -38,6 +39,7 @@ class ResponseWriter:
         self.response = response
         self._store = store
         self._number = 0
+        self._tools = {tool.name: tool for tool in offered(response.tools)}
         self._open: MessageItem | FunctionCall | Reasoning | None = None
 
     def begin(self) -> Documents:
@@ -70,8 +72,7 @@ class ResponseWriter:
             yield from self._write(piece)
         elif isinstance(piece, ToolCallStart):
             yield from self._close("completed")
-            call = FunctionCall(id=self._id("fc"), call_id=piece.id, name=piece.name, arguments="", status="in_progress")
-            yield from self._begin(call)
+            yield from self._begin(self._call(piece))
         elif isinstance(piece, ToolArguments):
             called = self._open
             assert isinstance(called, FunctionCall)
@@ -96,6 +97,17 @@ class ResponseWriter:
     def _copy(self) -> Response:
         # The response grows before its events are encoded.
         return msgspec.structs.replace(self.response, output=[_copy(item) for item in self.response.output])
+
+    def _call(self, piece: ToolCallStart) -> FunctionCall:
+        called = self._tools.get(piece.name)
+        return FunctionCall(
+            id=self._id("fc"),
+            call_id=piece.id,
+            name=called.function.name if called else piece.name,
+            namespace=called.namespace.name if called and called.namespace else None,
+            arguments="",
+            status="in_progress",
+        )
 
     def _think(self, text: str) -> Iterator[ResponseEvent]:
         if not isinstance(self._open, Reasoning):

@@ -9,12 +9,13 @@ from msgspec import Meta
 
 from youtu_edge.front.dialects.common.messages import MAX_MESSAGES, Message, chat_messages, check_messages
 from youtu_edge.front.dialects.common.tools import Tool, check_tools, definitions
+from youtu_edge.front.http.field_table import FieldTable, Refused
 from youtu_edge.protocol.to_engine import Render, Tokenize
 from youtu_edge.request_errors import InvalidRequestError
 
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
-UNSUPPORTED = {"parse_special": (False,)}
+FIELDS = FieldTable({"parse_special": Refused(False), "with_pieces": Refused(False)})
 """Text is data: a control token inside it is never parsed."""
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiohttp import web
 
 from youtu_edge.front.admission.admission import Admission
 from youtu_edge.front.dialects.tokens.request import (
-    UNSUPPORTED,
+    FIELDS,
     DetokenizeBody,
     TemplateBody,
     TokenizeBody,
@@ -19,6 +16,7 @@ from youtu_edge.front.dialects.tokens.request import (
 from youtu_edge.front.dialects.tokens.response import DetokenizeAnswer, TemplateAnswer, TokenizeAnswer
 from youtu_edge.front.http.bodies import Body, decode_body
 from youtu_edge.front.http.body_reader import BodyReader
+from youtu_edge.front.http.field_table import NO_FIELDS, FieldTable
 from youtu_edge.front.http.json_response import json_response
 from youtu_edge.front.http.route import Route
 from youtu_edge.protocol.to_engine import Detokenize
@@ -34,14 +32,16 @@ class TokenHandlers:
     def routes(self) -> list[Route]:
         """Tokenizer queries."""
         return [
-            Route("POST", "/tokenize", self.tokenize, body=TokenizeBody, answer=TokenizeAnswer, queries=True),
+            Route(
+                "POST", "/tokenize", self.tokenize, body=TokenizeBody, others=FIELDS, answer=TokenizeAnswer, queries=True
+            ),
             Route("POST", "/detokenize", self.detokenize, body=DetokenizeBody, answer=DetokenizeAnswer, queries=True),
             Route("POST", "/apply-template", self.apply_template, body=TemplateBody, answer=TemplateAnswer, queries=True),
         ]
 
     async def tokenize(self, request: web.Request) -> web.Response:
         """POST /tokenize: token ids of a text or of a conversation."""
-        body = await self._read(request, TokenizeBody, UNSUPPORTED)
+        body = await self._read(request, TokenizeBody, FIELDS)
         reply = await self._admission.query(tokenizer_query(body))
         return json_response(TokenizeAnswer(reply.tokens, len(reply.tokens)))
 
@@ -57,8 +57,6 @@ class TokenHandlers:
         reply = await self._admission.query(template_query(body))
         return json_response(TemplateAnswer(reply.text))
 
-    async def _read(
-        self, request: web.Request, kind: type[Body], unsupported: Mapping[str, tuple[Any, ...]] | None = None
-    ) -> Body:
+    async def _read(self, request: web.Request, kind: type[Body], others: FieldTable = NO_FIELDS) -> Body:
         self._admission.check()
-        return decode_body(await self._bodies.read(request), kind, unsupported or {})
+        return decode_body(await self._bodies.read(request), kind, others)
