@@ -7,8 +7,8 @@ from pathlib import Path
 
 from youtu_edge import log
 from youtu_edge.board_files import BoardFiles
+from youtu_edge.cli.serve import serve
 from youtu_edge.config_file import load_config
-from youtu_edge.front.serve import serve
 
 if __name__ == "__main__":
     config = load_config(None, [word for word in sys.argv[2:] if word != "--set"])

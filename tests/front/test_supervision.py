@@ -253,7 +253,7 @@ def test_an_engine_of_another_program_is_reported_and_given_up() -> None:
 import sys
 from youtu_edge.config_file import load_config
 from youtu_edge.errors import YoutuEdgeError
-from youtu_edge.front.serve import serve
+from youtu_edge.cli.serve import serve
 try:
     serve(load_config(None, ["service.port=0", "service.max_restart_rate=1/300"]), [sys.executable, "-c", {code!r}])
 except YoutuEdgeError as error:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from youtu_edge import log
+from youtu_edge.cli.serve import serve
 from youtu_edge.config_file import load_config
 from youtu_edge.errors import YoutuEdgeError
-from youtu_edge.front.serve import serve
 
 if __name__ == "__main__":
     try:
