@@ -49,10 +49,9 @@ def run(config_file: str | None, options: argparse.Namespace) -> int:
         raise YoutuEdgeError(f"{client.url}: no model is ready; `youtu-edge status` says why")
     measurement = Measurement(client, before["model"]["context_length"], options.rounds)
     document = {"daemon": _daemon(client.url, before), **measurement.run(options.streams, options.tokens)}
-    prompts = _status(client)["engine"]["prefill_tokens"] - before["engine"]["prefill_tokens"]
-    document["disturbed"] = before["unfinished_requests"] > 0 or prompts > sum(
-        each.computed_tokens for each in measurement.answers
-    )
+    computed = _computed(_status(client)) - _computed(before)
+    ours = sum(each.computed_tokens + each.tokens - 1 for each in measurement.answers)
+    document["disturbed"] = before["unfinished_requests"] > 0 or computed > ours
     if document["disturbed"]:
         print("youtu-edge: the daemon had other requests meanwhile: the figures are too low", file=sys.stderr)
     print(json.dumps(document, ensure_ascii=False, indent=2) if options.json else "\n".join(_table(document)))
@@ -91,6 +90,11 @@ def ask(client: DaemonClient, messages: list[dict[str, str]], max_tokens: int) -
         raise YoutuEdgeError(f"{client.url}: the answer has no usage; is it that of youtu-edge?")
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     return Timed(first, last, usage["prompt_tokens"], usage["prompt_tokens"] - cached, usage["completion_tokens"])
+
+
+def _computed(status: dict[str, Any]) -> int:
+    """Tokens that the engine has computed: the first one of an answer comes with its prompt."""
+    return int(status["engine"]["prefill_tokens"] + status["engine"]["decode_tokens"])
 
 
 def _status(client: DaemonClient) -> dict[str, Any]:
