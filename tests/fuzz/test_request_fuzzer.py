@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fuzz.mutations import encode
 from fuzz.requests import Request, Requests
 from fuzz.run import fuzz
 from fuzz.sending import Answer
@@ -57,6 +58,11 @@ def test_a_request_is_the_same_whenever_it_is_made() -> None:
     once, again = Requests(SEED, DOCUMENT), Requests(SEED, DOCUMENT)
     assert [once.request(number) for number in range(150)] == [again.request(number) for number in range(149, -1, -1)][::-1]
     assert once.request(1) != Requests(SEED + 1, DOCUMENT).request(1)
+
+
+def test_a_large_value_in_an_item_that_is_there_many_times_makes_no_gigabytes() -> None:
+    item = {"role": "user", "content": "x" * 2_000_000}
+    assert 2_000_000 < len(encode({"messages": [item] * 45_000})) < 20_000_000
 
 
 def test_routes_and_fields_come_from_the_document() -> None:
