@@ -6,7 +6,7 @@ Source: llama.cpp, `conversion/` and `gguf-py/gguf/tensor_mapping.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Values = dict[str, Any]
@@ -137,25 +137,12 @@ _QWEN2 = Architecture(
     derive=_whole_heads,
     layer_names=_PRE_NORM | _QKV | _GATED,
 )
-_QWEN3 = Architecture(
+_QWEN3 = replace(
+    _QWEN2,
     model_type="qwen3",
-    keys=_COMMON_KEYS | {"attention.key_length": "head_dim"},
-    derive=_whole_heads,
-    layer_names=_PRE_NORM
-    | _QKV
-    | _GATED
-    | {
-        "attn_q_norm": "self_attn.q_norm",
-        "attn_k_norm": "self_attn.k_norm",
-    },
+    layer_names=_PRE_NORM | _QKV | _GATED | {"attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"},
 )
-_SMOLLM3 = Architecture(
-    model_type="smollm3",
-    keys=_COMMON_KEYS | {"attention.key_length": "head_dim"},
-    derive=_whole_heads,
-    layer_names=_PRE_NORM | _QKV | _GATED,
-    is_permuted=True,
-)
+_SMOLLM3 = replace(_LLAMA, model_type="smollm3")
 """The files do not list the layers without rotary embedding: every fourth is one, as in llama.cpp."""
 _GRANITE = Architecture(
     model_type="granite",
