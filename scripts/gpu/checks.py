@@ -133,6 +133,16 @@ def check_swiglu(kernels: Kernels, emulator: Kernels | None, finding: Finding) -
         yield
 
 
+def check_geglu(kernels: Kernels, emulator: Kernels | None, finding: Finding) -> Iterator[None]:
+    for seed, (rows, width, size) in enumerate(product((1, 2, 7, 70), (1, 16, 37, 1536, 6144), (1.0, 30.0, 200.0))):
+        gate_up = floats(seed, rows, 2 * width, size=size)
+        found = kernels.geglu(gate_up)
+        finding.nearly(f"{rows} x {width}", found, reference.geglu(gate_up))
+        if emulator is not None:
+            finding.exactly(f"{rows} x {width}", found, emulator.geglu(gate_up))
+        yield
+
+
 def check_attention(kernels: Kernels, emulator: Kernels | None, finding: Finding) -> Iterator[None]:
     for number, case in enumerate(attention_cases()):
         name = f"case {number}: {case.attention}"
@@ -155,6 +165,7 @@ CHECKS: dict[str, Check] = {
     "embedding": check_embedding,
     "rms_norm": check_norms,
     "swiglu": check_swiglu,
+    "geglu": check_geglu,
     "attention": check_attention,
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 from gpu.memory import Buffer, CudaError, Memory
 from numpy.typing import NDArray
 
-INTERFACE = 1
+INTERFACE = 2
 Tiled = dict[str, NDArray[Any]]
 """A matrix as it lies in weights.bin: codes, scales and maybe zero_points or minimums, in tiles."""
 
@@ -58,6 +58,7 @@ _FUNCTIONS: dict[str, list[Any]] = {
     "embedding": [ctypes.POINTER(Matrix), _POINTER, _LONG, _POINTER, _POINTER],
     "rms_norm": [_POINTER, _POINTER, _POINTER, _FLOAT, _POINTER, _POINTER, _LONG, _LONG, _POINTER],
     "swiglu": [_POINTER, _POINTER, _LONG, _LONG, _POINTER],
+    "geglu": [_POINTER, _POINTER, _LONG, _LONG, _POINTER],
     "attention": [ctypes.POINTER(Attention), _POINTER],
 }
 
@@ -191,10 +192,16 @@ class Kernels:
         return self.memory.get(output), None if total is None else self.memory.get(total)
 
     def swiglu(self, gate_up: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._gated("swiglu", gate_up)
+
+    def geglu(self, gate_up: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._gated("geglu", gate_up)
+
+    def _gated(self, name: str, gate_up: NDArray[np.float32]) -> NDArray[np.float32]:
         rows, width = gate_up.shape[0], gate_up.shape[1] // 2
         held = self.memory.put(gate_up)
         output = self.memory.fill((rows, width), np.float32)
-        self.enqueue("swiglu", held.address, output.address, rows, width)
+        self.enqueue(name, held.address, output.address, rows, width)
         return self.memory.get(output)
 
     def put_attention(self, attributes: Any, inputs: dict[str, NDArray[Any] | None]) -> AttentionCall:

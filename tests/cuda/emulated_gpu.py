@@ -43,6 +43,11 @@ class EmulatedGpu:
         return int(self.library.youtu_emulator_blocks())
 
     @property
+    def pinned(self) -> int:
+        """Blocks of pinned memory that have not been freed."""
+        return int(self.library.youtu_emulator_pinned())
+
+    @property
     def copied(self) -> tuple[int, int, int]:
         """Bytes copied to the device, to the host, within the device."""
         to_device, to_host, within = (int(self.library.youtu_emulator_copied(direction)) for direction in range(3))
@@ -53,4 +58,5 @@ class EmulatedGpu:
         return int(self.library.youtu_emulator_most_held())
 
     def free_scratch(self) -> None:
-        self.library.youtu_cuda_free_scratch()
+        """Fails if pinned memory was changed while the device had still to read it."""
+        assert self.library.youtu_cuda_free_scratch() == 0

@@ -24,6 +24,7 @@ KERNELS = {
     "embedding",
     "rms_norm",
     "swiglu",
+    "geglu",
     "store_tokens",
     "attend",
     "merge_segments",

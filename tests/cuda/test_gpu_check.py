@@ -32,7 +32,7 @@ def test_a_dry_run_checks_every_kernel_and_lists_every_timing(tmp_path: Path, em
     document = json.loads(output.read_text(encoding="utf-8"))
     assert document["good"]
     assert {check["kernel"] for check in document["checks"]} == {
-        "quantise", "linear", "embedding", "rms_norm", "swiglu", "attention",
+        "quantise", "linear", "embedding", "rms_norm", "swiglu", "geglu", "attention",
     }  # fmt: skip
     assert all(check["cases"] > 0 and check["differing_bits"] == 0 for check in document["checks"])
     timings = document["timings"]["results"]

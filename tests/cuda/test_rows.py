@@ -1,4 +1,4 @@
-"""Norms and SwiGLU of the CUDA kernels, run by the emulator."""
+"""Norms, SwiGLU and GeGLU of the CUDA kernels, run by the emulator."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ def test_swiglu_has_the_bits_of_the_cpu(emulator: Kernels, width: int, size: flo
     gate_up = floats(3, 5, 2 * width, size=size)
     expected = run("SwiGLU", {"x": gate_up}, {})
     np.testing.assert_array_equal(emulator.swiglu(gate_up).view(np.int32), expected.view(np.int32))
+
+
+@pytest.mark.parametrize("width", [1, 37, 1536])
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e19])
+def test_geglu_has_the_bits_of_the_cpu(emulator: Kernels, width: int, size: float) -> None:
+    gate_up = floats(3, 5, 2 * width, size=size)
+    expected = run("GeGLU", {"x": gate_up}, {})
+    np.testing.assert_array_equal(emulator.geglu(gate_up).view(np.int32), expected.view(np.int32))
 
 
 def test_no_row_is_an_empty_result(emulator: Kernels) -> None:

@@ -115,11 +115,32 @@ def test_integers_go_to_the_device_once_a_step_and_only_logits_come_back(package
     assert to_host == within == 0
 
 
+def test_logits_are_pinned_and_nobody_elses_while_anybody_has_a_row_of_them(package: Path, gpu: EmulatedGpu) -> None:
+    """The same memory serves step after step; a row that is kept keeps its memory, and the next step takes another."""
+    runner = runner_on(package, gpu.open())
+    address = runner.run([1, 2, 3], [3], [0], [[0]], [1, 2]).ctypes.data
+    pinned = gpu.pinned
+    assert pinned > 0
+    assert runner.run([4], [1], [3], [[0]], [0]).ctypes.data == address
+    kept = runner.run([5, 6], [1, 1], [4, 0], [[0], [1]], [0, 1])[1]
+    before = kept.copy()
+    other = runner.run([7, 8], [1, 1], [5, 1], [[0], [1]], [0, 1])
+    assert gpu.pinned == pinned + 1
+    assert not np.array_equal(other[1], before)
+    np.testing.assert_array_equal(kept, before)
+    del kept, other
+    gc.collect()
+    runner.run([9], [1], [6], [[0]], [0])
+    assert gpu.pinned == pinned
+
+
 def test_everything_is_freed_with_the_runner(package: Path, gpu: EmulatedGpu) -> None:
     """Weights, pool and tables; scratch when it is asked for."""
     runner = runner_on(package, gpu.open())
     conversation(runner)
+    assert gpu.pinned > 0
     runner.device.free_scratch()
+    assert gpu.pinned == 0
     held = gpu.blocks
     assert held == 1 + len(runner.manifest.cache.input_names) + 2
     runner.allocate_cache(3)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from youtu_edge.errors import DeviceError
 
-_INTERFACE = 1
+_INTERFACE = 2
 _OUT_OF_MEMORY, _OLD_DRIVER, _NO_GPU, _NO_CODE = 2, 35, 100, 209
 _TO_DEVICE, _TO_HOST, _WITHIN_DEVICE = 0, 1, 2
 _BUILD = "build it on this machine with scripts/build-ops-cuda"
@@ -104,6 +104,16 @@ class CudaLibrary:
         """What `allocate` gave; the device may be lost already."""
         self._library.youtu_cuda_free(ctypes.c_void_p(address))
 
+    def pin(self, size: int) -> PinnedMemory:
+        """Contents do not matter. Raises CudaCallError."""
+        address = ctypes.c_void_p()
+        self._check("pinning memory", self._library.youtu_cuda_pin(ctypes.c_int64(size), ctypes.byref(address)))
+        return PinnedMemory(self, address.value or 0, size)
+
+    def unpin(self, address: int) -> None:
+        """What `pin` gave."""
+        self._library.youtu_cuda_unpin(ctypes.c_void_p(address))
+
     def write(self, address: int, array: npt.NDArray[Any]) -> None:
         """Copy an array to the device."""
         self._copy(address, np.ascontiguousarray(array).ctypes.data, array.nbytes, _TO_DEVICE)
@@ -149,6 +159,22 @@ class DeviceMemory:
 
     def __del__(self) -> None:
         self._library.free(self.address)
+
+
+class PinnedMemory:
+    """Memory of the host that the device reads and writes by itself. Freed with this object and the arrays on it."""
+
+    def __init__(self, library: CudaLibrary, address: int, size: int) -> None:
+        self._library = library
+        self._address = address
+        self.size = size
+
+    def __del__(self) -> None:
+        self._library.unpin(self._address)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"data": (self._address, False), "shape": (self.size,), "typestr": "|u1", "version": 3}
 
 
 def _version(number: int) -> str:

@@ -59,6 +59,9 @@ class Device(Protocol):
     def bind_constant(self, binding: onnxruntime.IOBinding, name: str, array: Array) -> object:
         """Bind an input that stays the same; what is returned has to live as long as it is bound."""
 
+    def logits(self, rows: int, width: int) -> npt.NDArray[np.float32]:
+        """Memory of this process for the logits of a step, float32 [rows, width]; contents do not matter."""
+
     def after_step(self) -> None:
         """Called by the thread that runs steps, after each."""
 

@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import onnxruntime
 
 from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.engine.memory.process_memory import available_memory, holding
-from youtu_edge.engine.model.cuda_library import CudaCallError, CudaLibrary, DeviceMemory
+from youtu_edge.engine.model.cuda_library import CudaCallError, CudaLibrary, DeviceMemory, PinnedMemory
 from youtu_edge.engine.model.device import Array, Provider, cache_shape
 from youtu_edge.errors import DeviceError
 
@@ -96,6 +97,8 @@ class Gpu:
         """What the driver took of a memory that the GPU shares; elsewhere it is missing from what is free."""
         self.note = f"{self.facts.name}, compute capability {self.facts.capability}, CUDA {self.facts.driver}"
         self.limit_activations(memory_limit)
+        self._pinned: PinnedMemory | None = None
+        self._handed: Callable[[], Array | None] = lambda: None
 
     def limit_activations(self, size: int) -> None:
         """What sessions that are made from now on may take for activations; 0: no limit."""
@@ -126,11 +129,22 @@ class Gpu:
         binding.bind_input(name, self.kind, _ORDINAL, array.dtype, array.shape, memory.address)
         return memory
 
+    def logits(self, rows: int, width: int) -> npt.NDArray[np.float32]:
+        """Pinned, so the GPU writes them where they are read. The same memory again when nobody has the last ones."""
+        size = 4 * rows * width
+        handed = self._handed()
+        if self._pinned is None or self._pinned.size < size or handed is not None:
+            self._pinned = self.library.pin(size)
+        array = np.asarray(self._pinned)
+        self._handed = weakref.ref(array)  # every view of it keeps it
+        return array[:size].view(np.float32).reshape(rows, width)
+
     def after_step(self) -> None:
         """The thread that launches may run anywhere."""
 
     def free_scratch(self) -> None:
         """The next step takes what it needs."""
+        self._pinned = None
         self.library.free_scratch()
 
     def wait(self) -> None:

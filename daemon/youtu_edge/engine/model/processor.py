@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from youtu_edge.cache_geometry import CacheGeometry
@@ -55,6 +57,10 @@ class Processor:
         value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
         binding.bind_ortvalue_input(name, value)
         return array, value
+
+    def logits(self, rows: int, width: int) -> npt.NDArray[np.float32]:
+        """Memory as any other."""
+        return np.empty((rows, width), dtype=np.float32)
 
     def after_step(self) -> None:
         """Leave a core that others want."""

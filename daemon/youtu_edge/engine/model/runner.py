@@ -22,7 +22,7 @@ from youtu_edge.engine.model.processor import Processor
 from youtu_edge.engine.model.session import NO_MEMORY, make_session
 from youtu_edge.errors import DeviceFaultError
 from youtu_edge.package import Package, Rope
-from youtu_edge.rotary import rotary_tables
+from youtu_edge.rotary import rotary_inputs
 
 _POLL_S = 0.002  # seconds
 _FEW_TOKENS = 32  # in a step whose activations are small
@@ -86,7 +86,7 @@ class Runner:
     @property
     def page_bytes(self) -> int:
         """Memory of one page: its rows in every cache, and the rotary rows of the positions that it makes possible."""
-        rotary_row = 2 * 4 * len(self._rope.inverse_frequencies)
+        rotary_row = 2 * 4 * len(self._rope.inverse_frequencies) * (2 if self.manifest.local_rope else 1)
         return (self.manifest.cache.bytes_per_token + rotary_row) * self.page_tokens
 
     def allocate_cache(self, num_pages: int) -> None:
@@ -100,7 +100,7 @@ class Runner:
         self.pool = self.device.pool(self.manifest.cache, num_pages, self.page_tokens)
         self.pool.bind(self._binding)
         positions = min(self.context_length, num_pages * self.page_tokens)
-        for name, table in zip(("cos_cache", "sin_cache"), rotary_tables(self._rope, positions), strict=True):
+        for name, table in rotary_inputs(self._rope, self.manifest.local_rope, positions).items():
             self._values[name] = self.device.bind_constant(self._binding, name, table)
 
     @property
@@ -177,8 +177,8 @@ class Runner:
         self._large_step = len(token_ids) > _FEW_TOKENS
         begun = time.perf_counter()
         try:
-            logits = np.empty((len(logit_rows), self.manifest.vocab_size), dtype=np.float32)
-            self._binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
+            logits = self.device.logits(len(logit_rows), self.manifest.vocab_size)
+            self._binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
             self._session.run_with_iobinding(self._binding, options)
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):

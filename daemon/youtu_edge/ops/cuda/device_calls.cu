@@ -47,11 +47,30 @@ int device_zero(void* address, size_t bytes) {
   return device_synchronise();  // streams of ONNX Runtime do not wait for the default one
 }
 
-// From memory of the host that is not pinned: CUDA copies it to a buffer of its own before it returns.
+int host_allocate(void** address, size_t bytes) {
+  const cudaError_t error = cudaMallocHost(address, bytes);
+  if (error) cudaGetLastError();
+  return int(error);
+}
+
+int host_free(void* address) { return int(cudaFreeHost(address)); }
+
 int device_copy(void* target, const void* source, size_t bytes, Direction direction, void* stream) {
   constexpr cudaMemcpyKind kKinds[] = {cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice};
   return int(cudaMemcpyAsync(target, source, bytes, kKinds[direction], static_cast<cudaStream_t>(stream)));
 }
+
+int mark_create(void** mark) {
+  return int(cudaEventCreateWithFlags(reinterpret_cast<cudaEvent_t*>(mark), cudaEventDisableTiming));
+}
+
+int mark_destroy(void* mark) { return int(cudaEventDestroy(static_cast<cudaEvent_t>(mark))); }
+
+int mark_record(void* mark, void* stream) {
+  return int(cudaEventRecord(static_cast<cudaEvent_t>(mark), static_cast<cudaStream_t>(stream)));
+}
+
+int mark_wait(void* mark) { return int(cudaEventSynchronize(static_cast<cudaEvent_t>(mark))); }
 
 int device_synchronise() { return int(cudaDeviceSynchronize()); }
 

@@ -14,6 +14,7 @@ std::atomic<long long> held{0};
 struct Allocations {
   std::mutex mutex;
   std::map<void*, DeviceBlock> blocks;
+  std::map<void*, PinnedMemory> pinned;
 };
 Allocations& allocations() {
   static Allocations* all = new Allocations;  // the driver may be gone before static objects are
@@ -51,9 +52,49 @@ DeviceBlock& DeviceBlock::operator=(DeviceBlock&& other) noexcept {
   return *this;
 }
 
+PinnedMemory pinned_memory(size_t bytes, const char* purpose) {
+  void* address = nullptr;
+  const int code = host_allocate(&address, bytes);
+  if (code == kOutOfMemory)
+    throw std::runtime_error("bad_alloc: no " + std::to_string(bytes) + " bytes can be pinned for " + purpose);
+  check(code, "pinning memory");
+  return PinnedMemory(static_cast<char*>(address));
+}
+
+Mark::~Mark() {
+  if (mark_ != nullptr) mark_destroy(mark_);
+}
+
+void Mark::record(void* stream) {
+  if (mark_ == nullptr) check(mark_create(&mark_), "creating an event");
+  check(mark_record(mark_, stream), "recording an event");
+}
+
+void Mark::wait() const {
+  if (mark_ != nullptr) check(mark_wait(mark_), "waiting for the GPU");
+}
+
 }  // namespace youtu::cuda
 
 using namespace youtu::cuda;
+
+namespace {
+
+constexpr int kInvalidValue = 1;
+
+// What an allocation ends with: an error that every call gives comes before the lack of memory.
+template <typename Allocate>
+int32_t allocated(Allocate allocate) {
+  try {
+    allocate();
+    return 0;
+  } catch (const std::exception&) {
+    const int fault = device_synchronise();
+    return fault != 0 ? fault : kOutOfMemory;
+  }
+}
+
+}  // namespace
 
 #define YOUTU_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -68,25 +109,34 @@ YOUTU_EXPORT int32_t youtu_cuda_memory(int64_t* free_bytes, int64_t* held_bytes)
 }
 
 YOUTU_EXPORT int32_t youtu_cuda_allocate(int64_t bytes, void** address) {
-  constexpr int kInvalidValue = 1;
   if (bytes <= 0) return kInvalidValue;
-  try {
+  return allocated([&] {
     DeviceBlock block(size_t(bytes), "the caller");
-    if (const int code = device_zero(block.data(), block.bytes())) return code;
+    check(device_zero(block.data(), block.bytes()), "clearing memory of the GPU");
     *address = block.data();
     std::lock_guard<std::mutex> lock(allocations().mutex);
     allocations().blocks[*address] = std::move(block);
-    return 0;
-  } catch (const std::exception&) {
-    const int fault = device_synchronise();
-    return fault != 0 ? fault : kOutOfMemory;
-  }
+  });
 }
 
 YOUTU_EXPORT int32_t youtu_cuda_free(void* address) {
-  constexpr int kInvalidValue = 1;
   std::lock_guard<std::mutex> lock(allocations().mutex);
   return allocations().blocks.erase(address) == 1 ? 0 : kInvalidValue;
+}
+
+YOUTU_EXPORT int32_t youtu_cuda_pin(int64_t bytes, void** address) {
+  if (bytes <= 0) return kInvalidValue;
+  return allocated([&] {
+    PinnedMemory memory = pinned_memory(size_t(bytes), "the caller");
+    *address = memory.get();
+    std::lock_guard<std::mutex> lock(allocations().mutex);
+    allocations().pinned[*address] = std::move(memory);
+  });
+}
+
+YOUTU_EXPORT int32_t youtu_cuda_unpin(void* address) {
+  std::lock_guard<std::mutex> lock(allocations().mutex);
+  return allocations().pinned.erase(address) == 1 ? 0 : kInvalidValue;
 }
 
 YOUTU_EXPORT int32_t youtu_cuda_copy(void* target, const void* source, int64_t bytes, int32_t direction) {

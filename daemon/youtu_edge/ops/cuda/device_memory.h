@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -29,6 +30,28 @@ class DeviceBlock {
  private:
   char* data_ = nullptr;
   size_t bytes_ = 0;
+};
+
+// Pinned memory of the host; contents do not matter. It is freed when the device has done all that was enqueued.
+struct FreePinned {
+  void operator()(char* address) const { host_free(address); }
+};
+using PinnedMemory = std::unique_ptr<char, FreePinned>;
+
+// Throws std::runtime_error, "bad_alloc: …", when there is none left.
+PinnedMemory pinned_memory(size_t bytes, const char* purpose);
+
+// A point of a stream. `wait` returns when the stream has come to where `record` was last called; at once without.
+class Mark {
+ public:
+  Mark() = default;
+  Mark(const Mark&) = delete;
+  ~Mark();
+  void record(void* stream);
+  void wait() const;
+
+ private:
+  void* mark_ = nullptr;
 };
 
 }  // namespace youtu::cuda

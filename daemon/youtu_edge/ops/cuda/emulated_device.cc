@@ -4,18 +4,26 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "device_calls.h"
 
 namespace youtu::cuda {
 namespace {
 
-constexpr int kInvalidValue = 1;
+constexpr int kInvalidValue = 1, kChanged = 999;
 constexpr size_t kPage = 4096;
+
+// A copy that has been enqueued: what it reads, and what that was then.
+struct Reading {
+  const char* source;
+  std::vector<char> bytes;
+};
 
 struct State {
   std::mutex mutex;
-  std::map<char*, size_t> blocks;
+  std::map<char*, size_t> blocks, pinned;
+  std::vector<Reading> readings;  // of pinned memory, which go on until a mark behind them has been waited for
   size_t total = size_t(4) << 30, others = 0, held = 0, most_held = 0;
   long long copied[3] = {};  // bytes, by direction
   int open_error = 0, fault = 0, integrated = 0;
@@ -27,11 +35,21 @@ State& state() {
 }
 
 // Whether [p, p + bytes) is a part of one block.
-bool is_ours(const void* p, size_t bytes) {
-  auto next = state().blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
-  if (next == state().blocks.begin()) return false;
+bool is_in(const std::map<char*, size_t>& blocks, const void* p, size_t bytes) {
+  auto next = blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+  if (next == blocks.begin()) return false;
   const auto& [begin, size] = *--next;
   return static_cast<const char*>(p) + bytes <= begin + size;
+}
+bool is_ours(const void* p, size_t bytes) { return is_in(state().blocks, p, bytes); }
+
+// Ends all readings: kChanged if what one reads is no longer what it was, which a GPU would have copied.
+int end_readings() {
+  int code = 0;
+  for (const Reading& reading : state().readings)
+    if (std::memcmp(reading.source, reading.bytes.data(), reading.bytes.size()) != 0) code = kChanged;
+  state().readings.clear();
+  return code;
 }
 
 }  // namespace
@@ -86,17 +104,53 @@ int device_zero(void* address, size_t bytes) {
   return state().fault;
 }
 
+int host_allocate(void** address, size_t bytes) {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  if (state().fault) return state().fault;
+  char* const block = static_cast<char*>(std::malloc(bytes));
+  if (block == nullptr) return kOutOfMemory;
+  std::memset(block, 0xCD, bytes);
+  state().pinned[block] = bytes;
+  *address = block;
+  return 0;
+}
+
+int host_free(void* address) {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  const int code = end_readings();
+  if (state().pinned.erase(static_cast<char*>(address)) == 0) return kInvalidValue;
+  std::free(address);
+  return state().fault ? state().fault : code;
+}
+
 int device_copy(void* target, const void* source, size_t bytes, Direction direction, void*) {
   std::lock_guard<std::mutex> lock(state().mutex);
   if (state().fault) return state().fault;
   if (direction != kToHost && !is_ours(target, bytes)) return kInvalidValue;
   if (direction != kToDevice && !is_ours(source, bytes)) return kInvalidValue;
   std::memcpy(target, source, bytes);
+  if (direction == kToDevice && is_in(state().pinned, source, bytes)) {
+    const char* const begin = static_cast<const char*>(source);
+    state().readings.push_back({begin, {begin, begin + bytes}});
+  }
   state().copied[direction] += (long long)(bytes);
   return 0;
 }
 
-int device_synchronise() { return state().fault; }
+int device_synchronise() {
+  std::lock_guard<std::mutex> lock(state().mutex);
+  const int code = end_readings();
+  return state().fault ? state().fault : code;
+}
+
+// Waiting for one waits for everything.
+int mark_create(void** mark) {
+  *mark = &state();
+  return state().fault;
+}
+int mark_destroy(void*) { return state().fault; }
+int mark_record(void*, void*) { return state().fault; }
+int mark_wait(void*) { return device_synchronise(); }
 
 const char* device_error_text(int code) {
   switch (code) {
@@ -127,8 +181,9 @@ YOUTU_EXPORT void youtu_emulator_set_device(long long total, int integrated, int
 YOUTU_EXPORT void youtu_emulator_set_others(long long bytes) { state().others = size_t(bytes); }
 // From now on every call fails with this error, as after an illegal access; 0: none does.
 YOUTU_EXPORT void youtu_emulator_set_fault(int code) { state().fault = code; }
-// Blocks that nobody has freed, the most bytes that were held since the last call, bytes that were copied by direction.
+// Blocks of the device and of pinned memory that nobody has freed, the most bytes that were held since the last call, bytes that were copied by direction.
 YOUTU_EXPORT int youtu_emulator_blocks() { return int(state().blocks.size()); }
+YOUTU_EXPORT int youtu_emulator_pinned() { return int(state().pinned.size()); }
 YOUTU_EXPORT long long youtu_emulator_most_held() {
   const long long most = (long long)(state().most_held);
   state().most_held = state().held;

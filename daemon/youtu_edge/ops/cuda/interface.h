@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define YOUTU_CUDA_INTERFACE 1
+#define YOUTU_CUDA_INTERFACE 2
 
 /* A matrix as it lies in weights.bin: `heads` times [rows, k] in tiles of 16 rows. */
 struct YoutuMatrix {
@@ -89,6 +89,10 @@ int32_t youtu_cuda_memory(int64_t* free_bytes, int64_t* held_bytes);
 int32_t youtu_cuda_allocate(int64_t bytes, void** address);
 int32_t youtu_cuda_free(void* address);
 
+/* Memory of the host that the device reads and writes by itself; contents do not matter. Freed when nothing is enqueued. */
+int32_t youtu_cuda_pin(int64_t bytes, void** address);
+int32_t youtu_cuda_unpin(void* address);
+
 /* Copies and waits. direction: 0 to the device, 1 to the host, 2 within the device. */
 int32_t youtu_cuda_copy(void* target, const void* source, int64_t bytes, int32_t direction);
 
@@ -119,6 +123,9 @@ int32_t youtu_cuda_rms_norm(const float* x, const float* residual, const float* 
 
 /* gate_up [rows, 2 * width] = [gate | up] -> silu(gate) * up [rows, width]. */
 int32_t youtu_cuda_swiglu(const float* gate_up, float* output, int64_t rows, int64_t width, void* stream);
+
+/* The same with gelu(gate), in its tanh form. */
+int32_t youtu_cuda_geglu(const float* gate_up, float* output, int64_t rows, int64_t width, void* stream);
 
 /* Bytes of workspace of a call, which only its sizes decide; negative for a call that is not supported. */
 int64_t youtu_cuda_attention_workspace(const struct YoutuAttention* call);

@@ -28,6 +28,10 @@ bool fits(const Activations& a) {
   return aligned(a.codes, 16) && aligned(a.scales, 4) && aligned(a.negative_sums, 4) && aligned(a.totals, 4);
 }
 
+bool gated_fits(const float* gate_up, const float* output, int64_t rows, int64_t width) {
+  return rows >= 0 && width >= 1 && rows <= kMostBlocks / width * kRowThreads && aligned(gate_up, 4) && aligned(output, 4);
+}
+
 template <int Bits, int T>
 int launch_few(const FewCall& call, void* stream) {
   const unsigned tiles = unsigned(call.m.heads) * unsigned(tiles_per_head(call.m));
@@ -124,10 +128,17 @@ YOUTU_EXPORT int32_t youtu_cuda_rms_norm(const float* x, const float* residual, 
 }
 
 YOUTU_EXPORT int32_t youtu_cuda_swiglu(const float* gate_up, float* output, int64_t rows, int64_t width, void* stream) {
-  if (rows < 0 || width < 1 || rows > kMostBlocks / width * kRowThreads || !aligned(gate_up, 4) || !aligned(output, 4))
-    return kInvalidValue;
+  if (!gated_fits(gate_up, output, rows, width)) return kInvalidValue;
   if (rows == 0) return 0;
   const unsigned blocks = unsigned(divide_up(size_t(rows * width), kRowThreads));
   YOUTU_LAUNCH(swiglu, blocks, kRowThreads, 0, stream, gate_up, output, rows, width);
+  return last_error();
+}
+
+YOUTU_EXPORT int32_t youtu_cuda_geglu(const float* gate_up, float* output, int64_t rows, int64_t width, void* stream) {
+  if (!gated_fits(gate_up, output, rows, width)) return kInvalidValue;
+  if (rows == 0) return 0;
+  const unsigned blocks = unsigned(divide_up(size_t(rows * width), kRowThreads));
+  YOUTU_LAUNCH(geglu, blocks, kRowThreads, 0, stream, gate_up, output, rows, width);
   return last_error();
 }

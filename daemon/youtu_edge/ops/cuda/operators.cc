@@ -26,6 +26,14 @@ YoutuActivations quantised(StreamState& state, const float* x, int64_t rows, int
   return activations;
 }
 
+void compute_gated(const Context& context, decltype(youtu_cuda_swiglu)* launch, const char* name) {
+  const Tensor input = context.input(0, "input", {kFloat}, 2);
+  if (input.shape[1] % 2 != 0) refuse("input has shape " + describe_shape(input) + ", expected an even width [gate | up]");
+  const int64_t width = input.shape[1] / 2;
+  float* const output = context.output(0, {input.shape[0], width});
+  check(launch(input.as<float>(), output, input.shape[0], width, context.gpu_stream()), name);
+}
+
 }  // namespace
 
 void Linear::compute(const Context& context) {
@@ -51,13 +59,9 @@ void Embedding::compute(const Context& context) {
   check(youtu_cuda_embedding(&matrix.view(), static_cast<const int64_t*>(copied), count, output, stream), "looking up rows");
 }
 
-void SwiGLU::compute(const Context& context) {
-  const Tensor input = context.input(0, "input", {kFloat}, 2);
-  if (input.shape[1] % 2 != 0) refuse("input has shape " + describe_shape(input) + ", expected an even width [gate | up]");
-  const int64_t width = input.shape[1] / 2;
-  float* const output = context.output(0, {input.shape[0], width});
-  check(youtu_cuda_swiglu(input.as<float>(), output, input.shape[0], width, context.gpu_stream()), "SwiGLU");
-}
+void SwiGLU::compute(const Context& context) { compute_gated(context, youtu_cuda_swiglu, kName); }
+
+void GeGLU::compute(const Context& context) { compute_gated(context, youtu_cuda_geglu, kName); }
 
 DeviceNorm::DeviceNorm(const Node& node, size_t gain_input) {
   const NormWeights host(node, gain_input);

@@ -61,6 +61,15 @@ struct SwiGLU {
   void compute(const Context& context);
 };
 
+// [gate | up] -> gelu(gate) * up, with the tanh form of GELU
+struct GeGLU {
+  static constexpr const char* kName = "GeGLU";
+  static constexpr InputSpec kInputs[] = {{kFloat, kRequired}};
+  static constexpr size_t kOutputs = 1;
+  explicit GeGLU(const Node&) {}
+  void compute(const Context& context);
+};
+
 // The gain of a norm on the device.
 struct DeviceNorm {
   DeviceNorm(const Node& node, size_t gain_input);

@@ -11,6 +11,7 @@ extern "C" __attribute__((visibility("default"))) youtu::OrtStatus* RegisterCust
   static youtu::Operator<RmsNorm, kProvider> rms_norm;
   static youtu::Operator<AddRmsNorm, kProvider> add_rms_norm;
   static youtu::Operator<SwiGLU, kProvider> swiglu;
+  static youtu::Operator<GeGLU, kProvider> geglu;
   return youtu::register_operators(options, base,
-                                   {&paged_attention, &linear, &embedding, &rms_norm, &add_rms_norm, &swiglu});
+                                   {&paged_attention, &linear, &embedding, &rms_norm, &add_rms_norm, &swiglu, &geglu});
 }

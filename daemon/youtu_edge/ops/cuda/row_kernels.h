@@ -1,4 +1,4 @@
-// Operators that know one row at a time: norms, SwiGLU, rows of a table. The bits of ../row_kernels.h and ../embedding.cc.
+// Operators that know one row at a time: norms, SwiGLU, GeGLU, rows of a table. The bits of ../row_kernels.h and ../embedding.cc.
 #pragma once
 
 #include "matrix.h"
@@ -43,6 +43,16 @@ swiglu(const float* __restrict__ gate_up, float* __restrict__ output, int64_t ro
   const float* row = gate_up + i / width * 2 * width + i % width;
   const float gate = load1(row), up = load1(row + width);
   output[i] = gate / (1.0f + exponential(0.0f - gate)) * up;
+}
+
+__global__ void __launch_bounds__(kRowThreads)
+geglu(const float* __restrict__ gate_up, float* __restrict__ output, int64_t rows, int64_t width) {
+  const int64_t i = int64_t(blockIdx.x) * kRowThreads + threadIdx.x;
+  if (i >= rows * width) return;
+  const float* row = gate_up + i / width * 2 * width + i % width;
+  const float gate = load1(row), up = load1(row + width);
+  const float steepness = gate * fused(gate * gate, 0.0713548163f, 1.5957691216f);
+  output[i] = gate / (1.0f + exponential(0.0f - steepness)) * up;
 }
 
 __global__ void __launch_bounds__(kRowThreads)

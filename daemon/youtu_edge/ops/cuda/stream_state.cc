@@ -46,15 +46,20 @@ char* StreamState::scratch(size_t bytes) {
 const void* StreamState::copied(StepInput input, const void* host, size_t bytes) {
   Copy& copy = copies_[input];
   if (bytes == 0) return nullptr;
-  if (copy.host.size() == bytes && std::memcmp(copy.host.data(), host, bytes) == 0) return copy.device.data();
-  copy.host.clear();  // whatever fails from here on, they are not on the device
+  if (copy.bytes == bytes && std::memcmp(copy.host.get(), host, bytes) == 0) return copy.device.data();
+  copy.bytes = 0;  // whatever fails from here on, they are not on the device
+  copy.was_read.wait();  // a step ago
   if (copy.device.bytes() < bytes) {
     copy.device = DeviceBlock();
+    copy.host = nullptr;
+    copy.host = pinned_memory(rounded(bytes), "the integers of a step");
     copy.device = DeviceBlock(rounded(bytes), "the integers of a step");
   }
-  check(device_copy(copy.device.data(), host, bytes, kToDevice, stream_), "copying the integers of a step to the GPU");
-  const char* const begin = static_cast<const char*>(host);
-  copy.host.assign(begin, begin + bytes);
+  std::memcpy(copy.host.get(), host, bytes);
+  check(device_copy(copy.device.data(), copy.host.get(), bytes, kToDevice, stream_),
+        "copying the integers of a step to the GPU");
+  copy.was_read.record(stream_);
+  copy.bytes = bytes;
   return copy.device.data();
 }
 

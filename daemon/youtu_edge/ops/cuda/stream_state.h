@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "device_memory.h"
 
@@ -23,12 +22,15 @@ class StreamState {
   char* scratch(size_t bytes);
 
   // A copy of `bytes` bytes of the host on the device. All layers of a step have the same integers: a copy is made when
-  // they differ from the last ones.
+  // they differ from the last ones. Only enqueued; `host` may change at once.
   const void* copied(StepInput input, const void* host, size_t bytes);
 
  private:
+  // `host` is pinned, so nobody waits until the device has read it.
   struct Copy {
-    std::vector<char> host;
+    PinnedMemory host;
+    size_t bytes = 0;  // that are on the device
+    Mark was_read;
     DeviceBlock device;
   };
   explicit StreamState(void* stream) : stream_(stream) {}
