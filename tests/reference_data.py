@@ -14,7 +14,7 @@ NANO = DATA / "youtu-nano"
 TINY_RANDOM = (
     "youtu", "youtu-noqlora", "llama", "llama-3.2", "qwen2-tied", "qwen2-untied", "qwen3-tied", "qwen3-untied",
     "mistral", "ministral", "smollm3-tied", "smollm3-untied", "granite-tied", "granite-untied",
-    "phi", "phi3", "phi-4-mini", "chatglm3",
+    "gemma3-tied", "gemma3-untied", "phi", "phi3", "phi-4-mini", "chatglm3",
 )  # fmt: skip
 EVAL_EN, EVAL_ZH = DATA / "eval_en.txt", DATA / "eval_zh.txt"
 

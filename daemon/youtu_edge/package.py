@@ -86,12 +86,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rope: Rope
     long_rope: LongRope | None = None
     """In place of `rope` where the configured context is longer than `context_length`; it has as many frequencies."""
+    local_rope: Rope | None = None
+    """The rope of layers with a window, if it is another one (Gemma 3); it has as many frequencies."""
+    window: _Count | None = None
+    """The most tokens that any layer attends to, the last one itself; null if a layer attends to all of them."""
     eos_token_ids: list[_TokenId]
     bos_token_id: _TokenId | None = None
     """Prepended to every prompt that does not start with it; null for models without one."""
     prompt_end: list[_TokenId] = []
     """Ids that end every prompt of a model with prefix attention (GLM): the tokens before the last of them are computed in
     one chunk and attend to each other; the graph has the input position_ids. Empty for causal models."""
+    tool_format: str = ""
+    """The form of tool calls, by its name in tool_formats.py; empty: known by words of the chat template."""
     template_variables: dict[str, str] = {}
     """Strings that the chat template may use, such as bos_token and eos_token."""
     reproducible: bool = False

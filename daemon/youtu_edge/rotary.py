@@ -14,6 +14,14 @@ _CHUNK_VALUES = 32 * 1024
 """Values per pass: a few arrays of 256 KB, which stay in the processor's cache."""
 
 
+def rotary_inputs(rope: Rope, local: Rope | None, positions: int) -> dict[str, Float32]:
+    """The graph's inputs cos_cache and sin_cache, and those of `local`, float32 [positions, rope_dim/2] each."""
+    inputs = dict(zip(("cos_cache", "sin_cache"), rotary_tables(rope, positions), strict=True))
+    if local is not None:
+        inputs |= zip(("local_cos_cache", "local_sin_cache"), rotary_tables(local, positions), strict=True)
+    return inputs
+
+
 def rotary_tables(rope: Rope, positions: int) -> tuple[Float32, Float32]:
     """cos and sin of position * inverse_frequency, float32 [positions, rope_dim/2] (Su et al. 2021, eq. 34).
 

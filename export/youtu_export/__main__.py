@@ -15,10 +15,13 @@ from pathlib import Path
 from types import FrameType
 
 from youtu_edge.errors import YoutuEdgeError, one_line
+from youtu_edge.rollout import INDEX
+from youtu_edge.tool_formats import TOOL_FORMATS
 from youtu_export.hubs import HUBS
 from youtu_export.make_package import PackageRequest, make_package
 from youtu_export.package_directory import reject_existing
 from youtu_export.progress import layer_progress
+from youtu_export.publish import publish
 from youtu_export.quality.compare import SAMPLE as EVALUATION
 from youtu_export.quality.compare import compare
 from youtu_export.quality.golden import PROMPTS, read_prompts
@@ -81,6 +84,7 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
         calibration=Path(options.calibration) if options.calibration else None,
         report_texts=tuple(_texts(options.report_text)) if options.report else None,
         release=options.release,
+        tool_format=options.tool_format,
         golden_prompts=tuple(golden_prompts),
     )
     with layer_progress() as progress:
@@ -120,6 +124,17 @@ def _sign(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     return 0
 
 
+def _publish(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    key = Path(options.key) if options.key else None
+    release = publish(Path(options.package), Path(options.directory), percent=options.percent, key_file=key)
+    print(
+        f"{Path(options.directory) / release.archive}: release {release.release}, for {release.percent:g} % of the boards"
+    )
+    if not key:
+        print(f"{Path(options.directory) / INDEX}: not signed; boards that trust a key reject it")
+    return 0
+
+
 def _keygen(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     public = keygen(Path(options.file))
     print(f"{options.file}: keep it secret\n{public}: copy it to /etc/youtu-edge/trust on every device")
@@ -132,7 +147,9 @@ def _texts(names: Sequence[str]) -> list[Path]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package from a checkpoint.")
-    commands = parser.add_subparsers(dest="format", required=True, metavar="gguf|hf|families|compare|verify|sign|keygen")
+    commands = parser.add_subparsers(
+        dest="format", required=True, metavar="gguf|hf|families|compare|verify|sign|publish|keygen"
+    )
     for format_, metavar, text in (
         ("gguf", "FILE", "a GGUF file, or ORG/NAME:FILE.gguf on a hub"),
         ("hf", "DIR", "a directory in Hugging Face's format, or ORG/NAME on a hub"),
@@ -165,6 +182,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("package", metavar="PACKAGE", help="the package directory")
     command.add_argument("--key", metavar="FILE", required=True, help="the private key, made by keygen or openssl")
     command = commands.add_parser(
+        "publish",
+        help="put a package on a file server",
+        description="Write an archive of a package and its line in rollout.json, for `youtu-edge model install https://…`.",
+    )
+    command.set_defaults(run=_publish)
+    command.add_argument("package", metavar="PACKAGE", help="the package directory")
+    command.add_argument("directory", metavar="DIR", help="the directory that a web server serves")
+    command.add_argument("--percent", type=_percent, default=100.0, metavar="N", help="of the boards (default: 100)")
+    command.add_argument("--key", metavar="FILE", help="the private key that signs the package and rollout.json")
+    command = commands.add_parser(
         "keygen", help="create a signing key", description="Create an Ed25519 key: FILE, FILE.pub."
     )
     command.set_defaults(run=_keygen)
@@ -188,6 +215,12 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="release number of this model; devices reject a lower one",
+    )
+    command.add_argument(
+        "--tool-format",
+        choices=[form.name for form in TOOL_FORMATS],
+        default="",
+        help="the form in which the model writes tool calls (default: the chat template tells)",
     )
     command.add_argument("--golden-prompts", metavar="FILE", help="one prompt per line for golden.json (default: built in)")
     command.add_argument(
@@ -216,6 +249,16 @@ def _release(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999999")
     return int(text)
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0 to 100")
+    return percent
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -49,6 +49,7 @@ def export(
     origin: Mapping[str, str] | None = None,
     force: bool = False,
     release: int = 0,
+    tool_format: str = "",
     progress: Progress | None = None,
     assess: Assess | None = None,
 ) -> Manifest:
@@ -74,7 +75,9 @@ def export(
         _write_assets(directory, checkpoint.assets)
         manifest = _manifest(directory, checkpoint, spec, cache, recipe, name)
         manifest.source.update(origin or {})
-        manifest = msgspec.structs.replace(manifest, release=release, reproducible=graph.reproducible)
+        manifest = msgspec.structs.replace(
+            manifest, release=release, tool_format=tool_format, reproducible=graph.reproducible
+        )
         if assess:
             quality = assess(directory, manifest, list(decoder.matrices.inputs))
             manifest = msgspec.structs.replace(manifest, quality=quality, files=_files(directory))
@@ -121,6 +124,8 @@ def _manifest(
         cache=cache,
         rope=spec.rope,
         long_rope=spec.long_rope,
+        local_rope=spec.local_rope,
+        window=spec.largest_window,
         eos_token_ids=assets.eos_token_ids,
         bos_token_id=assets.bos_token_id,
         prompt_end=list(spec.prompt_end),

@@ -39,6 +39,8 @@ class PackageRequest:
     """None: the text that comes with the exporter, if the recipe uses calibration."""
     report_texts: tuple[Path, ...] | None = None
     release: int = 0
+    tool_format: str = ""
+    """See Manifest.tool_format."""
     golden_prompts: tuple[str, ...] = PROMPTS
     """Prompts for golden.json; if empty, the device can only test that the model answers."""
 
@@ -71,6 +73,7 @@ def make_package(request: PackageRequest, progress: Callable[[int, int], None] |
         origin=request.origin,
         force=request.force,
         release=request.release,
+        tool_format=request.tool_format,
         progress=progress,
         assess=_with_golden(assess, request.golden_prompts, request.out),
     )

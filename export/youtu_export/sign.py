@@ -37,20 +37,26 @@ def keygen(path: Path) -> Path:
 
 def sign(package: Path, key_file: Path) -> Path:
     """Check every byte of a package, then sign its manifest; returns the signature's path. Replaces an older signature."""
-    ed25519, serialization = _library()
     open_package(package)
-    try:
-        key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-    except (ValueError, TypeError) as error:
-        raise ExportError(f"{key_file}: not a private key in PEM form without a password: {error}") from None
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise ExportError(f"{key_file}: not an Ed25519 key; make one with `youtu-export keygen FILE`")
+    key = read_private_key(key_file)
     temporary = package / f".{SIGNATURE}"
     temporary.write_bytes(key.sign((package / MANIFEST).read_bytes()))
     sync(temporary)
     temporary.rename(package / SIGNATURE)
     sync(package)
     return package / SIGNATURE
+
+
+def read_private_key(path: Path) -> Any:
+    """An Ed25519PrivateKey. Raises ExportError and OSError."""
+    ed25519, serialization = _library()
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise ExportError(f"{path}: not a private key in PEM form without a password: {error}") from None
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise ExportError(f"{path}: not an Ed25519 key; make one with `youtu-export keygen FILE`")
+    return key
 
 
 def _library() -> tuple[Any, Any]:

@@ -11,7 +11,8 @@ _SHARED = {"mistral": "llama", "minicpm": "minicpm"}
 """GGUF's architecture of families whose files are read as those of another one."""
 _MEMORY = """\
 Weights of recipe q4 take about 0.6 GB per billion parameters, and the cache of a conversation some hundred MB. A board of
-1 GB serves up to 0.6B, of 2 GB up to 1.7B, of 4 GB up to 4B, of 8 GB up to 8B; `youtu-edge plan` computes it exactly."""
+1 GB serves up to 0.5B, of 2 GB up to 1.2B, of 4 GB up to 3B, of 8 GB up to 8B: docs/models.md lists well-known models, and
+`youtu-edge plan` computes it exactly."""
 
 
 def supported_models() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from gpu.kernels import INTERFACE
 
 from cuda.conftest import ARCHITECTURES, BUILD, ROOT, Build
 
@@ -71,7 +72,7 @@ def test_no_kernel_keeps_variables_in_memory_or_takes_too_many_registers(built: 
 def test_the_library_loads_without_a_driver_and_refuses_what_is_not_supported(built: Build) -> None:
     """Sizes are checked before anything is asked of a GPU."""
     library = ctypes.CDLL(str(built.library))
-    assert library.youtu_cuda_interface() == 1
+    assert library.youtu_cuda_interface() == INTERFACE
     assert library.youtu_cuda_swiglu(None, None, ctypes.c_int64(1), ctypes.c_int64(0), None) == 1
 
 

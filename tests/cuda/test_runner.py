@@ -230,7 +230,7 @@ def test_a_latent_cache_and_heads_of_their_own_are_close_to_the_processors(tmp_p
         assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("family", ["qwen3", "smollm3", "granite", "phi3"])
+@pytest.mark.parametrize("family", ["qwen3", "smollm3", "gemma3", "granite", "phi3"])
 def test_newer_families_are_close_to_the_processors(family: str, tmp_path: Path, gpu: EmulatedGpu) -> None:
     """Norms of each head and three inputs of attention, layers without rope, scaled blocks, windows and rotated parts."""
     checkpoint = write_checkpoint(tmp_path / "checkpoint", CONFIGS[family], random_tensors(CONFIGS[family], seed=1))

@@ -25,6 +25,8 @@ PROMPTS = (
     "<|begin_of_text|><|User|>What is 3+4?<|Assistant|>",
     "The quick brown fox jumps over 13 lazy dogs. 你好，世界。",
 )
+TEXT = Path(__file__).with_name("eval_en.txt")
+TEXT_CHARACTERS, PARTS, PART_TOKENS = 4096, 3, 256
 GREEDY_TOKENS = 16
 LEAST_MARGIN = 0.045
 """Between the best two logits of every greedy step: far above the rounding of float32, whatever the order of sums."""
@@ -32,7 +34,8 @@ NOTE = (
     "float32 forward of transformers (torch on a CPU, eager attention) from the bfloat16 weights; last_logits = logits of "
     "the last token of the prompt; greedy16 = 16 argmax steps that no end token stops, each over the whole sequence; "
     "greedy_min_margin = the least difference of the best two logits in all these steps; "
-    "long = the last logits of more tokens than the short factors are for"
+    "long = the last logits of more tokens than the short factors are for; "
+    "text = mean negative log-likelihood in nats over parts of eval_en.txt, the first token of each not scored"
 )
 
 
@@ -96,16 +99,18 @@ def make_model(config: dict[str, Any], tensors: dict[str, torch.Tensor] | None) 
 
 def randomise(model: PreTrainedModel, generator: torch.Generator) -> None:
     """Weights that make a model depend on all of its parts; rounded to bfloat16, as they are stored."""
+    is_gemma = model.config.model_type == "gemma3_text"  # its gains are 1 more than weights, its embeddings are scaled
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith("norm.weight"):
-            value = 1 + 0.15 * noise
+            value = 0.15 * noise + (0 if is_gemma else 1)
         elif name.endswith(".bias"):
             value = 0.2 * noise
         elif "embed" in name and not model.config.tie_word_embeddings:
             value = 0.5 * noise
         else:
-            value = noise * (1.2 if "_proj" in name or "fc" in name else 2) / parameter.shape[-1] ** 0.5
+            size = 1.2 if "_proj" in name or "fc" in name else 1 if is_gemma else 2
+            value = noise * size / parameter.shape[-1] ** 0.5
         parameter.copy_(value.to(torch.bfloat16))
 
 
@@ -130,7 +135,19 @@ def references(model: PreTrainedModel, words: Any) -> dict[str, Any]:
         assert len(tokens) > rope["original_max_position_embeddings"]
         logits = [round(float(value), 6) for value in model(torch.tensor([tokens])).logits[0, -1]]
         found["long"] = {"prompt_ids": tokens, "last_logits": logits}
+    if getattr(model.config, "sliding_window", None):
+        text = TEXT.read_text(encoding="utf-8")[:TEXT_CHARACTERS]
+        found["text"] = text_loss(model, words.encode(text, add_special_tokens=False))
     return found
+
+
+def text_loss(model: PreTrainedModel, ids: list[int]) -> dict[str, Any]:
+    """Mean negative log-likelihood in nats over the first parts of a text, the first token of each not scored."""
+    losses = []
+    for begin in range(0, PARTS * PART_TOKENS, PART_TOKENS):
+        part = torch.tensor(ids[begin : begin + PART_TOKENS])
+        losses.append(torch.nn.functional.cross_entropy(model(part[None]).logits[0, :-1], part[1:]))
+    return {"parts": PARTS, "tokens": PART_TOKENS, "mean_nll": round(float(torch.stack(losses).mean()), 6)}
 
 
 def difference(found: dict[str, Any], expected: dict[str, Any]) -> str:

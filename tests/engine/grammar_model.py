@@ -16,6 +16,7 @@ from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.protocol.to_engine import Grammar, SamplingParams, Submit
+from youtu_edge.tool_formats import HERMES, ToolFormat
 
 
 class Model:
@@ -51,6 +52,7 @@ class Model:
         parallel: bool = True,
         in_thought: bool = False,
         may_think: bool = True,
+        form: ToolFormat = HERMES,
     ) -> AnswerGrammar:
         request = Submit(
             "r",
@@ -62,7 +64,7 @@ class Model:
             must_call=list(must_call),
             parallel_tool_calls=parallel,
         )
-        sources = self.trial.sources(request, ())
+        sources = self.trial.sources(request, (), form)
         return self.compiler.compile(
             sources, in_thought=in_thought, may_think=may_think, parallel_calls=request.parallel_tool_calls
         )

@@ -231,7 +231,7 @@ def test_a_grammar_that_takes_too_long_is_given_up(plain: Model) -> None:
 def written(model: Model, text: str, stop: str) -> tuple[str, str | None]:
     """The text sent for an answer with tools, and the stop string that ended it."""
     grammar = model.grammar(tools=(WEATHER,))
-    stream = TextStream(model.vocabulary, [stop], has_calls=True)
+    stream = TextStream(model.vocabulary, [stop], call_begin="<tool_call>")
     shown = ""
     for token in model.ids(text):
         shown += stream.push(token, in_call=grammar.accept(token))

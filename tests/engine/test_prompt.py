@@ -170,6 +170,15 @@ def test_variables_that_would_change_nothing_are_refused(tokenizer: tokenizers.T
     assert prompter.render(user, {"enable_thinking": False}) == prompter.render(user)
 
 
+@pytest.mark.parametrize("name", ["enable_thinking", "thinking"])
+def test_thinking_is_switched_by_the_variable_that_the_template_has(name: str, tokenizer: tokenizers.Tokenizer) -> None:
+    """Requests and configuration always say enable_thinking; a request goes before the configuration."""
+    template, user = "{{ messages[0].content }}{% if " + name + " %}<think>{% endif %}", [ChatMessage("user", "x")]
+    assert Prompter(tokenizer, template).render(user, {"enable_thinking": True}) == "x<think>"
+    assert Prompter(tokenizer, template, thinking=True).render(user) == "x<think>"
+    assert Prompter(tokenizer, template, thinking=True).render(user, {"enable_thinking": False}) == "x"
+
+
 @pytest.mark.parametrize(
     ("end", "thought"),
     [

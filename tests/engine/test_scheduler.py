@@ -29,11 +29,12 @@ def make(name: str, prompt: list[int], answer: int = 4, priority: int = 0) -> Se
 
 
 class PagedMemory:
-    """Stands for the cache: each row holds the prefix it was computed for."""
+    """Stands for the cache: each row holds the prefix it was computed for. Tokens attend to at most `window` tokens."""
 
-    def __init__(self, num_pages: int, page_tokens: int) -> None:
+    def __init__(self, num_pages: int, page_tokens: int, window: int = 10**9) -> None:
         self.rows: list[tuple[int, ...] | None] = [None] * (num_pages * page_tokens)
         self.size = page_tokens
+        self.window = window
 
     def run(self, plan: StepPlan) -> None:
         """Copy, write the new rows, then check that every earlier row of each sequence is the right one."""
@@ -48,7 +49,7 @@ class PagedMemory:
                 written.add(slot)
                 self.rows[slot] = tuple(sequence.tokens[: position + 1])
         for sequence, chunk in zip(plan.sequences, plan.chunks, strict=True):
-            for position in range(sequence.num_computed + chunk):
+            for position in range(max(0, sequence.num_computed + 1 - self.window), sequence.num_computed + chunk):
                 slot = sequence.pages[position // self.size] * self.size + position % self.size
                 assert self.rows[slot] == tuple(sequence.tokens[: position + 1]), "a row was overwritten or never written"
 

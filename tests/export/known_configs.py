@@ -63,11 +63,15 @@ def _phi(sizes: tuple[int, ...], factor: float) -> Config:
     return values | {"hidden_act": "gelu_new"}
 
 
-_GEMMA3: Config = {
-    "attn_logit_softcapping": None, "final_logit_softcapping": None, "head_dim": 256, "query_pre_attn_scalar": 256,
-    "hidden_activation": "gelu_pytorch_tanh", "rope_local_base_freq": 10000, "rope_theta": 1000000,
-    "sliding_window": 512, "sliding_window_pattern": 6,
-}  # fmt: skip
+def _gemma3(sizes: tuple[int, ...], **rest: Any) -> Config:
+    values = _config(
+        "gemma3_text", sizes, 32768, 1e-6, attn_logit_softcapping=None, final_logit_softcapping=None, head_dim=256,
+        query_pre_attn_scalar=256, hidden_activation="gelu_pytorch_tanh", rope_local_base_freq=10000, rope_scaling=None,
+        rope_theta=1000000, sliding_window=512, attention_bias=False, eos_token_id=[1, 106], **rest,
+    )  # fmt: skip
+    del values["hidden_act"]
+    return values
+
 
 KNOWN_CONFIGS: dict[str, tuple[Config, str]] = {
     "SmolLM2-135M-Instruct": (
@@ -204,9 +208,33 @@ KNOWN_CONFIGS: dict[str, tuple[Config, str]] = {
         ),
         "rope_scaling: type 'yarn' is not supported",
     ),
+    "gemma-3-270m-it": (
+        _gemma3(
+            (640, 2048, 18, 4, 1, 262144), layer_types=(["sliding_attention"] * 5 + ["full_attention"]) * 3,
+            _sliding_window_pattern=6, use_bidirectional_attention=False,
+        ),
+        "gemma3",
+    ),
     "gemma-3-1b-it": (
-        _config("gemma3_text", (1152, 6912, 26, 4, 1, 262144), 32768, 1e-6, **_GEMMA3),
-        "'gemma3_text' is not supported",
+        _gemma3((1152, 6912, 26, 4, 1, 262144), sliding_window_pattern=6, cache_implementation="hybrid"), "gemma3"
+    ),
+    "embeddinggemma-300m": (
+        _gemma3((768, 1152, 24, 3, 1, 262144), use_bidirectional_attention=True),
+        "use_bidirectional_attention: True is not supported",
+    ),
+    "gemma-3-4b-it": (
+        {
+            "model_type": "gemma3", "eos_token_id": [1, 106], "image_token_index": 262144, "mm_tokens_per_image": 256,
+            "text_config": {
+                "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34,
+                "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024,
+            },
+            "vision_config": {"hidden_size": 1152, "model_type": "siglip_vision_model", "num_hidden_layers": 27},
+        },
+        "gemma3",
+    ),
+    "gemma-2-2b-it": (
+        _config("gemma2", (2304, 9216, 26, 8, 4, 256000), 8192, 1e-6), "the nearest is gemma3, but this one has soft caps"
     ),
     "OLMo-2-0425-1B": (
         _config("olmo2", (2048, 8192, 16, 16, 16, 100352), 4096, 1e-6, rope_theta=500000), "the nearest is qwen3, but"

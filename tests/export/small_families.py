@@ -12,14 +12,25 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
+from export.small_shapes import (
+    FEED_FORWARD,
+    HEADS,
+    HIDDEN,
+    KV_HEADS,
+    LAYERS,
+    NOPE,
+    Q_RANK,
+    RANK,
+    ROPE,
+    VALUE,
+    VOCAB,
+    WIDE,
+    WIDTH,
+    shapes,
+)
 from tiny_model import make_tokenizer
 
 Tensors = dict[str, npt.NDArray[np.float32]]
-HIDDEN, FEED_FORWARD, HEADS, KV_HEADS, LAYERS, WIDTH = 64, 96, 4, 2, 2, 16
-WIDE = 32
-"""Of heads that are wider together than the hidden size."""
-RANK, Q_RANK, NOPE, ROPE, VALUE = 32, 64, 32, 8, 32
-VOCAB = make_tokenizer().get_vocab_size()
 _SIZES = {
     "hidden_size": HIDDEN,
     "intermediate_size": FEED_FORWARD,
@@ -97,6 +108,22 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "mlp_bias": False,
         "tie_word_embeddings": True,
     },
+    "gemma3": _SIZES
+    | {
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 3,
+        "num_key_value_heads": KV_HEADS,
+        "head_dim": WIDE,
+        "query_pre_attn_scalar": WIDE,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "rms_norm_eps": 1e-6,
+        "attention_bias": False,
+        "sliding_window": 7,
+        "sliding_window_pattern": 3,
+        "rope_theta": 1e6,
+        "rope_local_base_freq": 1e4,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+    },
     "granite": _SIZES
     | {
         "model_type": "granite",
@@ -167,97 +194,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "eos_token_id": 2,
     },
 }
-_GROUPED = {
-    **{f"{part}_proj.weight": (KV_HEADS * WIDTH, HIDDEN) for part in "kv"},
-    **{f"{part}_proj.weight": (HIDDEN, HIDDEN) for part in "qo"},
-}
-_ATTENTION = {
-    "youtu": {
-        "q_a_proj.weight": (Q_RANK, HIDDEN),
-        "q_a_layernorm.weight": (Q_RANK,),
-        "q_b_proj.weight": (HEADS * (NOPE + ROPE), Q_RANK),
-        "kv_a_proj_with_mqa.weight": (RANK + ROPE, HIDDEN),
-        "kv_a_layernorm.weight": (RANK,),
-        "kv_b_proj.weight": (HEADS * (NOPE + VALUE), RANK),
-        "o_proj.weight": (HIDDEN, HEADS * VALUE),
-    },
-    "qwen2": {
-        **_GROUPED,
-        **{f"{part}_proj.bias": (KV_HEADS * WIDTH,) for part in "kv"},
-        "q_proj.bias": (HIDDEN,),
-    },
-    "qwen3": {
-        **{f"{part}_proj.weight": (KV_HEADS * WIDE, HIDDEN) for part in "kv"},
-        **{f"{part}_norm.weight": (WIDE,) for part in "qk"},
-        "q_proj.weight": (HEADS * WIDE, HIDDEN),
-        "o_proj.weight": (HIDDEN, HEADS * WIDE),
-    },
-    **dict.fromkeys(("mistral", "smollm3", "granite", "minicpm"), _GROUPED),
-    "phi": {
-        **{f"{part}.weight": (HIDDEN, HIDDEN) for part in ("q_proj", "k_proj", "v_proj", "dense")},
-        **{f"{part}.bias": (HIDDEN,) for part in ("q_proj", "k_proj", "v_proj", "dense")},
-    },
-    "phi3": {"qkv_proj.weight": (HIDDEN + 2 * KV_HEADS * WIDTH, HIDDEN), "o_proj.weight": (HIDDEN, HIDDEN)},
-    "chatglm": {
-        "query_key_value.weight": (HIDDEN + 2 * KV_HEADS * WIDTH, HIDDEN),
-        "query_key_value.bias": (HIDDEN + 2 * KV_HEADS * WIDTH,),
-        "dense.weight": (HIDDEN, HIDDEN),
-    },
-}
-_GATED = {
-    "gate_proj.weight": (FEED_FORWARD, HIDDEN),
-    "up_proj.weight": (FEED_FORWARD, HIDDEN),
-    "down_proj.weight": (HIDDEN, FEED_FORWARD),
-}
-_FEED_FORWARD = {
-    **dict.fromkeys(("youtu", "qwen2", "qwen3", "mistral", "smollm3", "granite", "minicpm"), _GATED),
-    "phi": {
-        "fc1.weight": (FEED_FORWARD, HIDDEN),
-        "fc1.bias": (FEED_FORWARD,),
-        "fc2.weight": (HIDDEN, FEED_FORWARD),
-        "fc2.bias": (HIDDEN,),
-    },
-    "phi3": {"gate_up_proj.weight": (2 * FEED_FORWARD, HIDDEN), "down_proj.weight": (HIDDEN, FEED_FORWARD)},
-    "chatglm": {"dense_h_to_4h.weight": (2 * FEED_FORWARD, HIDDEN), "dense_4h_to_h.weight": (HIDDEN, FEED_FORWARD)},
-}
-
-
-def num_layers(config: Mapping[str, Any]) -> int:
-    """Under either name."""
-    count: int = config.get("num_hidden_layers") or config["num_layers"]
-    return count
-
-
-def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor that a checkpoint of this configuration has."""
-    family = config["model_type"].removesuffix("_llm")
-    is_glm, norms = family == "chatglm", {"input_layernorm.weight": (HIDDEN,), "post_attention_layernorm.weight": (HIDDEN,)}
-    if family == "phi":
-        norms = {f"input_layernorm.{part}": (HIDDEN,) for part in ("weight", "bias")}
-    attention = dict(_ATTENTION[family])
-    if config.get("q_lora_rank", 0) is None:
-        attention = {name: shape for name, shape in attention.items() if not name.startswith("q_")}
-        attention["q_proj.weight"] = (HEADS * (NOPE + ROPE), HIDDEN)
-    if config.get("attention_bias"):
-        for name in ("q_a_proj", "kv_a_proj_with_mqa", "o_proj"):
-            if f"{name}.weight" in attention:
-                attention[f"{name}.bias"] = attention[f"{name}.weight"][:1]
-    layer = {**norms, **{f"{'self_attention' if is_glm else 'self_attn'}.{n}": s for n, s in attention.items()}}
-    layer |= {f"mlp.{name}": shape for name, shape in _FEED_FORWARD[family].items()}
-    table, layers, norm, head = ("model.embed_tokens", "model.layers", "model.norm", "lm_head")
-    if is_glm:
-        table, layers = "transformer.embedding.word_embeddings", "transformer.encoder.layers"
-        norm, head = "transformer.encoder.final_layernorm", "transformer.output_layer"
-    found = {f"{layers}.{index}.{name}": shape for index in range(num_layers(config)) for name, shape in layer.items()}
-    vocab = config.get("padded_vocab_size") or config.get("vocab_size") or VOCAB
-    found[f"{table}.weight"] = (vocab, HIDDEN)
-    if family == "phi":
-        norm = "model.final_layernorm"
-        found |= {f"{norm}.bias": (HIDDEN,), f"{head}.bias": (vocab,)}
-    found[f"{norm}.weight"] = (HIDDEN,)
-    if not config.get("tie_word_embeddings"):
-        found[f"{head}.weight"] = (vocab, HIDDEN)
-    return found
 
 
 def random_tensors(config: Mapping[str, Any], seed: int = 0) -> Tensors:
@@ -267,7 +203,7 @@ def random_tensors(config: Mapping[str, Any], seed: int = 0) -> Tensors:
     for name, shape in shapes(config).items():
         values = random.standard_normal(shape, dtype=np.float32)
         if "norm" in name and name.endswith("weight"):
-            tensors[name] = 1 + values * np.float32(0.2)
+            tensors[name] = values * np.float32(0.2) + (0 if config["model_type"] == "gemma3_text" else 1)
         else:
             tensors[name] = values * np.float32(0.2 if len(shape) == 1 else 1.5 * shape[1] ** -0.5)
     return tensors

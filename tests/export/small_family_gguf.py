@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from export.small_families import (
+from export.small_families import Tensors
+from export.small_gguf import write_gguf
+from export.small_shapes import (
     FEED_FORWARD,
     HEADS,
     HIDDEN,
@@ -23,10 +25,8 @@ from export.small_families import (
     VOCAB,
     WIDE,
     WIDTH,
-    Tensors,
     num_layers,
 )  # fmt: skip
-from export.small_gguf import write_gguf
 
 _LAYER_NAMES = {
     "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
@@ -44,8 +44,12 @@ _OTHER_NAMES = {
     "embed_tokens": "token_embd", "word_embeddings": "token_embd", "norm": "output_norm",
     "final_layernorm": "output_norm", "lm_head": "output", "output_layer": "output",
 }  # fmt: skip
-_ARCHITECTURES = {"youtu": "deepseek2", "phi": "phi2", "mistral": "llama"}
+_ARCHITECTURES = {"youtu": "deepseek2", "phi": "phi2", "mistral": "llama", "gemma3_text": "gemma3"}
 """Where it is not the family."""
+_GEMMA_NORMS = {
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}  # fmt: skip
 _PERMUTED = ("mistral", "smollm3", "granite", "minicpm")
 
 
@@ -53,6 +57,10 @@ def gguf_tensors(config: Mapping[str, Any], tensors: Tensors) -> Tensors:
     """The same weights as llama.cpp's converter stores them."""
     heads = {"self_attn.q_proj": HEADS, "self_attn.k_proj": KV_HEADS} if config["model_type"] in _PERMUTED else {}
     scaling = config.get("rope_scaling") or {}
+    layer_names = _LAYER_NAMES
+    if config["model_type"] == "gemma3_text":
+        layer_names = _LAYER_NAMES | _GEMMA_NORMS
+        tensors = {name: tensor + 1 if name.endswith("norm.weight") else tensor for name, tensor in tensors.items()}
     found: Tensors = {
         f"rope_factors_{part}.weight": np.array(scaling[f"{part}_factor"], np.float32)
         for part in ("short", "long")
@@ -70,9 +78,9 @@ def gguf_tensors(config: Mapping[str, Any], tensors: Tensors) -> Tensors:
             found[f"blk.{layer}.attn_v_b.weight"] = np.ascontiguousarray(both[:, NOPE:])
         elif part in heads:
             halves = tensor.reshape(heads[part], 2, -1, HIDDEN)
-            found[f"blk.{layer}.{_LAYER_NAMES[part]}.weight"] = halves.swapaxes(1, 2).reshape(tensor.shape)
+            found[f"blk.{layer}.{layer_names[part]}.weight"] = halves.swapaxes(1, 2).reshape(tensor.shape)
         else:
-            found[f"blk.{layer}.{_LAYER_NAMES[part]}.{parts[-1]}"] = tensor
+            found[f"blk.{layer}.{layer_names[part]}.{parts[-1]}"] = tensor
     return found
 
 
@@ -92,6 +100,14 @@ def gguf_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
     if family in ("qwen2", "qwen3", "mistral", "smollm3"):
         widths = {f"attention.{part}_length": WIDE for part in ("key", "value")} if family == "qwen3" else {}
         return common | rms | widths | {"attention.head_count_kv": KV_HEADS, "rope.freq_base": config["rope_theta"]}
+    if family == "gemma3_text":
+        return common | rms | {
+            "attention.head_count_kv": KV_HEADS, "rope.freq_base": config["rope_theta"],
+            "attention.key_length": WIDE, "attention.value_length": WIDE,
+            "attention.sliding_window": config["sliding_window"],
+            "attention.sliding_window_pattern": config["sliding_window_pattern"],
+            "rope.scaling.type": "linear", "rope.scaling.factor": config["rope_scaling"]["factor"],
+        }  # fmt: skip
     if family in ("granite", "minicpm"):
         return common | rms | _scales(config) | {
             "attention.head_count_kv": KV_HEADS, "rope.freq_base": config.get("rope_theta", 1e4),

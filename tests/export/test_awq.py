@@ -73,8 +73,8 @@ def test_clipping_never_raises_the_error_of_a_block() -> None:
 
 
 FAMILIES = (
-    "llama", "youtu", "youtu-noqlora", "qwen2-tied", "qwen3-untied", "mistral", "smollm3-tied", "granite-tied", "chatglm3",
-    "phi", "phi3",
+    "llama", "youtu", "youtu-noqlora", "qwen2-tied", "qwen3-untied", "mistral", "smollm3-tied", "gemma3-tied",
+    "granite-tied", "chatglm3", "phi", "phi3",
 )  # fmt: skip
 
 

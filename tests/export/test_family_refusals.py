@@ -11,9 +11,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from export.refusal import refusal
-from export.small_families import CONFIGS, random_tensors, shapes, write_checkpoint
+from export.small_families import CONFIGS, random_tensors, write_checkpoint
 from export.small_family_gguf import write_family_gguf
 from export.small_gguf import write_gguf
+from export.small_shapes import shapes
 from youtu_export.__main__ import main
 
 LONG = CONFIGS["phi3"]["rope_scaling"]
@@ -60,6 +61,16 @@ YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
         ("smollm3", {"no_rope_layer_interval": 0}, "no_rope_layer_interval: 0 is not a positive integer"),
         ("smollm3", {"use_sliding_window": True}, "use_sliding_window: True is not supported"),
         ("smollm3", {"tie_word_embeddings": False}, "lm_head.weight: no such tensor"),
+        ("gemma3", {"hidden_activation": "gelu"}, "hidden_activation: 'gelu' is not supported"),
+        ("gemma3", {"final_logit_softcapping": 30.0}, "final_logit_softcapping: 30.0 is not supported"),
+        ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention: True is not supported"),
+        ("gemma3", {"sliding_window": None}, "sliding_window is missing"),
+        ("gemma3", {"query_pre_attn_scalar": None}, "query_pre_attn_scalar is missing"),
+        ("gemma3", {"rope_local_base_freq": -1}, "rope_local_base_freq: -1 is not a positive number"),
+        ("gemma3", {"rope_parameters": {"rope_theta": 1e6}}, "rope_parameters: 'rope_theta' is not supported, only 'full"),
+        ("gemma3", {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "type 'yarn' is not supported"),
+        ("gemma3", {"tie_word_embeddings": False}, "lm_head.weight: no such tensor"),
+        ("gemma3", {"model_type": "gemma2"}, "the nearest is gemma3, but this one has soft caps"),
         ("granite", {"residual_multiplier": None}, "residual_multiplier is missing"),
         ("granite", {"logits_scaling": 0}, "logits_scaling: 0 is not a positive number"),
         ("granite", {"model_type": "granitemoe"}, "the nearest is granite, but this one has experts"),
@@ -163,6 +174,8 @@ def test_a_truncated_file_and_a_missing_tokenizer(tmp_path: Path, capsys: pytest
         ("qwen2", {"attention__sliding_window": 64}, "qwen2.attention.sliding_window: 64 is unknown"),
         ("qwen3", {"attention__value_length": 16}, "qwen3.attention.value_length: 16 contradicts"),
         ("phi", {"rope__dimension_count": None}, "partial_rotary_factor is missing"),
+        ("gemma3", {"attention__sliding_window": None}, "sliding_window is missing"),
+        ("gemma3", {"attention__value_length": 16}, "gemma3.attention.value_length: 16 contradicts"),
         ("minicpm", {"residual_scale": None}, "residual_multiplier is missing"),
         ("phi3", {"rope__scaling__original_context_length": None}, "original_max_position_embeddings: None is not"),
         ("phi3", {"rope__dimension_count": 8}, "rope_factors_short.weight: shape [6] instead of [4]"),
@@ -186,7 +199,7 @@ def test_an_architecture_of_a_gguf_is_named_as_the_file_names_it(
     path = write_gguf(tmp_path / "model.gguf", {"token_embd.weight": np.ones((4, 4), np.float32)}, architecture="mamba")
     message = refusal(capsys, tmp_path, "gguf", str(path))
     assert (
-        "architecture 'mamba' is not supported; supported: llama, qwen2, qwen3, smollm3, granite, minicpm, deepseek2"
+        "architecture 'mamba' is not supported; supported: llama, qwen2, qwen3, smollm3, gemma3, granite, minicpm"
         in message
     )
 

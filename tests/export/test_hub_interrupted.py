@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -117,6 +118,15 @@ def test_a_network_that_stays_away_is_told_with_the_files_to_copy(hub: HubServer
         (directory / path).write_bytes(hub.files[path])
     assert main(["hf", MODEL, str(tmp_path / "package"), "--no-golden", "--revision", COMMIT]) == 0
     assert hub.requests == []
+
+
+def test_a_user_without_a_home_has_to_name_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path would leave a directory called ~ wherever the command runs."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(ExportError, match="no home directory to keep downloads in: name a directory with --cache"):
+        default_cache()
 
 
 def test_a_busy_server_is_asked_again(hub: HubServer, tmp_path: Path) -> None:

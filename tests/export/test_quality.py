@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ from youtu_edge.package import open_package
 from youtu_export.__main__ import main
 from youtu_export.errors import ExportError
 from youtu_export.quality.compare import compare
-from youtu_export.quality.png_plot import bar_chart
+from youtu_export.quality.error_chart import MatrixError, error_chart, error_figure
 from youtu_export.quality.quality import measure, read_text, window_sums
 
 
@@ -105,15 +103,31 @@ def test_a_reference_that_is_too_large_is_left_out_with_a_word(
     assert "--recipe f32" in (tmp_path / "package" / "report.md").read_text()
 
 
-def test_a_bar_chart_is_a_valid_png() -> None:
-    """Every chunk has its checksum, and the pixels fill the announced size."""
-    data = bar_chart([0.01, 0.05, 0.02], [0, 1, 5])
+def test_the_chart_has_axes_with_units_and_a_legend() -> None:
+    """One bar for each matrix, ticks at layers, and the same picture every time. A name is no formula."""
+    names = [f"model.layers.{layer}.{part}.weight" for layer in range(40) for part in ("self_attn.q_proj", "mlp.up_proj")]
+    errors = [MatrixError(name, 4, 0.05 + place / 1000) for place, name in enumerate([*names, "lm_head.weight"])]
+    figure = error_figure(errors, "a $b$ c")
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "relative error, %"
+    assert axes.get_xlabel() == "matrices in the order of the table, by layer"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lm_head", "mlp", "self_attn"]
+    assert [bar.get_height() for bar in axes.containers[0]] == pytest.approx([100 * errors[-1].relative_error])
+    assert sum(len(bars) for bars in axes.containers) == len(errors)
+    assert [label.get_text() for label in axes.get_xticklabels()][:3] == ["0", "3", "6"]
+    data = error_chart(errors, "a $b$ c")
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    chunks, at = {}, 8
-    while at < len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        assert struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0] == zlib.crc32(kind + body)
-        chunks[kind], at = body, at + 12 + length
-    width, height = struct.unpack(">II", chunks[b"IHDR"][:8])
-    assert len(zlib.decompress(chunks[b"IDAT"])) == height * (width + 1)
+    assert error_chart(errors, "a $b$ c") == data
+
+
+def test_where_nothing_was_rounded_there_is_no_chart(tmp_path: Path, text: Path) -> None:
+    """The report says so instead of showing an empty one."""
+    source = tmp_path / "checkpoint"
+    source.mkdir()
+    make_tiny_checkpoint(source)
+    out = tmp_path / "package"
+    assert main(["hf", str(source), str(out), "--recipe", "f32", "--report", "--report-text", str(text)]) == 0
+    assert "relative_error.png" not in open_package(out).manifest.files
+    report = (out / "report.md").read_text()
+    assert "No matrix was rounded." in report
+    assert "png" not in report

@@ -16,6 +16,7 @@ from youtu_export.__main__ import main
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.checkpoints.gguf_architectures import ARCHITECTURES
 from youtu_export.checkpoints.model_config import ModelConfig
+from youtu_export.checkpoints.text_part import text_config
 from youtu_export.checkpoints.unsupported import NEAREST
 from youtu_export.errors import ExportError
 from youtu_export.graph.families import ALL_FAMILIES, FAMILIES, family_of
@@ -44,10 +45,7 @@ def test_the_command_lists_what_the_document_lists(capsys: pytest.CaptureFixture
     ("architecture", "reason"),
     [
         ("qwen3_moe", "; the nearest is qwen3, but this one has experts"),
-        (
-            "gemma3_text",
-            "; the nearest is llama, but this one has GeGLU, norms after each block and scaled embeddings, and",
-        ),
+        ("gemma2", "; the nearest is gemma3, but this one has soft caps"),
         ("phi4mm", "; the nearest is phi3, but this one has images and speech"),
     ],
 )
@@ -75,14 +73,15 @@ def test_the_nearest_families_exist_and_none_is_refused() -> None:
 def test_a_well_known_configuration_is_supported_or_refused_for_a_reason(name: str) -> None:
     """Every key of a published config.json is understood, or one is named that is not."""
     config, expected = KNOWN_CONFIGS[name]
-    checkpoint = Checkpoint(Path(name), "hf", ModelConfig(Path(name), config), {})
+    text = text_config(config)
+    checkpoint = Checkpoint(Path(name), "hf", ModelConfig(Path(name), text), {})
     if expected not in {family.name for family in ALL_FAMILIES}:
         with pytest.raises(ExportError, match=re.escape(expected)):
             _read_all(checkpoint)
         return
     spec = _read_all(checkpoint)
     assert spec.family == expected
-    assert spec.hidden == config["hidden_size"]
+    assert spec.hidden == text["hidden_size"]
 
 
 def _read_all(checkpoint: Checkpoint) -> ModelSpec:

@@ -1,7 +1,7 @@
 """The operators of `youtu_edge` in plain numpy: this file defines what they mean, attention_reference.py PagedAttention.
 
-SwiGLU is computed in float64, which the operator comes near. Everything behind it is computed to the last bit: in float32
-where it says so, in integers, and with a fused multiply-add that rounds once.
+SwiGLU and GeGLU are computed in float64, which the operators come near. Everything behind them is computed to the last bit:
+in float32 where it says so, in integers, and with a fused multiply-add that rounds once.
 """
 
 from typing import Any
@@ -16,6 +16,12 @@ def swiglu(gate_up: Array) -> Array:
     """silu(gate) * up of [gate | up]."""
     gate, up = np.split(gate_up.astype(np.float64), 2, axis=1)
     return (gate / (1.0 + np.exp(-gate)) * up).astype(np.float32)
+
+
+def geglu(gate_up: Array) -> Array:
+    """gelu(gate) * up of [gate | up], with GELU's tanh form."""
+    gate, up = np.split(gate_up.astype(np.float64), 2, axis=1)
+    return (gate / 2 * (1.0 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up).astype(np.float32)
 
 
 def fma(a: Array, b: Array, c: Array) -> Array:

@@ -179,6 +179,7 @@ def test_weights_that_are_no_initializers_are_refused() -> None:
     ("operator", "inputs", "attributes", "message"),
     [
         ("SwiGLU", {"x": np.zeros((1, 3), np.float32)}, {}, "expected an even width"),
+        ("GeGLU", {"x": np.zeros((1, 3), np.float32)}, {}, "expected an even width"),
         ("Linear", linear(x=np.zeros((1, 30), np.float32))[0], linear()[1], r"x has shape \[1, 30\], expected \[T, 64\]"),
         ("RmsNorm", {"x": np.zeros((1, 30), np.float32), "gain": np.ones(31, np.float32)}, {}, r"expected \[T, 31\]"),
         ("RmsNorm", {"x": np.zeros((1, 30), np.float32), "gain": np.ones(30, np.float32)}, {"epsilon": -1.0}, "epsilon"),

@@ -20,6 +20,7 @@ from youtu_edge.engine.text.text_workers import Texts
 from youtu_edge.protocol.from_engine import Failed
 from youtu_edge.protocol.to_engine import PROBATION_TOKENS
 from youtu_edge.request_errors import ContextLengthError, InvalidRequestError
+from youtu_edge.tool_formats import HERMES, format_named
 
 
 class Arrival:
@@ -31,6 +32,7 @@ class Arrival:
         self.compiling: Future[AnswerGrammar | Failed] | None = None
         self.sequence: Sequence | None = None
         self.in_thought = False
+        self.tool_format = HERMES
         self.failure: Failed | None = None
 
     @property
@@ -122,6 +124,7 @@ class Arrivals:
             arrival.failure = outcome
             return
         in_thought = arrival.in_thought = outcome.thought == "open"
+        arrival.tool_format = format_named(outcome.sources.tool_format)
         made = guarded(request.id, request.field, lambda: self._sequence(request, outcome))
         if isinstance(made, Failed):
             arrival.failure = made
@@ -173,21 +176,22 @@ class Arrivals:
             num_prefix=len(tokens) - 1 if self._is_bidirectional else 0,
             max_new_tokens=min(request.max_new_tokens, room),
             sampler=SamplerState(request.sampling, tokens),
-            text=self._text(request, in_thought=prepared.thought == "open"),
+            text=self._text(request, prepared),
             priority=request.priority,
             ignore_eos=request.ignore_eos,
             probation=PROBATION_TOKENS if request.is_suspect else 0,
         )
 
-    def _text(self, request: IncomingSubmit, *, in_thought: bool) -> TextStream:
+    def _text(self, request: IncomingSubmit, prepared: Prepared) -> TextStream:
         # A chat answer is a separate text; a completion continues its prompt; a grammar fixes an answer's first character.
         goes_on = request.is_bound or not request.is_chat
         if request.is_bound:  # the grammar decides where it ends; a stop string would leave it invalid
             return TextStream(self._vocabulary, is_continuation=goes_on)
         if not request.is_default_stop:
-            return TextStream(self._vocabulary, request.stop, is_continuation=goes_on, has_calls=bool(request.tools))
+            begin = format_named(prepared.sources.tool_format).begin if request.tools else ""
+            return TextStream(self._vocabulary, request.stop, is_continuation=goes_on, call_begin=begin)
         stop = [] if request.tools else request.stop
-        gate = ProseGate(in_thought=in_thought)
+        gate = ProseGate(in_thought=prepared.thought == "open")
         return TextStream(self._vocabulary, stop, gate=gate, keeps_stop=request.keeps_stop, is_continuation=goes_on)
 
     def _room(self, request: IncomingSubmit, num_prompt: int) -> int:

@@ -174,16 +174,23 @@ class PagePool:
         pages.clear()
 
     def release_page(self, page: int) -> None:
-        """Drop one reference; with the last one the page becomes free, or cached if it is in the prefix index."""
+        """Drop one reference; with the last one the page becomes free, or cached if it is in the prefix index.
+
+        A page whose successors are still used leaves the index together with them: they were given up one by one.
+        """
         assert self._references[page] > 0, f"page {page} is released more often than referenced"
         self._references[page] -= 1
         if self._references[page]:
             return
-        if page in self._nodes:
+        node = self._nodes.get(page)
+        if node is None:
+            self._free.append(page)
+        elif any(self._references[child.page] for children in node.children.values() for child in children):
+            self._unindex(node)
+            self._free.append(page)
+        else:
             self._lru[page] = None
             self._touch_parents(page)
-        else:
-            self._free.append(page)
 
     def drop_cached(self, keep: int = 0) -> int:
         """Evict cached prefixes until at most `keep` pages are cached; returns how many were freed."""
@@ -239,13 +246,28 @@ class PagePool:
             self._lru.move_to_end(node.page)
             node = node.parent
 
-    def _evict(self, page: int) -> None:
-        node = self._nodes.pop(page)
-        assert not node.children, "the least recently used page has successors"
+    def _unindex(self, node: _Node) -> None:
+        """Remove a node and all below it from the index; cached pages among them become free."""
+        self._cut_off(node)
+        rest = [node]
+        while rest:
+            node = rest.pop()
+            del self._nodes[node.page]
+            if node.page in self._lru:
+                del self._lru[node.page]
+                self._free.append(node.page)
+            rest += [child for children in node.children.values() for child in children]
+
+    def _cut_off(self, node: _Node) -> None:
         assert node.parent is not None
         siblings = node.parent.children[node.tokens[0]]
         siblings.remove(node)
         if not siblings:
             del node.parent.children[node.tokens[0]]
+
+    def _evict(self, page: int) -> None:
+        node = self._nodes.pop(page)
+        assert not node.children, "the least recently used page has successors"
+        self._cut_off(node)
         del self._lru[page]
         self._free.append(page)

@@ -126,7 +126,7 @@ class Loop:
             if isinstance(resumed, Failed):
                 self._send(resumed)
                 continue
-            self._send(Accepted(request.id, sequence.num_prompt, arrival.in_thought))
+            self._send(Accepted(request.id, sequence.num_prompt, arrival.in_thought, arrival.tool_format.name))
             self._sequences[sequence.id] = sequence
             self._scheduler.add(sequence)
             if resumed:

@@ -10,7 +10,8 @@ exceeds `step_tokens` runs in a step without other sequences.
 A suspect is a request that a previous engine was processing when it died. It runs alone until it has produced a few tokens,
 so that a second crash identifies its cause. Suspects run before everything that may wait.
 
-When the cache is full, the sequence that arrived last is preempted: its pages are released and recomputed later. So is a
+When the cache is full, pages behind the attention window are given up, if the model has one (attention_window). Then the
+sequence that arrived last is preempted: its pages are released and recomputed later. So is a
 sequence of lower priority that keeps the head of the queue from starting.
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass, field
 
+from youtu_edge.engine.attention_window import AttentionWindow
 from youtu_edge.engine.kv_pages import OutOfPagesError, PagePool, PrefixMatch, common_prefix
 from youtu_edge.engine.sequence import Sequence
 
@@ -53,9 +55,9 @@ def _order(sequence: Sequence) -> tuple[int, int]:
 
 
 class Scheduler:
-    """Waiting and running sequences, and the pages of the running ones."""
+    """Waiting and running sequences, and the pages of the running ones. window: see Manifest.window."""
 
-    def __init__(self, pool: PagePool, *, max_sequences: int, step_tokens: int) -> None:
+    def __init__(self, pool: PagePool, *, max_sequences: int, step_tokens: int, window: int | None = None) -> None:
         self.pool = pool
         self.max_sequences = max_sequences
         self.step_tokens = step_tokens
@@ -65,11 +67,18 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.num_preemptions = 0
         self._arrivals = 0
+        self._window = AttentionWindow(pool, window, step_tokens)
 
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything."""
         return bool(self.running or self.waiting)
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The longest sequence that the pool can hold; None: any, because pages behind the window are given up."""
+        usable = self.pool.num_pages - self.pool.num_pinned
+        return None if self._window.pages and usable >= self._window.pages else usable * self.pool.page_tokens
 
     def pages_for(self, num_tokens: int) -> int:
         """Pages needed for `num_tokens` tokens."""
@@ -91,6 +100,14 @@ class Scheduler:
 
     def schedule(self) -> StepPlan:
         """Choose the next step and allocate pages for every token in it."""
+        plan = self._plan()
+        while not plan.sequences and len(self.running) > 1:
+            # Each waits for pages that it shares with another one, which is possible behind a window only.
+            self._preempt(max(self.running, key=_order))
+            plan = self._plan()
+        return plan
+
+    def _plan(self) -> StepPlan:
         self._make_room()
         if alone := self._suspect_alone():
             return alone
@@ -112,7 +129,8 @@ class Scheduler:
         """Record that the plan's rows are in the cache; full pages become shareable."""
         for sequence, chunk in zip(plan.sequences, plan.chunks, strict=True):
             sequence.num_computed += chunk
-            if not sequence.num_prefix and sequence.num_computed // self.pool.page_tokens > sequence.num_published:
+            is_shared = not sequence.num_prefix and not sequence.num_dropped
+            if is_shared and sequence.num_computed // self.pool.page_tokens > sequence.num_published:
                 sequence.num_published = self.pool.publish(
                     sequence.pages, sequence.tokens[: sequence.num_computed], sequence.num_published
                 )
@@ -127,13 +145,18 @@ class Scheduler:
                 return None
         if suspect.num_pending == 1 and not self._extend(suspect, suspect.num_computed + 1):
             return None
-        return plan if self._chunk(plan, suspect, self.step_tokens) else None
+        while not self._chunk(plan, suspect, self.step_tokens):
+            others = [sequence for sequence in self.running if sequence is not suspect]
+            if not others:
+                return None
+            self._preempt(max(others, key=_order))
+        return plan
 
     def _make_room(self) -> None:
         """Preempt sequences of lower priority than the head of the queue until it can start."""
         while self.waiting and self.running:
             head, victim = self.waiting[0], max(self.running, key=_order)
-            if victim.priority >= head.priority or self._has_room(head):
+            if victim.is_suspect or victim.priority >= head.priority or self._has_room(head):
                 return
             self._preempt(victim)
 
@@ -141,10 +164,16 @@ class Scheduler:
         if len(self.running) >= self.max_sequences:
             return False
         match = self._match(sequence)
-        needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
-        is_enough = needed <= self.pool.num_available
+        is_enough = self._find_room(self._needed(sequence, match))
         self._drop_match(match)
         return is_enough
+
+    def _needed(self, sequence: Sequence, match: PrefixMatch) -> int:
+        lacking = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
+        return self._window.at_start(lacking, len(match.pages), match.num_tokens)
+
+    def _find_room(self, needed: int) -> bool:
+        return self._window.give_up_some(sorted(self.running, key=_order, reverse=True), needed)
 
     def _prefill(self, plan: StepPlan, budget: int) -> None:
         """Add prompt chunks in the order of priority and arrival, of running and waiting sequences alike."""
@@ -188,14 +217,15 @@ class Scheduler:
     def _start(self, plan: StepPlan, sequence: Sequence) -> bool:
         """Move a waiting sequence into the running set if pages for all its tokens, and one more, are available."""
         match = self._match(sequence)
-        needed = self.pages_for(len(sequence.tokens) + 1) - len(match.pages)
-        if needed > self.pool.num_available and self.running:
-            self._drop_match(match)
-            return False
+        needed = self._needed(sequence, match)
         sequence.pages = match.pages
         sequence.num_published = len(match.pages)
         sequence.num_computed = match.num_tokens
         try:
+            if not self._find_room(needed):
+                self._window.give_up(sequence)
+                if needed > self.pool.num_available and self.running:
+                    raise OutOfPagesError
             for index in range(needed):
                 page = self.pool.allocate()
                 sequence.pages.append(page)
@@ -232,6 +262,8 @@ class Scheduler:
             try:
                 sequence.pages.append(self.pool.allocate())
             except OutOfPagesError:
+                if self._window.give_up(sequence) or self._find_room(1):
+                    continue
                 if not preempt:
                     return False
                 victim = max(self.running, key=_order)
@@ -247,7 +279,11 @@ class Scheduler:
         bisect.insort(self.waiting, sequence, key=_order)
 
     def _release(self, sequence: Sequence) -> None:
-        known = [] if sequence.num_prefix else sequence.tokens[: sequence.num_computed]
-        self.pool.release(sequence.pages, known, sequence.num_published)
-        sequence.num_computed = 0
-        sequence.num_published = 0
+        if sequence.num_dropped:
+            for page in reversed(sequence.pages[sequence.num_dropped :]):
+                self.pool.release_page(page)
+            sequence.pages.clear()
+        else:
+            known = [] if sequence.num_prefix else sequence.tokens[: sequence.num_computed]
+            self.pool.release(sequence.pages, known, sequence.num_published)
+        sequence.num_computed = sequence.num_published = sequence.num_dropped = 0

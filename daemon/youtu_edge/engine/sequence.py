@@ -8,6 +8,9 @@ from youtu_edge.engine.grammar.answer_grammar import AnswerGrammar
 from youtu_edge.engine.sampler import SamplerState
 from youtu_edge.engine.text.detokenize import TextStream
 
+DROPPED = -1
+"""In place of a page that is not attended to any more."""
+
 
 @dataclass(eq=False)
 class Sequence:
@@ -39,6 +42,8 @@ class Sequence:
     num_published: int = 0
     """Leading pages in the prefix index, which other sequences may share."""
     pages: list[int] = field(default_factory=list)
+    num_dropped: int = 0
+    """Leading pages that were given up, see attention_window; afterwards no page of it is shared any more."""
 
     @property
     def is_suspect(self) -> bool:

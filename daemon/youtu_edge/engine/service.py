@@ -42,6 +42,7 @@ from youtu_edge.process_limits import enough_bytes, shortage
 from youtu_edge.protocol.from_engine import Fatal, Heartbeat, Ready
 from youtu_edge.protocol.tags import THOUGHT_BEGIN
 from youtu_edge.protocol.to_engine import Cancel, Narrow, SetLogLevel, Shed, Shutdown, Start
+from youtu_edge.tool_formats import TOOL_FORMATS
 from youtu_edge.vocabulary_size import vocabulary_size
 
 log = logging.getLogger("youtu_edge.engine")
@@ -151,7 +152,7 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
     loaded = load_model(config, package, vocab_size)
     runner, limits, plan = loaded.runner, loaded.limits, loaded.plan
     pool = PagePool(plan.num_pages, config.model.page_tokens)
-    scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens)
+    scheduler = Scheduler(pool, max_sequences=limits.max_sequences, step_tokens=limits.step_tokens, window=manifest.window)
     prompts = (config.model.system_prompt, *config.model.warm_prompts) if config.model.keep_warm else ()
     kept = [text for text in prompts if text]
     if not manifest.prompt_end:
@@ -173,7 +174,7 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
         "device": runner.device.name,
         "device_note": runner.device.note,
     }
-    texts.start(plan.text_worker, min(runner.context_length, plan.num_pages * config.model.page_tokens), link.wake)
+    texts.start(plan.text_worker, min(runner.context_length, scheduler.most_tokens or runner.context_length), link.wake)
     memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
     memory.give_back()  # runs one token through the whole model
     if not limit_data(holding().data + plan.growth):
@@ -205,7 +206,7 @@ def make_loop(
         GrammarCompiler(table, vocabulary, eos, tokenizer.token_to_id(THOUGHT_BEGIN)),
         vocab_size=size,
         context_length=runner.context_length,
-        cache_tokens=(scheduler.pool.num_pages - scheduler.pool.num_pinned) * scheduler.pool.page_tokens,
+        cache_tokens=scheduler.most_tokens or runner.context_length,
         is_bidirectional=bool(runner.manifest.prompt_end),
         on_done=on_done,
     )
@@ -225,6 +226,11 @@ def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[t
     tokenizer.no_padding()
     template = package.read_text(CHAT_TEMPLATE) if package.has_chat_template else None
     manifest = package.manifest
+    if manifest.tool_format not in ("", *(form.name for form in TOOL_FORMATS)):
+        raise PackageError(
+            f"{package.root}: manifest.json: tool_format: {manifest.tool_format!r} is unknown; known are "
+            f"{', '.join(form.name for form in TOOL_FORMATS)}; update youtu-edge or export the model again"
+        )
     try:
         prompter = Prompter(
             tokenizer,
@@ -234,6 +240,7 @@ def load_prompter(package: Package, model: ModelConfig | None = None) -> tuple[t
             variables=manifest.template_variables,
             system_prompt=model.system_prompt if model else "",
             thinking=model.thinking if model else None,
+            tool_format=manifest.tool_format,
         )
     except TemplateSourceError as error:
         raise PackageError(f"{package.path(CHAT_TEMPLATE)}: {error}; repair the template and export again") from None

@@ -96,6 +96,8 @@ struct Kernels {
                    float* negative_sums, float* totals);
   // input [rows, 2 * width] = [gate | up] -> output [rows, width]
   void (*swiglu)(const float* input, float* output, size_t rows, size_t width);
+  // the same with gelu(gate)
+  void (*geglu)(const float* input, float* output, size_t rows, size_t width);
   // y[row] = x[row] / rms * gain; with `residual` of x + residual, which goes to `total`. All [rows, width].
   void (*rms_norm)(const float* x, const float* residual, const float* gain, float epsilon, float* total, float* output,
                    size_t rows, size_t width);

@@ -6,6 +6,6 @@
 namespace youtu::YOUTU_ISA {
 
 extern const Kernels table;
-const Kernels table = {YOUTU_ISA_NAME, store_token, attend, merge, multiply, quantise, swiglu, rms_norm};
+const Kernels table = {YOUTU_ISA_NAME, store_token, attend, merge, multiply, quantise, swiglu, geglu, rms_norm};
 
 }  // namespace youtu::YOUTU_ISA

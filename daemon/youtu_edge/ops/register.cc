@@ -14,5 +14,7 @@ extern "C" __attribute__((visibility("default"))) youtu::OrtStatus* RegisterCust
   static Operator<RmsNorm> rms_norm;
   static Operator<AddRmsNorm> add_rms_norm;
   static Operator<SwiGLU> swiglu;
-  return register_operators(options, base, {&paged_attention, &linear, &embedding, &rms_norm, &add_rms_norm, &swiglu});
+  static Operator<GeGLU> geglu;
+  return register_operators(options, base,
+                            {&paged_attention, &linear, &embedding, &rms_norm, &add_rms_norm, &swiglu, &geglu});
 }

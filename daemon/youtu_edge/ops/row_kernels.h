@@ -1,22 +1,35 @@
-// SwiGLU and RmsNorm for one row.
+// SwiGLU, GeGLU and RmsNorm for one row.
 #pragma once
 
 #include "simd.h"
 
 namespace youtu::YOUTU_ISA {
 
-static void swiglu(const float* input, float* output, size_t rows, size_t width) {
-  const auto silu_times = [](V gate, V up) { return gate / (splat(1.0f) + exp(splat(0.0f) - gate)) * up; };
+// [gate | up] -> gate / (1 + exp(-steepness(gate))) * up: both activations are of this form.
+template <class Steepness>
+static void gated_rows(const float* input, float* output, size_t rows, size_t width, const Steepness& steepness) {
+  const auto gated = [&](V gate, V up) { return gate / (splat(1.0f) + exp(splat(0.0f) - steepness(gate))) * up; };
   for (size_t row = 0; row < rows; ++row, input += 2 * width, output += width) {
     size_t i = 0;
-    for (; i + kWidth <= width; i += kWidth) store(output + i, silu_times(load(input + i), load(input + width + i)));
+    for (; i + kWidth <= width; i += kWidth) store(output + i, gated(load(input + i), load(input + width + i)));
     if (i == width) continue;
     float gates[kWidth] = {}, ups[kWidth] = {}, last[kWidth];
     std::memcpy(gates, input + i, (width - i) * sizeof(float));
     std::memcpy(ups, input + width + i, (width - i) * sizeof(float));
-    store(last, silu_times(load(gates), load(ups)));
+    store(last, gated(load(gates), load(ups)));
     std::memcpy(output + i, last, (width - i) * sizeof(float));
   }
+}
+
+static void swiglu(const float* input, float* output, size_t rows, size_t width) {
+  gated_rows(input, output, rows, width, [](V gate) { return gate; });
+}
+
+// GELU in its tanh form (Hendrycks and Gimpel 2016): x / 2 (1 + tanh y) = x / (1 + exp(-2 y)) with
+// 2 y = 2 sqrt(2 / pi) (x + 0.044715 x^3).
+static void geglu(const float* input, float* output, size_t rows, size_t width) {
+  gated_rows(input, output, rows, width,
+             [](V gate) { return gate * fma(gate * gate, splat(0.0713548163f), splat(1.5957691216f)); });
 }
 
 // Squares are accumulated in sixteen lanes, value i in lane i % 16.

@@ -23,17 +23,21 @@ void check_width(const Tensor& x, const char* name, size_t width) {
     refuse(std::string(name) + " has shape " + describe_shape(x) + ", expected [T, " + std::to_string(width) + "]");
 }
 
-}  // namespace
-
-void SwiGLU::compute(const Context& context) {
+void compute_gated(const Context& context, decltype(Kernels::swiglu) kernel) {
   const Tensor input = context.input(0, "input", {kFloat}, 2);
   if (input.shape[1] % 2 != 0) refuse("input has shape " + describe_shape(input) + ", expected an even width [gate | up]");
   const size_t width = input.shape[1] / 2;
   float* output = context.output(0, {input.shape[0], input.shape[1] / 2});
   for_rows(context, input.shape[0], width, [&](size_t row, size_t count) {
-    kernels().swiglu(input.as<float>() + row * 2 * width, output + row * width, count, width);
+    kernel(input.as<float>() + row * 2 * width, output + row * width, count, width);
   });
 }
+
+}  // namespace
+
+void SwiGLU::compute(const Context& context) { compute_gated(context, kernels().swiglu); }
+
+void GeGLU::compute(const Context& context) { compute_gated(context, kernels().geglu); }
 
 void RmsNorm::compute(const Context& context) {
   const Tensor x = context.input(0, "x", {kFloat}, 2);

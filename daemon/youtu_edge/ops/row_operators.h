@@ -1,4 +1,4 @@
-// SwiGLU, RmsNorm and AddRmsNorm; rows are independent.
+// SwiGLU, GeGLU, RmsNorm and AddRmsNorm; rows are independent.
 #pragma once
 
 #include "norm_weights.h"
@@ -12,6 +12,15 @@ struct SwiGLU {
   static constexpr InputSpec kInputs[] = {{kFloat, kRequired}};
   static constexpr size_t kOutputs = 1;
   explicit SwiGLU(const Node&) {}
+  void compute(const Context& context);
+};
+
+// [gate | up] -> gelu(gate) * up, with the tanh form of GELU
+struct GeGLU {
+  static constexpr const char* kName = "GeGLU";
+  static constexpr InputSpec kInputs[] = {{kFloat, kRequired}};
+  static constexpr size_t kOutputs = 1;
+  explicit GeGLU(const Node&) {}
   void compute(const Context& context);
 };
 

@@ -2,7 +2,7 @@
 
 A pair (producer, consumers): output channel k of the producer feeds input channel k of every consumer and nothing else, so
 that the producer can be divided by s[k] and the columns of the consumers multiplied. Everything between them is linear in
-channel k: attention is linear in its values, SwiGLU in its second half.
+channel k: attention is linear in its values, SwiGLU and GeGLU in their second half.
 """
 
 from __future__ import annotations
@@ -72,6 +72,15 @@ _LLAMA = FamilyPairs(
         *_GATED,
     ),
 )
+_GEMMA3 = FamilyPairs(
+    "model.layers.{}.",
+    (
+        Pair("input_layernorm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
+        Pair("self_attn.v_proj", ("self_attn.o_proj",), _same_heads),
+        Pair("pre_feedforward_layernorm", ("mlp.gate_proj", "mlp.up_proj")),
+        Pair("mlp.up_proj", ("mlp.down_proj",)),
+    ),
+)
 _YOUTU = FamilyPairs(
     "model.layers.{}.",
     (
@@ -109,6 +118,7 @@ _PHI3 = FamilyPairs(
 
 PAIRS = {
     **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral", "smollm3", "granite", "minicpm"), _LLAMA),
+    "gemma3": _GEMMA3,
     "youtu": _YOUTU,
     "chatglm": _CHATGLM,
     "phi": _PHI,

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from youtu_edge.cache_geometry import CacheGeometry
-from youtu_edge.package import MODEL, WEIGHTS, Rope
+from youtu_edge.package import MODEL, WEIGHTS
 from youtu_export.awq.awq import Activations, compress
 from youtu_export.awq.calibration import Calibration
 from youtu_export.checkpoints.checkpoint import Checkpoint
@@ -67,7 +67,7 @@ class FloatModel:
             part = GraphSession(_write_part(self._directory, model, section, made))
             collected = {name: _Collector(len(calibration.windows)) for name in made if name in wanted}
             for number, window in enumerate(calibration.windows):
-                values = states[number] | _inputs(window, self.spec.rope, self.cache)
+                values = states[number] | _inputs(window, self.spec, self.cache)
                 found = dict(zip(made, part.run(made, values), strict=True))
                 for name, collector in collected.items():
                     if not np.isfinite(found[name]).all():
@@ -102,8 +102,8 @@ class _Collector:
         return Activations(mean, compress(np.concatenate(self._samples)))
 
 
-def _inputs(window: list[int], rope: Rope, cache: CacheGeometry) -> dict[str, Array]:
-    return sequence_inputs(window, rope) | empty_cache(cache, len(window))
+def _inputs(window: list[int], spec: ModelSpec, cache: CacheGeometry) -> dict[str, Array]:
+    return sequence_inputs(window, spec.rope, spec.local_rope) | empty_cache(cache, len(window))
 
 
 def _sections(graph: Any, layers: int) -> list[list[Any]]:

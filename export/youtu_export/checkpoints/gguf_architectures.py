@@ -22,6 +22,7 @@ _COMMON_KEYS = {
     "rope.freq_base": "rope_theta",
     "vocab_size": "vocab_size",
 }
+_LARGEST_GEMMA3 = 62
 _GATED = {"ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"}
 _QKV = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj"}
 _PRE_NORM = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_output": "self_attn.o_proj"}
@@ -101,6 +102,14 @@ def _scaled_heads(metadata: Values, config: Values) -> None:
         config.setdefault("attention_multiplier", width**-0.5)
 
 
+def _windowed_heads(metadata: Values, config: Values) -> None:
+    _whole_heads(metadata, config)
+    # As in llama.cpp: of the size with 62 layers, scores are scaled by another width than that of a head.
+    width = _head_width(config) if config.get("num_hidden_layers") == _LARGEST_GEMMA3 else config.get("head_dim")
+    if width is not None:
+        config["query_pre_attn_scalar"] = width
+
+
 def _half_rotated_heads(metadata: Values, config: Values) -> None:
     width = metadata.pop("attention.key_length", _head_width(config))
     config["kv_channels"] = width
@@ -159,6 +168,28 @@ _GRANITE = Architecture(
     is_permuted=True,
 )
 """Of MiniCPM as well, whose scales the converter computes; its files have no attention.scale."""
+_GEMMA3 = Architecture(
+    model_type="gemma3_text",
+    keys=_COMMON_KEYS
+    | {
+        "attention.key_length": "head_dim",
+        "attention.sliding_window": "sliding_window",
+        "attention.sliding_window_pattern": "sliding_window_pattern",
+        "rope.freq_base_swa": "rope_local_base_freq",
+    },
+    derive=_windowed_heads,
+    layer_names=_QKV
+    | _GATED
+    | {
+        "attn_norm": "input_layernorm",
+        "attn_output": "self_attn.o_proj",
+        "attn_q_norm": "self_attn.q_norm",
+        "attn_k_norm": "self_attn.k_norm",
+        "post_attention_norm": "post_attention_layernorm",
+        "ffn_norm": "pre_feedforward_layernorm",
+        "post_ffw_norm": "post_feedforward_layernorm",
+    },
+)
 _DEEPSEEK2 = Architecture(
     model_type="youtu",
     keys=_COMMON_KEYS
@@ -258,6 +289,7 @@ ARCHITECTURES = {
     "qwen2": _QWEN2,
     "qwen3": _QWEN3,
     "smollm3": _SMOLLM3,
+    "gemma3": _GEMMA3,
     "granite": _GRANITE,
     "minicpm": _GRANITE,
     "deepseek2": _DEEPSEEK2,

@@ -8,9 +8,11 @@ from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.checkpoints.hf_files import ModelFile, ShardIndex, read_object
 from youtu_export.checkpoints.hf_text import read_text_sources
 from youtu_export.checkpoints.model_config import ModelConfig
+from youtu_export.checkpoints.norm_gains import with_gains
 from youtu_export.checkpoints.packed_checkpoints import unpack_tensors
 from youtu_export.checkpoints.safetensors_file import read_safetensors
 from youtu_export.checkpoints.stored_tensor import StoredTensor
+from youtu_export.checkpoints.text_part import text_config, text_tensors
 from youtu_export.errors import ExportError
 from youtu_export.findings import Findings
 from youtu_export.text_assets import settle
@@ -24,10 +26,11 @@ def open_hf(directory: Path) -> Checkpoint:
     """Open a checkpoint directory. Raises ExportError naming the file and what is wrong with it."""
     if not directory.is_dir():
         raise ExportError(f"{directory}: no such directory")
-    values = read_object(directory / CONFIG, ModelFile)
+    whole = read_object(directory / CONFIG, ModelFile)
+    values, findings = text_config(whole), Findings()
     config = ModelConfig(directory / CONFIG, values)
-    findings = Findings()
-    tensors = unpack_tensors(config, _read_tensors(directory, findings), findings)
+    stored = text_tensors(whole, _read_tensors(directory, findings), findings)
+    tensors = with_gains(config, unpack_tensors(config, stored, findings))
     config.limit_sizes(tensors.values())
     checkpoint = Checkpoint(directory, "hf", config, tensors, findings=findings)
     checkpoint.assets = settle(checkpoint, read_text_sources(directory, values))

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 _EXPERTS = "experts"
 _IMAGES = "images"
-_GEMMA = "GeGLU, norms after each block and scaled embeddings"
 NEAREST: dict[str, tuple[str, str]] = {
     "qwen2_moe": ("qwen2", _EXPERTS),
     "qwen2_vl": ("qwen2", _IMAGES),
@@ -24,11 +23,10 @@ NEAREST: dict[str, tuple[str, str]] = {
     "ministral3": ("mistral", "queries that are scaled by their position, and yarn"),
     "llama4": ("llama", _EXPERTS),
     "mllama": ("llama", _IMAGES),
-    "gemma": ("llama", "GeGLU and scaled embeddings"),
-    "gemma2": ("llama", f"{_GEMMA}, and soft caps"),
-    "gemma3": ("llama", f"{_GEMMA}, and two rope bases"),
-    "gemma3_text": ("llama", f"{_GEMMA}, and two rope bases"),
-    "gemma3n": ("llama", f"{_GEMMA}, and embeddings per layer"),
+    "gemma": ("gemma3", "no norms after the blocks and none of queries and keys"),
+    "gemma2": ("gemma3", "soft caps, and no norms of queries and keys"),
+    "gemma3n": ("gemma3", "embeddings per layer"),
+    "gemma4": ("gemma3", "layers that share keys, and two widths of heads"),
     "minicpm3": ("youtu", "scaled embeddings, residuals and logits"),
     "granitemoe": ("granite", _EXPERTS),
     "granitemoehybrid": ("granite", "state-space layers, and experts"),

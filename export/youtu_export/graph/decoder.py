@@ -17,6 +17,9 @@ from youtu_export.graph.matrix_nodes import MatrixNodes, StoredMatrix
 from youtu_export.graph.model_spec import LatentAttention, ModelSpec
 from youtu_export.quantise.recipes import Recipe
 
+_ROTARY, _LOCAL_ROTARY = ("cos_cache", "sin_cache"), ("local_cos_cache", "local_sin_cache")
+"""Tables of `rope` and of `local_rope`."""
+
 
 class Decoder:
     """Emits the parts of one model into one graph."""
@@ -40,11 +43,11 @@ class Decoder:
             ("slot_mapping", "int32", ["T"]),
             ("attention_metadata", "int32", [3]),
             ("logit_rows", "int64", ["R"]),
-            ("cos_cache", "float32", ["positions", rotated]),
-            ("sin_cache", "float32", ["positions", rotated]),
         )
         for name, dtype, shape in inputs:
             self.graph.input(name, dtype, shape)
+        for name in (*_ROTARY, *_LOCAL_ROTARY) if self.spec.local_rope else _ROTARY:
+            self.graph.input(name, "float32", ["positions", rotated])
         if self.spec.prompt_end:
             self.graph.input("position_ids", "int64", [2, "T"])
         for name in cache.input_names:
@@ -121,13 +124,13 @@ class Decoder:
             path, (query, key, value, f"k.{layer}", f"v.{layer}"),
             kv_num_heads=self.spec.kv_heads, scale=self.spec.attention_scale or float(self.spec.head_width**-0.5),
             kv_cache_layout="SEPARATE", rotary_interleaved=int(interleaved),
-            rotary=layer not in self.spec.unrotated, local_window_size=self.spec.window(layer) or -1,
+            tables=self._tables(layer), local_window_size=self.spec.window(layer) or -1,
         )  # fmt: skip
 
     def prefix_attention(self, path: str, qkv: str, layer: int) -> str:
         """`attention` for queries and keys that are already rotated, in models with a bidirectional prompt."""
         return self._paged_attention(
-            path, (qkv, "", "", f"k.{layer}", f"v.{layer}"), rotary=False,
+            path, (qkv, "", "", f"k.{layer}", f"v.{layer}"), tables=None,
             kv_num_heads=self.spec.kv_heads, scale=float(self.spec.head_width**-0.5),
             kv_cache_layout="SEPARATE", local_window_size=-1, bidirectional_prefix=1,
         )  # fmt: skip
@@ -142,9 +145,16 @@ class Decoder:
 
     def swiglu(self, path: str, x: str, gate_up: Sequence[str], down: str, bias: bool | None = None) -> str:
         """down(silu(gate x) * up x), [T, hidden]. gate_up: both matrices, or one that holds gate above up."""
+        return self._gated("SwiGLU", path, x, gate_up, down, bias)
+
+    def geglu(self, path: str, x: str, gate_up: Sequence[str], down: str, bias: bool | None = None) -> str:
+        """`swiglu` with the tanh approximation of GELU in place of silu."""
+        return self._gated("GeGLU", path, x, gate_up, down, bias)
+
+    def _gated(self, op: str, path: str, x: str, gate_up: Sequence[str], down: str, bias: bool | None) -> str:
         width, hidden = self.spec.feed_forward, self.spec.hidden
         both = self.linear(f"{path}/gate_up", x, gate_up, [2 * width // len(gate_up)] * len(gate_up), hidden, bias)
-        inner = self.graph.node("SwiGLU", [both], f"{path}/SwiGLU", domain=YOUTU_EDGE)
+        inner = self.graph.node(op, [both], f"{path}/{op}", domain=YOUTU_EDGE)
         return self.linear(f"{path}/down", inner, (down,), (hidden,), width, bias)
 
     def gelu(self, path: str, x: str, up: str, down: str) -> str:
@@ -178,19 +188,29 @@ class Decoder:
             logits = self.matrices.linear("/lm_head", x, [tensor], self._recipe.table_bits)
         return self.add_bias("/lm_head", logits, [head], [self.spec.vocab], required=True) if bias else logits
 
+    def _tables(self, layer: int) -> tuple[str, str] | None:
+        if layer in self.spec.unrotated:
+            return None
+        return _LOCAL_ROTARY if self.spec.local_rope and self.spec.window(layer) else _ROTARY
+
     def _vector(self, path: str, name: str, width: int) -> str:
         return self.graph.weight(f"{path}/{name.rpartition('.')[2]}", self.checkpoint.take(name, width).values())
 
     def _paged_attention(
-        self, path: str, tensors: tuple[str, str, str, str, str], *, rotary: bool = True, **attributes: Any
+        self,
+        path: str,
+        tensors: tuple[str, str, str, str, str],
+        *,
+        tables: tuple[str, str] | None = _ROTARY,
+        **attributes: Any,
     ) -> str:
-        """tensors: query, key, value, cache of keys, cache of values."""
+        """tensors: query, key, value, cache of keys, cache of values. tables: of the rotation; None: nothing is rotated."""
         absent = [""] * 5  # sink, norms of q and k, scales of a quantised cache
         inputs = [
             *tensors, "cumulative_sequence_length", "past_seqlens", "block_table",
-            *(("cos_cache", "sin_cache") if rotary else ("", "")), "slot_mapping", *absent, "attention_metadata",
+            *(tables or ("", "")), "slot_mapping", *absent, "attention_metadata",
         ]  # fmt: skip
         return self.graph.node(
             "PagedAttention", inputs, f"{path}/PagedAttention", domain=YOUTU_EDGE,
-            num_heads=self.spec.heads, do_rotary=int(rotary), **attributes,
+            num_heads=self.spec.heads, do_rotary=int(tables is not None), **attributes,
         )  # fmt: skip

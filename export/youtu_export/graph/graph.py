@@ -23,7 +23,7 @@ _OPSETS = {"": 21, MICROSOFT: 1, YOUTU_EDGE: 1}
 _IR_VERSION = 10  # introduced with opset 21
 _REPRODUCIBLE = {
     "": {"Add", "Concat", "Gather", "Mul", "Reshape", "Split", "Transpose"},
-    YOUTU_EDGE: {"AddRmsNorm", "Embedding", "Linear", "PagedAttention", "RmsNorm", "SwiGLU"},
+    YOUTU_EDGE: {"AddRmsNorm", "Embedding", "GeGLU", "Linear", "PagedAttention", "RmsNorm", "SwiGLU"},
 }
 """Operators with the same bits on every processor and in every batch: ours by definition, the others because they only move
 values or round each of them once."""

@@ -15,7 +15,7 @@ import onnxruntime
 from youtu_edge.cache_geometry import CacheGeometry
 from youtu_edge.ops import library_path, wait_for_late_workers
 from youtu_edge.package import MODEL, Package, Rope
-from youtu_edge.rotary import rotary_tables
+from youtu_edge.rotary import rotary_inputs
 from youtu_export.checkpoints.stored_tensor import Float32
 from youtu_export.errors import ExportError
 
@@ -60,7 +60,9 @@ class PackageScorer:
 
     def logits(self, token_ids: list[int]) -> Float32:
         """Logits after every token, float32 [T, vocab]. Raises ExportError for NaN and infinite ones."""
-        inputs = sequence_inputs(token_ids, self._manifest.rope) | empty_cache(self._manifest.cache, len(token_ids))
+        manifest = self._manifest
+        inputs = sequence_inputs(token_ids, manifest.rope, manifest.local_rope)
+        inputs |= empty_cache(manifest.cache, len(token_ids))
         logits: Float32 = self._session.run(["logits"], inputs)[0]
         if not np.isfinite(logits).all():
             raise ExportError(
@@ -70,11 +72,10 @@ class PackageScorer:
         return logits
 
 
-def sequence_inputs(token_ids: list[int], rope: Rope) -> dict[str, Array]:
+def sequence_inputs(token_ids: list[int], rope: Rope, local_rope: Rope | None) -> dict[str, Array]:
     """All inputs except the caches, for a new sequence that needs the logits of every token."""
     count = len(token_ids)
-    cos, sin = rotary_tables(rope, count)
-    return {
+    inputs: dict[str, Array] = {
         "token_ids": np.array(token_ids, dtype=np.int64),
         "cumulative_sequence_length": np.array([0, count], dtype=np.int32),
         "past_seqlens": np.zeros(1, dtype=np.int32),
@@ -82,9 +83,8 @@ def sequence_inputs(token_ids: list[int], rope: Rope) -> dict[str, Array]:
         "slot_mapping": np.arange(count, dtype=np.int32),
         "attention_metadata": np.full(3, count, dtype=np.int32),
         "logit_rows": np.arange(count, dtype=np.int64),
-        "cos_cache": cos,
-        "sin_cache": sin,
     }
+    return inputs | rotary_inputs(rope, local_rope, count)
 
 
 def empty_cache(cache: CacheGeometry, tokens: int) -> dict[str, Array]:

@@ -10,13 +10,16 @@ Windows = tuple[int | None, ...]
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
-def windows_from_config(config: ModelConfig, layers: int) -> Windows:
-    """The window of every layer; without layer_types all layers have sliding_window.
+def windows_from_config(config: ModelConfig, layers: int, *, whole_every: int = 0) -> Windows:
+    """The window of every layer; without layer_types all layers have sliding_window, but for one in `whole_every`.
 
     Raises ExportError for other kinds of layers, and for layer_types without a window or of another length.
     """
     window = None if config.get("sliding_window") is None else config.integer("sliding_window")
-    kinds = config.items("layer_types") or [_FULL if window is None else _SLIDING] * layers
+    kinds = config.items("layer_types")
+    if not kinds:
+        whole = [window is None or (bool(whole_every) and (layer + 1) % whole_every == 0) for layer in range(layers)]
+        kinds = [_FULL if full else _SLIDING for full in whole]
     if len(kinds) != layers:
         raise ExportError(f"{config.path}: layer_types: {len(kinds)} entries for {layers} layers")
     for kind in kinds:

@@ -55,6 +55,8 @@ class ModelSpec:
     """The output head is the token table."""
     long_rope: LongRope | None = None
     """The rope of contexts beyond `context_length`."""
+    local_rope: Rope | None = None
+    """The rope of layers with a window, where it is another one; it rotates as many values."""
     prompt_end: tuple[int, ...] = ()
     """Prefix attention: see Manifest.prompt_end. The graph then has the input position_ids."""
     multipliers: Multipliers = Multipliers()
@@ -70,6 +72,12 @@ class ModelSpec:
     def window(self, layer: int) -> int | None:
         """The tokens that a token of this layer attends to; None: all."""
         return self.windows[layer] if self.windows else None
+
+    @property
+    def largest_window(self) -> int | None:
+        """The most tokens that any layer attends to; None if a layer attends to all."""
+        found = [window for window in self.windows if window is not None]
+        return max(found) if found and len(found) == len(self.windows) else None
 
     def reject_contradictions(self, path: Path) -> None:
         """Raise ExportError naming `path` for sizes that contradict each other."""

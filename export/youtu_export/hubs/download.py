@@ -57,8 +57,11 @@ class Downloaded:
 
 
 def default_cache() -> Path:
-    """Where downloads are kept by default."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "youtu-edge" / "hub"
+    """Where downloads are kept by default. Raises ExportError for a user without a home."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if not cache.is_absolute():
+        raise ExportError("this user has no home directory to keep downloads in: name a directory with --cache")
+    return cache / "youtu-edge" / "hub"
 
 
 def download(wanted: HubModel, cache: Path, pauses_s: Sequence[float] = PAUSES_S) -> Downloaded:

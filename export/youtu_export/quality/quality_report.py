@@ -1,4 +1,4 @@
-"""The cost of quantisation: figures for the manifest, report.md and relative_error.png in the package."""
+"""The cost of quantisation: figures for the manifest, report.md and, where a matrix was rounded, a chart in the package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from youtu_export.checkpoints.packed_matrix import pack, unpack
 from youtu_export.checkpoints.scaled_tensor import ScaledTensor
 from youtu_export.checkpoints.stored_tensor import StoredTensor
 from youtu_export.export import export
-from youtu_export.quality.png_plot import COLOURS, bar_chart
+from youtu_export.quality.error_chart import MatrixError, drawing_library, error_chart
 from youtu_export.quality.quality import Quality, measure, read_text
 from youtu_export.quantise.recipes import RECIPES, Recipe
 
@@ -28,15 +28,6 @@ PLOT = "relative_error.png"
 LARGEST_REFERENCE = 4 * 10**9
 """Bytes of float weights above which no float reference is exported."""
 _TOKENS = 4096
-
-
-@dataclass(frozen=True)
-class MatrixError:
-    """sqrt(sum (W - Q(W))^2 / sum W^2) of one matrix; rows and columns as AWQ scaled them."""
-
-    name: str
-    bits: int
-    relative_error: float
 
 
 @dataclass(frozen=True)
@@ -49,15 +40,17 @@ class Assessment:
     texts: Sequence[Path]
     facts: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        drawing_library()  # before hours of work
+
     def __call__(self, directory: Path, manifest: Manifest, matrices: Sequence[str]) -> dict[str, Any]:
         """Write the report into `directory` and return the figures."""
         errors = matrix_errors(self.exported, self.recipe, matrices)
         figures, note = self._figures(directory, manifest)
-        groups = sorted({_kind(error.name) for error in errors})
-        (directory / PLOT).write_bytes(
-            bar_chart([e.relative_error for e in errors], [groups.index(_kind(e.name)) for e in errors])
-        )
-        (directory / REPORT).write_text(_report(manifest, self.facts, figures, note, errors, groups), encoding="utf-8")
+        if errors:
+            title = f"{manifest.name}, recipe {manifest.recipe}: error of rounding"
+            (directory / PLOT).write_bytes(error_chart(errors, title))
+        (directory / REPORT).write_text(_report(manifest, self.facts, figures, note, errors), encoding="utf-8")
         mean = float(np.mean([error.relative_error for error in errors])) if errors else 0.0
         return {
             **self.facts,
@@ -101,19 +94,12 @@ def _relative_error(tensor: StoredTensor, bits: int, recipe: Recipe) -> float:
     return float(np.linalg.norm(values) / max(float(np.linalg.norm(exact.values())), 1e-30))
 
 
-def _kind(name: str) -> str:
-    """attention, feed-forward and so on: the second last part of the name."""
-    parts = name.removesuffix(".weight").split(".")
-    return parts[-2] if len(parts) > 1 and not parts[-2].isdigit() else parts[-1]
-
-
 def _report(
     manifest: Manifest,
     facts: dict[str, Any],
     figures: Sequence[Quality],
     note: str,
     errors: Sequence[MatrixError],
-    groups: Sequence[str],
 ) -> str:
     size = sum(entry.size for entry in manifest.files.values())
     lines = [f"# {manifest.name}, recipe {manifest.recipe}", ""]
@@ -133,9 +119,10 @@ def _report(
         f"{q.reference_perplexity:.3f} | {q.perplexity:.3f} | {q.kl_divergence:.5f} | {q.top1_agreement:.2%} |"
         for q in figures
     ]
-    colours = ", ".join(f"{group} {COLOURS[index % len(COLOURS)]}" for index, group in enumerate(groups))
-    lines += ["", "## Relative error of each matrix", "", f"![one bar per matrix, in the order of the table]({PLOT})", ""]
-    lines += [f"Bars in the order of the table; {colours}." if groups else "No matrix was rounded.", ""]
+    lines += ["", "## Relative error of each matrix", ""]
+    if not errors:
+        return "\n".join([*lines, "No matrix was rounded."]) + "\n"
+    lines += [f"![one bar for each matrix, in the order of the table]({PLOT})", ""]
     lines += ["| matrix | bits | relative error |", "|---|---|---|"]
     lines += [f"| {error.name} | {error.bits} | {error.relative_error:.4f} |" for error in errors]
     return "\n".join(lines) + "\n"

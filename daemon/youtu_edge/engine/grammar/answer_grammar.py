@@ -1,7 +1,7 @@
 """Which tokens may continue one answer: the grammar's state, and the tags around thoughts and calls.
 
     bound:   [thought] answer                                  the mask applies to every token of the answer
-    free:    [thought] text <tool_call> call </tool_call> text ...   it applies to calls only
+    free:    [thought] text <tool_call> call </tool_call> text ...   it applies to calls only (tags: tool_formats)
 
 A thought is not masked, except that end-of-sequence tokens are excluded while an answer must follow. The state depends on
 the tokens alone, so an answer from a previous engine is resumed by passing its tokens to `accept`.
@@ -21,18 +21,18 @@ from youtu_edge.engine.grammar.matcher import STEP_BYTES
 from youtu_edge.engine.grammar.token_table import LINE_BREAKS, TokenTable
 from youtu_edge.protocol import tags
 from youtu_edge.request_errors import InvalidRequestError
+from youtu_edge.tool_formats import HERMES, ToolFormat
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 _THOUGHT_BEGIN, _THOUGHT_END = tags.THOUGHT_BEGIN.encode(), tags.THOUGHT_END.encode()
-_CALL_BEGIN = tags.CALL_BEGIN.encode()
 
 
 class AnswerGrammar:
     """The state of one answer.
 
-    answer: the grammar of the whole answer, or None. call: the grammar after <tool_call> in a free answer, or None.
+    answer: the grammar of the whole answer, or None. call: the grammar after form.begin in a free answer, or None.
     thought_token: the id of <think> if the answer may begin with it. max_token_s: CPU seconds per token; some grammars
     take longer with every token, and all sequences wait.
     """
@@ -49,6 +49,7 @@ class AnswerGrammar:
         thought_token: int | None = None,
         parallel_calls: bool = True,
         max_token_s: float = 0.25,
+        form: ToolFormat = HERMES,
     ) -> None:
         self._table = table
         self._token_bytes = token_bytes
@@ -57,7 +58,9 @@ class AnswerGrammar:
         self._matcher = answer
         self._eos = np.array(sorted(eos), dtype=np.int64)
         self._thought_token = thought_token
-        self._parallel_calls = parallel_calls
+        self._goes_on = parallel_calls and form.may_repeat
+        self._form = form
+        self._begin, self._prefix = form.begin.encode(), form.prefix.encode()
         self._max_token_s = max_token_s
         self._state: Literal["begin", "thought", "after_thought", "open"] = "thought" if in_thought else "begin"
         self._tail = b""
@@ -131,16 +134,31 @@ class AnswerGrammar:
         self._tail += data
         if self._state != "open" and self._begins_thought():
             return
-        _, begin, rest = self._tail.partition(_CALL_BEGIN)
-        if not begin or self._call is None:
-            self._tail = self._tail[-len(_CALL_BEGIN) :]
+        found = self._call_in_tail()
+        if found is None or self._call is None:
             return
+        rest = found
         matcher = self._call.deep_copy()
         # A token may hold the end of the tag and the beginning of the call. If the grammar rejects that, it is plain text.
         tokens = self._table.cut(rest) if rest else []
         self._tail = b""
         if not tokens or matcher.try_consume_tokens(tokens) == len(tokens):
             self._matcher = matcher
+
+    def _call_in_tail(self) -> bytes | None:
+        """What follows the beginning of a call in the last bytes; None without one. Keeps what may still become one."""
+        if not self._form.at_start:
+            _, begin, rest = self._tail.partition(self._begin)
+            if begin:
+                return rest
+            self._tail = self._tail[-len(self._begin) :]
+            return None
+        text = self._tail.lstrip().removeprefix(self._prefix)
+        if text.startswith(self._begin):
+            return text.removeprefix(self._begin)
+        if not self._begin.startswith(text) and not self._prefix.startswith(text):
+            self._call, self._tail = None, b""  # the answer is text
+        return None
 
     def _begins_thought(self) -> bool:
         """Whether the answer begins with <think> or a prefix of it; models without a token for it write it as text."""
@@ -165,7 +183,7 @@ class AnswerGrammar:
         self._check(self._matcher, begun)
         if not self._matcher.is_stopped():
             return
-        if self._answer is None and self._parallel_calls:
+        if self._answer is None and self._goes_on:
             self._matcher, self._tail = None, b""
         else:
             self.is_complete = True

@@ -9,6 +9,7 @@ from youtu_edge.engine.grammar.grammar_source import GrammarSources
 from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.request_errors import InvalidRequestError
+from youtu_edge.tool_formats import format_named
 
 
 class GrammarCompiler:
@@ -46,6 +47,7 @@ class GrammarCompiler:
             in_thought=in_thought,
             thought_token=self._thought_token if may_think else None,
             parallel_calls=parallel_calls,
+            form=format_named(sources.tool_format),
         )
 
     def _matcher(self, source: str | None, param: str) -> LLMatcher | None:

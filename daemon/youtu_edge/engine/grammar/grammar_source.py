@@ -1,6 +1,6 @@
 """Grammars of answers and tool calls in llguidance's format.
 
-A tool call is one line, as the models were trained to write it:
+A tool call is one line, in the form that the model was trained to write (tool_formats):
 
     <tool_call>{"name": "get_weather", "arguments": {"city": "Oslo"}}</tool_call>
 
@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 from llguidance import LLMatcher
 
-from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex, Submit
 from youtu_edge.request_errors import InvalidRequestError
+from youtu_edge.tool_formats import HERMES, ToolFormat
 
 _JSON_OPTIONS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -32,32 +32,34 @@ Part = dict[str, Any]
 
 
 class GrammarSources(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The grammars of one request: see `answer_source` and `call_source`. `param` is the field that they come from."""
+    """The grammars of one request: see `answer_source` and `call_source`. `param` is the field that they come from,
+    `tool_format` the form of calls."""
 
     answer: str | None = None
     call: str | None = None
     param: str = "tools"
+    tool_format: str = HERMES.name
 
 
-def answer_source(request: Submit) -> str | None:
+def answer_source(request: Submit, form: ToolFormat = HERMES) -> str | None:
     """The grammar of the whole answer; None if it is free. Raises InvalidRequestError."""
     if request.must_call:
-        rules, parts = _calls(request)
+        rules, parts = _calls(request, form)
         return _document(f"start: calls\n{rules}", parts)
     if request.grammar is None:
         return None
     answer = {**_part(request.grammar), "name": "answer"}
     if not request.tools:
         return _document("start: @answer", [answer])
-    rules, parts = _calls(request)
+    rules, parts = _calls(request, form)
     return _document(f"start: @answer | calls\n{rules}", [*parts, answer])
 
 
-def call_source(request: Submit) -> str | None:
-    """The grammar after <tool_call> in an otherwise free answer; None if calls are not possible there."""
-    if not request.tools or answer_source(request) is not None:
+def call_source(request: Submit, form: ToolFormat = HERMES) -> str | None:
+    """The grammar after the beginning of a call in an otherwise free answer; None if calls are not possible there."""
+    if not request.tools or answer_source(request, form) is not None:
         return None
-    rules, parts = _calls(request)
+    rules, parts = _calls(request, form)
     return _document(f"start: call\n{rules}", parts)
 
 
@@ -88,19 +90,22 @@ def _json(schema: dict[str, Any]) -> Part:
     return {"json_schema": {**schema, "x-guidance": _JSON_OPTIONS}}
 
 
-def _calls(request: Submit) -> tuple[str, list[Part]]:
+def _calls(request: Submit, form: ToolFormat) -> tuple[str, list[Part]]:
     """The rules `calls`, `call` and one for each tool that may be called, and the grammars of their arguments."""
     offered = [tool for tool in request.tools if not request.must_call or tool["function"]["name"] in request.must_call]
-    begin, end = _quote(CALL_BEGIN), _quote(CALL_END)
-    more = f" (/\\n?/ {begin} call)*" if request.parallel_tool_calls else ""
-    rules = [
-        f"calls: {begin} call{more}",
-        f"call: /\\n?/ ({' | '.join(f'tool_{index}' for index in range(len(offered)))}) /\\n?/ {end}",
-    ]
+    begin, is_parallel = _quote(form.begin), request.parallel_tool_calls
+    one = f"({' | '.join(f'tool_{index}' for index in range(len(offered)))})"
+    end = f" {_quote(form.end)}" if form.end else ""
+    more = f" (/\\n?/ {begin} call)*" if is_parallel and form.may_repeat else ""
+    if form.is_list:
+        call = f'/ ?\\[/ {one}{f" (/, ?/ {one})*" if is_parallel else ""} "]"{end}'
+    else:
+        call = f"/\\n?/ {one} /\\n?/{end}" if end else one
+    rules = [f"calls: {begin} call{more}", f"call: {call}"]
     parts: list[Part] = []
     for index, tool in enumerate(offered):
-        head = f'{{"name": {json.dumps(tool["function"]["name"])}, "arguments": '
-        rules.append(f"tool_{index}: {_quote(head)} @arguments_{index} {_quote('}')}")
+        head, closing = f"{form.opening}{tool['function']['name']}{form.middle}", form.closing
+        rules.append(f"tool_{index}: {_quote(head)} @arguments_{index}{f' {_quote(closing)}' if closing else ''}")
         parts.append({**_json(parameters_of(tool)), "name": f"arguments_{index}"})
     return "\n".join(rules), parts
 

@@ -23,6 +23,7 @@ from youtu_edge.engine.grammar.matcher import COMPILE_BYTES, compile_grammar, di
 from youtu_edge.engine.memory.process_memory import less_data
 from youtu_edge.protocol.to_engine import Submit
 from youtu_edge.request_errors import InvalidRequestError
+from youtu_edge.tool_formats import HERMES, ToolFormat
 
 
 class GrammarTrial:
@@ -44,13 +45,13 @@ class GrammarTrial:
             self._tokenizer = LLTokenizer(source, n_vocab=self._size, eos_token=[source.eos_token_id], slices=[])
         return self._tokenizer
 
-    def sources(self, request: Submit, compiled: Collection[bytes]) -> GrammarSources:
+    def sources(self, request: Submit, compiled: Collection[bytes], form: ToolFormat = HERMES) -> GrammarSources:
         """The grammars of a request, after a trial compilation. `compiled`: digests of those that need no trial.
 
         Raises InvalidRequestError naming the request's field.
         """
         param = request.grammar.param if request.grammar else "tools"
-        sources = GrammarSources(answer_source(request), call_source(request), param)
+        sources = GrammarSources(answer_source(request, form), call_source(request, form), param, form.name)
         for source, field in ((sources.answer, param), (sources.call, "tools")):
             if source is None or digest(source) in compiled:
                 continue

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from youtu_edge.config import Config, SchedulerConfig
+from youtu_edge.engine.attention_window import window_pages
 from youtu_edge.engine.grammar.token_table import TABLE_BYTES_PER_TOKEN
 from youtu_edge.engine.memory.activations import logits_bytes, measure_gpu_memory, measure_memory
 from youtu_edge.engine.memory.budget import MemoryPlan, least_budget, plan_memory
@@ -40,6 +41,8 @@ class Requirements:
     page_bytes: int
     context_length: int
     """Tokens of the longest sequence."""
+    window: int | None = None
+    """See Manifest.window."""
     gpu: GpuMemory | None = None
     """For a GPU with dedicated memory, to which the plan then applies."""
 
@@ -69,7 +72,7 @@ class Requirements:
         """Bytes that `streams` concurrent sequences of up to `context` tokens, prompt and answer, need."""
         return least_budget(
             config,
-            pages(config, context, streams),
+            self.pages(config, context, streams),
             rest=self.rest,
             activations=self._activations(streams),
             page_bytes=self.page_bytes,
@@ -77,13 +80,14 @@ class Requirements:
             text_tokens=context,
         )
 
+    def pages(self, config: Config, context: int, streams: int) -> int:
+        """Cache pages for `streams` sequences that share none; at least two."""
+        each = -(-context // config.model.page_tokens)
+        most = window_pages(self.window, self.step_tokens, config.model.page_tokens)
+        return max(2, streams * (each if most is None else min(each, most)))
+
     def _activations(self, streams: int) -> int:
         return self.step + min(streams, self.step_tokens) * self.row
-
-
-def pages(config: Config, context: int, streams: int) -> int:
-    """Cache pages for `streams` sequences that share none; at least two."""
-    return max(2, streams * -(-context // config.model.page_tokens))
 
 
 def step_limits(config: Config, opened: OpenedModel) -> SchedulerConfig:
@@ -117,5 +121,6 @@ def measure(opened: OpenedModel, limits: SchedulerConfig, vocab_size: int) -> Re
         grammar=TABLE_BYTES_PER_TOKEN * vocab_size,
         page_bytes=runner.page_bytes,
         context_length=runner.context_length,
+        window=runner.manifest.window,
         gpu=gpu,
     )

@@ -8,7 +8,8 @@
 Powers and logarithms use Decimal, whose results are identical on every processor.
 
 Cache rows keep the rotation that they were written with, and all sequences share one table, so short sequences use the
-frequencies of the wanted length too: an extension costs a little quality below the trained length.
+frequencies of the wanted length too: an extension costs a little quality below the trained length. The rope of layers with
+a window of its own stays as it is: their distances do not grow.
 """
 
 from __future__ import annotations

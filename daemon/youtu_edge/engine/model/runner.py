@@ -86,20 +86,24 @@ class Runner:
     @property
     def page_bytes(self) -> int:
         """Memory of one page: its rows in every cache, and the rotary rows of the positions that it makes possible."""
-        rotary_row = 2 * 4 * len(self._rope.inverse_frequencies) * (2 if self.manifest.local_rope else 1)
+        tables = 0 if self.manifest.window else 4 if self.manifest.local_rope else 2
+        rotary_row = tables * 4 * len(self._rope.inverse_frequencies)
         return (self.manifest.cache.bytes_per_token + rotary_row) * self.page_tokens
 
     def allocate_cache(self, num_pages: int) -> None:
         """Reserve the pool, each cache [num_pages, page_tokens, kv_heads, width]; a former pool is dropped.
 
-        Rotary rows are for the positions that the pool can hold: all of a long context would take tens of megabytes.
+        Rotary rows are for the positions that the pool can hold: all of a long context would take tens of megabytes. Only a
+        model with a window has them for all of it, because its pages are used again.
         """
         self.device.wait()
         self._binding.clear_binding_inputs()
         self.pool = None  # before the next one: a device may not have room for both
         self.pool = self.device.pool(self.manifest.cache, num_pages, self.page_tokens)
         self.pool.bind(self._binding)
-        positions = min(self.context_length, num_pages * self.page_tokens)
+        positions = self.context_length
+        if self.manifest.window is None:
+            positions = min(positions, num_pages * self.page_tokens)
         for name, table in rotary_inputs(self._rope, self.manifest.local_rope, positions).items():
             self._values[name] = self.device.bind_constant(self._binding, name, table)
 

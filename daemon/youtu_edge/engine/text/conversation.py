@@ -5,24 +5,21 @@ For a template without tool support, tools become text in ordinary turns.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from youtu_edge.protocol.prompt import ChatMessage, ToolCall
-from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END
+from youtu_edge.tool_formats import ToolFormat
 
 Turn = dict[str, Any]
 Tools = list[dict[str, Any]]
 
-_MANNER = (
-    "To call a function, answer with "
-    '<tool_call>{"name": "the function\'s name", "arguments": {"parameter": "value"}}</tool_call> '
-    "and nothing else; its result comes in the next message."
-)
+_MANNER = "To call a function, answer with {} and nothing else; its result comes in the next message."
 
 _KEYS = frozenset(
-    {"role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content", "id", "type", "function"}
+    {"role", "content", "name", "tools", "tool_calls", "tool_call_id", "reasoning_content", "id", "type", "function"}
 ) | {
     "arguments",
     "description",
@@ -31,18 +28,18 @@ _KEYS = frozenset(
 """Keys that templates look up; `mapped` leaves them unchanged."""
 
 
-def turns(messages: list[ChatMessage]) -> list[Turn]:
+def turns(messages: list[ChatMessage], form: ToolFormat) -> list[Turn]:
     """The messages for a template with tool support."""
-    return [_turn(message) for message in messages]
+    return [_turn(message, form) for message in messages]
 
 
-def turns_without_tools(messages: list[ChatMessage], tools: Tools) -> list[Turn]:
-    """The messages for a template without tool support: definitions are appended to the system message; calls and results
-    become text of the assistant and of the user."""
+def turns_without_tools(messages: list[ChatMessage], tools: Tools, form: ToolFormat) -> list[Turn]:
+    """The messages for a template without tool support: definitions are appended to the system message, or stand beside its
+    text where the template has a place for them; calls and results become text of the assistant and of the user."""
     spoken: list[Turn] = []
     for message in messages:
         if message.role != "tool":
-            text = message.content + "".join(_call_text(call) for call in message.tool_calls)
+            text = message.content + "".join(form.call(call.name, call.arguments) for call in message.tool_calls)
             spoken.append({"role": message.role, "content": text})
             continue
         result = f"<tool_response>{message.content}</tool_response>"
@@ -51,13 +48,21 @@ def turns_without_tools(messages: list[ChatMessage], tools: Tools) -> list[Turn]
         else:
             spoken.append({"role": "user", "content": result, "is_result": True})
     if tools:
-        definitions = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
-        about = f"You may call these functions:\n{definitions}\n{_MANNER}"
-        if spoken and spoken[0]["role"] == "system":
-            spoken[0]["content"] += "\n\n" + about
-        else:
-            spoken.insert(0, {"role": "system", "content": about})
-    return [{"role": turn["role"], "content": turn["content"]} for turn in spoken]
+        _tell(spoken, [tool["function"] for tool in tools], form)
+    return [{key: value for key, value in turn.items() if key != "is_result"} for turn in spoken]
+
+
+def _tell(spoken: list[Turn], functions: list[dict[str, Any]], form: ToolFormat) -> None:
+    if not spoken or spoken[0]["role"] != "system":
+        spoken.insert(0, {"role": "system", "content": ""})
+    if form.is_in_system:
+        spoken[0]["tools"] = json.dumps(functions, ensure_ascii=False)
+        return
+    definitions = "\n".join(json.dumps(function, ensure_ascii=False) for function in functions)
+    manner = _MANNER.format(form.call("the function's name", '{"parameter": "value"}'))
+    about = f"You may call these functions:\n{definitions}\n{manner}"
+    before = spoken[0]["content"]
+    spoken[0]["content"] = f"{before}\n\n{about}" if before else about
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:
@@ -85,20 +90,27 @@ def strings(value: Any) -> Iterator[str]:
             found += item.values()
 
 
-def _turn(message: ChatMessage) -> Turn:
+def _turn(message: ChatMessage, form: ToolFormat) -> Turn:
     turn: Turn = {"role": message.role, "content": message.content}
     if message.name is not None:
         turn["name"] = message.name
     if message.tool_calls:
         turn["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _arguments(call)}}
+            {"id": _id(call.id, form), "type": "function", "function": {"name": call.name, "arguments": _arguments(call)}}
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
-        turn["tool_call_id"] = message.tool_call_id
+        turn["tool_call_id"] = _id(message.tool_call_id, form)
     if message.reasoning:
         turn["reasoning_content"] = message.reasoning
     return turn
+
+
+def _id(call_id: str, form: ToolFormat) -> str:
+    """The id itself, or what stands for it in a template that demands another length."""
+    if form.id_length in (0, len(call_id)):
+        return call_id
+    return hashlib.sha256(call_id.encode(errors="replace")).hexdigest()[: form.id_length]
 
 
 def _arguments(call: ToolCall) -> Any:
@@ -108,7 +120,3 @@ def _arguments(call: ToolCall) -> Any:
     except (ValueError, RecursionError):
         return call.arguments
     return value if isinstance(value, dict) else call.arguments
-
-
-def _call_text(call: ToolCall) -> str:
-    return f'{CALL_BEGIN}{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}{CALL_END}'

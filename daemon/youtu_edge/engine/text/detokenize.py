@@ -9,9 +9,10 @@ import codecs
 from typing import Any
 
 from youtu_edge.engine.text.piece_decoder import PieceDecoder
-from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END, THOUGHT_BEGIN, THOUGHT_END
+from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
+from youtu_edge.tool_formats import TOOL_TAGS
 
-TAGS = frozenset({THOUGHT_BEGIN, THOUGHT_END, CALL_BEGIN, CALL_END})
+TAGS = frozenset({THOUGHT_BEGIN, THOUGHT_END}) | TOOL_TAGS
 """Control tokens that stay in the answer's text, because the front finds thoughts and calls by them."""
 
 
@@ -105,19 +106,19 @@ class TextStream:
         gate: ProseGate | None = None,
         keeps_stop: bool = False,
         is_continuation: bool = False,
-        has_calls: bool = False,
+        call_begin: str = "",
     ) -> None:
         """`gate` finds where stop strings begin to apply; `keeps_stop` leaves them in the text unless they are blank.
 
         is_continuation: the text continues another one, so it keeps a leading space that the vocabulary would drop.
-        has_calls: the answer may contain tool calls; stop strings do not apply in them or in their opening tag.
+        call_begin: how a tool call begins, if there may be one; stop strings do not apply in calls, nor in this tag.
         """
         self._vocabulary = vocabulary
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._stop = [text for text in stop or [] if text]
         self._gate = gate
         self._keeps_stop = keeps_stop
-        self._has_calls = has_calls
+        self._call_begin = call_begin
         self._held = ""
         self._at_start = vocabulary.strips_first_space and not is_continuation
         self.stop_text: str | None = None
@@ -147,7 +148,7 @@ class TextStream:
         """The remaining text at the end of the answer; an incomplete character becomes U+FFFD."""
         if self.stopped:
             return ""
-        self._has_calls = False  # held-back text did not become a call
+        self._call_begin = ""  # held-back text did not become a call
         text = self._release(self._decoder.decode(b"", final=True))
         if self.stopped:
             return text
@@ -165,7 +166,7 @@ class TextStream:
     def _search(self, new: str) -> str:
         """The text that can be sent where stop strings apply."""
         text = self._held + new
-        size = len(text) - (_overlap(text, CALL_BEGIN) if self._has_calls else 0)
+        size = len(text) - _overlap(text, self._call_begin)
         ends = [(index, stop) for stop in self._stop if (index := text.find(stop, 0, size)) >= 0]
         if ends:
             self._held = ""

@@ -15,12 +15,14 @@ import jinja2
 from youtu_edge.chat_template import ChatTemplate, compile_template
 from youtu_edge.engine.text.conversation import Tools, mapped, strings, turns, turns_without_tools
 from youtu_edge.engine.text.detokenize import Vocabulary
+from youtu_edge.engine.text.infilling import infill_tokens
 from youtu_edge.engine.text.known_tokens import bracket, split, unbracket
 from youtu_edge.engine.text.text_encoder import TextEncoder
 from youtu_edge.engine.text.token_bound import TextLimit
 from youtu_edge.protocol.prompt import ChatMessage
 from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
-from youtu_edge.request_errors import InvalidRequestError
+from youtu_edge.request_errors import InvalidRequestError, UnsupportedParameterError
+from youtu_edge.tool_formats import ToolFormat, format_named, format_of
 
 # Unicode noncharacters: never assigned, so no text needs them. The mark is the first one not in the conversation.
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
@@ -28,6 +30,8 @@ _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 _THOUGHT_WINDOW = 16
 """Tokens at the end of a prompt that are searched for a tag of a thought."""
 
+_SWITCHES = ("enable_thinking", "thinking")
+"""Variables by which templates switch thinking: requests and configuration have the first, Granite's template the other."""
 _OWN_VARIABLES = ("messages", "tools", "add_generation_prompt")
 
 
@@ -44,6 +48,7 @@ class Prompter:
     variables: strings such as bos_token that the template may use.
     system_prompt: prepended to conversations without a system message; empty: none.
     thinking: the default of the template's `enable_thinking`; None: the template's own default.
+    tool_format: see Manifest.tool_format.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Prompter:
         variables: dict[str, str] | None = None,
         system_prompt: str = "",
         thinking: bool | None = None,
+        tool_format: str = "",
     ) -> None:
         self._tokenizer = tokenizer
         self._vocabulary = Vocabulary(tokenizer)
@@ -67,8 +73,10 @@ class Prompter:
         self.limit: TextLimit | None = None
         """The maximum length of texts; None: unlimited."""
         self._encoder = TextEncoder(tokenizer, self._vocabulary)
+        self._infill = infill_tokens(tokenizer)
         self._template: ChatTemplate | None = None if template is None else compile_template(template)
         self._names = self._template.names if self._template else frozenset()
+        self.tool_format: ToolFormat = format_named(tool_format) if tool_format else format_of(template)
 
     def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
         """Token ids of plain text, in which no control token is recognised; `add_special` adds BOS and `prompt_end`.
@@ -78,6 +86,15 @@ class Prompter:
         self._check_length(text, None)
         ids = self._encoder.encode_plain(text)
         return self._with_ends(ids) if add_special else ids
+
+    def encode_infill(self, before: str, after: str) -> list[int]:
+        """Token ids of a prompt for the text between two others. Raises UnsupportedParameterError, ContextLengthError."""
+        if self._infill is None:
+            problem = "this model's tokenizer has no tokens for text in the middle, such as <|fim_prefix|>"
+            raise UnsupportedParameterError(f"suffix: {problem}; leave it out", param="suffix")
+        self._check_length(before + after, None)
+        first, last = self._encoder.encode_plain(before), self._encoder.encode_plain(after)
+        return self._with_ends([self._infill.prefix, *first, self._infill.suffix, *last, self._infill.middle])
 
     def encode_answer(self, text: str) -> list[int]:
         """Token ids of a piece of an answer, as a model would produce it; no space is added before its first word."""
@@ -128,15 +145,14 @@ class Prompter:
         """The rendered conversation, and the mark in it."""
         if self._template is None:
             raise PromptError("this model has no chat template; use a plain prompt", param="messages")
+        template_kwargs = self._switched(template_kwargs)
         self._check(template_kwargs)
         messages = self._with_system(messages)
-        if self._thinking is not None and "enable_thinking" in self._names:
-            template_kwargs = {"enable_thinking": self._thinking, **template_kwargs}
         shaped: dict[str, Any] = {**template_kwargs}
         if "tools" in self._names:
-            shaped |= {"messages": turns(messages), **({"tools": tools} if tools else {})}
+            shaped |= {"messages": turns(messages, self.tool_format), **({"tools": tools} if tools else {})}
         else:
-            shaped["messages"] = turns_without_tools(messages, tools)
+            shaped["messages"] = turns_without_tools(messages, tools, self.tool_format)
         mark = _mark_for(list(strings(shaped)))
         shaped = {name: mapped(value, lambda text: self._encoder.defuse(text, mark)) for name, value in shaped.items()}
         for turn in shaped["messages"]:
@@ -151,6 +167,16 @@ class Prompter:
             reason = str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
             raise PromptError(f"the model's chat template rejects this conversation: {reason}", param="messages") from None
         return rendered, mark
+
+    def _switched(self, template_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """With the configured switch of thinking, under the name that the template has for it."""
+        found = dict(template_kwargs)
+        if self._thinking is not None and self._names & set(_SWITCHES):
+            found.setdefault(_SWITCHES[0], self._thinking)
+        other = next((name for name in _SWITCHES if name in self._names), _SWITCHES[0])
+        if other != _SWITCHES[0] and _SWITCHES[0] in found:
+            found.setdefault(other, found.pop(_SWITCHES[0]))
+        return found
 
     def _with_system(self, messages: list[ChatMessage]) -> list[ChatMessage]:
         if not self._system_prompt or any(message.role == "system" for message in messages):

@@ -92,8 +92,9 @@ class TextWork:
             return Prepared(len(tokens), tokens, thought)
         field = request.grammar.param if request.grammar else "tools"
         begin(field)
+        form = self._prompter.tool_format
         return guarded(
-            request.id, field, lambda: Prepared(len(tokens), tokens, thought, self._trial.sources(request, compiled))
+            request.id, field, lambda: Prepared(len(tokens), tokens, thought, self._trial.sources(request, compiled, form))
         )
 
     def _tokens(self, request: Submit) -> list[int]:
@@ -101,6 +102,8 @@ class TextWork:
             return self._prompter.encode_chat(request.messages, request.template_kwargs, request.tools)
         if request.prompt_tokens is not None:
             return list(request.prompt_tokens)
+        if request.suffix:
+            return self._prompter.encode_infill(request.prompt or "", request.suffix)
         return self._prompter.encode_text(request.prompt or "")
 
 

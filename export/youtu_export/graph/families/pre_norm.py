@@ -27,6 +27,9 @@ class PreNormDecoder:
     attention_norm: str = "input_layernorm"
     attention_output: str = "self_attn.o_proj"
     feed_forward_norm: str = "post_attention_layernorm"
+    attention_post_norm: str | None = None
+    """Norm of the attention's output before it is added; None: none."""
+    feed_forward_post_norm: str | None = None
     final_norm: str = "model.norm"
     head: str = "lm_head"
 
@@ -50,10 +53,14 @@ class PreNormDecoder:
                 f"{path}/attn/o", context, [f"{name}.{self.attention_output}"], [spec.hidden], self.context_width,
                 self.output_bias,
             )  # fmt: skip
+            if self.attention_post_norm:
+                attended = decoder.rms_norm(f"{path}/attn_post_norm", attended, f"{name}.{self.attention_post_norm}")
             attended = decoder.scale(f"{path}/attn/scale", attended, factors.residual)
             norm = f"{name}.{self.feed_forward_norm}"
             normed, residual = decoder.add_rms_norm(f"{path}/mlp_norm", attended, residual, norm)
             output = self.feed_forward(decoder, f"{path}/mlp", name, normed)
+            if self.feed_forward_post_norm:
+                output = decoder.rms_norm(f"{path}/mlp_post_norm", output, f"{name}.{self.feed_forward_post_norm}")
             output = decoder.scale(f"{path}/mlp/scale", output, factors.residual)
             layer_done()
         normed, _ = decoder.add_rms_norm("/model/norm", output, residual, self.final_norm)

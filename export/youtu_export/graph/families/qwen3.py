@@ -24,14 +24,15 @@ def _read_spec(checkpoint: Checkpoint) -> ModelSpec:
 
 def _build(decoder: Decoder, layer_done: Callable[[], None]) -> str:
     return PreNormDecoder(
-        attend=_attend,
+        attend=attend_normed,
         feed_forward=gated_feed_forward,
         context_width=decoder.spec.heads * decoder.spec.head_width,
         output_bias=None,
     ).build(decoder, layer_done)
 
 
-def _attend(decoder: Decoder, path: str, name: str, x: str, layer: int) -> str:
+def attend_normed(decoder: Decoder, path: str, name: str, x: str, layer: int) -> str:
+    """Attention with q_norm and k_norm, which all heads of queries and of keys share: [T, heads * width]."""
     graph, spec = decoder.graph, decoder.spec
     counts = (spec.heads, spec.kv_heads, spec.kv_heads)
     qkv = project_query_key_value(decoder, path, name, x, bias=None)
