@@ -88,6 +88,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Address to listen on; "0.0.0.0" or "::" for every interface."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """0 picks a free port and prints it."""
+    extra_ports: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = ()
+    """Further ports of `host`, such as 11434, where clients of Ollama look."""
     allow_unauthenticated: bool = False
     """Accept other machines although no API key exists; if keys exist, they are still required."""
     keys_file: str = "/var/lib/youtu-edge/keys.json"
@@ -104,6 +106,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as "10.0.0.0/8"."""
     board: str = ""
     """Name of this board behind a balancer: in a header, a cookie and the ids made here; empty: a hash, header only."""
+    mdns: bool = False
+    """Announce the daemon in the local network, as `board` or the machine's name; needs the extra `home`."""
     max_restart_rate: str = "3/300"
     """Engine restarts/seconds allowed; after one more the daemon reports it and exits with code 70."""
     max_body_bytes: Positive = 2 * 1024 * 1024

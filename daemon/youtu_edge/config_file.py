@@ -2,20 +2,21 @@
 
 The schema is in config.py. This module is about files, line numbers and precedence:
 
-    default  <  files under `extends`, in order  <  the file itself  <  overrides on the command line
+    default  <  files under `extends`, in order  <  the file itself  <  environment  <  overrides on the command line
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 import yaml
 
+from youtu_edge import config_environment
 from youtu_edge.config import REMOVED_KEYS, Config
 from youtu_edge.config_values import (
     check_board,
@@ -38,6 +39,7 @@ from youtu_edge.config_yaml import (
     problem_line,
     problem_words,
     shown,
+    variable_node,
 )
 from youtu_edge.errors import ConfigError
 from youtu_edge.regular_file import read_regular
@@ -50,25 +52,31 @@ _LARGEST_BYTES = 256 * 1024
 
 
 class LoadedConfig(NamedTuple):
-    """A configuration, and where each key that is set comes from: FILE:LINE, or the override."""
+    """A configuration, and where each key that is set comes from: FILE:LINE, the variable, or the override."""
 
     config: Config
     origins: dict[str, str]
 
 
-def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Config:
+def load_config(
+    path: str | Path | None, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None
+) -> Config:
     """Config of a YAML file (None: the defaults) with `section.key=value` overrides applied on top.
 
-    Raises ConfigError whose message holds one line per problem.
+    `environment`: variables such as YOUTU_EDGE_SERVICE__PORT, between the two. Raises ConfigError whose message holds one
+    line per problem.
     """
-    return trace_config(path, overrides).config
+    return trace_config(path, overrides, environment).config
 
 
-def trace_config(path: str | Path | None, overrides: Iterable[str] = ()) -> LoadedConfig:
+def trace_config(
+    path: str | Path | None, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None
+) -> LoadedConfig:
     """As `load_config`, with the origin of every value. Raises ConfigError."""
     reader = _Reader()
     if path is not None:
         reader.read_file(Path(path))
+    reader.read_environment(environment or {})
     for override in overrides:
         reader.read_override(override)
     if reader.problems:
@@ -126,6 +134,17 @@ class _Reader:
         for where, section, body in entries:
             if section != EXTENDS:
                 self._read_section(where, str(path), section, body)
+
+    def read_environment(self, environment: Mapping[str, str]) -> None:
+        """Set the keys that variables name; a variable with our prefix that sets none is a problem."""
+        for name, problem in config_environment.unknown(environment, self._types):
+            self.problems.append(f"{name}: {problem}")
+        for name, key, text in config_environment.settings(environment, self._types):
+            try:
+                self._set(name, key, variable_node(text, self._types[key]))
+            except SYNTAX_ERRORS as error:
+                kind = "not valid YAML: " if isinstance(error, yaml.YAMLError) else ""
+                self.problems.append(f'{name}: key "{key}": {kind}{one_line(error)}')
 
     def read_override(self, override: str) -> None:
         name, equals, text = override.partition("=")

@@ -81,6 +81,19 @@ def compose(data: bytes) -> yaml.Node | None:
         loader.dispose()
 
 
+def variable_node(text: str, kind: Any) -> yaml.Node:
+    """The node of an environment variable: a string is taken as it is, without YAML's quotes; [a, b] is a list.
+
+    Raises one of SYNTAX_ERRORS.
+    """
+    kinds = _kinds(kind)
+    if str in kinds and not (tuple in kinds and text.startswith("[")):
+        if text.encode(errors="ignore").decode() != text:
+            raise ValueError("must be UTF-8")
+        return yaml.ScalarNode(TEXT_TAG, text)
+    return compose(text.encode()) or yaml.ScalarNode(EMPTY_TAG, "")
+
+
 def plain_value(node: yaml.Node, kind: Any) -> Any:
     """Plain Python value of a node whose key has the type `kind`; the schema has only scalars and lists of scalars.
 
@@ -90,7 +103,7 @@ def plain_value(node: yaml.Node, kind: Any) -> Any:
     if isinstance(node, yaml.SequenceNode):
         if not all(isinstance(item, yaml.ScalarNode) for item in node.value):
             raise ValueError("must be a list of plain values")
-        return [_scalar(item, {str}) for item in node.value]
+        return [_scalar(item, _item_kinds(kind) or {str}) for item in node.value]
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError('must be a plain value, not a group of keys; a string that contains ": " needs quotes')
     return _scalar(node, kinds)
@@ -157,6 +170,15 @@ def _kinds(kind: Any) -> set[Any]:
     if origin in (Union, UnionType):
         return set().union(*map(_kinds, get_args(kind)))
     return {str} if origin is Literal else {origin or kind}
+
+
+def _item_kinds(kind: Any) -> set[Any]:
+    """The same for the items of a list; empty if the type allows none."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        return _kinds(parts[0])
+    nested = parts[:1] if origin is Annotated else parts if origin in (Union, UnionType) else ()
+    return set().union(*map(_item_kinds, nested))
 
 
 def _scalar(node: yaml.ScalarNode, kinds: set[Any]) -> Any:

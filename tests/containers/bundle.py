@@ -24,7 +24,8 @@ def make_config(
     """config.json. `image`: the configuration that the Containerfile gave it. `volumes`: a directory for each target."""
     user, _, group = image["User"].partition(":")
     swap = size_bytes(service.memswap_limit)
-    variables = dict(line.split("=", 1) for line in image["Env"]) | {"HOSTNAME": service.hostname} | environment
+    variables = dict(line.split("=", 1) for line in image["Env"]) | {"HOSTNAME": service.hostname}
+    variables |= service.environment | environment
     namespaces = ["pid", "network", "ipc", "uts", "mount", *(["cgroup"] if own_cgroup_namespace else [])]
     return {
         "ociVersion": "1.0.0",

@@ -1,4 +1,4 @@
-"""compose.yaml as the container runtime of the tests needs it. Unknown keys are errors."""
+"""compose.yaml, and the one of config/fleet, as the tests' own runtime needs them. Unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -40,20 +40,28 @@ class Logging(_Strict):
     options: dict[str, str]
 
 
-class Service(_Strict):
+class Address(_Strict):
+    ipv4_address: str
+
+
+class Service(_Strict, kw_only=True):
     """Named and typed as in the Compose specification."""
 
     image: str
-    build: Build
-    hostname: str
+    build: Build | None = None
+    hostname: str = ""
+    user: str = ""
     command: list[str]
-    ports: list[str]
+    environment: dict[str, str] = {}
+    ports: list[str] = []
+    networks: dict[str, Address] = {}
+    depends_on: list[str] = []
     volumes: list[Volume]
     mem_limit: str
     memswap_limit: str
-    oom_score_adj: int
+    oom_score_adj: int = 0
     pids_limit: int
-    ulimits: dict[str, int]
+    ulimits: dict[str, int] = {}
     read_only: bool
     tmpfs: list[str]
     cap_drop: list[str]
@@ -63,17 +71,33 @@ class Service(_Strict):
     logging: Logging
 
 
+class Subnet(_Strict):
+    subnet: str
+
+
+class AddressManagement(_Strict):
+    config: list[Subnet]
+
+
+class Network(_Strict):
+    ipam: AddressManagement
+
+
 class Compose(_Strict):
     name: str
     services: dict[str, Service]
     volumes: dict[str, None]
+    networks: dict[str, Network] = {}
 
 
-def read_compose(**variables: str) -> Compose:
-    """compose.yaml with `variables` in place of its ${NAME:-default}. Raises msgspec.ValidationError for unknown keys."""
-    text = (ROOT / "compose.yaml").read_text("utf-8")
+def read_compose(file: str = "compose.yaml", **variables: str) -> Compose:
+    """`file` of the checkout with `variables` in place of its ${NAME:-default}; keys with x- are for its anchors.
+
+    Raises msgspec.ValidationError for unknown keys.
+    """
+    text = (ROOT / file).read_text("utf-8")
     values: Any = yaml.safe_load(_VARIABLE.sub(lambda found: variables.get(found[1], found[2]), text))
-    return msgspec.convert(values, Compose)
+    return msgspec.convert({key: value for key, value in values.items() if not key.startswith("x-")}, Compose)
 
 
 def size_bytes(text: str) -> int:

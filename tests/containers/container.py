@@ -11,13 +11,15 @@ from types import TracebackType
 from typing import Any
 
 from containers.bundle import make_config
-from containers.compose import read_compose
+from containers.compose import Service, read_compose
 from containers.image import Image
 from containers.published_port import PublishedPort
 from daemon_process import Client
 from systemd.machine import own_cgroup, wait_until
 
 UID = 10001
+_PORT = 8080
+"""Of the daemon in the container; whether compose.yaml publishes it is tested there."""
 
 
 class Container(Client):
@@ -33,14 +35,15 @@ class Container(Client):
         own_cgroup_namespace: bool = True,
         emulated_cpu: str = "",
         environment: dict[str, str] | None = None,
+        service: Service | None = None,
         **variables: str,
     ) -> None:
-        """`variables` are those of compose.yaml; `command` is added to its command.
+        """`variables` are those of compose.yaml, `command` is added to its command. `service`: of another file instead.
 
         With `emulated_cpu`, for qemu, nothing is shown in /sys: it would be that of this machine's processor, which ONNX
         Runtime takes for its own.
         """
-        self.service = read_compose(**variables).services["youtu-edge"]
+        self.service = service or read_compose(**variables).services["youtu-edge"]
         self.service.command += command
         self.data = directory / "data"
         self.data.mkdir()
@@ -80,8 +83,7 @@ class Container(Client):
             wait_until(lambda: self._ended() or (pid_file.exists() and pid_file.read_text()), 60, lambda: self.log)
             assert not self._ended(), self.log
             self.pid = int(pid_file.read_text())
-            port = self.service.ports[0].rpartition(":")[2]
-            self._published = PublishedPort(self.pid, int(port)).__enter__()
+            self._published = PublishedPort(self.pid, _PORT).__enter__()
             self.port = self._published.port
         except BaseException:
             self.close()

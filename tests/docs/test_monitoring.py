@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 METRICS = re.findall(
     r"^\| `(youtu_edge_\w+)` \| (counter|gauge|histogram) \|", (ROOT / "docs/api.md").read_text("utf-8"), re.MULTILINE
 )
-LABELS = {"instance", "job", "outcome", "code", "sensor", "database", "result", "le"}
+LABELS = {"board", "instance", "job", "outcome", "code", "sensor", "database", "result", "le"}
 
 
 def series() -> set[str]:
@@ -59,11 +59,10 @@ def test_an_expression_uses_metrics_and_labels_that_exist(expression: str) -> No
 
 
 @pytest.mark.parametrize("expression", sorted(set(expressions())))
-def test_the_brackets_of_an_expression_are_paired(expression: str) -> None:
-    bare = re.sub(r'"[^"]*"', "", expression)
-    while (shorter := re.sub(r"\([^()\[\]{}]*\)|\[[^()\[\]{}]*\]|\{[^()\[\]{}]*\}", "", bare)) != bare:
-        bare = shorter
-    assert not re.search(r"[()\[\]{}]", bare)
+def test_an_expression_is_one_of_prometheus(expression: str) -> None:
+    promql_parser = pytest.importorskip("promql_parser", reason="pip install promql-parser")
+    if not expression.startswith("label_values("):  # Grafana's own
+        promql_parser.parse(expression)
 
 
 def test_a_counter_is_never_shown_without_its_rate() -> None:
@@ -84,7 +83,9 @@ def test_an_alarm_says_how_bad_it_is_and_where() -> None:
     for rule in rules():
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
-        assert "{{ $labels.instance }}" in rule["annotations"]["summary"]
+        if not rule["alert"].startswith("YoutuEdgeBoards"):  # which are about all boards together
+            where = "board" if "youtu_edge_board_info" in rule["expr"] else "instance"
+            assert f"{{{{ $labels.{where} }}}}" in rule["annotations"]["summary"]
         assert re.fullmatch(r"\d+[smhd]", rule.get("for", "0s"))
 
 
@@ -102,3 +103,14 @@ def test_the_panels_of_the_dashboard_lie_beside_each_other() -> None:
         beside = first["x"] + first["w"] <= second["x"] or second["x"] + second["w"] <= first["x"]
         below = first["y"] + first["h"] <= second["y"] or second["y"] + second["h"] <= first["y"]
         assert beside or below
+
+
+def test_the_boards_that_are_selected_choose_the_devices_that_are_shown() -> None:
+    """By name and by address; with neither, all."""
+    variables = {variable["name"]: variable for variable in dashboard()["templating"]["list"]}
+    assert list(variables) == ["datasource", "board", "instance"]
+    assert variables["instance"]["query"]["query"] == 'label_values(youtu_edge_board_info{board=~"$board"}, instance)'
+    for panel in dashboard()["panels"]:
+        for target in panel["targets"]:
+            assert 'instance=~"$instance"' in target["expr"]
+            assert ("{{board}}" in target["legendFormat"]) == ("group_left (board)" in target["expr"])

@@ -30,9 +30,8 @@ def why_not(program: str) -> str:
     return "" if shutil.which(program) else f"{program} is not installed (Debian: apt-get install {program})"
 
 
-def adapted(program: str, boards: Sequence[Served], port: int, directory: Path) -> Path:
-    """The shipped file with our addresses in place of its examples."""
-    text = (FLEET / PROGRAMS[program]).read_text()
+def adapted(program: str, text: str, boards: Sequence[Served], port: int, directory: Path) -> Path:
+    """`text` with our addresses in place of the examples in the shipped file."""
     for number, board in enumerate(boards, 1):
         text, count = re.subn(rf"192\.168\.1\.1{number}:8080\b", f"127.0.0.1:{board.port}", text)
         assert count >= 3, "each board is in every list"
@@ -53,8 +52,15 @@ def arguments(program: str, file: Path) -> list[str]:
 @contextlib.contextmanager
 def balancer(program: str, boards: Sequence[Served], directory: Path) -> Iterator[int]:
     """Its port; it answers."""
+    with running_balancer(program, (FLEET / PROGRAMS[program]).read_text(), boards, directory) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def running_balancer(program: str, text: str, boards: Sequence[Served], directory: Path) -> Iterator[int]:
+    """As `balancer`, with a configuration of which `text` is the shipped form."""
     (port,) = free_ports(1)
-    file = adapted(program, boards, port, directory)
+    file = adapted(program, text, boards, port, directory)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(arguments(program, file), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:

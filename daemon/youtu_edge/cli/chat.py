@@ -90,6 +90,9 @@ def _history() -> Iterator[None]:
         yield
         return
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    if not os.path.isabs(state):  # a user without a home
+        yield
+        return
     path = os.path.join(state, "youtu-edge", "chat_history")
     with contextlib.suppress(OSError):
         readline.read_history_file(path)

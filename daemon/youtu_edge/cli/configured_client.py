@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import ssl
 
 from youtu_edge.cli.daemon_client import DaemonClient, trust
@@ -17,7 +18,7 @@ def configured_client(config_file: str | None, options: argparse.Namespace) -> D
     """`options` has url, key_file, ca_file and set. Raises YoutuEdgeError."""
     url, tls = options.url, trust(options.ca_file) if options.ca_file else None
     if url is None:
-        service = load_config(config_file, options.set).service
+        service = load_config(config_file, options.set, os.environ).service
         url = _url(service)
         if service.tls_certificate and not tls:
             tls = _trust_our_own(service.tls_certificate)

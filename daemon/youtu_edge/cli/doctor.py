@@ -23,7 +23,7 @@ SERVICE_USER = "youtu-edge"
 def run(config_file: str | None, overrides: Sequence[str], *, user: str | None, as_json: bool) -> int:
     """Print a line for each finding, as it is made; all of them at once with `as_json`."""
     try:
-        config, error = load_config(config_file, overrides), ""
+        config, error = load_config(config_file, overrides, os.environ), ""
     except ConfigError as invalid:
         config, error = Config(), invalid.message
     file = Path(config_file) if config_file else None

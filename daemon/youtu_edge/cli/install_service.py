@@ -7,6 +7,7 @@ All files come from the package, and running it again changes only what differs:
     /etc/systemd/system/youtu-edge.service.d/50-board.conf   with --board
     /etc/sysusers.d, /etc/tmpfiles.d                         the user and the directories
     /usr/local/bin/youtu-edge                                link to the command
+    /usr/local/share/bash-completion, zsh                    what Tab completes
 
 With --root the files go below a directory, an image, and the running system is not changed: systemd creates user and
 directories at the image's first boot.
@@ -27,6 +28,11 @@ from youtu_edge.errors import ConfigError, YoutuEdgeError
 from youtu_edge.installation_files import CURRENT_COMMAND, installation_directory, is_checkout, service_command
 
 _CONFIG = Path("/etc/youtu-edge/youtu-edge.yaml")
+_COMPLETIONS = {
+    "youtu-edge.bash": "bash-completion/completions/youtu-edge",
+    "_youtu-edge": "zsh/site-functions/_youtu-edge",
+}
+"""Files of `completions` and their places below /usr/local/share, where the shells look."""
 _NO_BOARD = "none"
 _RUNNING_SYSTEMD = Path("/run/systemd/system")
 """Missing in a container, a chroot, or an image that is being built, even if systemd is installed."""
@@ -133,7 +139,7 @@ def _install_configuration(files: _Files, board: str | None) -> None:
 
 
 def _install_system_files(files: _Files, board: str | None, command: Path) -> None:
-    """User, directories, the board's drop-in, the link to the command."""
+    """User, directories, the board's drop-in, the link to the command, completion."""
     source = installation_directory("systemd")
     for tool, name in (("sysusers", "sysusers.conf"), ("tmpfiles", "tmpfiles.conf")):
         target = f"/etc/{tool}.d/youtu-edge.conf"
@@ -147,6 +153,9 @@ def _install_system_files(files: _Files, board: str | None, command: Path) -> No
         files.at(drop_in).unlink(missing_ok=True)
     if command != Path("/usr/local/bin/youtu-edge"):
         files.link("/usr/local/bin/youtu-edge", command)
+    for name, target in _COMPLETIONS.items():
+        text = (installation_directory("completions") / name).read_text(encoding="utf-8")
+        files.place(f"/usr/local/share/{target}", text)
 
 
 def _enable(files: _Files, unit: str) -> None:

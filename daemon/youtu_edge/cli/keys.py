@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from youtu_edge.cli.qr_code import page_url, qr_library, show_qr
 from youtu_edge.config_file import load_config
 from youtu_edge.errors import ConfigError, YoutuEdgeError
 from youtu_edge.front.keys.api_keys import ApiKey, hash_token, locked, new_token, read_keys, write_keys
@@ -18,15 +20,18 @@ from youtu_edge.front.keys.api_keys import ApiKey, hash_token, locked, new_token
 
 def run(config_file: str | None, options: argparse.Namespace) -> int:
     """Run one of the three actions. Raises YoutuEdgeError."""
-    path = Path(load_config(config_file).service.keys_file)
+    service = load_config(config_file, environment=os.environ).service
+    path = Path(service.keys_file)
     if options.action == "list":
         return _list(path)
+    with_qr = options.action == "add" and options.qr
+    url = page_url(service, options.url) if with_qr and qr_library() else ""
     with _changing(path):
-        return _add(path, options) if options.action == "add" else _revoke(path, options.name)
+        return _add(path, options, url) if options.action == "add" else _revoke(path, options.name)
 
 
-def _add(path: Path, options: argparse.Namespace) -> int:
-    """Print the new token, which cannot be shown again."""
+def _add(path: Path, options: argparse.Namespace, url: str) -> int:
+    """Print the new token, which cannot be shown again; with a `url` as a QR code too."""
     keys = _read(path)
     if any(key.name == options.name for key in keys):
         raise YoutuEdgeError(f"{path}: a key named {options.name!r} exists; revoke it first or choose another name")
@@ -47,7 +52,9 @@ def _add(path: Path, options: argparse.Namespace) -> int:
         raise YoutuEdgeError(f"invalid key: {error}") from None
     write_keys(path, (*keys, key))
     print(f"The key {key.name!r} is valid now. Store it: it is not shown again.", file=sys.stderr)
-    print(token)
+    print(token, flush=True)
+    if url:
+        show_qr(url, token)
     return 0
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from youtu_edge.cli.daemon_client import trust
 from youtu_edge.config import Config
 from youtu_edge.config_file import load_config
+from youtu_edge.errors import UpdateError
 from youtu_edge.updates.store import FORMER_GOOD, LAST_GOOD, ModelStore, Version
 
 ACTIONS = ("install", "activate", "rollback", "list", "prune")
@@ -17,14 +21,19 @@ ACTIONS = ("install", "activate", "rollback", "list", "prune")
 
 def run(options: argparse.Namespace, config_file: str | None) -> int:
     """Run one of ACTIONS. Raises YoutuEdgeError."""
-    config = load_config(config_file, options.set)
+    config = load_config(config_file, options.set, os.environ)
     if options.action == "list":
         return _list(config)
     from youtu_edge.updates import install
 
     # On SIGTERM the command removes its staging directory instead of leaving that to the next one.
     signal.signal(signal.SIGTERM, _interrupt)
-    if options.action == "install":
+    if options.action == "install" and "://" in options.source:
+        _install_from_url(options, config)
+    elif options.action == "install":
+        for name in ("max_rate", "window", "sha256", "ca_file"):
+            if getattr(options, name) is not None:
+                raise UpdateError(f"--{name.replace('_', '-')}: is for URLs, and {options.source} is not one; leave it out")
         install.install(
             Path(options.source),
             config,
@@ -39,6 +48,26 @@ def run(options: argparse.Namespace, config_file: str | None) -> int:
     else:
         install.prune(config, _say)
     return 0
+
+
+def _install_from_url(options: argparse.Namespace, config: Config) -> None:
+    from youtu_edge.updates.https_client import HttpsClient
+    from youtu_edge.updates.pace import Pace
+    from youtu_edge.updates.remote_install import RemoteInstall, RemoteSource
+
+    source = RemoteSource(options.source, options.sha256)
+    show = _show_progress if sys.stderr.isatty() else _show_nothing
+    command = RemoteInstall(config, HttpsClient(trust(options.ca_file)), Pace(options.max_rate, options.window), _say, show)
+    command.run(source, activate_it=not options.no_activate, allow_lower=options.allow_downgrade)
+
+
+def _show_progress(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    print(f"\r{done / 2**20:.1f} of {total / 2**20:.1f} MiB", end=end, file=sys.stderr, flush=True)
+
+
+def _show_nothing(done: int, total: int) -> None:
+    """Not into a log."""
 
 
 def _list(config: Config) -> int:

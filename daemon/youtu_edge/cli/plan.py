@@ -7,6 +7,7 @@ planned cache is not allocated. Exit code 1: not even the first cell of the tabl
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from youtu_edge.config import Config
 from youtu_edge.config_file import load_config
 from youtu_edge.config_values import parse_bytes
 from youtu_edge.engine.memory.budget import FRONT_BYTES, TEXT_IDLE_BYTES, TEXT_WORKER_BYTES, budget_bytes
-from youtu_edge.engine.memory.requirements import Requirements, measure, pages, step_limits
+from youtu_edge.engine.memory.requirements import Requirements, measure, step_limits
 from youtu_edge.engine.model.opening import open_description, open_model
 from youtu_edge.engine.service import load_prompter
 from youtu_edge.errors import EXIT_FAILURE, EXIT_OK, ConfigError, one_line
@@ -58,7 +59,7 @@ class Plan:
     def cell(self, context: int, streams: int) -> Cell:
         """One cell of the table."""
         needed = self.needs.budget(self.config, context, streams) + _RESERVE_BYTES
-        return Cell(context, streams, needed, pages(self.config, context, streams), needed <= self.budget)
+        return Cell(context, streams, needed, self.needs.pages(self.config, context, streams), needed <= self.budget)
 
     def largest_context(self, streams: int) -> int:
         """Most tokens for each of `streams` sequences: whole pages, or the model's maximum; 0: none fits."""
@@ -78,7 +79,7 @@ def run(
 ) -> int:
     """`requested`: memory, context and streams as given. Raises YoutuEdgeError."""
     context, streams = (_count(name, requested[name]) for name in ("context", "streams"))
-    config = _configured(load_config(config_file, overrides), package, requested["memory"], context, streams)
+    config = _configured(load_config(config_file, overrides, os.environ), package, requested["memory"], context, streams)
     plan = make_plan(config)
     contexts = (context,) if context else _shown_contexts(plan.needs.context_length)
     table = [[plan.cell(tokens, count) for count in ((streams,) if streams else _STREAMS)] for tokens in contexts]

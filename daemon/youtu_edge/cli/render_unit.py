@@ -7,7 +7,7 @@ The template, `youtu-edge.service`, is itself a valid unit, for the default conf
     TimeoutStopSec                            service.drain_delay_s and service.drain_s
     WatchdogSec                               service.step_deadline_s
     MemoryHigh, MemoryMax                     memory.limit, else memory.fraction
-    CapabilityBoundingSet, AmbientCapabilities, PrivateUsers    service.port below 1024
+    CapabilityBoundingSet, AmbientCapabilities, PrivateUsers    service.port, service.extra_ports below 1024
     LoadCredential                            files of `service` below /run/credentials/youtu-edge.service
 """
 
@@ -70,7 +70,7 @@ def _derived(config: Config) -> dict[str, str]:
         "MemoryHigh": high,
         "MemoryMax": limit,
     }
-    if 0 < service.port < 1024:
+    if any(0 < port < 1024 for port in (service.port, *service.extra_ports)):
         # In a private user namespace the capability would not apply to the host's ports.
         values |= {
             "CapabilityBoundingSet": "CAP_NET_BIND_SERVICE",

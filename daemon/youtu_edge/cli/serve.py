@@ -37,7 +37,7 @@ def run(config_file: str | None, overrides: Sequence[str]) -> int:
     """Serve until a signal stops it. Raises the YoutuEdgeError that ended the daemon."""
 
     def read() -> Config:
-        return load_config(config_file, overrides)
+        return load_config(config_file, overrides, os.environ)
 
     config = read()
     log.configure(config.service.log_level)

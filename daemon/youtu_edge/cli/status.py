@@ -15,10 +15,9 @@ from typing import Any
 
 from youtu_edge.cli.configured_client import configured_client
 from youtu_edge.cli.daemon_client import DaemonClient
+from youtu_edge.cli.status_request import ask_status
 from youtu_edge.cli.status_screen import is_ready, screen
-from youtu_edge.errors import EXIT_FAILURE, EXIT_NOT_AVAILABLE, EXIT_OK, UnavailableError, YoutuEdgeError, one_line
-
-_TIMEOUT_S = 5.0
+from youtu_edge.errors import EXIT_FAILURE, EXIT_NOT_AVAILABLE, EXIT_OK, UnavailableError, one_line
 
 
 def run(config_file: str | None, options: argparse.Namespace) -> int:
@@ -27,7 +26,7 @@ def run(config_file: str | None, options: argparse.Namespace) -> int:
     if options.watch is not None:
         return _watch(client, options.watch, as_json=options.json)
     try:
-        document = _ask(client)
+        document = ask_status(client).document
     except UnavailableError as error:
         print(f"youtu-edge: {one_line(error.message)}", file=sys.stderr)
         return EXIT_NOT_AVAILABLE
@@ -42,7 +41,7 @@ def _watch(client: DaemonClient, seconds: float, *, as_json: bool) -> int:
     try:
         while True:
             try:
-                document = _ask(client)
+                document = ask_status(client).document
             except UnavailableError as error:
                 before, code, lines = None, EXIT_NOT_AVAILABLE, [one_line(error.message)]
                 if as_json:
@@ -53,31 +52,17 @@ def _watch(client: DaemonClient, seconds: float, *, as_json: bool) -> int:
                 if as_json:
                     print(json.dumps(document, ensure_ascii=False), flush=True)
             if not as_json:
-                _show(lines)
+                show(lines)
             time.sleep(seconds)
     except KeyboardInterrupt:  # the usual end
         return code
 
 
-def _show(lines: list[str]) -> None:
-    """In a terminal in place of the previous screen, else below it."""
+def show(lines: list[str]) -> None:
+    """Print: in a terminal in place of the previous screen, else below it."""
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         columns, rows = shutil.get_terminal_size()
         shown = "\n".join(line[:columns] for line in lines[: rows - 1])
         print(f"\x1b[H\x1b[J{shown}", flush=True)
     else:
         print("\n".join([*lines, ""]), flush=True)
-
-
-def _ask(client: DaemonClient) -> dict[str, Any]:
-    with client.request("GET", "/v1/status", timeout_s=_TIMEOUT_S) as answer:
-        text = answer.read()
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict) or not {"version", "state", "engine"} <= document.keys():
-        raise YoutuEdgeError(
-            f"{client.url}: the answer to GET /v1/status is not that of youtu-edge; does another program listen there?"
-        )
-    return document

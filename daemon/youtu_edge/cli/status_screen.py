@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ def screen(document: Document, url: str, before: Document | None = None) -> list
         "new request": _new_request(document),
         "model": _model(document),
         "package": _package(document.get("package") or {}),
+        "update": _update((document.get("package") or {}).get("update") or {}),
         "requests": _requests(document),
         "tokens": _tokens(document["engine"]),
         "tokens/s": _rates(document, before),
@@ -34,7 +36,7 @@ def screen(document: Document, url: str, before: Document | None = None) -> list
         "device": _device(document.get("device")),
         "storage": _storage(document.get("storage") or {}),
     }
-    title = f"youtu-edge {document['version']} at {url}, up {_duration(document.get('uptime_s') or 0)}"
+    title = f"youtu-edge {document['version']} at {url}, up {duration(document.get('uptime_s') or 0)}"
     return [one_line(title), *(one_line(f"{name:<12} {text}") for name, text in rows.items() if text)]
 
 
@@ -70,11 +72,27 @@ def _model(document: Document) -> str:
 
 def _package(package: Document) -> str:
     parts = [str(package["version"])] if package.get("version") else []
+    if package.get("release"):
+        parts.append(f"release {package['release']}")
     if package.get("on_trial"):
         parts.append("on trial until its first answer")
     if refused := package.get("refused"):
         parts.append(f"{refused.get('version')} was refused: {refused.get('reason')}; back to {refused.get('back_to')}")
     return ", ".join(parts)
+
+
+def _update(update: Document) -> str:
+    """What became of the last `youtu-edge model install https://…`, and when."""
+    if not update:
+        return ""
+    what = f"release {update['release']}: " if update.get("release") else ""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(update.get("at", 0)))
+    size = update.get("size", 0)
+    how_far = (
+        f", {_mib(update.get('received', 0))} of {_mib(size)} MiB" if update["stage"] == "downloading" and size else ""
+    )
+    note = f": {update['note']}" if update.get("note") else ""
+    return f"{at} {what}{update['stage']}{how_far}{note}"
 
 
 def _requests(document: Document) -> str:
@@ -165,7 +183,8 @@ def _storage(storage: Document) -> str:
     return f"conversations {'on disk' if where == 'disk' else 'in memory only: a restart loses them'}" if where else ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Such as "3 h 12 min"."""
     minutes, hours = int(seconds) // 60, int(seconds) // 3600
     if hours >= 24:
         return f"{hours // 24} d {hours % 24} h"
