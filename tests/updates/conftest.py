@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from updates.file_server import FileServer
 from updates_support import Command, export_tiny, make_trust, model_command
 from youtu_edge.updates.store import ModelStore
 
@@ -28,6 +30,15 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(tmp_path: Path) -> ModelStore:
     """Nothing is installed yet."""
     return ModelStore(tmp_path / "store" / "current")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FileServer]:
+    """Nothing is published yet."""
+    for name in ("site", "tls"):
+        (tmp_path / name).mkdir()
+    with FileServer(tmp_path / "site", tmp_path / "tls").running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ A failure on the left leaves nothing behind; a power cut leaves a directory that
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from youtu_edge.config import Config
@@ -43,7 +45,23 @@ def store_of(config: Config) -> ModelStore:
     return store
 
 
-def install(source: Path, config: Config, report: Report, *, activate_it: bool = True, allow_lower: bool = False) -> str:
+@dataclass(frozen=True)
+class Expected:
+    """What an index says a package is."""
+
+    name: str
+    release: int
+
+
+def install(
+    source: Path,
+    config: Config,
+    report: Report,
+    *,
+    activate_it: bool = True,
+    allow_lower: bool = False,
+    expected: Expected | None = None,
+) -> str:
     """Add the package in `source` (a directory or an archive) to the store; returns its id.
 
     Raises PackageError for a package that is damaged, untrusted or not fit for use; UpdateError for everything else.
@@ -53,8 +71,9 @@ def install(source: Path, config: Config, report: Report, *, activate_it: bool =
         raise UpdateError(f"{source}: no such file or directory")
     with store.changing():
         with store.incoming() as directory:
-            unpack(source, directory, _free(store.root))
+            unpack(source, directory, spare_bytes(store.root))
             package = _verify(directory, config, report)
+            _check_expected(package.manifest, expected)
             if not allow_lower:
                 _reject_lower_release(package.manifest, store)
             version_id = _installed(store, package.manifest)
@@ -99,6 +118,11 @@ def prune(config: Config, report: Report) -> None:
             if not store.is_linked(version.id):
                 store.remove(version.id)
                 report(f"removed {version.id}")
+    with contextlib.suppress(UpdateError), store.downloading() as directory:  # but not a download that is running
+        for path in directory.glob("*.part"):
+            size = path.stat().st_size
+            path.unlink()
+            report(f"removed a download that had not ended, {size} bytes")
 
 
 def _verify(directory: Path, config: Config, report: Report) -> Package:
@@ -112,6 +136,14 @@ def _verify(directory: Path, config: Config, report: Report) -> Package:
         if path.name not in known:
             raise PackageError(f"{path.name}: the manifest does not list this file; leave it out of the archive")
     return package
+
+
+def _check_expected(manifest: Manifest, expected: Expected | None) -> None:
+    if expected and (manifest.name, manifest.release) != (expected.name, expected.release):
+        raise PackageError(
+            f"the archive contains release {manifest.release} of {manifest.name}, but the index says it is release "
+            f"{expected.release} of {expected.name}; publish it again"
+        )
 
 
 def _reject_lower_release(manifest: Manifest, store: ModelStore) -> None:
@@ -149,5 +181,6 @@ def _activate(store: ModelStore, version_id: str, report: Report) -> None:
     report(f"{version_id} is active; a running daemon switches within seconds")
 
 
-def _free(directory: Path) -> int:
+def spare_bytes(directory: Path) -> int:
+    """What may be written to the file system of `directory`."""
     return max(0, shutil.disk_usage(directory).free - _RESERVE_BYTES)

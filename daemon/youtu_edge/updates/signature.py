@@ -1,4 +1,5 @@
 """Verifies who made a package: an Ed25519 signature (RFC 8032) over manifest.json, which lists every other file's sha256.
+The index of a file server is signed in the same way.
 
 `manifest.json.sig` holds the 64 bytes of the signature and nothing else; a key is a PEM file (SubjectPublicKeyInfo) named
 *.pub in `updates.trust_dir`. OpenSSL reads both. The only module of the device that imports `cryptography`.
@@ -6,6 +7,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,28 +29,44 @@ def check_signature(package: Path, updates: UpdatesConfig) -> str:
 
     Raises PackageError when the signature is wrong, or missing where one is required; ConfigError for unusable keys.
     """
+    try:
+        signature: bytes | None = (package / SIGNATURE).read_bytes()
+    except FileNotFoundError:
+        signature = None
+    signed = Signed(MANIFEST, "the package", "`youtu-export sign PACKAGE --key FILE`")
+    return check_message((package / MANIFEST).read_bytes(), signature, signed, updates)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What is signed, in words: the file, what it stands for, and the command that signs it. The signature is FILE.sig."""
+
+    file: str
+    what: str
+    command: str
+
+
+def check_message(message: bytes, signature: bytes | None, signed: Signed, updates: UpdatesConfig) -> str:
+    """Verify the signature (None: there is none) of `message`; returns the result in words. Raises as `check_signature`."""
     keys = trusted_keys(updates)
     required = bool(keys) if updates.require_signature is None else updates.require_signature
-    path = package / SIGNATURE
-    try:
-        signature = path.read_bytes()
-    except FileNotFoundError:
+    name = f"{signed.file}.sig"
+    if signature is None:
         if required:
             raise PackageError(
-                f"the package is not signed ({SIGNATURE}) and this device requires a signature; "
-                "sign it with `youtu-export sign PACKAGE --key FILE`"
-            ) from None
+                f"{signed.what} is not signed ({name}) and this device requires a signature; sign it with {signed.command}"
+            )
         return "not signed"
     if not keys:
         if required:
             raise ConfigError(f"updates.require_signature: there is no key in {updates.trust_dir} to verify with")
         return f"signed, not verified: there is no key in {updates.trust_dir}"
     if len(signature) != _SIGNATURE_BYTES:
-        raise PackageError(f"{SIGNATURE}: has {len(signature)} bytes instead of {_SIGNATURE_BYTES}; sign the package again")
-    signer = _signer(keys, signature, (package / MANIFEST).read_bytes())
+        raise PackageError(f"{name}: has {len(signature)} bytes instead of {_SIGNATURE_BYTES}; sign {signed.what} again")
+    signer = _signer(keys, signature, message)
     if signer is None:
         raise PackageError(
-            f"{SIGNATURE}: made by none of the {len(keys)} keys in {updates.trust_dir}, or {MANIFEST} was changed after "
+            f"{name}: made by none of the {len(keys)} keys in {updates.trust_dir}, or {signed.file} was changed after "
             "signing; nothing was installed"
         )
     return f"signed by {signer}"

@@ -6,6 +6,8 @@
           versions/ID/                    a package; ID is its name and the first digits of the manifest's checksum
           versions/.incoming-*            an installation that is in progress or was interrupted
           refused/ID                      why the daemon rolled back from this version
+          downloads/                      what `model install https://…` has fetched so far
+          update.json                     what became of the last of these commands
           lock                            held by the command that changes the store
 
 Every change is an atomic rename with fsync: a power cut leaves the old or the new state. The daemon also switches links,
@@ -33,7 +35,7 @@ from youtu_edge.package import Manifest, read_manifest
 
 LAST_GOOD = "last-good"
 FORMER_GOOD = "former-good"
-_VERSIONS, _REFUSED, _LOCK = "versions", "refused", "lock"
+_VERSIONS, _REFUSED, _DOWNLOADS, _LOCK = "versions", "refused", "downloads", "lock"
 _INCOMING = ".incoming-"
 _NEW_LINK = ".new-link-"
 _STALE_S = 60.0
@@ -149,15 +151,20 @@ class ModelStore:
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
         """Hold the lock, create the directories and remove what a power cut left. Raises UpdateError."""
+        with self._writing(self.versions_directory, self.root / _LOCK, "is running"):
+            self._clear_leftovers()
+            yield
+
+    @contextlib.contextmanager
+    def _writing(self, directory: Path, lock_file: Path, what: str) -> Iterator[None]:
         try:
-            self._make_directories()
+            self._make_directory(directory)
             # Opened for reading, so that root and the daemon's user can each lock a file that the other created.
-            with open(os.open(self.root / _LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644), "rb") as lock:
+            with open(os.open(lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644), "rb") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    raise UpdateError(f"{self.root}: another youtu-edge model command is running; wait for it") from None
-                self._clear_leftovers()
+                    raise UpdateError(f"{self.root}: another youtu-edge model command {what}; wait for it") from None
                 yield
         except PermissionError as error:
             raise UpdateError(
@@ -206,9 +213,16 @@ class ModelStore:
         """Whether a link leads to this version."""
         return self.target_of(version_id) in (self.target(), *self.good_targets())
 
-    def _make_directories(self) -> None:
+    @contextlib.contextmanager
+    def downloading(self) -> Iterator[Path]:
+        """The directory for downloads, with a lock of its own: a rollback does not wait for one. Raises UpdateError."""
+        directory = self.root / _DOWNLOADS
+        with self._writing(directory, directory / _LOCK, "downloads already"):
+            yield directory
+
+    def _make_directory(self, wanted: Path) -> None:
         """Root installs, but the daemon's user switches links: new directories inherit the owner of their parent."""
-        for path in (*reversed(self.versions_directory.parents), self.versions_directory):
+        for path in (*reversed(wanted.parents), wanted):
             if path.exists():
                 continue
             path.mkdir()
