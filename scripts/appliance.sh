@@ -4,6 +4,7 @@
 #   /opt/youtu-edge/current        link to the running one, switched atomically
 #   /opt/youtu-edge/previous       link to the one before, kept for `upgrade --back`
 #   /usr/local/bin/youtu-edge      link to the current command
+#   /usr/local/share/…             completion in bash and zsh
 #   /etc/youtu-edge/*.yaml         configuration; never overwritten, new defaults go beside it as *.dist
 #   /etc/systemd/system/youtu-edge.service, /etc/sysusers.d, /etc/tmpfiles.d
 #   /var/lib/youtu-edge            models and data; `uninstall` keeps it
@@ -21,6 +22,7 @@ set_paths() {
     sysusers_file=$dest/etc/sysusers.d/youtu-edge.conf
     tmpfiles_file=$dest/etc/tmpfiles.d/youtu-edge.conf
     command_link=$dest/usr/local/bin/youtu-edge
+    completions=("$dest/usr/local/share/bash-completion/completions/youtu-edge" "$dest/usr/local/share/zsh/site-functions/_youtu-edge")
 }
 
 need_root() {

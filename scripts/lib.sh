@@ -67,7 +67,7 @@ prepare_venv() {
 
 venv_key() {
     {
-        hash_of pyproject.toml CMakeLists.txt daemon/youtu_edge/ops
+        hash_of pyproject.toml CMakeLists.txt web daemon/youtu_edge/ops
         find daemon export -name '*.py' | sort
     } | sha256sum | cut -c1-64
 }

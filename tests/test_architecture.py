@@ -13,7 +13,7 @@ DAEMON = ROOT / "daemon" / "youtu_edge"
 EXPORT = ROOT / "export" / "youtu_export"
 _FOR_EXPORT = {
     "package", "cache_geometry", "file_digest", "golden", "errors", "chat_template", "vocabulary_size", "json_file",
-    "regular_file", "recommendation",
+    "regular_file", "recommendation", "rollout", "tool_formats",
 }  # fmt: skip
 HEAVY = {"numpy", "onnxruntime", "tokenizers", "llguidance", "jinja2"}
 
@@ -58,7 +58,8 @@ def name_of(path: Path) -> str:
         ("board_files", set()),
         ("cpu_quota", {"board_files"}),
         ("cores", {"board_files", "cpu_quota"}),
-        ("config_file", {"config", "config_values", "config_yaml", "errors", "regular_file"}),
+        ("config_environment", {"config"}),
+        ("config_file", {"config", "config_environment", "config_values", "config_yaml", "errors", "regular_file"}),
         ("json_file", {"regular_file"}),
         ("recommendation", set()),
         ("chat_template", set()),
@@ -70,6 +71,7 @@ def name_of(path: Path) -> str:
             {"cache_geometry", "config", "encoding", "errors", "file_digest", "foreign_model", "json_file", "regular_file"},
         ),
         ("golden", {"errors", "json_file"}),
+        ("rollout", {"errors", "json_file"}),
         ("elementary", set()),
         ("rotary", {"elementary", "package"}),
     ],
@@ -87,7 +89,8 @@ def test_the_protocol_knows_only_the_configuration_and_the_encoding(path: Path) 
 def test_the_front_knows_neither_the_engine_nor_its_libraries(path: Path) -> None:
     assert not ours(path) & {"engine", "ops", "cli"}
     assert {name for name in imports(path) if name.startswith("youtu_edge.updates.")} <= {
-        "youtu_edge.updates.store.ModelStore"
+        "youtu_edge.updates.store.ModelStore",
+        *(f"youtu_edge.updates.update_state.{name}" for name in ("FAILURES", "UpdateState", "read_state")),
     }
     assert not {name.split(".")[0] for name in imports(path)} & HEAVY
 
@@ -121,7 +124,8 @@ FRONT_LAYERS = (
     {"machine", "reload"},
     {"admission"},
     {"answers"},
-    {"durable", "conversations"},
+    {"durable"},
+    {"conversations"},
     {"dialects", "status"},
     {"announcer", "shutdown", "storage"},
     {"service"},
@@ -210,7 +214,7 @@ def test_the_packages_of_the_front_are_layers() -> None:
         ("http.openapi", "keys.access"),
         ("inflight.tokenizer_queries", "supervision.supervisor"),
         ("answers.generation_stream", "durable.durable_requests"),
-        ("conversations.turn", "durable.headers"),
+        ("durable.headers", "conversations.turn"),
     ],
 )
 def test_a_tie_that_was_cut_would_be_seen(name: str, used: str) -> None:

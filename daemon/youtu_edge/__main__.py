@@ -11,11 +11,13 @@ from collections.abc import Sequence
 
 from youtu_edge import __version__
 from youtu_edge.allocator import use_for_objects
+from youtu_edge.cli.arguments import DEFAULT_CONFIG, add_access, add_config, add_set
+from youtu_edge.cli.fleet_arguments import add_fleet_parser
+from youtu_edge.cli.model_arguments import add_model_parser
 from youtu_edge.cli.parser import Parser
 from youtu_edge.errors import EXIT_OK, ConfigError, YoutuEdgeError, one_line
 from youtu_edge.process_limits import FRONT, LIBRARIES, check_room, shortage
 
-DEFAULT_CONFIG = "/etc/youtu-edge/youtu-edge.yaml"
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -28,12 +30,12 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the daemon")
-    _add_config(serve)
-    _add_set(serve)
+    add_config(serve)
+    add_set(serve)
 
     chat = commands.add_parser("chat", help="talk to a running daemon in the terminal")
     chat.add_argument("--url", default=DEFAULT_URL, help="where the daemon listens (default: %(default)s)")
-    _add_access(chat)
+    add_access(chat)
     chat.add_argument("--system", default="", metavar="TEXT", help="system message of the conversation")
 
     check = commands.add_parser("check-config", help="check a configuration file and report every problem")
@@ -41,8 +43,8 @@ def make_parser() -> Parser:
     check.add_argument("--explain", action="store_true", help="print every value and the file and line it comes from")
 
     doctor = commands.add_parser("doctor", help="examine this machine and this installation; each line says what to do")
-    _add_config(doctor)
-    _add_set(doctor)
+    add_config(doctor)
+    add_set(doctor)
     doctor.add_argument("--user", metavar="NAME", help="user of the service (default: youtu-edge for root, else you)")
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -52,19 +54,20 @@ def make_parser() -> Parser:
     plan.add_argument("--context", metavar="N", help="tokens per stream, prompt and answer (default: a table)")
     plan.add_argument("--streams", metavar="N", help="concurrent streams (default: a table)")
     plan.add_argument("--json", action="store_true", help="print one JSON document, in bytes")
-    _add_config(plan)
-    _add_set(plan)
+    add_config(plan)
+    add_set(plan)
 
     health = commands.add_parser("health", help="check that the running daemon is ready; exit code 1 if not")
-    _add_config(health)
-    _add_set(health)
+    add_config(health)
+    add_set(health)
 
     _add_status_parser(commands)
+    add_fleet_parser(commands, _interval)
     _add_bench_parser(commands)
     _add_logs_parser(commands)
 
     unit = commands.add_parser("render-unit", help="print the systemd unit, with limits derived from the configuration")
-    _add_config(unit)
+    add_config(unit)
 
     service = commands.add_parser("install-service", help="install this installation as a systemd service")
     service.add_argument("--board", metavar="NAME", help="configure for a board of /etc/youtu-edge/boards; none undoes it")
@@ -72,25 +75,8 @@ def make_parser() -> Parser:
     service.add_argument("--root", metavar="DIR", help="write the files below DIR, for an image, and change nothing else")
     _add_keys_parser(commands)
 
-    _add_model_parser(commands)
+    add_model_parser(commands)
     return parser
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    """`--config` behind the command; before it, it is an option of `youtu-edge`, and this one must not undo it."""
-    text = f"YAML file (default: {DEFAULT_CONFIG} if it exists)"
-    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=text)
-    parser.set_defaults(reads_config=True)
-
-
-def _add_set(parser: argparse.ArgumentParser) -> None:
-    text = "override one key; may be repeated"
-    parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help=text)
-
-
-def _add_access(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--key-file", metavar="FILE", help="file that holds an API key, if the daemon requires one")
-    parser.add_argument("--ca-file", metavar="FILE", help="certificate to trust, for HTTPS with a self-signed certificate")
 
 
 def _add_status_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -105,10 +91,10 @@ def _add_status_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         help="repeat until Ctrl-C, with tokens/s (default: every 2 seconds)",
     )
     status.add_argument("--url", help="where the daemon listens (default: the address in the configuration)")
-    _add_access(status)
+    add_access(status)
     status.add_argument("--json", action="store_true", help="print the answer of GET /v1/status; with --watch one per line")
-    _add_config(status)
-    _add_set(status)
+    add_config(status)
+    add_set(status)
 
 
 def _add_logs_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -125,10 +111,10 @@ def _add_bench_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     bench.add_argument("--tokens", type=_count, default=64, metavar="N", help="of an answer (default: %(default)s)")
     bench.add_argument("--rounds", type=_count, default=3, metavar="N", help="figures are medians (default: %(default)s)")
     bench.add_argument("--url", help="where the daemon listens (default: the address in the configuration)")
-    _add_access(bench)
+    add_access(bench)
     bench.add_argument("--json", action="store_true", help="print one JSON document")
-    _add_config(bench)
-    _add_set(bench)
+    add_config(bench)
+    add_set(bench)
 
 
 def _count(text: str) -> int:
@@ -149,10 +135,10 @@ def _interval(text: str) -> float:
 
 def _add_keys_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     keys = commands.add_parser("keys", help="create, list and revoke API keys")
-    _add_config(keys)
+    add_config(keys)
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = actions.add_parser("add", help="create a key and print it, once")
-    _add_config(add)
+    add_config(add)
     add.add_argument("name", metavar="NAME")
     add.add_argument(
         "--scopes", default="chat", metavar="LIST", help="chat, metrics, admin; comma-separated (default: %(default)s)"
@@ -163,42 +149,13 @@ def _add_keys_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         ("--tokens-per-day", "tokens per day"),
     ):
         add.add_argument(limit, type=int, default=0, metavar="N", help=f"{text} (default: no limit)")
+    add.add_argument("--qr", action="store_true", help="show page and key as a QR code for a phone")
+    add.add_argument("--url", help="address of the page in the QR code (default: that of this machine)")
     add.add_argument("--priority", type=int, metavar="0..7", help="highest urgency of its requests, 0 is first")
-    _add_config(actions.add_parser("list", help="names, scopes and limits"))
+    add_config(actions.add_parser("list", help="names, scopes and limits"))
     revoke = actions.add_parser("revoke", help="invalidate a key at once")
-    _add_config(revoke)
+    add_config(revoke)
     revoke.add_argument("name", metavar="NAME")
-
-
-def _add_model_parser(commands: argparse._SubParsersAction[Parser]) -> None:
-    model = commands.add_parser("model", help="install, inspect and roll back model packages")
-    _add_config(model)
-    actions = model.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, text in (
-        ("show", "show what a package contains"),
-        ("verify", "check every byte of a package"),
-    ):
-        parser = actions.add_parser(name, help=text)
-        parser.add_argument("directory", metavar="DIR")
-        parser.set_defaults(reads_config=False)
-    parsers = {
-        name: actions.add_parser(name, help=text)
-        for name, text in (
-            ("install", "verify and test a package, then serve it"),
-            ("activate", "serve an installed version"),
-            ("rollback", "serve the previous version that answered requests"),
-            ("list", "list the installed versions and which one is served"),
-            ("prune", "delete the versions that no rollback needs"),
-        )
-    }
-    for parser in parsers.values():
-        _add_config(parser)
-        _add_set(parser)
-    install = parsers["install"]
-    install.add_argument("source", metavar="FILE|DIR", help="a tar (plain, gzip or zstd) or a directory")
-    install.add_argument("--no-activate", action="store_true", help="install it, but keep serving the old version")
-    install.add_argument("--allow-downgrade", action="store_true", help="install it even if its release is lower")
-    parsers["activate"].add_argument("id", metavar="ID", help="a version of `model list`, or the beginning of its id")
 
 
 def _default_config() -> str | None:
@@ -243,7 +200,7 @@ def run(options: argparse.Namespace) -> int:
         from youtu_edge.cli import health
 
         return health.run(config_file, options.set)
-    if options.command in ("bench", "keys", "logs", "status"):
+    if options.command in ("bench", "fleet", "keys", "logs", "status"):
         command = importlib.import_module(f"youtu_edge.cli.{options.command}")
         return int(command.run(config_file, options))
     if options.command == "render-unit":

@@ -1,4 +1,5 @@
-"""The files that install the daemon as a service: unit, users, directories, configuration with its boards and profiles.
+"""The files that install the daemon as a service: unit, users, directories, configuration with its boards and profiles,
+completion in shells.
 
 A wheel has them in `youtu_edge/share/`, a checkout at its top level.
 """
@@ -25,7 +26,7 @@ def is_checkout() -> bool:
 
 
 def installation_directory(name: str) -> Path:
-    """The directory `config` or `systemd`. Raises YoutuEdgeError if the installation lacks it."""
+    """The directory `completions`, `config` or `systemd`. Raises YoutuEdgeError if the installation lacks it."""
     directory = (_CHECKOUT if is_checkout() else _PACKAGE / "share") / name
     if not directory.is_dir():
         raise YoutuEdgeError(f"{directory} does not exist; install youtu-edge again")

@@ -76,8 +76,8 @@ def test_a_used_up_quota_is_told_and_not_waited_for(open_ui: Open, tmp_path: Pat
         ui.wait_text("scripted", "#device")
         ui.ask_and_wait("one")
         ui.ask("two")
-        ui.wait_text("That did not work")
-        ui.page.locator("text=Try again").wait_for()
+        ui.wait_text("This API key has used up its tokens for now.")
+        ui.page.get_by_role("button", name="Try again").wait_for()
 
 
 def test_a_key_for_chats_alone_is_enough_to_chat(open_ui: Open, tmp_path: Path) -> None:

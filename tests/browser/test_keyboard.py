@@ -40,13 +40,13 @@ def test_a_conversation_by_keyboard_alone(open_ui: Open, daemon: Daemon) -> None
     keyboard.press("Escape")
     assert ui.focused() == "settings-open", "the focus comes back"
     ui.page.focus("#new-chat")
-    keyboard.press("Tab")
-    keyboard.press("Tab")
-    assert ui.focused().startswith("Actions for")
+    for stop in ("import", "search", "slow repeat:100 by keyboard", "Actions for"):
+        keyboard.press("Tab")
+        assert ui.focused().startswith(stop)
     keyboard.press("Enter")
     assert ui.focused() == "Rename"
     keyboard.press("ArrowDown")
-    assert ui.focused() == "Export"
+    assert ui.focused() == "Export as JSON"
     keyboard.press("End")
     assert ui.focused() == "Delete"
     keyboard.press("Escape")

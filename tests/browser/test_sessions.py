@@ -137,7 +137,7 @@ def test_a_conversation_is_exported_as_a_file(open_ui: Open, daemon: Daemon, tmp
     ui.ask_and_wait("take me along")
     wait_titles(ui, ["take me along"])
     with ui.page.expect_download() as download:
-        choose(ui, "take me along", "Export")
+        choose(ui, "take me along", "Export as JSON")
     download.value.save_as(tmp_path / "export.json")
     document = json.loads((tmp_path / "export.json").read_text())
     assert [message["content"] for message in document["messages"]] == ["take me along", "take me along"]

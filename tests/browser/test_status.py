@@ -12,7 +12,7 @@ Open = Callable[..., Ui]
 
 
 def card(ui: Ui, title: str) -> str:
-    return str(ui.page.locator(".card", has_text=title).inner_text())
+    return str(ui.page.locator(".card", has=ui.page.locator("h2", has_text=title)).inner_text())
 
 
 def test_the_figures_move_while_somebody_looks(open_ui: Open, daemon: Daemon) -> None:

@@ -10,7 +10,15 @@ from front.scripted_daemon import wait_until
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 TOUCH = (1024, 600)
-DESK = (1920, 1080)
+DESK = (1440, 900)
+PHONE = (390, 844)
+LOOKS = (
+    (DESK, "light", "en"),
+    (TOUCH, "dark", "zh"),
+    (PHONE, "light", "zh"),
+    (PHONE, "dark", "en"),
+)
+"""Each size, theme and language, without all of their combinations."""
 TIMEOUT_MS = 20_000
 # The browser itself writes these to the console when an answer is not 200 or a connection fails: the tests provoke both.
 EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
@@ -32,6 +40,7 @@ class Ui:
         waits: bool = True,
     ) -> None:
         self.errors: list[str] = []
+        self._look = f"{size[0]}x{size[1]}-{theme}-{language}"
         self.context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme=theme,
@@ -76,6 +85,11 @@ class Ui:
         self.page.locator(".answer:not([aria-busy])").last.wait_for()
         self.page.locator("#send:not(.stop)").wait_for()
 
+    def choose(self, button: Any, icon: str) -> None:
+        """An entry of the menu behind a button, by its icon, in any language."""
+        button.evaluate("(element) => element.click()")  # it shows itself to a mouse only when that is near
+        self.page.locator(f"[role=menu] button:has(.icon-{icon})").first.click()
+
     def wait_text(self, text: str, selector: str = "body") -> None:
         self.page.locator(selector).get_by_text(text).first.wait_for()
 
@@ -83,6 +97,11 @@ class Ui:
         """Save a screenshot to build/screenshots for visual inspection."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+
+    @property
+    def look(self) -> str:
+        """Size, theme and language, for the name of a screenshot."""
+        return self._look
 
     def focused(self) -> str:
         """The id of the focused element, else its accessible name or text."""

@@ -20,7 +20,8 @@ it); "linger:S" takes S seconds (--begun FILE gets a line each time).
 
 --context N characters, all messages and the room reserved for the answer together, is what fits.
 A life that resumed after token N does not meet die@N again. Options: --fail-if FILE, --exit CODE (both instead of loading),
---fatal TEXT, --load-seconds S, --never-ready, --die-on-submit.
+--fatal TEXT, --load-seconds S, --never-ready, --die-on-submit. Slow steps: --sequence-ms and --prompt-us more for each
+sequence and each character of a new prompt.
 """
 
 from __future__ import annotations
@@ -189,7 +190,8 @@ class ScriptedEngine:
             self.send(Working(working))
         torn = False
         if any("slow" in text_of(submit).split() for submit in self.running.values()):
-            time.sleep(0.02)
+            new = sum(len(text_of(submit)) for submit in running if not submit.sent_tokens)
+            time.sleep(0.02 + len(running) * self.options.sequence_ms / 1e3 + new * self.options.prompt_us / 1e6)
         for submit in running:
             text = text_of(submit)
             if "quiet" in text.split():
@@ -286,6 +288,8 @@ if __name__ == "__main__":
     parser.add_argument("--load-while", default="", metavar="FILE", help="be ready when the file does not exist")
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--die-on-submit", action="store_true")
+    parser.add_argument("--sequence-ms", type=float, default=0.0)
+    parser.add_argument("--prompt-us", type=float, default=0.0)
     parser.add_argument("--died", type=Path)
     parser.add_argument("--begun", type=Path)
     try:

@@ -14,7 +14,7 @@ def call(daemon: Daemon, method: str, path: str, body: Any = None) -> tuple[int,
     return status, json.loads(data)
 
 
-def say(daemon: Daemon, session: str, prompt: str, **more: Any) -> dict[str, Any]:
+def say(daemon: Daemon, session: str, prompt: str | None = None, **more: Any) -> dict[str, Any]:
     status, answer = call(daemon, "POST", "/chat", {"prompt": prompt, "session_id": session, **more})
     assert status == 200, answer
     assert isinstance(answer, dict)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from youtu_edge.front.answers.answer_splitter import AnswerSplitter
 from youtu_edge.front.answers.pieces import Text, Thought, ToolArguments, ToolCallStart
+from youtu_edge.tool_formats import HERMES
 
 CALL = '<tool_call>{"name": "f", "arguments": {"a": "}</tool_call>{\\"", "b": [1, {}]}}</tool_call>'
 ARGUMENTS = '{"a": "}</tool_call>{\\"", "b": [1, {}]}'
@@ -18,7 +19,7 @@ CALLED = [("ToolCallStart", "f"), ("ToolArguments", ARGUMENTS)]
 
 def split(parts: list[str], *, in_thought: bool = False, has_tools: bool = True) -> list[tuple[str, str]]:
     """Kinds and texts of what came out, neighbours of one kind put together."""
-    splitter = AnswerSplitter(in_thought=in_thought, has_tools=has_tools)
+    splitter = AnswerSplitter(in_thought=in_thought, form=HERMES if has_tools else None)
     pieces = [piece for part in parts for piece in splitter.push(part)] + splitter.finish()
     out: list[tuple[str, str]] = []
     for piece in pieces:
@@ -76,7 +77,7 @@ def test_without_tools_the_tag_is_text() -> None:
 
 def test_arguments_come_as_they_are_written() -> None:
     """Neither the name nor the arguments wait for the end of the call; each call has its own number and id."""
-    splitter = AnswerSplitter(has_tools=True)
+    splitter = AnswerSplitter(form=HERMES)
     assert splitter.push('Hi<tool_call>{"name": "f"') == [Text("Hi")]
     start, arguments = splitter.push(', "arguments": {"x')
     assert isinstance(start, ToolCallStart)
@@ -90,7 +91,7 @@ def test_arguments_come_as_they_are_written() -> None:
 
 def test_a_call_that_is_cut_before_its_name_is_dropped() -> None:
     """Half a tag is no text that anybody wants to read; what ended by itself is shown as it is."""
-    splitter = AnswerSplitter(has_tools=True)
+    splitter = AnswerSplitter(form=HERMES)
     assert splitter.push('Hi<tool_call>{"na') == [Text("Hi")]
     assert splitter.finish(is_cut=True) == []
 
@@ -105,7 +106,7 @@ def test_a_thought_is_streamed_but_not_its_last_line_break() -> None:
 
 def shown(text: str, cut: int | None = None) -> dict[str, str]:
     """All thoughts, texts and arguments of an answer, or of its first `cut` characters when its limit ends it there."""
-    splitter = AnswerSplitter(has_tools=True)
+    splitter = AnswerSplitter(form=HERMES)
     pieces = splitter.push(text[:cut]) + splitter.finish(is_cut=cut is not None)
     out = {"Thought": "", "Text": "", "ToolArguments": ""}
     for piece in pieces:

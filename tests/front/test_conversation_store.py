@@ -6,7 +6,10 @@ import sqlite3
 
 import pytest
 
-from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Turn
+from youtu_edge.front.conversations.conversation import Conversation, Name
+from youtu_edge.front.conversations.schema import MIGRATIONS
+from youtu_edge.front.conversations.store import ConversationStore, Limits
+from youtu_edge.front.conversations.turns import Turn
 from youtu_edge.request_errors import NotFoundError
 
 DAY_S = 86400.0
@@ -32,10 +35,8 @@ class Conversations:
         self.store = ConversationStore(Limits(max_bytes, max_age_days), wall=self.wall, monotonic=self.monotonic)
 
     def say(self, name: str, user: str, assistant: str = "yes", **more: int) -> None:
-        turn = Turn(user=user, assistant=assistant, tokens=[1, 70_000], asked=int(self.wall()))
-        self.store.append(
-            self.connection, Name("", name), turn, system="be brief", dropped_turns=more.get("dropped_turns", 0)
-        )
+        turn = Turn(user=user, assistant=assistant, tokens=[1, 70_000], asked=int(self.wall()), **more)
+        self.store.append(self.connection, Name("", name), turn, system="be brief")
 
     def find(self, name: str, *, only_seen: bool = False) -> Conversation | None:
         return self.store.find(self.connection, Name("", name), only_seen=only_seen)
@@ -181,7 +182,7 @@ def test_nobody_sees_the_conversations_of_another_key() -> None:
     store, connection = kept.store, kept.connection
     assert store.find(connection, other) is None
     assert store.page(connection, "camera", 10, None) == []
-    store.append(connection, other, Turn(user="mine", assistant="yours"), system="", dropped_turns=0)
+    store.append(connection, other, Turn(user="mine", assistant="yours"), system="")
     store.delete(connection, Name("", "a"))
     found = store.find(connection, other)
     assert found

@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 
 from youtu_edge.config import StorageConfig
+from youtu_edge.front.conversations.conversation import Name
 from youtu_edge.front.conversations.conversations import Conversations
-from youtu_edge.front.conversations.store import Name
-from youtu_edge.front.conversations.turn import TurnRequest, open_turn
+from youtu_edge.front.conversations.turn import open_turn
+from youtu_edge.front.conversations.turn_prompt import TurnRequest
 from youtu_edge.front.http.board import Board
 from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveRequests
 from youtu_edge.protocol.to_engine import SamplingParams, Submit

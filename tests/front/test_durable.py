@@ -90,7 +90,6 @@ def test_a_key_belongs_to_one_body(daemon: Daemon) -> None:
         ({"prompt": "x"}, {"Idempotency-Key": "k" * 256}, "Idempotency-Key"),
         ({"prompt": "x"}, {"Last-Event-ID": "3"}, "Last-Event-ID"),
         ({"prompt": "x"}, {"Idempotency-Key": "k", "Last-Event-ID": "three"}, "Last-Event-ID"),
-        ({"prompt": "x", "session_id": "s"}, {"Idempotency-Key": "k"}, "session_id"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_by_name(

@@ -129,9 +129,18 @@ def test_tokens_are_counted_as_the_template_makes_them(client: anthropic.Anthrop
     assert client.beta.messages.count_tokens(**asked).input_tokens == len("system:be\nuser:ok\n")
 
 
+def test_a_limit_beyond_the_context_is_met_by_the_context(client: anthropic.Anthropic) -> None:
+    """Clients must send one, and those that do not know the model send what the largest has."""
+    for limit in (8000, 128_000):
+        answer = client.messages.create(
+            model="default", max_tokens=limit, messages=[{"role": "user", "content": "x"}], timeout=20
+        )
+        assert [block.text for block in answer.content if block.type == "text"] == ["x"]
+
+
 def test_errors_are_those_that_the_client_knows(daemon: Daemon, client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.BadRequestError, match="max_tokens"):
-        client.messages.create(model="default", max_tokens=8000, messages=[{"role": "user", "content": "x"}])
+        client.messages.create(model="default", max_tokens=0, messages=[{"role": "user", "content": "x"}])
     with pytest.raises(anthropic.NotFoundError, match="scripted"):
         client.messages.create(model="claude", max_tokens=5, messages=[{"role": "user", "content": "x"}])
     assert refused(daemon, b"{")[:2] == (400, "invalid_request_error")

@@ -81,7 +81,6 @@ def test_what_is_not_offered_is_refused_by_name(daemon: Daemon, change: dict[str
     ("change", "name"),
     [
         ({"template": "{{ .Prompt }}"}, "template"),
-        ({"suffix": "x"}, "suffix"),
         ({"context": [1, 2]}, "context"),
         ({"images": ["aGk="]}, "images"),
         ({"raw": True, "system": "be"}, "system"),

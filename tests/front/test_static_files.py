@@ -12,6 +12,7 @@ from front.scripted_daemon import Daemon
 from youtu_edge.front.http.static_files import CONTENT_TYPES, STATIC
 
 FILES = sorted(path for path in STATIC.iterdir() if path.suffix in CONTENT_TYPES)
+TEXTS = [path for path in FILES if path.suffix not in (".png", ".woff2")]
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -21,13 +22,20 @@ def name_of(path: Path) -> str:
 
 
 def table() -> dict[str, dict[str, str]]:
-    """strings.js as key -> language -> text."""
-    text = (STATIC / "strings.js").read_text("utf-8")
+    """strings.js and its parts as key -> language -> text."""
+    text = "\n".join(path.read_text("utf-8") for path in STATIC.glob("strings*.js"))
     entries = re.findall(r'^  (\w+): \{ en: "(.*)", zh: "(.*)" \},$', text, re.MULTILINE)
-    lines = [line for line in text.splitlines() if line.startswith("  ") and not line.startswith("  //")]
+    lines = [line for line in text.splitlines() if line.startswith("  ") and not line.startswith(("  //", "  ..."))]
     assert len(entries) == len(lines), "every line of the table has one key and both languages"
     assert len({key for key, _, _ in entries}) == len(entries), "a key occurs once"
     return {key: {"en": en, "zh": zh} for key, en, zh in entries}
+
+
+def whole_style() -> bytes:
+    """page.css with the files that it imports in their places."""
+    parts = re.split(r'@import "(\w+\.css)";', (STATIC / "page.css").read_text("utf-8"))
+    assert len(parts) > 5
+    return "".join((STATIC / part).read_text("utf-8") if index % 2 else part for index, part in enumerate(parts)).encode()
 
 
 def test_a_browser_gets_the_page_and_a_program_the_text(daemon: Daemon) -> None:
@@ -48,7 +56,7 @@ def test_every_file_arrives_as_it_is_with_its_type_and_the_policy(daemon: Daemon
     url = "/" if path.suffix == ".html" else f"/ui/{path.name}"
     status, headers, plain = daemon.request("GET", url, headers=BROWSER)
     assert status == 200
-    assert plain == path.read_bytes()
+    assert plain == (whole_style() if path.name == "page.css" else path.read_bytes())
     assert headers["content-type"] == CONTENT_TYPES[path.suffix]
     assert headers["x-content-type-options"] == "nosniff"
     if path.suffix in (".html", ".svg"):
@@ -95,7 +103,7 @@ def test_every_text_is_there_in_both_languages_with_the_same_parameters() -> Non
 
 def test_every_text_that_is_used_exists_and_every_text_that_exists_is_used() -> None:
     """Keys in markup and scripts, also those that are put together from a prefix."""
-    sources = "\n".join(path.read_text("utf-8") for path in FILES if path.name != "strings.js")
+    sources = "\n".join(path.read_text("utf-8") for path in TEXTS if not path.name.startswith("strings"))
     in_markup = set(re.findall(r'data-t(?:-label|-placeholder)?="(\w+)"', sources))
     in_scripts = set(re.findall(r'"(\w+)"', sources))
     prefixes = tuple(re.findall(r"`(\w+_)\$\{", sources))
@@ -107,7 +115,16 @@ def test_every_text_that_is_used_exists_and_every_text_that_exists_is_used() -> 
     assert {key for key in keys - in_markup - in_scripts if not key.startswith(prefixes)} == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_error_that_the_page_can_meet_has_a_sentence_for_people() -> None:
+    """Codes of docs/api.md, except those of requests that the page never makes."""
+    documented = (Path(__file__).parents[2] / "docs/api.md").read_text("utf-8")
+    codes = set(re.findall(r"^\| `(\w+)` \| [45]\d\d \|", documented, re.MULTILINE))
+    assert "quota_exceeded" in codes
+    explained = {key.removeprefix("error_") for key in table() if key.startswith("error_")}
+    assert codes - {"model_not_found", "method_not_allowed", "not_offered"} == explained
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_the_page_needs_nothing_from_elsewhere(path: Path) -> None:
     """No address of another host is loaded, no markup is made of text, no style or handler is inline."""
     text = path.read_text("utf-8")
@@ -120,10 +137,22 @@ def test_the_page_needs_nothing_from_elsewhere(path: Path) -> None:
 
 def test_every_script_and_style_sheet_is_loaded_by_something() -> None:
     """A file that nothing refers to is dead."""
-    text = "\n".join(path.read_text("utf-8") for path in FILES)
+    text = "\n".join(path.read_text("utf-8") for path in TEXTS)
     assert [
         path.name for path in FILES if path.suffix != ".html" and not re.search(rf'["/]{re.escape(path.name)}"', text)
     ] == []
+
+
+def test_what_the_page_needs_at_once_is_preloaded() -> None:
+    """All scripts that main.js imports, directly or not, so that they are fetched together and not one after the other."""
+    needed, unread = {"main.js"}, ["main.js"]
+    while unread:
+        text = (STATIC / unread.pop()).read_text("utf-8")
+        new = set(re.findall(r'^import [^"]*"\./([\w.]+)";$', text, re.MULTILINE)) - needed
+        needed |= new
+        unread += new
+    preloaded = re.findall(r'rel="modulepreload" href="ui/([\w.]+)"', (STATIC / "index.html").read_text("utf-8"))
+    assert preloaded == sorted(needed - {"main.js"})
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)

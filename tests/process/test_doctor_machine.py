@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -99,6 +100,15 @@ def test_files_that_the_user_of_the_service_may_not_read_or_write(tiny_package: 
     data.chmod(0o755)
     assert found()[0].message.startswith(f"{data}: nobody cannot write it: everything is kept in memory")
     assert {one.level for one in found()} == {"fail"}
+
+
+def test_a_user_id_without_a_name(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs with any id."""
+    config = Config(model=ModelConfig(path=str(tiny_package)), storage=StorageConfig(directory=str(tmp_path)))
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert list(permissions.examine(Surroundings(config))) == [
+        Finding("ok", f"{os.geteuid()} may read and write what the service needs")
+    ]
 
 
 @needs_root

@@ -18,6 +18,7 @@ from youtu_export.__main__ import main as youtu_export
         ("mistral", 0),
         ("ministral", 0),
         ("smollm3-tied", 0),
+        ("gemma3-tied", 0),
         ("granite-tied", 0),
         ("phi3", 0),
         ("phi-4-mini", 512),

@@ -170,6 +170,7 @@ def test_uninstalling_keeps_the_data_unless_told_otherwise(appliance: Appliance)
     for _ in range(2):
         machine.run("/checkout/scripts/uninstall")
         assert exists("/opt/youtu-edge", UNIT, "/usr/local/bin/youtu-edge", "/etc/sysusers.d/youtu-edge.conf") == []
+        assert exists("/usr/local/share/bash-completion/completions/youtu-edge") == []
         assert exists(f"/etc/systemd/system/multi-user.target.wants/{SERVICE}") == []
         assert exists(CONFIG, f"{PACKAGE}/manifest.json") == [CONFIG, f"{PACKAGE}/manifest.json"]
         assert appliance.ask({"prompt": "hello"}) == (0, {})

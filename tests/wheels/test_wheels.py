@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -43,6 +44,10 @@ def test_a_wheel_holds_all_that_a_service_needs_and_no_sources(wheels: list[Path
             assert {name: archive.read(name) for name in names if name.startswith("youtu_edge/share/")} == wanted
             commands = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
         assert "youtu_edge/front/static/index.html" in names
+        if shutil.which("npm"):
+            assert {"LICENSES.txt", "temml.js", "highlight.js"} <= {
+                name.removeprefix("youtu_edge/front/libraries/") for name in names
+            }
         assert {name.split("/")[0].split("-")[0] for name in names} == {"youtu_edge", "youtu_export"}
         assert [name for name in names if name.endswith((".cc", ".h", ".inc", "CMakeLists.txt", ".pyc"))] == []
         assert sorted(re.findall(r"(?m)^([\w-]+) ?=", commands)) == ["youtu-edge", "youtu-export"]

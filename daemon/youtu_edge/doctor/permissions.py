@@ -30,7 +30,7 @@ class _Need(NamedTuple):
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
     """Missing files are reported by other examinations."""
-    us, them = pwd.getpwuid(os.geteuid()), surroundings.user
+    us, them = _ourselves(), surroundings.user
     try:
         user = pwd.getpwnam(them) if them else us
     except KeyError:
@@ -51,6 +51,15 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
         )
     if not found:
         yield ok(f"{user.pw_name} may read and write what the service needs")
+
+
+def _ourselves() -> pwd.struct_passwd:
+    """A container may run with an id that no passwd file names."""
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError:
+        return pwd.struct_passwd((str(uid), "x", uid, os.getegid(), "", "/", ""))
 
 
 def _needs(surroundings: Surroundings) -> Iterator[_Need]:

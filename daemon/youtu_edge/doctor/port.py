@@ -1,4 +1,4 @@
-"""The address to listen on: free, or bound by a running daemon."""
+"""The address to listen on, with each of its ports: free, or bound by a running daemon."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import http.client
 import os
 import ssl
 from collections.abc import Iterator
+
+import msgspec
 
 from youtu_edge.config import ServiceConfig
 from youtu_edge.doctor.finding import Finding, fail, ok, warn
@@ -22,11 +24,17 @@ _OBSTACLES = ("the daemon is ", "the engine ", "the machine is ", *BUSY)
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
-    """Binds the address for an instant."""
+    """Binds each port for an instant."""
     service = surroundings.config.service
+    yield from _examine(service, "service.port")
+    for port in service.extra_ports:
+        yield from _examine(msgspec.structs.replace(service, port=port), "service.extra_ports")
+
+
+def _examine(service: ServiceConfig, key: str) -> Iterator[Finding]:
     where = f"{service.host} port {service.port}"
     try:
-        open_listener(service.host, service.port).close()
+        open_listener(service.host, service.port, key).close()
     except PortInUseError as error:
         yield _held(service, where, error)
     except ConfigError as error:

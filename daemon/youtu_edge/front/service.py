@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 _LAST_ANSWERS_S = 1.0
 """After giving up: time for the last answers to reach their clients."""
 
+_UPKEEP_END_S = 1.0
+"""At the end: time to take back what was announced in the network."""
+
 
 class Service:
     """One daemon. `run` returns the exit code or raises a YoutuEdgeError that carries it."""
@@ -89,6 +92,7 @@ class Service:
             for task in (*tasks, opening):
                 task.cancel()
             self._site.close()
+            await asyncio.wait(tasks, timeout=_UPKEEP_END_S)
             await runner.cleanup()
             await self._storage.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from youtu_edge.front.admission.response_cache import ResponseCache
 from youtu_edge.front.conversations.conversations import Conversations
+from youtu_edge.front.conversations.durable_turns import DurableTurns
 from youtu_edge.front.data_directory import DataDirectory
 from youtu_edge.front.dialects.responses.archive import ResponseArchive
 from youtu_edge.front.dialects.responses.background import BackgroundResponses
@@ -18,6 +19,7 @@ class Storage:
         self,
         directory: DataDirectory,
         conversations: Conversations,
+        durable_turns: DurableTurns,
         durable: DurableRequests,
         archive: ResponseArchive,
         background: BackgroundResponses,
@@ -26,6 +28,7 @@ class Storage:
     ) -> None:
         self._directory = directory
         self._conversations = conversations
+        self._durable_turns = durable_turns
         self._durable = durable
         self._archive = archive
         self._background = background
@@ -42,13 +45,16 @@ class Storage:
         if self._cache:
             self._cache.database.start()
         self._durable.database.start()
-        await self._durable.resume()
+        await self._durable_turns.load()
+        await self._durable.resume(self._durable_turns.reopened)
+        await self._durable_turns.resume()
         await self._background.resume()
         self._archive.database.start()
 
     async def close(self) -> None:
         """Finish pending writes, then close all files."""
         await self._background.close()
+        await self._durable_turns.close()
         await self._durable.close()
         await self._conversations.database.close()
         if self._cache:

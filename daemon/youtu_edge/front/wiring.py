@@ -6,9 +6,10 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ from youtu_edge.front.admission.response_cache import ResponseCache
 from youtu_edge.front.admission.served_model import CurrentModel
 from youtu_edge.front.announcer import Announcer
 from youtu_edge.front.conversations.conversations import Conversations
+from youtu_edge.front.conversations.durable_turns import DurableTurns
 from youtu_edge.front.conversations.routes import SessionHandlers
 from youtu_edge.front.data_directory import DataDirectory
 from youtu_edge.front.dialects.anthropic.routes import MessageHandlers
@@ -41,6 +43,7 @@ from youtu_edge.front.http.app import Handlers, make_app
 from youtu_edge.front.http.board import Board
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.forwarded import TrustedProxies
+from youtu_edge.front.http.home_network import HomeNetwork
 from youtu_edge.front.http.site import Site
 from youtu_edge.front.http.static_files import StaticFiles
 from youtu_edge.front.http.tls import Tls
@@ -56,8 +59,10 @@ from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.reload import Reloader
 from youtu_edge.front.service import Service
 from youtu_edge.front.shutdown import Drain
+from youtu_edge.front.status.disk import Disk
+from youtu_edge.front.status.history import History
 from youtu_edge.front.status.load import Load
-from youtu_edge.front.status.metrics import EngineCollector, GaugeCollector, Metrics
+from youtu_edge.front.status.metrics import BoardNameCollector, EngineCollector, GaugeCollector, Metrics
 from youtu_edge.front.status.models import ModelHandlers
 from youtu_edge.front.status.probes import ProbeHandlers
 from youtu_edge.front.status.readiness import Readiness
@@ -87,6 +92,7 @@ class Wiring:
         self._config = config
         self._reloader = Reloader(config, read_config)
         self._metrics = Metrics()
+        self._history = History()
         self._directory = DataDirectory(config.storage.directory)
         self._key_ring = KeyRing(keys_file)
         check_exposure(config.service, self._key_ring)
@@ -96,7 +102,7 @@ class Wiring:
 
         self._active = ActiveRequests(clock)
         self._queries = TokenizerQueries(config.service.max_queue)
-        package = PackageChoice(config.model.path, on_refused=self._metrics.package_refused)
+        package = PackageChoice(config.model.path, on_refused=self._package_refused)
         self._supervisor = Supervisor(config, self._active, self._queries, argv=engine_argv, clock=clock, package=package)
         self._model = CurrentModel(config.model, package)
         self._cache = self._make_cache() if config.response_cache.enabled else None
@@ -119,6 +125,7 @@ class Wiring:
 
         self._conversations = Conversations(config.storage, self._place, self._on_failure("conversations"))
         self._durable = DurableRequests(config.storage, self._admission, self._model.checksum, self._on_failure("requests"))
+        self._durable_turns = DurableTurns(self._conversations, self._durable)
         self._archive = ResponseArchive(config.storage, self._on_failure("responses"))
         self._responses: dict[str, ResponseRun] = {}
         self._background = BackgroundResponses(self._durable, self._archive, self._responses, self._model.name)
@@ -143,6 +150,7 @@ class Wiring:
             storage=Storage(
                 self._directory,
                 self._conversations,
+                self._durable_turns,
                 self._durable,
                 self._archive,
                 self._background,
@@ -158,8 +166,15 @@ class Wiring:
                 announcer.keep_status,
                 self._key_usage.keep_saved,
                 self._memory.run,
+                *self._home_network(),
             ),
         )
+
+    def _home_network(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        service = self._config.service
+        if not service.mdns:
+            return []
+        return [HomeNetwork(service.board or socket.gethostname(), service.host, lambda: self._site.url).run]
 
     def _make_cache(self) -> ResponseCache:
         return ResponseCache(
@@ -175,18 +190,28 @@ class Wiring:
 
         def failed() -> None:
             self._metrics.storage_failed(database)
+            self._history.storage_failed(database)
             self._directory.claim_again()
 
         return failed
 
     def _connect(self, announcer: Announcer) -> None:
         """Subscribe the parts to each other's events; callbacks run in this order."""
-        self._active.on_end += [self._supervisor.policy.request_ended, self._metrics.request_ended]
+        self._active.on_end += [
+            self._supervisor.policy.request_ended,
+            self._metrics.request_ended,
+            self._history.request_ended,
+        ]
         if self._cache:
             self._active.on_end.append(self._cache.keep)
         self._active.on_end += [self._charge, log_request]
         self._supervisor.on_working.append(self._durable.working)
-        self._supervisor.on_state += [self._engine_changed, self._metrics.engine_changed, announcer.engine_changed]
+        self._supervisor.on_state += [
+            self._engine_changed,
+            self._metrics.engine_changed,
+            self._history.engine_changed,
+            announcer.engine_changed,
+        ]
         self._site.on_open += [self._metrics.register, announcer.opened]
         self._reloader.on_change += [
             self._supervisor.configure,
@@ -205,6 +230,14 @@ class Wiring:
         if active.key is not None:
             computed = active.prompt_tokens + active.completion_tokens if active.cache != "HIT" else 0
             self._key_usage.end(active.key, computed)
+
+    def _refused(self, code: str) -> None:
+        self._metrics.refused(code)
+        self._history.refused(code)
+
+    def _package_refused(self) -> None:
+        self._metrics.package_refused()
+        self._history.package_refused()
 
     def _shed_caches(self) -> None:
         if self._cache:
@@ -227,9 +260,12 @@ class Wiring:
             durable=self._durable,
             ui=ui,
             conversations=self._conversations,
+            history=self._history,
+            disk=Disk(self._config.storage.directory, clock),
             clock=clock,
         )
-        for collector in (EngineCollector(self._supervisor.counters), GaugeCollector(status.gauges), self._board):
+        own = (BoardNameCollector(self._place.name), EngineCollector(self._supervisor.counters))
+        for collector in (*own, GaugeCollector(status.gauges), self._board):
             self._metrics.register(collector)
         groups: list[Handlers] = [
             status,
@@ -237,7 +273,7 @@ class Wiring:
             ProbeHandlers(readiness, self._model, self._config.scheduler.max_sequences),
             ChatHandlers(intake, generations, bodies),
             CompletionHandlers(intake, generations, bodies),
-            PlainHandlers(intake, generations, bodies, self._conversations),
+            PlainHandlers(intake, generations, bodies, self._conversations, self._durable_turns),
             SessionHandlers(self._conversations, self._admission, bodies),
             MessageHandlers(intake, generations, bodies),
             ResponseHandlers(intake, generations, bodies, self._archive, self._background, self._responses),
@@ -245,7 +281,7 @@ class Wiring:
             TokenHandlers(self._admission, bodies),
             ui,
         ]
-        app, table = make_app(self._config, groups, bodies.expect, self._metrics.refused)
+        app, table = make_app(self._config, groups, bodies.expect, self._refused)
         self.routes = table.routes
         proxies = TrustedProxies(self._config.service.trusted_proxies)
         answer_headers.install(app)

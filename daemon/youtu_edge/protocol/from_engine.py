@@ -82,6 +82,8 @@ class Accepted(msgspec.Struct, tag_field="t", tag="accepted"):
     prompt_tokens: int
     in_thought: bool = False
     """The prompt ends inside <think>: the answer begins with the rest of a thought."""
+    tool_format: str = "hermes"
+    """The form of tool calls in the answer, see tool_formats."""
 
 
 class Working(msgspec.Struct, tag_field="t", tag="working"):

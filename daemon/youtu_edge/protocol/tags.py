@@ -1,4 +1,3 @@
-"""Tags around thoughts and tool calls in an answer; chat templates and models write them."""
+"""Tags around thoughts in an answer; chat templates and models write them. Those of tool calls: tool_formats."""
 
 THOUGHT_BEGIN, THOUGHT_END = "<think>", "</think>"
-CALL_BEGIN, CALL_END = "<tool_call>", "</tool_call>"

@@ -68,13 +68,14 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """A request, or the rest of one after an engine crash.
 
     Exactly one of `messages` (rendered by the chat template), `prompt` (tokenised as plain text) and `prompt_tokens` (used
-    verbatim: control tokens keep their meaning, and nothing is added before or after them) is set.
+    verbatim: control tokens keep their meaning, and nothing is added before or after them) is set. `suffix` is the text
+    that follows the answer, where `prompt` precedes it; empty: there is none.
     `sent_tokens` are the ids that an earlier engine produced and whose text `sent_text` has already reached the client:
     the engine continues after them and emits neither again.
 
     `tools` are definitions in OpenAI's shape ({"type": "function", "function": {name, description?, parameters?}}) for the
-    chat template; the model writes a call as <tool_call>{"name": ..., "arguments": {...}}</tool_call>, and once it begins
-    one the engine constrains it to the parameters' schema. `must_call` lists tools of which at least one has to be called.
+    chat template; the model writes a call in its form (tool_formats), and once it begins one the engine constrains it to
+    the parameters' schema. `must_call` lists tools of which at least one has to be called.
     `grammar` constrains the answer; with `tools` the model may call one instead, and must if `must_call` is not empty.
     Neither applies to thoughts (<think>...</think> at the beginning).
     """
@@ -86,6 +87,7 @@ class Submit(msgspec.Struct, tag_field="t", tag="submit", omit_defaults=True):
     """Minimum room for the answer: a prompt that leaves less is too long; at most max_new_tokens."""
     messages: list[ChatMessage] | None = None
     prompt: str | None = None
+    suffix: str = ""
     prompt_tokens: list[int] | None = None
     stop: list[str] = []
     is_default_stop: bool = False

@@ -25,6 +25,7 @@ from youtu_edge.front.inflight.active_requests import ActiveRequest, ActiveReque
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.log import line
 from youtu_edge.protocol.from_engine import Accepted, Delta, Finished, FinishReason, StepFrame
+from youtu_edge.tool_formats import HERMES
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class KeptAnswer(msgspec.Struct, array_like=True):
     prompt_tokens: int
     in_thought: bool
     stop_text: str | None = None
+    tool_format: str = HERMES.name
 
 
 class ResponseCache:
@@ -110,7 +112,7 @@ class ResponseCache:
             active.cache_key = key
             return False
         name, count = active.submit.id, kept.prompt_tokens
-        self._active.apply(Accepted(name, count, kept.in_thought))
+        self._active.apply(Accepted(name, count, kept.in_thought, kept.tool_format))
         finished = Finished(name, kept.reason, count, count, len(kept.tokens), kept.stop_text)
         self._active.apply(StepFrame([Delta(name, kept.tokens, kept.text)], [finished]))
         return True
@@ -125,8 +127,9 @@ class ResponseCache:
         submit, key, now = active.submit, active.cache_key, self._wall()
         reason: FinishReason = "stop" if active.outcome == "stop" else "length"
         answer = KeptAnswer(
-            submit.sent_text, submit.sent_tokens, reason, active.prompt_tokens, active.in_thought, active.stop_text
-        )
+            submit.sent_text, submit.sent_tokens, reason, active.prompt_tokens, active.in_thought, active.stop_text,
+            active.tool_format,
+        )  # fmt: skip
         body = msgpack_bytes(answer)
 
         def insert(connection: sqlite3.Connection) -> None:

@@ -3,8 +3,9 @@
     start ──<think>──> thought ──</think>──> text ──<tool_call>──> call ──</tool_call>──> text
       └────────────────────────────────────────^
 
-<think> is a tag only at the very beginning, <tool_call> only in a request with tools. Text that may become a tag is held
-back, and so is white space beside tags: it belongs to the markup and not to the answer.
+<think> is a tag only at the very beginning, <tool_call> only in a request with tools; other models have other tags for it
+(tool_formats). Text that may become a tag is held back, and so is white space beside tags: it belongs to the markup and not
+to the answer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Literal
 
 from youtu_edge.front.answers.pieces import Piece, Text, Thought, ToolArguments, ToolCallStart
 from youtu_edge.front.answers.tool_call_reader import ToolCallReader
-from youtu_edge.protocol.tags import CALL_BEGIN, CALL_END, THOUGHT_BEGIN, THOUGHT_END
+from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
+from youtu_edge.tool_formats import ToolFormat
 
 State = Literal["start", "thought", "text", "call"]
 
@@ -24,17 +26,18 @@ class AnswerSplitter:
     """The state of one answer.
 
     request_id: the ids of calls are derived from it, so that a replayed answer has the same ones.
-    in_thought: the prompt already opened <think>. has_tools: whether <tool_call> is a tag.
+    in_thought: the prompt already opened <think>. form: that of tool calls; None in a request without tools.
     """
 
-    def __init__(self, request_id: str = "", *, in_thought: bool = False, has_tools: bool = False) -> None:
+    def __init__(self, request_id: str = "", *, in_thought: bool = False, form: ToolFormat | None = None) -> None:
         self._request_id = request_id
         self._state: State = "thought" if in_thought else "start"
-        self._has_tools = has_tools
+        self._form = form
+        """None as soon as no call may follow."""
         self._held = ""
         self._is_beginning = True
         """This state has produced nothing yet, so white space is still trimmed."""
-        self._reader = ToolCallReader()
+        self._reader: ToolCallReader | None = None
         self._is_announced = False
         self.num_calls = 0
 
@@ -61,8 +64,10 @@ class AnswerSplitter:
             rest = (rest.lstrip("\n") if self._is_beginning else rest).rstrip("\n")
             return [Thought(rest)] if rest else []
         if self._state == "call":
+            assert self._reader is not None
+            assert self._form is not None
             is_text = self._reader.name is None and not is_cut
-            return [Text(CALL_BEGIN + self._reader.unread)] if is_text else []
+            return [Text(self._form.begin + self._reader.unread)] if is_text else []
         if self.num_calls and not rest.strip():
             return []
         return [Text(rest)] if rest else []
@@ -70,7 +75,9 @@ class AnswerSplitter:
     def _size_of_tag(self, rest: str) -> int:
         """How much of the end of what is held back may be the beginning of a tag."""
         if self._state == "text":
-            return overlap(rest, CALL_BEGIN) if self._has_tools else 0
+            if self._form is None:
+                return 0
+            return len(rest) if self._form.at_start else overlap(rest, self._form.begin)
         return overlap(rest, THOUGHT_END if self._state == "thought" else THOUGHT_BEGIN)
 
     def _advance(self) -> Iterator[Piece]:
@@ -106,13 +113,20 @@ class AnswerSplitter:
 
     def _text(self) -> Iterator[Piece]:
         text = self._held.lstrip() if self._is_beginning else self._held
-        if not self._has_tools:
-            before, begun, after = text, "", ""
-        else:
-            before, begun, after = text.partition(CALL_BEGIN)
+        form = self._form
+        if form is not None and form.at_start:
+            answer = text.lstrip().removeprefix(form.prefix)
+            if answer.startswith(form.begin):
+                self._begin_call(answer.removeprefix(form.begin))
+                return
+            if form.begin.startswith(answer) or form.prefix.startswith(answer):
+                self._held = text
+                return
+            form = self._form = None
+        before, begun, after = text.partition(form.begin) if form else (text, "", "")
         self._held = ""
-        if self._has_tools and not begun:
-            sure = text[: len(text) - overlap(text, CALL_BEGIN)].rstrip()
+        if form is not None and not begun:
+            sure = text[: len(text) - overlap(text, form.begin)].rstrip()
             before, self._held = sure, text[len(sure) :]
         elif begun:
             before = before.rstrip()
@@ -120,13 +134,19 @@ class AnswerSplitter:
             self._is_beginning = False
             yield Text(before)
         if begun:
-            self._reader, self._is_announced = ToolCallReader(), False
-            self._enter("call", after)
+            self._begin_call(after)
+
+    def _begin_call(self, text: str, *, is_next: bool = False) -> None:
+        assert self._form is not None
+        self._reader, self._is_announced = ToolCallReader(self._form, is_next=is_next), False
+        self._enter("call", text)
 
     def _call_id(self) -> str:
         return f"call_{hashlib.sha256(f'{self._request_id} {self.num_calls}'.encode()).hexdigest()[:24]}"
 
     def _call(self) -> Iterator[Piece]:
+        assert self._reader is not None
+        assert self._form is not None
         text, self._held = self._held, ""
         arguments = self._reader.push(text)
         if self._reader.name is not None and not self._is_announced:
@@ -137,8 +157,12 @@ class AnswerSplitter:
             yield ToolArguments(self.num_calls - 1, arguments)
         if self._reader.is_done:
             if self._reader.name is None:
-                yield Text(f"{CALL_BEGIN}{self._reader.unread}{CALL_END}")
-            self._enter("text", self._reader.rest)
+                yield Text(f"{self._form.begin}{self._reader.unread}{self._form.end}")
+            if self._reader.continues:
+                self._begin_call(self._reader.rest, is_next=True)
+                yield from self._call()
+            else:
+                self._enter("text", self._reader.rest)
 
 
 def overlap(text: str, tag: str) -> int:

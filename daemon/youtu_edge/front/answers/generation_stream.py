@@ -28,6 +28,7 @@ from youtu_edge.front.inflight.failure import failure
 from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished, TokenLogprob
 from youtu_edge.protocol.prompt import ToolCall
+from youtu_edge.tool_formats import format_named
 
 
 class Events(Protocol):
@@ -57,13 +58,20 @@ class GenerationStream:
     """The pieces of one answer. Thoughts and tool calls are recognised in chats, not in completions.
 
     `names`: the dialect's names of fields that an error may name, see failure.renamed. `numbers`: those of the events of
-    its stream, if they have any.
+    its stream, if they have any. `earlier`: the text of the answer that this one continues; its pieces come after that.
     """
 
-    def __init__(self, source: Source, names: Mapping[str, str] | None = None, numbers: EventNumbers | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        names: Mapping[str, str] | None = None,
+        numbers: EventNumbers | None = None,
+        earlier: str = "",
+    ) -> None:
         self.source = source
         self.numbers = numbers
         self._names = names or {}
+        self._earlier = earlier
         self._accepted: Accepted | None = None
 
     @property
@@ -97,7 +105,9 @@ class GenerationStream:
         submit = self.source.submit
         splitter = None
         if submit.messages is not None:
-            splitter = AnswerSplitter(self.id, in_thought=accepted.in_thought, has_tools=bool(submit.tools))
+            form = format_named(accepted.tool_format) if submit.tools else None
+            splitter = AnswerSplitter(self.id, in_thought=accepted.in_thought, form=form)
+            splitter.push(self._earlier)
         logprobs = LogprobQueue()
         while True:
             event = await self._next_event()

@@ -1,4 +1,4 @@
-"""Reads one streamed tool call: {"name": NAME, "arguments": ARGUMENTS}</tool_call>.
+"""Reads one streamed tool call: what follows the beginning of a call, in one of the forms of tool_formats.
 
 The name is known when the arguments begin; the arguments are passed on character by character:
 
@@ -8,23 +8,30 @@ The name is known when the arguments begin; the arguments are passed on characte
 
 from __future__ import annotations
 
-import json
+import functools
 import re
 
-from youtu_edge.protocol.tags import CALL_END
+from youtu_edge.tool_formats import HERMES, ToolFormat
 
-_HEAD = re.compile(r'\n?\{"name": ("[A-Za-z0-9_-]+"), "arguments": (?=\S)')
-"""Exactly what the engine's grammar produces: text that begins otherwise was not constrained and is not a call."""
+_SEPARATOR = re.compile(r"\s*,\s*(?=\S)")
+_CLOSE = re.compile(r"\s*\]")
 
 
 class ToolCallReader:
-    """The state of one call. `push` returns new argument text; `name` is known before the first of it."""
+    """The state of one call. `push` returns new argument text; `name` is known before the first of it.
 
-    def __init__(self) -> None:
+    is_next: it follows another call of the same list.
+    """
+
+    def __init__(self, form: ToolFormat = HERMES, *, is_next: bool = False) -> None:
         self.name: str | None = None
         self.is_done = False
         self.rest = ""
         """Text after the end of the call."""
+        self.continues = False
+        """`rest` begins with the next call of the same list."""
+        self._form = form
+        self._head = _head(form, is_next)
         self._held = ""
         self._depth = 0
         self._in_string = False
@@ -40,11 +47,11 @@ class ToolCallReader:
         """More of the call; the part of the arguments that is in it."""
         self._held += text
         if self.name is None:
-            head = _HEAD.match(self._held)
+            head = self._head.match(self._held)
             if head is None:
-                self._look_for_end()
+                self._look_for_tag()
                 return ""
-            self.name = json.loads(head.group(1), strict=False)
+            self.name = head.group(1)
             self._held = self._held[head.end() :]
         arguments = ""
         if not self._arguments_done:
@@ -55,7 +62,33 @@ class ToolCallReader:
         return arguments
 
     def _look_for_end(self) -> None:
-        before, end, after = self._held.partition(CALL_END)
+        """What comes behind the arguments: closing, then the next call of a list, or the end."""
+        form = self._form
+        if not form.is_list and form.end:
+            self._look_for_tag()
+            return
+        behind = self._held.lstrip()
+        if not behind.startswith(form.closing):
+            return
+        behind = behind.removeprefix(form.closing)
+        if form.is_list:
+            if separator := _SEPARATOR.match(behind):
+                self.is_done, self.continues, self.rest = True, True, behind[separator.end() :]
+                return
+            close = _CLOSE.match(behind)
+            if close is None:
+                return
+            behind = behind[close.end() :]
+            _, end, after = behind.partition(form.end) if form.end else ("", "]", behind)
+            if not end:
+                return
+            behind = after
+        self.is_done, self._held, self.rest = True, "", behind
+
+    def _look_for_tag(self) -> None:
+        if not self._form.end:
+            return
+        before, end, after = self._held.partition(self._form.end)
         if end:
             self.is_done, self._held, self.rest = True, before, after
 
@@ -79,3 +112,10 @@ class ToolCallReader:
                     self._arguments_done = True
                     return index + 1 if self._depth == 0 else index
         return len(text)
+
+
+@functools.cache
+def _head(form: ToolFormat, is_next: bool) -> re.Pattern[str]:
+    """Exactly what the engine's grammar produces: text that begins otherwise was not constrained and is not a call."""
+    before = ("" if is_next else r" ?\[") if form.is_list else r"\n?"
+    return re.compile(rf"{before}{re.escape(form.opening)}([A-Za-z0-9_-]+){re.escape(form.middle)}(?=\S)")

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from youtu_edge.config import StorageConfig
-from youtu_edge.front.conversations.store import MIGRATIONS, Conversation, ConversationStore, Limits, Name, Summary, Turn
+from youtu_edge.encoding import msgpack_bytes
+from youtu_edge.front.conversations import turns
+from youtu_edge.front.conversations.conversation import AT_THE_END, Conversation, Name, Place, Summary
+from youtu_edge.front.conversations.schema import MIGRATIONS
+from youtu_edge.front.conversations.store import ConversationStore, Limits
+from youtu_edge.front.conversations.turns import Turn
 from youtu_edge.front.database import Database
 from youtu_edge.front.http.board import Board
 from youtu_edge.request_errors import NotFoundError, SessionBusyError
 
 FILE = "conversations.db"
+Unfinished = TypeVar("Unfinished", bound=msgspec.Struct)
 
 
 class RunningTurn(msgspec.Struct, eq=False):
@@ -72,29 +80,29 @@ class Conversations:
                 return True
         return False
 
-    async def keep(self, running: RunningTurn, turn: Turn, *, system: str | None, dropped_turns: int) -> None:
-        """Store the turn, then release the conversation; both happen even if the caller is cancelled."""
+    async def keep(self, running: RunningTurn, turn: Turn, *, system: str | None, place: Place) -> int:
+        """Store the turn and return its number, then release the conversation, even if the caller is cancelled."""
         work = self.database.submit(
-            lambda connection: self._store.append(
-                connection, running.name, turn, system=system, dropped_turns=dropped_turns
-            )
+            lambda connection: self._store.append(connection, running.name, turn, system=system, place=place)
         )
         work.add_done_callback(lambda done: self.release(running, kept=done.exception() is None))
-        await asyncio.shield(work)
+        return await asyncio.shield(work)
 
     def release(self, running: RunningTurn, *, kept: bool = False) -> None:
         """The turn is over."""
         del self._running[running.name]
         running.ended.set_result(kept)
 
-    async def seen_by_model(self, name: Name) -> Conversation:
-        """The conversation with the turns that the model still sees; an empty one when there is none.
+    async def seen_by_model(self, name: Name, place: Place = AT_THE_END) -> Conversation:
+        """The conversation with the turns up to a place that the model still sees; an empty one when there is none.
 
-        Raises ElsewhereError when there is none because it belongs to another board.
+        Raises NotFoundError naming a missing turn, and ElsewhereError when the conversation belongs to another board.
         """
-        found = await self.database.run(lambda connection: self._store.find(connection, name, only_seen=True))
+        found = await self.database.run(lambda connection: self._store.find(connection, name, only_seen=True, place=place))
         if found is not None:
             return found
+        if place.continued is not None:
+            raise turns.no_turn(place.continued, "continue_turn")
         self._board.check_here(name.id, "session_id")
         now = int(time.time())
         return Conversation(
@@ -108,14 +116,54 @@ class Conversations:
             raise NotFoundError(f"no session {name.id[:100]!r}", param="session_id", name=name.id)
         return found
 
-    async def page(self, owner: str, limit: int, before: str | None) -> list[Summary]:
-        """Conversations, last used first. Raises NotFoundError when there is no conversation `before`."""
-        return await self.database.run(lambda connection: self._store.page(connection, owner, limit, before))
+    async def page(self, owner: str, limit: int, before: str | None, text: str) -> list[Summary]:
+        """Conversations, last used first; `text`: only those with it. Raises NotFoundError for an unknown `before`."""
+        return await self.database.run(lambda connection: self._store.page(connection, owner, limit, before, text))
 
-    async def change(self, name: Name, *, title: str | None, system: str | None) -> Conversation:
-        """Set title and system prompt where given. Raises NotFoundError."""
-        await self.database.run(lambda connection: self._store.change(connection, name, title=title, system=system))
+    async def change(self, name: Name, *, title: str | None, system: str | None, turn: int | None = None) -> Conversation:
+        """Set title and system prompt where given; show the branch of a turn. Raises NotFoundError or SessionBusyError."""
+        if turn is not None:
+            self.check_idle(name)
+        change = partial(self._store.change, name=name, title=title, system=system, turn=turn)
+        await self.database.run(change)
         return await self.find(name)
+
+    async def add(self, name: Name, title: str, system: str, said: Sequence[Turn]) -> Conversation:
+        """Store a conversation that was kept elsewhere. Raises InvalidRequestError when there is one of that id."""
+        self.check_idle(name)
+        await self.database.run(lambda connection: self._store.add(connection, name, title, system, said))
+        return await self.find(name)
+
+    async def delete_turn(self, name: Name, turn: int) -> Conversation:
+        """Delete one question with its answer. Raises NotFoundError or SessionBusyError."""
+        self.check_idle(name)
+        await self.database.run(lambda connection: self._store.delete_turn(connection, name, turn))
+        return await self.find(name)
+
+    async def note_unfinished(self, request_id: str, unfinished: msgspec.Struct) -> None:
+        """Note a turn before its request begins; storing the turn deletes the note."""
+        document = msgpack_bytes(unfinished)
+        await self.database.run(
+            lambda connection: connection.execute("INSERT INTO unfinished_turn VALUES (?, ?)", (request_id, document))
+        )
+
+    def forget_unfinished(self, request_id: str) -> None:
+        """Delete the note: there will be no turn. A note that cannot be deleted now is found useless at the next start."""
+        work = self.database.submit(
+            lambda connection: connection.execute("DELETE FROM unfinished_turn WHERE request = ?", (request_id,))
+        )
+        work.add_done_callback(lambda done: done.exception())
+
+    async def unfinished(self, form: type[Unfinished]) -> dict[str, Unfinished]:
+        """The notes of the last process, by request."""
+        rows = await self.database.run(
+            lambda connection: connection.execute("SELECT request, document FROM unfinished_turn").fetchall()
+        )
+        return {request_id: msgspec.msgpack.decode(document, type=form) for request_id, document in rows}
+
+    async def made_by(self, request_id: str) -> Turn | None:
+        """The stored turn that a request made."""
+        return await self.database.run(lambda connection: turns.by_request(connection, request_id))
 
     async def clear(self, name: Name) -> Conversation:
         """Delete all turns. Raises NotFoundError or SessionBusyError."""

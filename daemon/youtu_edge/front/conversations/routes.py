@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import re
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET
 
 from youtu_edge.front.admission.admission import Admission
+from youtu_edge.front.conversations.conversation import ID_PATTERN, Conversation, Name
 from youtu_edge.front.conversations.conversations import Conversations
-from youtu_edge.front.conversations.store import Conversation, Name, Summary
+from youtu_edge.front.conversations.session_documents import (
+    Cancelled,
+    Deleted,
+    ImportedSession,
+    InterruptBody,
+    Interrupted,
+    PageQuery,
+    SessionChange,
+    SessionDocument,
+    SessionPage,
+    messages_of,
+    turns_of,
+)
 from youtu_edge.front.http.bodies import decode_body, decode_query
 from youtu_edge.front.http.body_reader import BodyReader
 from youtu_edge.front.http.error_body import ErrorDocument
@@ -19,76 +32,6 @@ from youtu_edge.front.http.json_response import json_response
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
 from youtu_edge.request_errors import InvalidRequestError, NotFoundError
-
-
-class PageQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Query of GET /v1/sessions."""
-
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    before: str | None = None
-    """Id of a session: only those used before it. Pass the last id of a page to get the next page."""
-
-
-class SessionPage(msgspec.Struct):
-    """Sessions, last used first."""
-
-    sessions: list[Summary]
-
-
-class SessionMessage(msgspec.Struct, omit_defaults=True):
-    """One message of a session."""
-
-    role: str
-    content: str
-    created: int
-    """Unix time in seconds."""
-    thinking: str = ""
-
-
-class SessionDocument(Summary, kw_only=True):
-    """A whole session. The model no longer sees the first `dropped_turns` turns."""
-
-    system: str
-    dropped_turns: int
-    running_request: str | None
-    """Id of the request that it is answering."""
-    messages: list[SessionMessage]
-
-
-class SessionChange(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of PATCH /v1/sessions/{session_id}; fields left out keep their value."""
-
-    title: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
-    system: Annotated[str, Meta(max_length=100_000)] | UnsetType = UNSET
-
-
-class InterruptBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of POST /v1/sessions/{session_id}/interrupt."""
-
-    spoken_chars: Annotated[int, Meta(ge=0)]
-    """Characters (Unicode code points) of the answer that were actually spoken; a larger number keeps all."""
-
-
-class Interrupted(msgspec.Struct):
-    """What is left of the last answer. `request_id` is the request that was stopped, null when none was in progress."""
-
-    id: str
-    request_id: str | None
-    content: str
-
-
-class Deleted(msgspec.Struct):
-    """The session is gone."""
-
-    id: str
-    deleted: bool = True
-
-
-class Cancelled(msgspec.Struct):
-    """The request ends with finish_reason "cancelled"."""
-
-    id: str
-    cancelled: bool = True
 
 
 class SessionHandlers:
@@ -100,15 +43,17 @@ class SessionHandlers:
         self._bodies = bodies
 
     def routes(self) -> list[Route]:
-        """Sessions, and the two ways to stop an answer."""
+        """Sessions, their turns, and the two ways to stop an answer."""
         one, failed, busy = "/v1/sessions/{session_id}", {503: ErrorDocument}, {409: ErrorDocument, 503: ErrorDocument}
         return [
             Route(
                 "GET", "/v1/sessions", self.page, query=PageQuery, answer=SessionPage, errors=failed | {404: ErrorDocument}
             ),
             Route("GET", one, self.show, answer=SessionDocument, errors=failed),
-            Route("PATCH", one, self.change, body=SessionChange, answer=SessionDocument, errors=failed),
+            Route("PUT", one, self.add, body=ImportedSession, answer=SessionDocument, errors=busy),
+            Route("PATCH", one, self.change, body=SessionChange, answer=SessionDocument, errors=busy),
             Route("DELETE", one, self.delete, answer=Deleted, errors=busy),
+            Route("DELETE", f"{one}/turns/{{turn}}", self.delete_turn, answer=SessionDocument, errors=busy),
             Route("POST", f"{one}/clear", self.clear, answer=SessionDocument, errors=busy),
             Route("GET", f"{one}/export", self.export, answer=SessionDocument, errors=failed),
             Route("POST", f"{one}/interrupt", self.interrupt, body=InterruptBody, answer=Interrupted, errors=failed),
@@ -118,20 +63,32 @@ class SessionHandlers:
     async def page(self, request: web.Request) -> web.Response:
         """GET /v1/sessions: the sessions on the device, last used first."""
         query = decode_query(request.query, PageQuery)
-        return json_response(SessionPage(await self._conversations.page(owner(), query.limit, query.before)))
+        return json_response(SessionPage(await self._conversations.page(owner(), query.limit, query.before, query.search)))
 
     async def show(self, request: web.Request) -> web.Response:
         """GET /v1/sessions/{session_id}: one session with its messages."""
         return self._document(await self._conversations.find(_name(request)))
 
     async def change(self, request: web.Request) -> web.Response:
-        """PATCH /v1/sessions/{session_id}: change title or system prompt."""
+        """PATCH /v1/sessions/{session_id}: change title or system prompt, or show another branch."""
         body = decode_body(await self._bodies.read(request), SessionChange)
-        if body.title is UNSET and body.system is UNSET:
-            raise InvalidRequestError("title or system: one of them is required", param="title")
+        if body == SessionChange():
+            raise InvalidRequestError("title, system or turn: one of them is required", param="title")
         title = None if body.title is UNSET else body.title
         system = None if body.system is UNSET else body.system
-        return self._document(await self._conversations.change(_name(request), title=title, system=system))
+        turn = None if body.turn is UNSET else body.turn
+        name = _name(request)
+        return self._document(await self._conversations.change(name, title=title, system=system, turn=turn))
+
+    async def add(self, request: web.Request) -> web.Response:
+        """PUT /v1/sessions/{session_id}: import a session that was exported, here or on another device."""
+        body = decode_body(await self._bodies.read(request), ImportedSession)
+        name = _name(request)
+        if not re.fullmatch(ID_PATTERN, name.id):
+            raise InvalidRequestError(
+                "session_id: must be 1 to 64 of A-Z a-z 0-9 _ -, then perhaps @ and the name of a board", param="session_id"
+            )
+        return self._document(await self._conversations.add(name, body.title, body.system, turns_of(body.messages)))
 
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE /v1/sessions/{session_id}: delete a session."""
@@ -142,6 +99,13 @@ class SessionHandlers:
     async def clear(self, request: web.Request) -> web.Response:
         """POST /v1/sessions/{session_id}/clear: delete its messages; title and system prompt stay."""
         return self._document(await self._conversations.clear(_name(request)))
+
+    async def delete_turn(self, request: web.Request) -> web.Response:
+        """DELETE /v1/sessions/{session_id}/turns/{turn}: delete one question with its answer; what follows stays."""
+        text = request.match_info["turn"]
+        if not text.isascii() or not text.isdecimal() or len(text) > 18:
+            raise InvalidRequestError("turn: must be the number of a turn", param="turn")
+        return self._document(await self._conversations.delete_turn(_name(request), int(text)))
 
     async def export(self, request: web.Request) -> web.Response:
         """GET /v1/sessions/{session_id}/export: the session as a file."""
@@ -179,16 +143,12 @@ class SessionHandlers:
     def _document(self, conversation: Conversation, indent: int = 0) -> web.Response:
         summary, name = conversation.summary, Name(owner(), conversation.summary.id)
         running = self._conversations.running(name)
-        messages: list[SessionMessage] = []
-        for turn in conversation.turns:
-            messages.append(SessionMessage("user", turn.user, turn.asked))
-            messages.append(SessionMessage("assistant", turn.assistant, turn.answered, turn.thinking))
         document = SessionDocument(
             **msgspec.structs.asdict(summary),
             system=conversation.system,
             dropped_turns=conversation.dropped_turns,
             running_request=running.request_id if running else None,
-            messages=messages,
+            messages=messages_of(conversation.turns),
         )
         return json_response(document, indent=indent)
 

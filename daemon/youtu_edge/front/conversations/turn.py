@@ -1,119 +1,140 @@
-"""One turn of a conversation: the prompt is the history, and the answer is stored before the client sees its end.
-
-    turns so far   [ dropped ........ | seen by the model ....... ] + the new question
-                     ^ grows by a quarter of what is seen (at least a turn) whenever prompt and answer do not fit
-
-A quarter and not a single turn, because everything after a dropped turn misses the prefix cache: better once in many turns.
-"""
+"""One turn of a conversation: the prompt is the history, and the answer is stored before the client sees its end."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-
-import msgspec
+from functools import partial
 
 from youtu_edge.errors import StorageError
 from youtu_edge.front.admission.admission import Admission
-from youtu_edge.front.answers.generation_stream import GenerationStream
+from youtu_edge.front.answers.generation_stream import GenerationStream, Source
 from youtu_edge.front.answers.pieces import Ended, Piece, Text, Thought
 from youtu_edge.front.conversations.conversations import Conversations, RunningTurn
-from youtu_edge.front.conversations.store import Conversation, Name, Turn
+from youtu_edge.front.conversations.turn_prompt import TurnPrompt, TurnRequest
+from youtu_edge.front.conversations.turns import Turn
+from youtu_edge.front.http.sse import EventNumbers
 from youtu_edge.front.inflight.active_requests import ActiveRequest
 from youtu_edge.front.inflight.generation_request import GenerationRequest
-from youtu_edge.protocol.prompt import ChatMessage
 
 
-class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The client's part of a turn. `system` None: unchanged. `reserve_tokens`: room that the answer should have."""
-
-    name: Name
-    prompt: str
-    system: str | None
-    reserve_tokens: int
-    is_streamed: bool
-    """The client sees the answer as it is generated, even if it disconnects before the end."""
-
-
-class ConversationTurn(GenerationStream):
-    """The generation of one turn; `open_turn` makes it."""
+class TurnStream(GenerationStream):
+    """The answer of a turn as its client reads it."""
 
     def __init__(
         self,
-        active: ActiveRequest,
+        source: Source,
+        session_id: str,
+        names: Mapping[str, str] | None = None,
+        numbers: EventNumbers | None = None,
+        earlier: str = "",
+    ) -> None:
+        """`names`, `numbers`, `earlier`: see GenerationStream."""
+        super().__init__(source, names, numbers, earlier)
+        self.session_id = session_id
+        self.stored: Turn | None = None
+        """The turn as it is in the database; None before its end, and if it could not be stored."""
+
+    @property
+    def dropped_turns(self) -> int:
+        """Turns at the beginning that the model did not see."""
+        return self.stored.dropped_turns if self.stored else 0
+
+
+class ConversationTurn(TurnStream):
+    """The generation of one turn, which it stores at the end; `open_turn` and `DurableTurns` make it."""
+
+    def __init__(
+        self,
+        source: Source,
         conversations: Conversations,
         running: RunningTurn,
-        history: Conversation,
+        prompt: TurnPrompt,
         request: TurnRequest,
         names: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(active, names)
-        self._live = active
+        """`prompt` is in the request of `source` already."""
+        continued = prompt.continued
+        super().__init__(source, request.name.id, names, earlier=continued.cut_text if continued else "")
         self._conversations = conversations
         self._running = running
-        self._history = history
+        self._prompt = prompt
         self._request = request
-        self._asked_at = int(time.time())
-        self._texts: list[str] = []
-        self._thoughts: list[str] = []
-        self.session_id = request.name.id
-        self.dropped_turns = history.dropped_turns
+        self._texts = [continued.assistant] if continued else []
+        self._thoughts = [continued.thinking] if continued else []
+        self._began = time.monotonic()
+        self._first_at: float | None = None
+        self.active: ActiveRequest | None = None
+        """The request while an engine works on it: it has the tokens."""
+        self.asked_at = int(time.time())
+        self.is_timed = True
+        """False: a part of the answer comes from an earlier process, so its speed is not known."""
+        self.is_over = False
+        """The conversation is released, with or without this turn."""
+
+    @property
+    def dropped_turns(self) -> int:
         """Turns at the beginning that the model does not see in this turn."""
-        self.is_stored: bool | None = None
-        """Whether the turn is in the database; None before its end."""
-        active.shorten = self._shorten
+        return self._prompt.dropped_turns
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """As in GenerationStream; the turn is in the database before `Ended` is yielded."""
         async for piece in super().pieces():
-            if isinstance(piece, Text):
-                self._texts.append(piece.text)
-            elif isinstance(piece, Thought):
-                self._thoughts.append(piece.text)
+            if isinstance(piece, Text | Thought):
+                self._first_at = self._first_at or time.monotonic()
+                (self._texts if isinstance(piece, Text) else self._thoughts).append(piece.text)
             elif isinstance(piece, Ended):
-                await self._keep()
+                await self._keep(piece.reason, piece.finished.completion_tokens)
             yield piece
 
     async def leave(self) -> None:
         """The handler is done. If the client left before the end of a stream, what it received is stored."""
-        if self.is_stored is not None:
+        active = self.active
+        if self.is_over:
             return
-        if self._request.is_streamed and self._live.outcome != "failed" and any(self._texts):
-            await self._keep()
+        if self._request.is_streamed and active is not None and active.outcome != "failed" and any(self._texts):
+            await self._keep("cancelled", active.completion_tokens)
         else:
+            self.release()
+
+    def release(self) -> None:
+        """End the turn without storing it."""
+        if not self.is_over:
+            self.is_over = True
             self._conversations.release(self._running)
 
-    async def _keep(self) -> None:
-        self.is_stored = False
-        thinking = "".join(self._thoughts)
-        turn = Turn(
-            user=self._request.prompt,
-            assistant="".join(self._texts),
-            thinking=thinking,
-            # Templates leave thoughts out of later prompts, so the ids of an answer with thoughts would not match.
-            tokens=[] if thinking else list(self.source.submit.sent_tokens),
-            asked=self._asked_at,
-        )
+    async def _keep(self, reason: str, num_tokens: int) -> None:
+        self.is_over = True
+        turn = self._turn(reason, num_tokens)
         try:
-            await self._conversations.keep(
-                self._running, turn, system=self._request.system, dropped_turns=self.dropped_turns
+            turn.number = await self._conversations.keep(
+                self._running, turn, system=self._request.system, place=self._prompt.place
             )
         except StorageError:  # logged and counted by the database; the client still gets the answer
             return
-        self.is_stored = True
+        self.stored = turn
 
-    def _shorten(self) -> bool:
-        """Drop the oldest turns that the model sees; False when there are none."""
-        seen = self._history.turns[self.dropped_turns - self._history.dropped_turns :]
-        if not seen:
-            return False
-        spare = sum(_size(turn) for turn in seen) / 4
-        while spare > 0 and seen:
-            spare -= _size(seen.pop(0))
-            self.dropped_turns += 1
-        _fill(self.source.submit, self._history.system, seen, self._request)
-        return True
+    def _turn(self, reason: str, num_tokens: int) -> Turn:
+        now, continued = time.monotonic(), self._prompt.continued
+        earlier = len(continued.tokens) if continued else 0
+        writing = now - (self._first_at or now)
+        is_timed = self.is_timed and writing > 0 and num_tokens - earlier > 1
+        submit = self.active.submit if self.active else None
+        return Turn(
+            user=self._prompt.question,
+            assistant="".join(self._texts),
+            thinking="".join(self._thoughts),
+            tokens=list(submit.sent_tokens) if submit else [],
+            asked=continued.asked if continued else self.asked_at,
+            request=self.id,
+            dropped_turns=self.dropped_turns,
+            finish_reason=reason,
+            completion_tokens=num_tokens,
+            seconds=(continued.seconds if continued else 0) + (now - self._began if self.is_timed else 0),
+            tokens_per_second=(num_tokens - earlier - 1) / writing if is_timed else 0,
+            cut_text=submit.sent_text if submit and reason == "length" else "",
+        )
 
 
 @asynccontextmanager
@@ -127,14 +148,12 @@ async def open_turn(
     """Generate the next turn of a conversation, which is reserved until the end of the block.
 
     `submit` is complete except for the messages; `names`: see GenerationStream.
-    Raises SessionBusyError, and as `Admission.open`.
+    Raises SessionBusyError, NotFoundError and InvalidRequestError naming a turn, and as `Admission.open`.
     """
     running = conversations.begin(request.name, submit.id)
     try:
-        history = await conversations.seen_by_model(request.name)
-        if request.system is not None:
-            history.system = request.system
-        _fill(submit, history.system, history.turns, request)
+        prompt = TurnPrompt(await conversations.seen_by_model(request.name, request.place), request)
+        prompt.begin(submit)
         active = admission.open(submit)
         running.is_submitted = True
         if running.is_cancelled:
@@ -142,23 +161,11 @@ async def open_turn(
     except BaseException:
         conversations.release(running)
         raise
-    turn = ConversationTurn(active, conversations, running, history, request, names)
+    turn = ConversationTurn(active, conversations, running, prompt, request, names)
+    turn.active = active
+    active.shorten = partial(prompt.shorten, active.submit)
     try:
         yield turn
     finally:  # also when the client left: aiohttp cancels the handler
         admission.close(active)
         await turn.leave()
-
-
-def _fill(submit: GenerationRequest, system: str, turns: list[Turn], request: TurnRequest) -> None:
-    messages = [ChatMessage("system", system)] if system else []
-    for turn in turns:
-        messages.append(ChatMessage("user", turn.user))
-        messages.append(ChatMessage("assistant", turn.assistant, reasoning=turn.thinking, tokens=turn.tokens))
-    submit.messages = [*messages, ChatMessage("user", request.prompt)]
-    # With nothing left to drop, any room for the answer is better than none.
-    submit.reserve_tokens = request.reserve_tokens if turns else 1
-
-
-def _size(turn: Turn) -> int:
-    return len(turn.user) + len(turn.assistant) + 1

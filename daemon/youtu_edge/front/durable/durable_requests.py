@@ -72,8 +72,11 @@ class DurableRequests:
         """Requests whose complete answer is not yet on the disk."""
         return len(self._running)
 
-    async def resume(self) -> None:
-        """Read the journal and resume unfinished requests. A request that cannot be resumed fails for good."""
+    async def resume(self, on_reopen: Callable[[ActiveRequest], None] = lambda _: None) -> None:
+        """Read the journal and resume unfinished requests. A request that cannot be resumed fails for good.
+
+        `on_reopen` is called with each one that goes on, before an engine knows of it.
+        """
         for summary in await self.database.run(self._journal.summaries):
             self._index(summary)
             if summary.is_ended:
@@ -90,17 +93,32 @@ class DurableRequests:
                 _continued(entry.submit, events), summary.owner, is_suspect=entry.fruitless_starts > 0
             )
             active.wants_all = True
+            on_reopen(active)
             log.info(line("request_resumed", id=summary.id, tokens=active.completion_tokens))
             self._start(self._pump(request, active))
 
-    def begin(self, wanted: Durability, body: bytes, submit: GenerationRequest) -> Follower:
-        """The request of that key, or a new one. Raises as `Admission.open`, IdempotencyConflictError and NotFoundError."""
-        digest = hashlib.sha256(body).digest()
-        if wanted.key is not None and (request_id := self._by_key.get(wanted.key)):
-            if self._by_id[request_id].digest != digest:
-                raise IdempotencyConflictError(
-                    "Idempotency-Key: this key belongs to a request with another body; use a new key"
-                )
+    def known(self, wanted: Durability, body: bytes) -> str | None:
+        """The id of the request of that key; None if the key is new. Raises IdempotencyConflictError."""
+        if wanted.key is None or (request_id := self._by_key.get(wanted.key)) is None:
+            return None
+        if self._by_id[request_id].digest != hashlib.sha256(body).digest():
+            raise IdempotencyConflictError(
+                "Idempotency-Key: this key belongs to a request with another body; use a new key"
+            )
+        return request_id
+
+    def begin(
+        self,
+        wanted: Durability,
+        body: bytes,
+        submit: GenerationRequest,
+        on_open: Callable[[ActiveRequest], None] = lambda _: None,
+    ) -> Follower:
+        """The request of that key, or a new one, with which `on_open` is called.
+
+        Raises as `Admission.open`, IdempotencyConflictError and NotFoundError.
+        """
+        if (request_id := self.known(wanted, body)) is not None:
             return self.follow(request_id, msgspec.structs.replace(submit, id=request_id))
         if self._is_to_persist and not self.database.is_persistent:
             raise StorageError(
@@ -113,19 +131,24 @@ class DurableRequests:
             )
         active = self._admission.open(submit)
         active.wants_all = True
+        on_open(active)
         summary = EntrySummary(
             id=submit.id,
             key=wanted.key,
             owner=owner(),
             path=wanted.path,
             created=int(time.time()),
-            digest=digest,
+            digest=hashlib.sha256(body).digest(),
         )
         self._index(summary)
         request = self._running[summary.id] = DurableRequest(summary)
         entry = JournalEntry(summary=summary, body=body, submit=submit, model=self._model())
         self._start(self._write_and_pump(request, entry, active))
         return Follower(self.loaded, request, submit)
+
+    def cancel(self, request_id: str) -> None:
+        """End a request of the caller early; its followers get finish reason "cancelled"."""
+        self._admission.cancel(request_id)
 
     def working(self, ids: Collection[str]) -> None:
         """The engine begins to work on these requests, durable or not, and on nothing else."""

@@ -1,4 +1,4 @@
-"""Accepts connections from the listening socket up to a cap that leaves enough descriptors for the rest of the process.
+"""Accepts connections from the listening sockets up to a cap that leaves enough descriptors for the rest of the process.
 
 At the cap, the connection whose client has owed a request for the longest time is evicted for the new one, so that idle and
 slow clients cannot keep others out. When every connection waits for our response, the new one gets a 503.
@@ -13,7 +13,7 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -66,12 +66,18 @@ def most_connections(wanted: int, open_files: int) -> int:
 
 
 class Acceptor(Collector):
-    """Serves `listener` with `server`, over TLS if `context` is given."""
+    """Serves `listeners` with `server`, over TLS if `context` is given."""
 
     def __init__(
-        self, listener: socket.socket, server: web.Server, *, most: int, timeouts: Timeouts, context: ssl.SSLContext | None
+        self,
+        listeners: Sequence[socket.socket],
+        server: web.Server,
+        *,
+        most: int,
+        timeouts: Timeouts,
+        context: ssl.SSLContext | None,
     ) -> None:
-        self._listener = listener
+        self._listeners = listeners
         self._server = server
         self._most = most
         self._timeouts = timeouts
@@ -84,19 +90,22 @@ class Acceptor(Collector):
         self._logged_at = -_LOG_EVERY_S
         self._resuming: asyncio.TimerHandle | None = None
         mark_requests(server)
-        listener.setblocking(False)
+        for listener in listeners:
+            listener.setblocking(False)
 
     def start(self) -> None:
         """Accept connections from now on."""
         self._resuming = None
-        asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+        for listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
 
     def close(self) -> None:
         """Stop accepting; open connections belong to the server."""
         if self._resuming is not None:
             self._resuming.cancel()
-        asyncio.get_running_loop().remove_reader(self._listener.fileno())
-        self._listener.close()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+            listener.close()
         for task in self._making.values():
             task.cancel()
 
@@ -115,14 +124,14 @@ class Acceptor(Collector):
         """Nothing: names are fixed."""
         return []
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         room = self._most - len(self._open)
         for _ in range(min(max(_BATCH, room), _LARGEST_BATCH)):
             if (wait_s := self._young_for()) > 0:
                 self._rest(wait_s)
                 return
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
@@ -226,7 +235,8 @@ class Acceptor(Collector):
     def _rest(self, seconds: float) -> None:
         """Stop accepting for `seconds`; new connections wait in the kernel's backlog."""
         loop = asyncio.get_running_loop()
-        loop.remove_reader(self._listener.fileno())
+        for listener in self._listeners:
+            loop.remove_reader(listener.fileno())
         self._resuming = loop.call_later(seconds, self.start)
 
 

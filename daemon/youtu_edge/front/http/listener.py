@@ -10,9 +10,12 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from typing import TypeVar
 
 from youtu_edge.errors import AddressMissingError, ConfigError, PortInUseError, YoutuEdgeError
 from youtu_edge.front.http.port_holder import port_holder
+
+T = TypeVar("T")
 
 _BACKLOG = 1024
 """Connections that may wait in the kernel; beyond that, the client's TCP retries a second later."""
@@ -25,8 +28,8 @@ _UNUSABLE = {
 }
 
 
-def open_listener(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. `host` is an address or localhost.
+def open_listener(host: str, port: int, key: str = "service.port") -> socket.socket:
+    """A listening TCP socket. `host` is an address or localhost; `key` of the configuration names the port.
 
     Raises AddressMissingError while this machine does not have the address, PortInUseError, ConfigError for an address or
     a port that can never be used, and YoutuEdgeError for anything else.
@@ -41,23 +44,23 @@ def open_listener(host: str, port: int) -> socket.socket:
     try:
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise _refusal(where, host, port, error) from None
+        raise _refusal(where, host, port, key, error) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise _refusal(where, host, port, error) from None
+        raise _refusal(where, host, port, key, error) from None
     return listener
 
 
-async def open_listener_later(host: str, port: int, is_over: Callable[[], bool]) -> socket.socket:
-    """`open_listener`, retried while the address is missing. Raises AddressMissingError once `is_over` is true."""
+async def retried(bind: Callable[[], T], is_over: Callable[[], bool]) -> T:
+    """What `bind` returns, retried while the address is missing. Raises AddressMissingError once `is_over` is true."""
     while True:
         over = is_over()
         try:
-            return open_listener(host, port)
+            return bind()
         except AddressMissingError:
             if over:
                 raise
@@ -71,11 +74,11 @@ def url(listener: socket.socket, *, is_tls: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
 
 
-def _refusal(where: str, host: str, port: int, error: OSError) -> YoutuEdgeError:
+def _refusal(where: str, host: str, port: int, key: str, error: OSError) -> YoutuEdgeError:
     if error.errno == errno.EADDRINUSE:
         holder = port_holder(port)
         who = holder or f"another process (`ss -ltnp 'sport = :{port}'`, as root, shows which)"
-        return PortInUseError(f"{where} is in use by {who}; stop it or change service.port")
+        return PortInUseError(f"{where} is in use by {who}; stop it or change {key}")
     if error.errno in _MISSING:
         return _missing(host, str(error.strerror))
     if error.errno in _UNUSABLE:

@@ -20,6 +20,7 @@ from youtu_edge.front.inflight.generation_request import GenerationRequest
 from youtu_edge.front.inflight.work import Departed, Work, digest_of
 from youtu_edge.protocol.from_engine import Accepted, Delta, Failed, Finished, FromEngine, StepFrame
 from youtu_edge.request_errors import ContextLengthError
+from youtu_edge.tool_formats import HERMES
 
 Event = Accepted | Delta | Finished | Failed
 
@@ -41,6 +42,7 @@ class ActiveRequest:
         self.ended_at: float | None = None
         self.accepted = False
         self.in_thought = False
+        self.tool_format = HERMES.name
         self.stop_text: str | None = None
         self.is_held = False
         """Not submitted to an engine yet: the response cache is looked up first."""
@@ -177,7 +179,7 @@ class ActiveRequests:
             return
         active.accepted = True
         active.prompt_tokens = accepted.prompt_tokens
-        active.in_thought = accepted.in_thought
+        active.in_thought, active.tool_format = accepted.in_thought, accepted.tool_format
         active.events.put_nowait(accepted)
 
     def _delta(self, delta: Delta) -> None:

@@ -1,6 +1,6 @@
 // Requests to the daemon: JSON in and out, errors as ApiError, the API key if the daemon requires one.
 
-const KEY = "youtu-edge-key"; // sessionStorage: gone with the tab
+import { forgetKey, key, keepKey } from "./key_store.js";
 
 /** The daemon answered with an error. */
 export class ApiError extends Error {
@@ -8,6 +8,7 @@ export class ApiError extends Error {
     super(error.message || `HTTP ${status}`);
     this.status = status;
     this.code = error.code || "";
+    this.param = error.param || "";
     this.retryAfter = retryAfter; // seconds, or null when waiting does not help
   }
 }
@@ -19,7 +20,7 @@ let askForKey = async () => null;
 let asking = null;
 let declined = false; // background requests do not ask again
 
-/** `ask(wasWrong)` resolves to a key, or null when the person declines. */
+/** `ask(wasWrong)` resolves to {key, remember}, or null when the person declines. */
 export function onUnauthorized(ask) {
   askForKey = ask;
 }
@@ -28,13 +29,13 @@ export function onUnauthorized(ask) {
  * A successful Response. Throws ApiError, ConnectionLost, or AbortError of the caller's own signal. `quiet`: a background
  * request, which does not ask again for a key that the person declined to enter.
  */
-export async function call(method, path, { body, signal, quiet = false } = {}) {
+export async function call(method, path, { body, signal, headers = {}, quiet = false } = {}) {
   for (;;) {
-    const key = sessionStorage.getItem(KEY);
-    const response = await send(method, path, body, signal, key);
+    const used = key();
+    const response = await send(method, path, body, signal, headers, used);
     if (response.ok) return response;
     const error = await errorOf(response);
-    if (error.status !== 401 || (quiet && declined) || !(await newKey(key))) throw error;
+    if (error.status !== 401 || (quiet && declined) || !(await newKey(used))) throw error;
   }
 }
 
@@ -42,10 +43,10 @@ export async function callJson(method, path, options) {
   return (await call(method, path, options)).json();
 }
 
-async function send(method, path, body, signal, key) {
-  const headers = {};
+async function send(method, path, body, signal, others, used) {
+  const headers = { ...others };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  if (key) headers.Authorization = `Bearer ${key}`;
+  if (used) headers.Authorization = `Bearer ${used}`;
   try {
     return await fetch(path, { method, headers, signal, cache: "no-store", body: body && JSON.stringify(body) });
   } catch (error) {
@@ -62,10 +63,11 @@ async function errorOf(response) {
 
 /** Whether there is a key other than `rejected` to try now. Requests that fail together ask once. */
 async function newKey(rejected) {
-  if (sessionStorage.getItem(KEY) !== rejected) return true; // one was entered meanwhile
+  if (key() !== rejected) return true; // one was entered meanwhile
+  forgetKey(); // also the remembered one: it is not valid any more
   asking ??= askForKey(rejected !== null).finally(() => (asking = null));
-  const key = await asking;
-  declined = !key;
-  if (key) sessionStorage.setItem(KEY, key);
-  return Boolean(key);
+  const entered = await asking;
+  declined = !entered;
+  if (entered) keepKey(entered.key, entered.remember);
+  return Boolean(entered);
 }

@@ -3,15 +3,20 @@
 import { ApiError } from "./api.js";
 import { Autoscroll } from "./autoscroll.js";
 import { Composer } from "./composer.js";
+import { copyText } from "./copy_button.js";
 import { Conversation } from "./conversation.js";
 import { askTitle, confirmClear, confirmDelete } from "./dialogs.js";
 import { byId, h } from "./dom.js";
-import { t, translate } from "./i18n.js";
+import { explain } from "./errors.js";
+import { chooseFiles } from "./files.js";
+import { translate } from "./i18n.js";
 import { icon } from "./icons.js";
 import { SessionList } from "./session_list.js";
 import * as store from "./session_store.js";
-import { openSettings, sampling } from "./settings.js";
+import { titleText } from "./question.js";
+import { SearchField } from "./search_field.js";
 import { toast } from "./toast.js";
+import { welcome } from "./welcome.js";
 
 const AGAIN_MS = 700;
 const TRIES = 4; // after a reload during its first answer, a conversation exists only a moment later
@@ -19,7 +24,12 @@ const TRIES = 4; // after a reload during its first answer, a conversation exist
 export class Chat {
   #transcript = byId("transcript");
   #scroll = new Autoscroll(this.#transcript, byId("to-end"));
-  #composer = new Composer((text) => this.#ask(text), () => this.#conversation.stop());
+  #composer = new Composer({
+    send: (prompt) => this.#ask(prompt),
+    stop: () => this.#conversation.stop(),
+    editLast: () => this.#conversation.last?.edit(),
+  });
+  #search = new SearchField(() => this.#guard(() => this.refresh()));
   #list;
   #sessions = [];
   #more = false;
@@ -35,19 +45,45 @@ export class Chat {
       older: () => this.#guard(() => this.#older()),
       rename: (session) => this.#guard(() => this.#rename(session)),
       clear: (session) => this.#guard(() => this.#clear(session)),
-      export: (session) => this.#guard(() => store.exportSession(session.id)),
+      exportJson: (session) => this.#guard(() => this.#export(session, "json")),
+      exportMarkdown: (session) => this.#guard(() => this.#export(session, "markdown")),
       delete: (session) => this.#guard(() => this.#delete(session)),
     });
-    byId("settings-open").addEventListener("click", () =>
-      openSettings(this.#conversation, (system) => this.#guard(() => this.#conversation.changeSystem(system))),
-    );
+    byId("settings-open").addEventListener("click", () => this.openSettings());
+    byId("import").addEventListener("click", () => this.#guard(() => this.#import()));
     document.addEventListener("languagechange", () => this.#listSessions());
+  }
+
+  /** The panel for the system prompt and for how answers are sampled. */
+  openSettings() {
+    this.#guard(async () => {
+      const { openSettings } = await import("./settings.js");
+      openSettings(this.#conversation, (system) => this.#guard(() => this.#conversation.changeSystem(system)));
+    });
+  }
+
+  search() {
+    this.#search.focus();
+  }
+
+  regenerate() {
+    const last = this.#shown && this.#conversation?.last;
+    if (last) last.actions.regenerate(last);
+  }
+
+  copyAnswer() {
+    const last = this.#shown && this.#conversation?.last;
+    if (last?.answer) this.#guard(async () => (await copyText(last.answer.text)) && toast("copied"));
+  }
+
+  focus() {
+    this.#composer.focus();
   }
 
   /** Reads the list of conversations again. */
   async refresh() {
     try {
-      const { sessions, more } = await store.listSessions();
+      const { sessions, more } = await store.listSessions({ search: this.#search.text });
       this.#sessions = sessions;
       this.#more = more;
       this.#listSessions();
@@ -65,7 +101,7 @@ export class Chat {
     }
     this.#leave();
     const known = id && this.#open.get(id);
-    this.#enter(known || this.#create(id || store.newSessionId(), !id));
+    this.#enter(known || this.#create(id || store.newId(), !id));
     if (!id) this.#welcome();
     else if (!known) await this.#load();
   }
@@ -137,25 +173,15 @@ export class Chat {
   }
 
   #welcome() {
-    const suggest = (key) => h("button", { class: "suggestion", type: "button", t: key, on: { click: () => this.#suggested(key) } });
-    this.#transcript.replaceChildren(
-      h(
-        "div",
-        { class: "welcome" },
-        h("h2", { t: "welcome" }),
-        h("p", { t: "welcomeText" }),
-        h("div", { class: "suggestions" }, ["suggestion1", "suggestion2", "suggestion3"].map(suggest)),
-      ),
-    );
+    this.#transcript.replaceChildren(welcome((text) => {
+      this.#composer.text = text;
+      this.#composer.focus();
+    }));
   }
 
-  #suggested(key) {
-    this.#composer.text = t(key);
-    this.#composer.focus();
-  }
-
-  #ask(text) {
-    this.#conversation.ask(text, sampling());
+  #ask(prompt) {
+    if (this.#conversation.busy) return;
+    this.#conversation.ask(prompt);
     this.#draw();
     this.#listSessions();
   }
@@ -169,18 +195,23 @@ export class Chat {
     this.#composer.busy = this.#conversation.busy;
     this.#list.current = this.#shown ? this.#conversation.id : null;
     if (!this.#shown) return;
-    translate(byId("title"), this.#conversation.title ? "plain" : "newChat", { text: this.#conversation.title });
-    document.title = this.#conversation.title ? `${this.#conversation.title} · youtu-edge` : "youtu-edge";
+    const title = titleText(this.#conversation.title);
+    translate(byId("title"), title ? "plain" : "newChat", { text: title });
+    document.title = title ? `${title} · youtu-edge` : "youtu-edge";
   }
 
   async #older() {
-    const { sessions, more } = await store.listSessions(this.#sessions.at(-1).id);
+    const { sessions, more } = await store.listSessions({ before: this.#sessions.at(-1).id, search: this.#search.text });
     this.#sessions.push(...sessions);
     this.#more = more;
     this.#listSessions();
   }
 
   #listSessions() {
+    if (this.#search.text) {
+      this.#list.show("found", this.#sessions, this.#more);
+      return;
+    }
     const known = new Set(this.#sessions.map(({ id }) => id));
     const begun = [...this.#open.values()].filter(({ id, busy }) => busy && !known.has(id)); // the device lists them once answered
     const sessions = [...begun.map(({ id, title }) => ({ id, title, updated: Date.now() / 1000 })), ...this.#sessions];
@@ -188,6 +219,20 @@ export class Chat {
     const listed = this.#sessions.find(({ id }) => id === this.#conversation?.id);
     if (listed?.title) this.#conversation.title = listed.title;
     if (this.#conversation) this.#changed();
+  }
+
+  async #export(session, form) {
+    const { exportSession } = await import("./transfer.js");
+    await exportSession(session.id, form);
+  }
+
+  async #import() {
+    const { importText } = await import("./transfer.js");
+    for (const file of await chooseFiles({ accept: ".json,.md,.markdown,application/json,text/markdown" })) {
+      const id = await importText(await file.text());
+      this.go(`/chat/${id}`);
+    }
+    await this.refresh();
   }
 
   async #rename(session) {
@@ -220,7 +265,8 @@ export class Chat {
     try {
       await action();
     } catch (error) {
-      toast(error instanceof ApiError ? "failed" : "unreachable", { message: error.message }, "error");
+      if (error instanceof SyntaxError) toast("notAConversation", {}, "error");
+      else toast(...explain(error), "error");
     }
   }
 }

@@ -1,13 +1,17 @@
-// One conversation: its messages on the page and at most one answer in progress, which continues while another conversation is shown.
+// One conversation: its turns on the page and at most one answer in progress, which continues while another conversation is shown.
 // Events: "change" (busy or title changed), "begun" (the device has accepted a question), "turn" (an exchange ended).
 
-import { ApiError, ConnectionLost } from "./api.js";
-import { deviceState, poll, whenReady } from "./device.js";
+import { confirmDeleteTurn } from "./dialogs.js";
 import { h } from "./dom.js";
+import { explain } from "./errors.js";
 import { Exchange } from "./exchange.js";
-import { Answer, questionElement } from "./message.js";
-import { Pace } from "./pace.js";
-import { changeSession, readSession } from "./session_store.js";
+import { Answer } from "./message.js";
+import { forgetAsked, keepAsked, lastAsked } from "./open_questions.js";
+import { parts } from "./question.js";
+import { changeSession, deleteTurn, newId, readSession } from "./session_store.js";
+import { sampling } from "./sampling.js";
+import { toast } from "./toast.js";
+import { TurnView } from "./turn_view.js";
 
 const WAITS = { 409: "waitSession", 429: "waitBusy", 503: "waitLoading" };
 const TITLE_LENGTH = 60;
@@ -15,9 +19,15 @@ const TITLE_LENGTH = 60;
 export class Conversation extends EventTarget {
   #exchange = null;
   #storedSystem = ""; // as the device has it
-  #away = new AbortController(); // ends the wait for an unreachable device
-
   #isNew;
+  #views = [];
+  #actions = {
+    edit: (view, prompt) => this.#again(view, prompt),
+    regenerate: (view) => this.#again(view, view.prompt),
+    continue: (view) => this.#continue(view),
+    remove: (view) => this.#guard(() => this.#remove(view)),
+    branch: (view, turn) => this.#guard(async () => !this.busy && this.#show(await changeSession(this.id, { turn }))),
+  };
 
   /** `isNew`: the device does not know it yet. `system` may be set until the first question takes it along. */
   constructor(id, isNew) {
@@ -42,36 +52,49 @@ export class Conversation extends EventTarget {
     return !this.element.childElementCount;
   }
 
-  /** Shows what the device has; false when an answer is still under way, in another tab or in this one before a reload. */
-  async load() {
-    const document = await readSession(this.id);
-    if (this.busy) return true;
-    this.#show(document);
-    return !document.running_request;
+  /** The last turn, null without one. */
+  get last() {
+    return this.#views.at(-1) ?? null;
   }
 
-  #show({ title, system, messages, running_request: running }) {
+  /** Shows what the device has; false when an answer is still under way in another tab. Throws ApiError or ConnectionLost. */
+  async load() {
+    const asked = lastAsked(this.id);
+    let document = null;
+    try {
+      document = await readSession(this.id);
+    } catch (error) {
+      if (!asked || error.status !== 404) throw error; // before its first answer the device has only the question
+    }
+    if (this.busy) return true;
+    if (document) this.#show(document);
+    const isOver = asked && document && document.running_request === null && document.messages.length > asked.messages;
+    if (isOver) forgetAsked(this.id);
+    else if (asked) this.#resume(asked);
+    else if (document.running_request) this.#showElsewhere();
+    return this.busy || !document.running_request;
+  }
+
+  #show({ title, system, messages }) {
     this.title = title || "";
     this.system = this.#storedSystem = system || "";
-    const draw = (message) => (message.role === "user" ? questionElement(message.content) : Answer.of(message).element);
-    this.element.replaceChildren(...messages.map(draw));
-    if (running) {
-      const answer = new Answer();
-      answer.wait("elsewhere");
-      this.element.append(answer.element);
-    }
+    this.#views = [];
+    for (let at = 0; at + 1 < messages.length; at += 2) this.#views.push(TurnView.stored(messages[at], messages[at + 1], this.#actions));
+    this.element.replaceChildren(...this.#views.map(({ element }) => element));
     this.#tell("change");
   }
 
-  /** `sampling` holds the request's fields that the person set. */
-  ask(prompt, sampling) {
-    this.#away.abort();
-    this.#away = new AbortController();
+  #showElsewhere() {
+    const answer = new Answer();
+    answer.wait("elsewhere");
+    this.element.append(answer.element);
+  }
+
+  ask(prompt) {
     this.title ||= titleOf(prompt);
-    const body = { ...sampling, prompt, session_id: this.id };
-    if (this.system !== this.#storedSystem) body.system = this.system;
-    this.element.append(questionElement(prompt));
-    this.#run(body);
+    const last = this.last;
+    const failed = last && last.number === null; // the device has not kept it: the turn before it is the one that is followed
+    this.#put(prompt, failed ? {} : { parent: last ? last.number : null });
   }
 
   stop() {
@@ -93,35 +116,91 @@ export class Conversation extends EventTarget {
       this.stop();
       await ended;
     }
-    this.#away.abort();
+    this.#views = [];
     this.element.replaceChildren();
   }
 
-  #run(body) {
-    const answer = new Answer();
-    const pace = new Pace();
-    this.element.append(answer.element);
-    answer.wait("sending");
-    this.#exchange = new Exchange(body, {
+  /** The same question again, or another one in its place: a branch beside `view`. */
+  #again(view, prompt) {
+    if (this.busy) return;
+    const at = this.#views.indexOf(view);
+    const before = this.#views.slice(0, at).findLast(({ number }) => number !== null);
+    for (const later of this.#views.splice(at)) later.element.remove();
+    this.#put(prompt, { parent: before ? before.number : 0, branches: view.number ? branchesOf(view) : [] });
+  }
+
+  /** After a failure: in its place, or at the end if something else was asked since. */
+  #retry(view) {
+    if (view === this.last) this.#again(view, view.prompt);
+    else if (!this.busy) this.ask(view.prompt);
+  }
+
+  #continue(view) {
+    if (!this.busy) this.#run(view, { continue_turn: view.number }, { continues: true, branches: view.branches });
+  }
+
+  async #remove(view) {
+    if (this.busy || !(await confirmDeleteTurn())) return;
+    this.#show(await deleteTurn(this.id, view.number));
+    this.#tell("turn");
+    toast("turnDeleted");
+  }
+
+  #put(prompt, { parent = null, branches = [] }) {
+    const view = new TurnView(prompt, this.#actions);
+    this.#views.push(view);
+    this.element.append(view.element);
+    this.#run(view, parent === null ? { prompt } : { prompt, parent_turn: parent }, { branches });
+  }
+
+  /** After a reload: the answer that this tab was waiting for. */
+  #resume({ prompt, body, key, branches, messages }) {
+    const continued = body.continue_turn && this.#views.find(({ number }) => number === body.continue_turn);
+    const view = continued || new TurnView(prompt, this.#actions);
+    if (!continued) {
+      this.title ||= titleOf(prompt);
+      for (const other of this.#views.splice(messages / 2)) other.element.remove(); // another branch
+      this.#views.push(view);
+      this.element.append(view.element);
+    }
+    this.#start(view, body, key, { continues: Boolean(continued), branches });
+  }
+
+  #run(view, place, { continues = false, branches }) {
+    const body = { ...sampling(), ...place, session_id: this.id };
+    if (this.system !== this.#storedSystem) body.system = this.system;
+    const key = newId();
+    const messages = 2 * this.#views.filter(({ number }) => number !== null && number !== place.continue_turn).length;
+    keepAsked(this.id, { prompt: view.prompt, body, key, branches, messages });
+    this.#start(view, body, key, { continues, branches });
+  }
+
+  #start(view, body, key, { continues, branches }) {
+    view.begin({ continues });
+    const { answer, pace } = view;
+    this.#exchange = new Exchange(body, key, {
       waiting: (error, seconds) => answer.wait(WAITS[error.status], { s: seconds }),
       started: () => {
         this.#storedSystem = body.system ?? this.#storedSystem;
         answer.wait("reading");
         this.#tell("begun");
       },
+      paused: () => answer.wait("paused"),
       thinking: (text) => (pace.piece(), answer.wait("thinking"), answer.addThinking(text)),
       text: (text) => (pace.piece(), answer.wait("writing"), answer.add(text)),
       finished: (last) => {
-        if (last.finish_reason === "length") answer.notice("hint", "endedByLength");
-        this.#end(answer, pace, last);
+        this.#end(view, branches, last);
+        if (last.finish_reason === "length") view.offerToContinue();
       },
       stopped: (last) => {
+        this.#end(view, branches, last);
         answer.notice("hint", "stopped");
-        this.#end(answer, pace, last);
       },
       failed: (error, begun) => {
-        this.#end(answer, pace);
-        this.#explain(answer, body, error, begun);
+        this.#end(view, branches);
+        const again = h("button", { class: "button small", type: "button", t: "tryAgain", on: { click: () => this.#retry(view) } });
+        const [sentence, parameters] = explain(error, begun);
+        answer.notice("error", sentence, parameters, error.code === "context_length_exceeded" ? null : again);
       },
     });
     this.#tell("change");
@@ -129,46 +208,24 @@ export class Conversation extends EventTarget {
   }
 
   /** `last`: the last document of the stream, undefined when it broke off. */
-  #end(answer, pace, last) {
+  #end(view, branches, last) {
     this.#exchange = null;
+    forgetAsked(this.id);
+    if (last?.turn) view.setStored(last.turn, [...new Set([...branches, last.turn])]);
     const tokens = last?.usage.completion_tokens;
-    answer.end(last && { tokens, seconds: pace.seconds, rate: pace.rate(tokens), dropped: last.dropped_turns });
-    if (last?.stored === false) answer.notice("error", "notStored");
+    const { pace } = view;
+    view.end(last && { tokens, seconds: last.seconds ?? pace.seconds, rate: last.tokens_per_second ?? pace.rate(tokens), dropped: last.dropped_turns });
+    if (last?.stored === false) view.answer.notice("error", "notStored");
     this.#tell("change");
     this.#tell("turn");
   }
 
-  #explain(answer, body, error, begun) {
-    const again = () => h("button", { class: "button small", type: "button", t: "tryAgain", on: { click: () => this.#again(answer, body) } });
-    if (error instanceof ConnectionLost) {
-      answer.notice("error", begun ? "lostMidway" : "unreachable");
-      this.#waitForDevice(answer, body, begun, again);
-    } else if (error instanceof ApiError && error.code === "context_length_exceeded") {
-      answer.notice("error", "tooLong");
-    } else if (error instanceof ApiError && error.code === "engine_gave_up") {
-      answer.notice("error", "gaveUp", {}, again());
-    } else {
-      answer.notice("error", "failed", { message: error.message }, again());
-    }
-  }
-
-  /** After the connection broke: tells when it is back, and then the person may ask again. */
-  async #waitForDevice(answer, body, begun, again) {
-    const { signal } = this.#away;
+  async #guard(action) {
     try {
-      await poll();
-      if (deviceState() !== "ready") await whenReady(signal);
-    } catch {
-      return; // another question was asked meanwhile
+      await action();
+    } catch (error) {
+      toast(...explain(error), "error");
     }
-    answer.notice("hint", begun ? "backMaybeIncomplete" : "backUnsent", {}, again());
-  }
-
-  #again(answer, body) {
-    if (this.busy) return;
-    if (answer.element.nextElementSibling) this.element.append(questionElement(body.prompt)); // something else was asked since
-    else answer.element.remove();
-    this.#run(body);
   }
 
   #tell(event) {
@@ -176,8 +233,10 @@ export class Conversation extends EventTarget {
   }
 }
 
+const branchesOf = (view) => (view.branches.length ? view.branches : [view.number]);
+
 /** The title that the device will give, so that it does not change once the answer is there. */
 function titleOf(prompt) {
-  const text = [...prompt.trim().replace(/\s+/g, " ")];
+  const text = [...(parts(prompt).text || prompt).trim().replace(/\s+/g, " ")];
   return text.length <= TITLE_LENGTH ? text.join("") : `${text.slice(0, TITLE_LENGTH - 1).join("")}…`;
 }

@@ -22,7 +22,7 @@ export function copyButton(text) {
   return button;
 }
 
-async function copyText(text) {
+export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -10,15 +10,32 @@ let state = "connecting"; // connecting | ready | loading | restarting | drainin
 let latest = null;
 let watched = false;
 let timer = 0;
-let polling = false;
+let polling = null; // the look that is under way
 const listeners = new Set();
+let answers = 0;
 
 export const deviceState = () => state;
+
+/** The context length of the model in tokens; null while it is not known. */
+export const contextLength = () => latest?.model?.context_length ?? null;
+
+/** Count an answer that begins (1) or ends (-1). */
+export function answering(change) {
+  answers += change;
+  tell();
+}
+
+/** The state as people see it: while an answer waits for the device, it is paused. */
+export const shownState = () => (answers && ["restarting", "offline"].includes(state) ? "paused" : state);
 
 /** `listener(state, status, seconds)`: `status` is the document of /v1/status, or null while there is none. */
 export function onDevice(listener) {
   listeners.add(listener);
   listener(state, latest, performance.now() / 1000);
+}
+
+export function offDevice(listener) {
+  listeners.delete(listener);
 }
 
 /** Poll every second, for the status page. */
@@ -28,9 +45,12 @@ export function watchClosely(on) {
 }
 
 /** Poll now, for example because a request has just failed. */
-export async function poll() {
-  if (polling) return;
-  polling = true;
+export function poll() {
+  polling ??= look().finally(() => (polling = null));
+  return polling;
+}
+
+async function look() {
   clearTimeout(timer);
   try {
     [state, latest] = await ask();
@@ -38,9 +58,12 @@ export async function poll() {
     if (!(error instanceof ApiError)) state = "offline";
     else if (error.status === 401) state = "locked";
   }
-  polling = false;
-  for (const listener of listeners) listener(state, latest, performance.now() / 1000);
+  tell();
   if (!document.hidden) timer = setTimeout(poll, state === "ready" && !watched ? SLOW_MS : FAST_MS);
+}
+
+function tell() {
+  for (const listener of [...listeners]) listener(state, latest, performance.now() / 1000);
 }
 
 async function ask() {

@@ -2,11 +2,15 @@
 
 import { h } from "./dom.js";
 
-/** Resolves to the text entered (or true without a field), or null when the person declines. */
-function ask({ title, text, parameters, action, danger, field }) {
+/**
+ * Resolves to the text entered (or true without a field), or null when the person declines; with `check`, the key of a checkbox's
+ * label, to {key: the text, remember: whether it is checked}.
+ */
+function ask({ title, text, parameters, action, danger, field, check }) {
   return new Promise((resolve) => {
     const input = field && h("input", { class: "input", id: "dialog-field", autocomplete: "off", spellcheck: "false", ...field.attributes });
     if (input) input.value = field.value || "";
+    const box = check && h("input", { type: "checkbox", id: "dialog-check" });
     const heading = h("h2", { id: "dialog-title", t: title });
     const cancel = h("button", { class: "button", type: "button", t: "cancel" });
     const confirm = h("button", { class: `button ${danger ? "danger" : "primary"}`, type: "submit", t: action });
@@ -17,6 +21,7 @@ function ask({ title, text, parameters, action, danger, field }) {
       text && h("p", { t: [text, parameters] }),
       input && h("label", { for: "dialog-field", class: "visually-hidden", t: title }),
       input,
+      box && h("label", { class: "check", for: "dialog-check" }, box, h("span", { t: check })),
       h("div", { class: "dialog-actions" }, cancel, confirm),
     );
     const dialog = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, form);
@@ -25,7 +30,7 @@ function ask({ title, text, parameters, action, danger, field }) {
     cancel.addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(answer || null);
+      resolve(answer && box ? { key: answer, remember: box.checked } : answer || null);
     });
     document.body.append(dialog);
     dialog.showModal();
@@ -40,6 +45,10 @@ export const confirmDelete = (title) =>
 export const confirmClear = (title) =>
   ask({ title: "clearTitle", text: "clearText", parameters: { title }, action: "clear", danger: true });
 
+export const confirmDeleteTurn = () => ask({ title: "deleteTurnTitle", text: "deleteTurnText", action: "delete", danger: true });
+
+export const askPresetName = (value) => ask({ title: "presetName", action: "save", field: { value, attributes: { maxlength: 60 } } });
+
 export const askTitle = (value) => ask({ title: "rename", action: "save", field: { value, attributes: { maxlength: 200 } } });
 
 export const askKey = (wasWrong) =>
@@ -48,4 +57,5 @@ export const askKey = (wasWrong) =>
     text: wasWrong ? "keyWrong" : "keyText",
     action: "continue",
     field: { attributes: { type: "password" } },
+    check: "rememberKey",
   });

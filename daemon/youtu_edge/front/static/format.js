@@ -23,6 +23,13 @@ export function duration(seconds) {
   return minutes ? t("minutesSeconds", { m: minutes, s: Math.floor(seconds % 60) }) : t("seconds", { n: number(seconds) });
 }
 
+/** Day and time of a Unix time in seconds; only the time if it is today. */
+export function clockTime(seconds) {
+  const at = new Date(seconds * 1000);
+  const isToday = at.toDateString() === new Date().toDateString();
+  return new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit", ...(isToday ? {} : { day: "numeric", month: "short" }) }).format(at);
+}
+
 /** today | yesterday | thisWeek | older, of a Unix time in seconds. */
 export function ageGroup(seconds, now = new Date()) {
   const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime() / 1000;

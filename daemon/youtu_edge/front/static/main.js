@@ -2,21 +2,21 @@
 
 import { onUnauthorized } from "./api.js";
 import { Chat } from "./chat.js";
-import { onDevice, poll } from "./device.js";
+import { onDevice, poll, shownState } from "./device.js";
 import { askKey } from "./dialogs.js";
 import { byId, drawIcons, h } from "./dom.js";
 import { LANGUAGES, language, setLanguage, translate, writeTexts } from "./i18n.js";
 import { icon } from "./icons.js";
 import { preference } from "./preferences.js";
+import { listenForShortcuts } from "./shortcuts.js";
 import { Sidebar } from "./sidebar.js";
-import { StatusPage } from "./status_page.js";
 import { nextTheme, watchTheme } from "./theme.js";
 
 const THEME_ICONS = { system: "monitor", light: "sun", dark: "moon" };
 
 const sidebar = new Sidebar();
 const chat = new Chat(go);
-const statusPage = new StatusPage(byId("status-page"));
+let statusPage = null; // loaded when it is needed
 
 function go(path) {
   if (location.hash === `#${path}`) route();
@@ -32,7 +32,7 @@ function route() {
   byId("skip-link").hidden = onStatus;
   byId("status-link").setAttribute("aria-current", onStatus ? "page" : "false");
   chat.shown = !onStatus;
-  statusPage.shown = onStatus;
+  showStatus(onStatus);
   sidebar.hideOverlay();
   if (onStatus) {
     translate(byId("title"), "status");
@@ -40,6 +40,15 @@ function route() {
   } else {
     chat.show(page === "chat" && id ? decodeURIComponent(id) : null);
   }
+}
+
+async function showStatus(shown) {
+  if (shown && !statusPage) {
+    const { StatusPage } = await import("./status_page.js");
+    statusPage ??= new StatusPage(byId("status-page"));
+    shown = !byId("status-page").hidden; // somebody may have left it while it was loaded
+  }
+  if (statusPage) statusPage.shown = shown;
 }
 
 function drawTheme(theme) {
@@ -53,8 +62,9 @@ function drawLanguage() {
   byId("language").querySelector("span").textContent = LANGUAGES[other];
 }
 
-function drawDevice(state, status) {
+function drawDevice(status) {
   const place = byId("device");
+  const state = shownState();
   place.dataset.state = state;
   const name = state === "ready" && status?.model?.name;
   translate(place, name ? "plain" : `state_${state}`, { text: name });
@@ -73,7 +83,22 @@ function listen() {
   });
   addEventListener("hashchange", route);
   document.addEventListener("visibilitychange", () => document.hidden || chat.refresh()); // other clients may have changed the list
-  addEventListener("keydown", (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && chat.stop());
+  const showShortcuts = async () => (await import("./shortcut_list.js")).showShortcuts();
+  byId("shortcuts").addEventListener("click", showShortcuts);
+  listenForShortcuts({
+    stop: () => chat.stop(),
+    question: () => chat.focus(),
+    search: () => {
+      sidebar.show();
+      chat.search();
+    },
+    new: () => go("/"),
+    regenerate: () => chat.regenerate(),
+    copy: () => chat.copyAnswer(),
+    status: () => go(location.hash === "#/status" ? "/" : "/status"),
+    help: showShortcuts,
+    settings: () => byId("chat").hidden || chat.openSettings(),
+  });
 }
 
 let was = "connecting";
@@ -85,7 +110,7 @@ writeTexts();
 watchTheme();
 listen();
 onDevice((state, status) => {
-  drawDevice(state, status);
+  drawDevice(status);
   if ((was === "offline" || was === "locked") && state !== was) chat.refresh();
   was = state;
 });

@@ -1,7 +1,9 @@
 // Markdown to blocks: text in, plain data out. No DOM here, so a model's text cannot execute.
 //
-//   heading {level, text}   paragraph {text}    code {language, text, closed}   rule {}
-//   quote {blocks}          list {ordered, start, items: [blocks]}              table {align, head, rows}
+//   heading {level, text}   paragraph {text}    code {language, text, closed}   rule {}   math {text}
+//   quote {blocks}          list {ordered, start, items: [{blocks, done}]}                table {align, head, rows}
+//
+// `done` of a list's item is true or false for a task, else null; `text` of a formula has its delimiters.
 //
 // Every top-level block also carries `source`, by which the view recognises the blocks that it has drawn.
 
@@ -11,9 +13,12 @@ const RULE = /^ {0,3}([-*_])(?:\s*\1){2,}\s*$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])(?:\s+(.*))?$/;
 const TABLE_LINE = /^ {0,3}\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
+const TASK = /^\[([ xX])\]\s+/;
+const MATHS = [[/^ {0,3}\$\$/, /\$\$\s*$/], [/^ {0,3}\\\[/, /\\\]\s*$/]];
+const MAX_MATH_LINES = 60;
 const MAX_DEPTH = 12; // deeper nesting is read as text
 
-const readers = [readCode, readHeading, readRule, readQuote, readList, readTable];
+const readers = [readCode, readMath, readHeading, readRule, readQuote, readList, readTable];
 
 export function blocksOf(text, depth = 0) {
   const lines = text.replace(/\r\n?/g, "\n").replace(/\t/g, "    ").split("\n");
@@ -53,6 +58,23 @@ function readCode(lines, at) {
   return [{ kind: "code", language: open[2].trim().split(/\s+/)[0], text, closed }, closed ? end + 1 : end];
 }
 
+/** A formula on lines of its own. One that is not closed (yet) is text. */
+function readMath(lines, at) {
+  for (const [open, close] of MATHS) {
+    const begin = open.exec(lines[at]);
+    if (!begin) continue;
+    let end = at;
+    const rest = lines[at].slice(begin[0].length);
+    if (!(rest.trim() && close.test(rest))) {
+      end += 1;
+      while (end < lines.length && end - at < MAX_MATH_LINES && lines[end].trim() && !close.test(lines[end])) end += 1;
+      if (end >= lines.length || !close.test(lines[end])) return null;
+    }
+    return [{ kind: "math", text: lines.slice(at, end + 1).join("\n").trim() }, end + 1];
+  }
+  return null;
+}
+
 function readHeading(lines, at) {
   const found = HEADING.exec(lines[at]);
   return found && [{ kind: "heading", level: found[1].length, text: found[2] || "" }, at + 1];
@@ -82,11 +104,16 @@ function readList(lines, at, depth) {
     // Models indent carelessly: one column more or less is still the same list.
     if (!item || Math.abs(item[1].length - indent) > 1 || /\d/.test(item[2]) !== ordered || RULE.test(lines[next])) break;
     const end = endOfItem(lines, next, indent);
-    items.push(blocksOf(itemText(lines.slice(next, end), item), depth + 1));
+    items.push(readItem(itemText(lines.slice(next, end), item), depth + 1));
     next = end;
     while (next < lines.length && !lines[next].trim() && ITEM.test(lines[next + 1] || "")) next += 1;
   }
   return [{ kind: "list", ordered, start: ordered ? parseInt(first[2], 10) : 1, items }, next];
+}
+
+function readItem(text, depth) {
+  const task = TASK.exec(text);
+  return { blocks: blocksOf(task ? text.slice(task[0].length) : text, depth), done: task && task[1] !== " " };
 }
 
 /** An item goes on over lines that are indented below it, and over lines of text that simply follow. */
@@ -140,7 +167,7 @@ function readParagraph(lines, at, depth) {
 
 function startsBlock(lines, at) {
   const line = lines[at];
-  return FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || ITEM.test(line) || Boolean(readTable(lines, at));
+  return FENCE.test(line) || MATHS.some(([open]) => open.test(line)) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || ITEM.test(line) || Boolean(readTable(lines, at));
 }
 
 function outdent(line, columns) {

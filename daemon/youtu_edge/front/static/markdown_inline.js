@@ -1,10 +1,12 @@
-// The inside of a markdown paragraph: code, emphasis, strike-through, links. Text in, DOM nodes out, made only of createElement and
+// The inside of a markdown paragraph: code, emphasis, strike-through, links, formulas. Text in, DOM nodes out, made only of createElement and
 // text nodes; HTML in the text stays text, and an image becomes a link, because nothing is loaded from elsewhere.
 
 const LINK = /^!?\[((?:[^[\]\\]|\\.|\[[^[\]]*\])*)\]\(\s*<?([^\s<>()]*(?:\([^\s()]*\)[^\s<>()]*)*)>?(?:\s+"[^"]*")?\s*\)/;
 const ADDRESS = /^(?:https?:\/\/|mailto:)[^\s<>"'`，。；：！？、（）《》【】]*[^\s<>"'`.,;:!?)*_~，。；：！？、（）《》【】]/i;
 const SAFE = /^(?:https?:|mailto:)/i;
 const MARKS = { "***": ["strong", "em"], "**": ["strong"], __: ["strong"], "*": ["em"], _: ["em"], "~~": ["s"] };
+const MATH = /^(?:\$\$[^$]+?\$\$|\$(?![\s$])(?:[^$\\\n]|\\[\s\S])*?(?:(?<![\s\\])\$)(?!\d)|\\\((?:(?!\\\))[\s\S])+?\\\)|\\\[(?:(?!\\\])[\s\S])+?\\\])/;
+const MAX_MATH = 2000;
 const MAX_DEPTH = 8;
 
 export function inline(text, depth = 0) {
@@ -40,6 +42,9 @@ export function inline(text, depth = 0) {
 /** What begins at `at`, as {node, end}, or null when that is plain text. */
 function piece(text, at, depth, unclosed) {
   switch (text[at]) {
+    case "$":
+    case "\\":
+      return formula(text, at);
     case "`":
       return code(text, at, unclosed);
     case "!":
@@ -73,6 +78,21 @@ function code(text, at, unclosed) {
   }
   unclosed.add(ticks);
   return null;
+}
+
+/** $…$ as Pandoc reads it: no space inside of the dollars, no digit after them, so that prices stay prices. */
+function formula(text, at) {
+  if (text[at] === "$" && /[\w$\\]/.test(text[at - 1] || "")) return null;
+  const found = MATH.exec(text.slice(at, at + MAX_MATH));
+  return found && { node: mathElement(found[0]), end: at + found[0].length };
+}
+
+/** A formula's source, until math.js makes a formula of it. */
+export function mathElement(source) {
+  const element = wrap(["span"], [document.createTextNode(source)]);
+  element.className = "math";
+  element.dataset.display = String(/^(?:\$\$|\\\[)/.test(source));
+  return element;
 }
 
 function link(text, at, depth) {

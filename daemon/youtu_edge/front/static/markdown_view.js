@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 import { copyButton } from "./copy_button.js";
 import { blocksOf } from "./markdown_blocks.js";
-import { inline } from "./markdown_inline.js";
+import { inline, mathElement } from "./markdown_inline.js";
+import { enrich } from "./rich_text.js";
 
 export class MarkdownView {
   #drawn = []; // [{block, node}], in the order of the element's children
@@ -22,11 +23,13 @@ export class MarkdownView {
     const old = this.#drawn[index];
     if (old && old.block.kind === block.kind && old.block.source === block.source) return;
     if (old && old.block.kind === "code" && block.kind === "code" && old.block.language === block.language) {
-      old.node.querySelector("code").textContent = block.text; // keeps the scroll position and the focus on its button
+      putCode(old.node.querySelector("code"), block); // keeps the scroll position and the focus on its button
       this.#drawn[index] = { block, node: old.node };
+      enrich(old.node);
       return;
     }
     const node = draw(block);
+    enrich(node);
     if (old) old.node.replaceWith(node);
     else this.element.append(node);
     this.#drawn[index] = { block, node };
@@ -40,6 +43,7 @@ const drawers = {
   quote: (block) => h("blockquote", {}, block.blocks.map(draw)),
   list: (block) => h(block.ordered ? "ol" : "ul", { start: block.start === 1 ? null : block.start }, block.items.map(drawItem)),
   code: drawCode,
+  math: (block) => h("p", { class: "math-block", tabindex: 0 }, mathElement(block.text)),
   table: drawTable,
 };
 
@@ -47,16 +51,25 @@ function draw(block) {
   return drawers[block.kind](block);
 }
 
-function drawItem(blocks) {
+function drawItem({ blocks, done }) {
+  const mark = done !== null && h("span", { class: "task-mark", role: "img", label: done ? "taskDone" : "taskOpen", "data-done": String(done) });
+  const attributes = { class: mark ? "task" : null };
   const [first, ...rest] = blocks;
-  if (first && first.kind === "paragraph") return h("li", {}, inline(first.text), rest.map(draw)); // a tight list, as most models intend
-  return h("li", {}, blocks.map(draw));
+  if (first && first.kind === "paragraph") return h("li", attributes, mark, inline(first.text), rest.map(draw)); // a tight list, as most models intend
+  return h("li", attributes, mark, blocks.map(draw));
 }
 
 function drawCode(block) {
-  const code = h("code", {}, block.text);
+  const code = h("code");
+  putCode(code, block);
   const head = h("figcaption", {}, h("span", {}, block.language || ""), copyButton(() => code.textContent));
   return h("figure", { class: "code-block" }, head, h("pre", { tabindex: 0 }, code));
+}
+
+/** Code is coloured once it is complete. */
+function putCode(code, { text, language, closed }) {
+  code.textContent = text;
+  if (closed && language) code.dataset.language = language;
 }
 
 function drawTable(block) {

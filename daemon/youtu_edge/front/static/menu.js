@@ -41,8 +41,14 @@ function keyPressed(event, items) {
   event.stopPropagation();
 }
 
+/** Beside its button; on a touch screen in the lower corner on that side, where the thumb is. */
 function place(menu, anchor) {
   const { width, height } = menu.getBoundingClientRect();
+  if (matchMedia("(pointer: coarse)").matches) {
+    menu.style.bottom = "8px";
+    menu.style[anchor.left + anchor.width / 2 < innerWidth / 2 ? "left" : "right"] = "8px";
+    return;
+  }
   const below = anchor.bottom + 4;
   menu.style.top = `${below + height < innerHeight ? below : Math.max(4, anchor.top - height - 4)}px`;
   menu.style.left = `${Math.max(4, Math.min(anchor.right - width, innerWidth - width - 4))}px`;

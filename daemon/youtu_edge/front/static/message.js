@@ -1,15 +1,12 @@
-// The two kinds of messages as they look: what a person asked, and an answer with its thinking, state and figures.
+// An answer as it looks: thinking, text, why it is not as it should be, then figures and what can be done with it.
 
 import { copyButton } from "./copy_button.js";
 import { h } from "./dom.js";
+import { number } from "./format.js";
 import { translate } from "./i18n.js";
 import { icon } from "./icons.js";
 import { MarkdownView } from "./markdown_view.js";
-import { number } from "./format.js";
-
-export function questionElement(text) {
-  return h("article", { class: "message question", label: "yourQuestion" }, h("p", {}, text));
-}
+import { canSpeak, speakButton } from "./speech.js";
 
 export class Answer {
   #text = "";
@@ -18,20 +15,15 @@ export class Answer {
   #thoughts = null; // MarkdownView, once there is a thought
   #frame = 0;
   #waiting = "";
-  #state = h("p", { class: "answer-state" });
+  #state = h("div", { class: "answer-state" });
   #notice = h("div", { class: "answer-notice" });
 
   constructor() {
     this.element = h("article", { class: "message answer", label: "answer" }, this.#prose.element, this.#notice, this.#state);
   }
 
-  /** A finished answer from the device's memory. */
-  static of({ content, thinking }) {
-    const answer = new Answer();
-    if (thinking) answer.addThinking(thinking);
-    answer.add(content);
-    answer.end();
-    return answer;
+  get text() {
+    return this.#text;
   }
 
   add(text) {
@@ -44,31 +36,34 @@ export class Answer {
     this.#schedule();
   }
 
-  /** A line with moving dots instead of text: what is being waited for. */
+  /** A line with moving dots instead of figures: what is being waited for. */
   wait(key, parameters) {
     const waiting = JSON.stringify([key, parameters]);
     if (waiting === this.#waiting) return;
     this.#waiting = waiting;
     this.element.setAttribute("aria-busy", "true"); // screen readers read the whole answer, not each piece
-    const dots = h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
+    const dots = h("span", { class: key === "paused" ? "dots paused" : "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
     this.#state.replaceChildren(dots, h("span", { t: [key, parameters] }));
   }
 
-  /** No more text comes. `figures` are told beneath: {tokens, seconds, rate, dropped}. */
-  end(figures) {
+  /** No more text comes. `figures`: {tokens, seconds, rate, dropped}; `more`: regenerate(), branches, number, branch(turn). */
+  end(figures, more) {
     this.#draw();
     this.#waiting = "";
     this.element.removeAttribute("aria-busy");
-    this.#state.replaceChildren(...(this.#text ? [copyButton(() => this.#text)] : []), ...figureElements(figures));
+    const tools = [this.#text && copyButton(() => this.#text), regenerateButton(more.regenerate), this.#text && canSpeak() && speakButton(() => this.#text)];
+    this.#state.replaceChildren(...tools.filter(Boolean), ...pager(more), ...figureElements(figures));
     const summary = this.#thoughts && this.element.querySelector(".thinking summary span");
     if (summary) translate(summary, "thought");
   }
 
-  /** Says beneath the answer why it is not as it should be (`kind`: hint or error), with what can be done about it. */
+  /** Says beneath the answer why it is not as it should be (`kind`: hint, error, or null for nothing), with what can be done about it. */
   notice(kind, key, parameters, ...actions) {
+    this.#notice.replaceChildren();
+    if (!kind) return;
     const failed = kind === "error";
     const text = h("span", { t: [key, parameters] });
-    this.#notice.replaceChildren(h("p", { class: `notice ${kind}`, role: failed ? "alert" : null }, failed && icon("alert"), text, actions));
+    this.#notice.append(h("p", { class: `notice ${kind}`, role: failed ? "alert" : null }, failed && icon("alert"), text, actions));
   }
 
   #schedule() {
@@ -92,12 +87,24 @@ export class Answer {
   }
 }
 
+const regenerateButton = (run) => h("button", { class: "icon-button small regenerate", type: "button", icon: "again", label: "regenerate", on: { click: run } });
+
+/** The way to the other answers and questions at this place. */
+function pager({ branches, number: current, branch }) {
+  if (branches.length < 2) return [];
+  const at = branches.indexOf(current);
+  const step = (name, key, to) =>
+    h("button", { class: "icon-button small", type: "button", icon: name, label: key, disabled: to < 0 || to >= branches.length, on: { click: () => branch(branches[to]) } });
+  const place = h("span", { class: "pager-place" }, `${at + 1} / ${branches.length}`);
+  return [h("span", { class: "pager", role: "group", label: "branches" }, step("left", "previousBranch", at - 1), place, step("right", "nextBranch", at + 1))];
+}
+
 function figureElements(figures) {
-  if (!figures) return [];
+  if (!figures?.tokens && !figures?.seconds) return [];
   const parts = [];
-  if (figures.rate !== null) parts.push(h("span", { t: ["tokensPerSecond", { n: number(figures.rate, 1) }] }));
+  if (figures.rate) parts.push(h("span", { t: ["tokensPerSecond", { n: number(figures.rate, 1) }] }));
   if (figures.tokens) parts.push(h("span", { t: ["tokens", { n: number(figures.tokens) }] }));
-  parts.push(h("span", { t: ["seconds", { n: number(figures.seconds, 1) }] }));
+  if (figures.seconds) parts.push(h("span", { t: ["seconds", { n: number(figures.seconds, 1) }] }));
   if (figures.dropped) parts.push(h("span", { t: ["dropped", { n: number(figures.dropped) }] }));
   return [h("span", { class: "figures" }, parts)];
 }

@@ -7,6 +7,7 @@ const defaults = {
   language: "", // "" = the browser's
   sidebar: "open", // on wide screens
   sampling: {}, // field -> value, only what the user changed
+  presets: [], // {name, system, sampling}
 };
 
 let memory = null; // used instead if the browser blocks storage

@@ -1,17 +1,18 @@
-// The list of kept conversations in the sidebar, newest first, by age.
+// The list of kept conversations in the sidebar, newest first, by age; or those that a search has found.
 
 import { h } from "./dom.js";
 import { ageGroup } from "./format.js";
 import { t } from "./i18n.js";
 import { openMenu } from "./menu.js";
+import { titleText } from "./question.js";
 
 export class SessionList {
   #sessions = [];
-  #state = "loading"; // loading | read | failed
+  #state = "loading"; // loading | read | found | failed
   #more = false;
   #current = null;
 
-  /** `actions`: rename, clear, export, delete, each called with a session; retry() reads the list again, older() more of it. */
+  /** `actions`: rename, clear, exportJson, exportMarkdown, delete, each called with a session; retry() reads the list again, older() more of it. */
   constructor(element, actions) {
     this.element = element;
     this.actions = actions;
@@ -42,8 +43,14 @@ export class SessionList {
       const retry = h("button", { class: "button small", type: "button", t: "tryAgain", on: { click: this.actions.retry } });
       return [h("p", { class: "hint", t: "listFailed" }), retry];
     }
+    if (this.#state === "found") return this.#found();
     if (!this.#sessions.length) return [h("p", { class: "hint", t: "noConversations" })];
     return this.#groups();
+  }
+
+  #found() {
+    if (!this.#sessions.length) return [h("p", { class: "hint", role: "status", t: "nothingFound" })];
+    return [h("ul", { label: "found" }, this.#sessions.map((session) => this.#row(session)))];
   }
 
   #groups() {
@@ -61,8 +68,9 @@ export class SessionList {
   }
 
   #row(session) {
-    const title = session.title || t("untitled");
-    const link = h("a", { href: `#/chat/${session.id}`, "data-id": session.id, title }, title);
+    const title = titleText(session.title) || t("untitled");
+    const place = session.excerpt && h("span", { class: "excerpt" }, session.excerpt);
+    const link = h("a", { href: `#/chat/${session.id}`, "data-id": session.id, title }, title, place);
     mark(link, session.id === this.#current);
     const button = h("button", {
       class: "icon-button small",
@@ -80,7 +88,8 @@ export class SessionList {
     const run = (name) => () => this.actions[name](session);
     return [
       { t: "rename", icon: "pencil", run: run("rename") },
-      { t: "export", icon: "download", run: run("export") },
+      { t: "exportJson", icon: "download", run: run("exportJson") },
+      { t: "exportMarkdown", icon: "download", run: run("exportMarkdown") },
       { t: "clear", icon: "eraser", run: run("clear") },
       { t: "delete", icon: "trash", run: run("delete"), danger: true },
     ];

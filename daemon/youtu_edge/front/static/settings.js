@@ -1,8 +1,16 @@
 // The panel for the system prompt of this conversation and for how answers are sampled. A field left empty is not sent: the device's
-// own setting applies.
+// own setting applies. Presets keep both under a name.
 
 import { h } from "./dom.js";
-import { preference, setPreference } from "./preferences.js";
+import { forgetKey, isRemembered } from "./key_store.js";
+import { setPreference } from "./preferences.js";
+import { presetRow } from "./presets.js";
+import { sampling, setSampling } from "./sampling.js";
+import { strings } from "./strings.js";
+import { settingsStrings } from "./strings_settings.js";
+import { toast } from "./toast.js";
+
+Object.assign(strings, settingsStrings);
 
 const numbers = {
   temperature: { min: 0, max: 2, step: 0.1 },
@@ -20,14 +28,6 @@ const choices = {
   punctuation: [[null, "deviceDefault"], ["repair", "on"], ["off", "off"]],
 };
 
-/** The request fields that the person has set. */
-export const sampling = () => preference("sampling");
-
-function setSampling(name, value) {
-  const { [name]: _, ...others } = sampling();
-  setPreference("sampling", value === null ? others : { ...others, [name]: value });
-}
-
 /** `conversation` has `system`; `changeSystem(text)` stores a new one. */
 export function openSettings(conversation, changeSystem) {
   const system = h("textarea", { class: "input", id: "system", rows: 4, placeholder: "systemPlaceholder" });
@@ -41,13 +41,29 @@ export function openSettings(conversation, changeSystem) {
     h("header", { class: "sheet-head" }, h("h2", { id: "settings-title", t: "settings" }), close),
     body,
   );
+  const presets = presetRow(
+    () => system.value,
+    (preset) => {
+      system.value = preset.system;
+      setPreference("sampling", preset.sampling);
+      draw();
+    },
+  );
+  const forget = h("button", { class: "button", type: "button", icon: "unlock" }, h("span", { t: "forgetKey" }));
+  forget.addEventListener("click", () => {
+    forgetKey();
+    forget.remove();
+    toast("keyForgotten");
+  });
   const draw = () =>
     body.replaceChildren(
+      presets,
       field("system", "systemPrompt", "systemHint", system),
       h("h3", { t: "sampling" }),
       h("p", { class: "hint", t: "samplingHint" }),
       h("div", { class: "fields" }, Object.entries(numbers).map(numberField), stopField(), Object.entries(choices).map(choiceField)),
       reset,
+      ...(isRemembered() ? [forget] : []),
     );
   draw();
   reset.addEventListener("click", () => {

@@ -22,6 +22,10 @@ export class Sidebar {
     this.#reset();
   }
 
+  show() {
+    if (!this.#open) this.#set(true);
+  }
+
   /** Off the page on narrow screens, where it covers it; unchanged on wide ones. */
   hideOverlay() {
     if (narrow.matches && this.#open) this.#set(false);

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from youtu_edge.front.status.disk import DiskFigures
+from youtu_edge.front.status.history import Event, RequestFigures
+
 
 class LoadedModel(msgspec.Struct, kw_only=True):
     """The loaded model."""
@@ -18,9 +21,10 @@ class LoadedModel(msgspec.Struct, kw_only=True):
 
 
 class StorageStatus(msgspec.Struct, kw_only=True):
-    """Where data is stored."""
+    """Where data is stored; `disk` is null where nothing is on one."""
 
     conversations: Literal["disk", "memory"]
+    disk: DiskFigures | None
 
 
 class DeviceStatus(msgspec.Struct, kw_only=True):
@@ -49,5 +53,8 @@ class StatusDocument(msgspec.Struct, kw_only=True):
     memory: dict[str, Any]
     engine: dict[str, Any]
     storage: StorageStatus
+    requests: RequestFigures
+    events: list[Event]
+    """The latest, newest first."""
     accepting: bool | dict[str, Any]
     """True, or the error that a new request would get."""

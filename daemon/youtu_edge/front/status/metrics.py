@@ -136,6 +136,23 @@ class EngineCollector(Collector):
         return []
 
 
+class BoardNameCollector(Collector):
+    """The name of this board, to which other figures are joined by their instance."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def collect(self) -> Iterator[Metric]:
+        """One gauge, always 1."""
+        info = GaugeMetricFamily("youtu_edge_board_info", "1, with the name of this board", labels=["board"])
+        info.add_metric([self._name], 1)
+        yield info
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the name of the metric is fixed."""
+        return []
+
+
 class GaugeCollector(Collector):
     """Gauges, read at the moment of the scrape: name -> (help, value)."""
 

@@ -23,14 +23,17 @@ from youtu_edge.front.inflight.active_requests import ActiveRequests
 from youtu_edge.front.machine.board_watch import BoardWatch
 from youtu_edge.front.machine.memory_watch import MemoryWatch
 from youtu_edge.front.machine.process_memory import resident_bytes
+from youtu_edge.front.status.disk import Disk
 from youtu_edge.front.status.document import (
     DeviceStatus,
     LoadedModel,
     StatusDocument,
     StorageStatus,
 )
+from youtu_edge.front.status.history import History
 from youtu_edge.front.status.metrics import Metrics
 from youtu_edge.front.status.readiness import Readiness
+from youtu_edge.front.status.update_gauges import update_gauges
 from youtu_edge.front.supervision.degrade import NAMES
 from youtu_edge.front.supervision.supervisor import Supervisor
 from youtu_edge.protocol.from_engine import PLAN_PARTS
@@ -53,6 +56,8 @@ class StatusHandlers:
         durable: DurableRequests,
         ui: StaticFiles,
         conversations: Conversations,
+        history: History,
+        disk: Disk,
         clock: Callable[[], float],
     ) -> None:
         self._readiness = readiness
@@ -66,6 +71,8 @@ class StatusHandlers:
         self._durable = durable
         self._ui = ui
         self._conversations = conversations
+        self._history = history
+        self._disk = disk
         self._clock = clock
         self._started_at = clock()
 
@@ -129,7 +136,11 @@ class StatusHandlers:
                 "mean_batch": round(counters.mean_batch, 3),
                 "step_overhead_seconds": round(counters.step_overhead_seconds, 6),
             },
-            storage=StorageStatus(conversations="disk" if self._conversations.database.is_persistent else "memory"),
+            storage=StorageStatus(
+                conversations="disk" if self._conversations.database.is_persistent else "memory", disk=self._disk.figures()
+            ),
+            requests=self._history.figures(),
+            events=self._history.events,
             accepting=self._refusal(),
         )
         return json_response(document)
@@ -162,6 +173,8 @@ class StatusHandlers:
                 float(self._supervisor.policy.rung),
             ),
             "package_on_trial": ("1 while the version has not answered yet", float(self._supervisor.package.is_on_trial)),
+            "package_release": ("Release number of the served version", float(self._supervisor.package.release)),
+            **update_gauges(self._supervisor.package.update()),
             "uptime_seconds": ("Since the start of the daemon", self._clock() - self._started_at),
             "front_resident_bytes": ("Memory of the front process", resident_bytes(os.getpid())),
             **self._memory.gauges(),

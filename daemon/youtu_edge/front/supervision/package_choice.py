@@ -16,10 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from youtu_edge.errors import PackageError
 from youtu_edge.log import line
 from youtu_edge.package import TOKENIZER, open_package, read_manifest
 from youtu_edge.updates.store import ModelStore
+from youtu_edge.updates.update_state import UpdateState, read_state
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class PackageChoice:
         self._refused: set[str] = set()
         self._good: list[str] = self._store.good_targets() if self._store else []
         self._last_refusal: dict[str, Any] | None = None
+        self.release = 0
+        """Of the version that `choose` returned last; 0 if its manifest has none."""
 
     @property
     def path(self) -> str:
@@ -57,6 +62,7 @@ class PackageChoice:
             self._linked = self._target = self._store.target()
             # Activating a rejected version again gives it another trial.
             self._refused.discard(self._linked or "")
+        self.release = self._release()
         return self.path
 
     def has_changed(self) -> bool:
@@ -104,11 +110,24 @@ class PackageChoice:
 
     def status(self) -> dict[str, Any]:
         """For /v1/status."""
+        update = self.update()
         return {
             "version": Path(self._target).name if self._target else None,
+            "release": self.release,
             "on_trial": self.is_on_trial,
             "refused": self._last_refusal,
+            "update": msgspec.to_builtins(msgspec.structs.replace(update, rejected={})) if update else None,
         }
+
+    def update(self) -> UpdateState | None:
+        """What became of the last `youtu-edge model install https://…`; None if there was none."""
+        return read_state(self._store.root) if self._store else None
+
+    def _release(self) -> int:
+        try:
+            return read_manifest(Path(self.path)).release
+        except PackageError:  # reported by the engine
+            return 0
 
     def _former(self) -> str | None:
         """The newest version that has answered, is still there and is not the chosen one."""

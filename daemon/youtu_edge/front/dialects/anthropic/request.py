@@ -175,6 +175,7 @@ class MessagesBody(CountBody, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /v1/messages."""
 
     max_tokens: Tokens
+    """Required, so that clients that know nothing of the model write a large number: the context limits the answer too."""
     stop_sequences: Annotated[list[StopText], Meta(max_length=8)] | None = None
     stream: bool | None = None
     metadata: Metadata | None = None
@@ -184,7 +185,7 @@ def generation_request(intake: Intake, body: MessagesBody) -> GenerationRequest:
     """The request for the answer. Raises InvalidRequestError and ModelNotFoundError naming the field."""
     _check(body)
     intake.check_name(body.model)
-    limit = intake.max_new_tokens("max_tokens", body.max_tokens)
+    limit = intake.max_new_tokens("max_tokens", min(body.max_tokens, intake.model.context_length))
     submit = intake.submit("msg_", body, limit, body.stop_sequences)
     submit.messages = chat_messages(body.system, body.messages)
     submit.template_kwargs = body.template_kwargs

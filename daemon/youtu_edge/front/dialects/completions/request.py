@@ -18,7 +18,6 @@ FIELDS = FieldTable(
         "best_of": Refused(1),
         "echo": Refused(False),
         "stream_options.include_obfuscation": Hint(False),
-        "suffix": Refused(""),
     }
 )
 """OpenAI's parameters that are not computed here."""
@@ -34,6 +33,8 @@ class CompletionBody(GenerationFields, forbid_unknown_fields=True, kw_only=True)
     """Body of POST /v1/completions. `prompt` is a text, the token ids of one, or a list of up to 16 such."""
 
     prompt: PromptText | Annotated[list[PromptToken | PromptText | PromptTokens], Meta(min_length=1)]
+    suffix: str | None = None
+    """The text that follows the answer, for models that were trained to fill in; for prompts that are texts."""
     logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
 
@@ -46,6 +47,7 @@ def generation_requests(intake: Intake, body: CompletionBody) -> dict[str, Gener
     intake.check_name(body.model)
     submit = intake.submit("cmpl-", body, intake.max_new_tokens("max_tokens", body.max_tokens), body.stop)
     fill_fields(submit, body, body.logprobs)
+    submit.suffix = body.suffix or ""
     return {
         name: msgspec.structs.replace(submit, prompt=prompt)
         if isinstance(prompt, str)
@@ -60,6 +62,8 @@ def _prompts(body: CompletionBody, context_length: int) -> dict[str, str | list[
     if len(found) > MAX_PROMPTS:
         raise InvalidRequestError(f"prompt: {len(found)} prompts; at most {MAX_PROMPTS} are allowed", param="prompt")
     for name, prompt in found.items():
+        if isinstance(prompt, list) and body.suffix:
+            raise InvalidRequestError(f"suffix: cannot follow token ids; write {name} as a text", param="suffix")
         if isinstance(prompt, list) and len(prompt) > context_length:
             problem = f"{len(prompt)} tokens do not fit into the context of {context_length}"
             raise ContextLengthError(f"{name}: {problem}", param=name)

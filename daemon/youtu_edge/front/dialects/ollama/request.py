@@ -25,7 +25,6 @@ FIELDS = FieldTable(
         "keep_alive": Hint(-1, "-1", "-1s"),
         "logprobs": Refused(False),
         "shift": Refused(False),
-        "suffix": Refused(""),
         "template": Refused(""),
         "top_logprobs": Refused(0),
         "truncate": Refused(False),
@@ -76,6 +75,8 @@ class OllamaGenerateBody(OllamaFields, forbid_unknown_fields=True, kw_only=True)
     """Body of POST /api/generate. Without a prompt it asks whether the model is loaded."""
 
     prompt: str | None = None
+    suffix: str | None = None
+    """The text that follows the answer; implies `raw`."""
     system: str | None = None
     raw: bool | None = None
     """True: the prompt is continued as it is, without a chat template."""
@@ -112,14 +113,16 @@ def chat_request(intake: Intake, body: OllamaChatBody) -> GenerationRequest:
 
 def generate_request(intake: Intake, body: OllamaGenerateBody) -> GenerationRequest:
     """The request for the answer. Raises InvalidRequestError and UnsupportedParameterError naming the field."""
-    if body.raw and body.system:
-        raise InvalidRequestError("system: cannot be combined with raw: true", param="system")
-    if body.raw and body.think is not None:
-        raise InvalidRequestError("think: cannot be combined with raw: true", param="think")
+    is_raw = body.raw or bool(body.suffix)
+    why = "suffix" if body.suffix else "raw: true"
+    if is_raw and body.system:
+        raise InvalidRequestError(f"system: cannot be combined with {why}", param="system")
+    if is_raw and body.think is not None:
+        raise InvalidRequestError(f"think: cannot be combined with {why}", param="think")
     submit = _submit(intake, body)
     prompt = body.prompt or ""
-    if body.raw:
-        submit.prompt = prompt
+    if is_raw:
+        submit.prompt, submit.suffix = prompt, body.suffix or ""
     else:
         system = [ChatMessage("system", body.system)] if body.system else []
         submit.messages = [*system, ChatMessage("user", prompt)]

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.answers.pieces import Answer
-from youtu_edge.front.conversations.turn import ConversationTurn
+from youtu_edge.front.conversations.turn import TurnStream
 from youtu_edge.front.http.error_body import ErrorBody
 from youtu_edge.protocol.from_engine import Finished
 
@@ -28,7 +28,7 @@ class PlainUsage(msgspec.Struct):
 
 
 class PlainAnswer(msgspec.Struct, kw_only=True):
-    """Answer of POST /chat. The last three fields are only there for a turn of a session."""
+    """Answer of POST /chat. The fields from `session_id` on are only there for a turn of a session."""
 
     request_id: str
     response: str
@@ -41,6 +41,11 @@ class PlainAnswer(msgspec.Struct, kw_only=True):
     """Turns at the beginning of the session that the model no longer sees."""
     stored: bool | UnsetType = UNSET
     """False: the device's disk failed, and the turn is missing from its session."""
+    turn: int | UnsetType = UNSET
+    """Number of the turn, to follow it, make it again or delete it."""
+    seconds: float | UnsetType = UNSET
+    """From the question to the end of the answer, as the session keeps it."""
+    tokens_per_second: float | UnsetType = UNSET
 
 
 class PlainEvent(msgspec.Struct, kw_only=True):
@@ -55,6 +60,9 @@ class PlainEvent(msgspec.Struct, kw_only=True):
     usage: PlainUsage | UnsetType = UNSET
     dropped_turns: int | UnsetType = UNSET
     stored: bool | UnsetType = UNSET
+    turn: int | UnsetType = UNSET
+    seconds: float | UnsetType = UNSET
+    tokens_per_second: float | UnsetType = UNSET
     error: ErrorBody | UnsetType = UNSET
     """Instead of `done`, when the answer cannot be finished."""
 
@@ -68,10 +76,21 @@ def whole_answer(generation: GenerationStream, answer: Answer) -> PlainAnswer:
         finish_reason=answer.reason,
         usage=usage(answer.finished),
     )
-    if isinstance(generation, ConversationTurn):
+    if isinstance(generation, TurnStream):
         document.session_id = generation.session_id
-        document.dropped_turns, document.stored = generation.dropped_turns, bool(generation.is_stored)
+        tell_turn(document, generation)
     return document
+
+
+def tell_turn(document: PlainAnswer | PlainEvent, turn: TurnStream) -> None:
+    """What a client learns about a turn at its end."""
+    document.dropped_turns, document.stored = turn.dropped_turns, turn.stored is not None
+    if turn.stored is not None:
+        document.turn = turn.stored.number
+        if turn.stored.seconds:
+            document.seconds = round(turn.stored.seconds, 3)
+        if turn.stored.tokens_per_second:
+            document.tokens_per_second = round(turn.stored.tokens_per_second, 3)
 
 
 def usage(finished: Finished) -> PlainUsage:

@@ -11,9 +11,11 @@ from aiohttp import web
 from youtu_edge.front.admission.intake import Intake
 from youtu_edge.front.answers.answer_stream import stream_answers
 from youtu_edge.front.answers.generation_stream import GenerationStream
+from youtu_edge.front.conversations.conversation import Name, Place
 from youtu_edge.front.conversations.conversations import Conversations
-from youtu_edge.front.conversations.store import Name
-from youtu_edge.front.conversations.turn import TurnRequest, open_turn
+from youtu_edge.front.conversations.durable_turns import DurableTurns
+from youtu_edge.front.conversations.turn import open_turn
+from youtu_edge.front.conversations.turn_prompt import TurnRequest
 from youtu_edge.front.dialects.common.handlers import GeneratingHandlers
 from youtu_edge.front.dialects.plain.request import NAMES, PlainBody, generation_request
 from youtu_edge.front.dialects.plain.response import PlainAnswer, PlainEvent, whole_answer
@@ -26,7 +28,6 @@ from youtu_edge.front.http.field_table import NO_FIELDS
 from youtu_edge.front.http.json_response import json_response
 from youtu_edge.front.http.route import Route
 from youtu_edge.front.keys.caller import owner
-from youtu_edge.request_errors import UnsupportedParameterError
 
 _CONTEXT_PARTS = 4
 """Up to a quarter of the context is reserved for the answer of a turn; older turns are dropped for no more than that."""
@@ -35,9 +36,17 @@ _CONTEXT_PARTS = 4
 class PlainHandlers(GeneratingHandlers):
     """The routes of the plain dialect."""
 
-    def __init__(self, intake: Intake, generations: Generations, bodies: BodyReader, conversations: Conversations) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        generations: Generations,
+        bodies: BodyReader,
+        conversations: Conversations,
+        durable_turns: DurableTurns,
+    ) -> None:
         super().__init__(intake, generations, bodies)
         self._conversations = conversations
+        self._durable_turns = durable_turns
 
     def routes(self) -> list[Route]:
         """One prompt, one answer."""
@@ -74,18 +83,17 @@ class PlainHandlers(GeneratingHandlers):
             with self._generations.open(request, raw, submit, names=NAMES) as generation:
                 yield generation
             return
-        if durability(request) is not None:
-            raise UnsupportedParameterError(
-                "session_id: cannot be combined with Idempotency-Key; a turn is stored when its end is sent",
-                param="session_id",
-            )
         share = max(1, self._intake.model.context_length // _CONTEXT_PARTS)
         turn = TurnRequest(
             name=Name(owner(), body.session_id),
-            prompt=body.prompt,
+            prompt=body.prompt or "",
             system=body.system,
             reserve_tokens=min(submit.max_new_tokens, share),
             is_streamed=is_streamed,
+            place=Place(body.parent_turn, body.continue_turn),
         )
+        if (wanted := durability(request)) is not None:
+            yield await self._durable_turns.open(wanted, raw, submit, turn, NAMES)
+            return
         async with open_turn(self._conversations, self._intake.admission, submit, turn, NAMES) as generation:
             yield generation

@@ -8,8 +8,8 @@ from youtu_edge.errors import YoutuEdgeError
 from youtu_edge.front.answers.answer_stream import Documents
 from youtu_edge.front.answers.generation_stream import GenerationStream
 from youtu_edge.front.answers.pieces import Ended, Piece, Text, Thought
-from youtu_edge.front.conversations.turn import ConversationTurn
-from youtu_edge.front.dialects.plain.response import PlainEvent, usage
+from youtu_edge.front.conversations.turn import TurnStream
+from youtu_edge.front.dialects.plain.response import PlainEvent, tell_turn, usage
 from youtu_edge.front.http.error_body import error_document
 
 
@@ -22,7 +22,7 @@ class PlainWriter:
     def begin(self) -> Documents:
         """The ids with which the client can cancel, interrupt or continue."""
         ids = PlainEvent(request_id=self._generation.id)
-        if isinstance(self._generation, ConversationTurn):
+        if isinstance(self._generation, TurnStream):
             ids.session_id = self._generation.session_id
         return [ids]
 
@@ -34,8 +34,8 @@ class PlainWriter:
             return [PlainEvent(thinking=piece.text)]
         if isinstance(piece, Ended):
             end = PlainEvent(done=True, finish_reason=piece.reason, usage=usage(piece.finished))
-            if isinstance(self._generation, ConversationTurn):
-                end.dropped_turns, end.stored = self._generation.dropped_turns, bool(self._generation.is_stored)
+            if isinstance(self._generation, TurnStream):
+                tell_turn(end, self._generation)
             return [end]
         return []
 

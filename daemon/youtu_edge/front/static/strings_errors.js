@@ -1,0 +1,28 @@
+// What the codes of errors mean to a person, as in strings.js; docs/api.md has what they mean to a program.
+
+export const errorStrings = {
+  error_invalid_request: { en: "The device did not understand the request. The page may be older than the device: reload it.", zh: "设备无法理解此请求。页面可能比设备旧，请刷新页面。" },
+  error_unsupported_parameter: { en: "The device does not support one of the settings. Check the panel “Settings”.", zh: "设备不支持其中一项设置，请检查“设置”。" },
+  error_context_length_exceeded: { en: "The conversation exceeds the model's context length. Start a new one or shorten the question.", zh: "对话超出了模型的上下文长度，请新建对话或缩短问题。" },
+  error_invalid_api_key: { en: "The API key is missing or not valid.", zh: "缺少 API 密钥或密钥无效。" },
+  error_forbidden: { en: "The device does not answer pages of this address. Its administrator can allow it (service.allowed_hosts).", zh: "设备不接受来自此地址的页面，管理员可以在 service.allowed_hosts 中允许。" },
+  error_insufficient_scope: { en: "This API key may not do that.", zh: "此 API 密钥无权执行该操作。" },
+  error_not_found: { en: "That no longer exists on the device.", zh: "设备上已没有此内容。" },
+  error_elsewhere: { en: "This conversation is kept on another device.", zh: "此对话保存在另一台设备上。" },
+  error_request_timeout: { en: "The question did not arrive in time. The connection may be poor.", zh: "问题未能及时送达，网络可能不稳定。" },
+  error_session_busy: { en: "This conversation is still being answered. Wait until it ends, or stop it.", zh: "该对话仍在回答中，请等待结束或停止回答。" },
+  error_model_changed: { en: "The model was changed before this answer was finished. Ask again.", zh: "回答完成前模型已更换，请重新提问。" },
+  error_body_too_large: { en: "The question is larger than the device accepts.", zh: "问题超出了设备允许的大小。" },
+  error_idempotency_conflict: { en: "The device has another question under the same name. Ask again.", zh: "设备上已有同名的其他问题，请重新提问。" },
+  error_overloaded: { en: "The device has too many questions at once. Try again in a moment.", zh: "设备当前请求过多，请稍后重试。" },
+  error_concurrency_exceeded: { en: "This API key has too many unfinished questions. Wait until one is answered.", zh: "此 API 密钥的未完成请求过多，请等待其中一个完成。" },
+  error_quota_exceeded: { en: "This API key has used up its tokens for now. Try again later.", zh: "此 API 密钥的 token 配额已用完，请稍后再试。" },
+  error_internal_error: { en: "The device made a mistake. Its log has the details.", zh: "设备内部出错，详情见设备日志。" },
+  error_poison_request: { en: "The engine crashed on this question, so it is rejected for 10 minutes. Word it differently.", zh: "此问题导致推理引擎崩溃，10 分钟内不再接受，请换一种说法。" },
+  error_memory_pressure: { en: "The device is short of memory. Try again in a moment.", zh: "设备内存不足，请稍后重试。" },
+  error_unavailable: { en: "The device is starting or stopping. Try again in a moment.", zh: "设备正在启动或停止，请稍后重试。" },
+  error_connection_limit: { en: "Too many connections are open. Close other pages of this device.", zh: "打开的连接过多，请关闭本设备的其他页面。" },
+  error_storage_failed: { en: "The device's disk is full or has failed.", zh: "设备磁盘已满或发生故障。" },
+  error_engine_gave_up: { en: "The engine failed too often. See the device's log.", zh: "推理引擎多次失败，请查看设备日志。" },
+  error_deadline_exceeded: { en: "The answer was not finished in time.", zh: "回答未能在限定时间内完成。" },
+};

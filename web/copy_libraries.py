@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Copy the libraries of the page into a directory: `copy_libraries.py [--required] DIRECTORY`.
+
+npm fetches the packages that package-lock.json pins, by their hashes, into a temporary directory; nothing of them runs.
+What the page uses is copied, with the licences in LICENSES.txt. Without npm or a network the page is complete but for
+coloured code and typeset formulas: a warning, or with --required an error. Standard library only: CMake runs it at build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PINS = ("package.json", "package-lock.json")
+LANGUAGES = (
+    *("bash", "c", "cpp", "csharp", "css", "diff", "go", "ini", "java", "javascript", "json", "kotlin", "lua", "makefile"),
+    *("markdown", "php", "python", "ruby", "rust", "sql", "swift", "typescript", "xml", "yaml"),
+)
+"""As in code.js of the page."""
+FILES = {
+    "highlight.js": "@highlightjs/cdn-assets/es/core.min.js",
+    **{f"highlight-{name}.js": f"@highlightjs/cdn-assets/es/languages/{name}.min.js" for name in LANGUAGES},
+    "temml.js": "temml/dist/temml.min.js",
+    "temml.css": "temml/dist/Temml-Local.css",
+    "Temml.woff2": "temml/dist/Temml.woff2",
+}
+LICENSES = {"highlight.js": "@highlightjs/cdn-assets/LICENSE", "Temml": "temml/LICENSE"}
+NPM = (
+    *("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"),
+    *("--fetch-retries=1", "--fetch-timeout=30000"),
+)
+TIMEOUT_S = 180
+
+
+class UnavailableError(Exception):
+    """The packages cannot be fetched."""
+
+
+def pinned() -> str:
+    """Identifies what is copied: the pins, and this program."""
+    return hashlib.sha256(b"".join((HERE / name).read_bytes() for name in (*PINS, Path(__file__).name))).hexdigest()
+
+
+def fetch(directory: Path) -> Path:
+    """The packages below `directory`. Raises UnavailableError."""
+    if shutil.which("npm") is None:
+        raise UnavailableError("npm is not installed; on Debian and Ubuntu: apt-get install npm")
+    for name in PINS:
+        shutil.copy(HERE / name, directory)
+    try:
+        subprocess.run(NPM, cwd=directory, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"npm ci did not end within {TIMEOUT_S} s; is the network down?") from None
+    except subprocess.CalledProcessError as error:
+        reason = next((line for line in error.stderr.splitlines() if line.strip()), "no reason given")
+        raise UnavailableError(f"npm ci failed: {reason}") from None
+    return directory / "node_modules"
+
+
+def copy(packages: Path, target: Path) -> None:
+    """Replace `target` by what the page uses of the packages."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name, source in FILES.items():
+        shutil.copyfile(packages / source, target / name)
+    licenses = (f"{name}\n\n{(packages / path).read_text(encoding='utf-8')}" for name, path in LICENSES.items())
+    (target / "LICENSES.txt").write_text("\n\n".join(licenses), encoding="utf-8")
+    (target / ".pinned").write_text(pinned(), encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code."""
+    is_required = "--required" in arguments
+    (target,) = (Path(argument) for argument in arguments if argument != "--required")
+    stamp = target / ".pinned"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == pinned():
+        return 0
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            copy(fetch(Path(directory)), target)
+    except UnavailableError as error:
+        kind = "error" if is_required else "warning: the page is built without coloured code and formulas"
+        print(f"{kind}: {error}", file=sys.stderr)
+        target.mkdir(parents=True, exist_ok=True)
+        return 1 if is_required else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
