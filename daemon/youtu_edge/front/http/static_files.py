@@ -138,7 +138,6 @@ class StaticFiles:
             )
         return self._files[name]
 
-
     def _read(self, name: str) -> bytes:
         """The file; a style sheet with those that it imports in their places, because each request has its price."""
         data = self._paths[name].read_bytes()
