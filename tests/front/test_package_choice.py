@@ -31,7 +31,7 @@ def test_a_package_that_is_no_link_is_served_and_never_left(tmp_path: Path) -> N
     assert not choice.is_on_trial
     assert not choice.has_changed()
     assert not choice.refuse("it died")
-    assert choice.status() == {"version": None, "on_trial": False, "refused": None}
+    assert choice.status() == {"version": None, "release": 0, "on_trial": False, "refused": None, "update": None}
 
 
 def test_a_new_link_is_noticed_once_and_its_version_is_on_trial(store: ModelStore) -> None:

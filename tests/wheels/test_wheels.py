@@ -36,8 +36,8 @@ def test_there_is_a_wheel_for_each_processor_and_any_python(wheels: list[Path]) 
 
 
 def test_a_wheel_holds_all_that_a_service_needs_and_no_sources(wheels: list[Path]) -> None:
-    """Unit, users, boards and profiles as they are in the checkout; both commands; nothing to compile."""
-    wanted = shipped("config") | shipped("systemd")
+    """Completion, unit, users, boards and profiles as they are in the checkout; both commands; nothing to compile."""
+    wanted = shipped("completions") | shipped("config") | shipped("systemd")
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             names = archive.namelist()

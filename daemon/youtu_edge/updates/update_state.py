@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from youtu_edge.encoding import json_bytes
 from youtu_edge.json_file import JsonError, checked, decode_json, read_bounded
 
 FILE = "update.json"
@@ -56,7 +57,7 @@ def write_state(store: Path, state: UpdateState) -> None:
     """Replaces the former one. Not worth failing an installation for, so errors of the disk are ignored."""
     temporary = store / f".{FILE}-{os.getpid()}"
     try:
-        temporary.write_bytes(msgspec.json.encode(msgspec.structs.replace(state, at=int(time.time()))))
+        temporary.write_bytes(json_bytes(msgspec.structs.replace(state, at=int(time.time()))))
         temporary.chmod(0o644)
         temporary.replace(store / FILE)
     except OSError:
