@@ -210,6 +210,7 @@ def test_everything_that_is_pressed_is_as_large_as_a_finger(open_ui: Open, daemo
     ui.page.locator("#session-list a").first.wait_for()
     assert ui.page.evaluate(small) == []
     ui.page.tap("#settings-open")
+    ui.page.locator("dialog[open]").wait_for()
     assert ui.page.evaluate(small) == []
     ui.page.keyboard.press("Escape")
     ui.page.locator("#session-list button").first.tap()

@@ -27,7 +27,7 @@ def test_a_damaged_database_is_set_aside_and_the_daemon_starts(tmp_path: Path) -
     with running(f"storage.directory={tmp_path}") as daemon:
         daemon.wait_ready()
         assert say(daemon, "fresh", "hello")["stored"]
-        assert daemon.status()["storage"] == {"conversations": "disk"}
+        assert daemon.status()["storage"]["conversations"] == "disk"
         assert daemon.stop() == 0
         assert b"database_set_aside file=conversations.db moved_to=conversations.db.damaged" in daemon.log
     assert (tmp_path / "conversations.db.damaged").exists()
@@ -56,6 +56,6 @@ def test_without_a_directory_sessions_live_until_the_restart(tmp_path: Path) -> 
         daemon.wait_ready()
         say(daemon, "brief", "hello")
         assert say(daemon, "brief", "recall")["response"] == "hello|hello|recall"
-        assert daemon.status()["storage"] == {"conversations": "memory"}
+        assert daemon.status()["storage"] == {"conversations": "memory", "disk": None}
         assert daemon.stop() == 0
         assert b"database_in_memory" in daemon.log

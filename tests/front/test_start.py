@@ -114,7 +114,7 @@ def test_a_second_daemon_on_one_data_directory_is_refused_with_the_process_id_of
         first.wait_exit()
     with running(f"storage.directory={data}") as third:
         third.wait_ready()
-        assert third.status()["storage"] == {"conversations": "disk"}
+        assert third.status()["storage"]["conversations"] == "disk"
         assert third.stop() == 0
 
 

@@ -31,9 +31,10 @@ class Load:
         return f"running={engine.running}, waiting={waiting}, free-pages={free:.2f}"
 
     def install(self, app: web.Application) -> None:
-        """Send the header with every answer of the application."""
+        """Send the header with every answer of the application but the page's files, whose first paint has to be small."""
 
         async def mark(request: web.Request, response: web.StreamResponse) -> None:
-            response.headers[HEADER] = str(self)
+            if not request.path.startswith("/ui/"):
+                response.headers[HEADER] = str(self)
 
         app.on_response_prepare.append(mark)
