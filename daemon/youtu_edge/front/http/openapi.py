@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -64,7 +65,11 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     queries = {route.query.__name__ for route in routes if route.query is not None}
     for name, component in components.items():
         if component.get("additionalProperties") is False and name not in queries:
+            component["additionalProperties"] = {"type": "null"}
             _allow_null(component)
+        elif any(getattr(route.body, "__name__", "") == name for route in routes):  # further fields are ignored
+            for nested in [name, *re.findall(r"schemas/(\w+)", str(component))]:
+                _allow_null(components[nested])
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         describe_others(route.others, schema_of.get(route.body, {}), components)
@@ -79,7 +84,6 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def _allow_null(component: dict[str, Any]) -> None:
     """A field that is null is absent, whatever its name (nulls.py)."""
-    component["additionalProperties"] = {"type": "null"}
     required = component.get("required", ())
     for name, schema in component["properties"].items():
         alternatives = schema.get("anyOf", [schema])
