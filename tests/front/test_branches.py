@@ -80,6 +80,15 @@ def test_a_place_that_makes_no_sense_is_rejected_by_name(
     assert (got, refused["error"]["param"]) == (status, param)
 
 
+def test_a_session_that_does_not_exist_has_no_turn_to_follow(daemon: Daemon) -> None:
+    """Nothing is stored; 0, which is no turn, begins the session."""
+    for place, more in (("parent_turn", {"prompt": "one"}), ("continue_turn", {})):
+        status, refused = call(daemon, "POST", "/chat", {"session_id": "nowhere", place: 5, **more})
+        assert (status, refused["error"]["param"]) == (404, place)
+    assert call(daemon, "GET", "/v1/sessions/nowhere")[0] == 404
+    assert say(daemon, "nowhere", "one", parent_turn=0)["stored"]
+
+
 def test_a_question_is_deleted_with_its_answer_and_what_follows_stays(daemon: Daemon) -> None:
     """Also the last one, and one of several branches, whose sibling is shown instead."""
     for prompt in ("one", "two", "three"):

@@ -101,9 +101,11 @@ class Conversations:
         found = await self.database.run(lambda connection: self._store.find(connection, name, only_seen=True, place=place))
         if found is not None:
             return found
+        self._board.check_here(name.id, "session_id")
         if place.continued is not None:
             raise turns.no_turn(place.continued, "continue_turn")
-        self._board.check_here(name.id, "session_id")
+        if place.parent:
+            raise turns.no_turn(place.parent, "parent_turn")
         now = int(time.time())
         return Conversation(
             summary=Summary(id=name.id, title="", created=now, updated=now, turns=0), system="", dropped_turns=0, turns=[]

@@ -9,7 +9,6 @@ A parent is always older than its children: its number is smaller.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 
 
 class TurnTree:
@@ -18,6 +17,9 @@ class TurnTree:
     def __init__(self, parents: dict[int, int | None]) -> None:
         """`parents` in ascending order of the turns; None: nothing comes before it."""
         self._parents = parents
+        self._children: dict[int | None, list[int]] = {}
+        for turn, parent in parents.items():
+            self._children.setdefault(parent, []).append(turn)
 
     @classmethod
     def of(cls, connection: sqlite3.Connection, conversation: int) -> TurnTree:
@@ -42,21 +44,21 @@ class TurnTree:
 
     def branches(self, turn: int) -> list[int]:
         """This turn and the others with the same parent, oldest first."""
-        return list(self._after(self._parents[turn]))
+        return list(self._children[self._parents[turn]])
 
     def children(self, turn: int) -> list[int]:
         """The turns that follow this one, oldest first."""
-        return list(self._after(turn))
+        return list(self._children.get(turn, ()))
 
     def below(self, turn: int) -> list[int]:
         """This turn and all that follow it, whatever their branch."""
-        return [each for each in self._parents if turn in self.path(each)]
+        found = [turn]
+        for each in found:  # which grows meanwhile
+            found += self._children.get(each, ())
+        return found
 
     def latest_end(self, turn: int | None) -> int | None:
         """The end of the path that goes from this turn along the newest branches; from None, the whole conversation's."""
-        while after := list(self._after(turn)):
+        while after := self._children.get(turn):
             turn = after[-1]
         return turn
-
-    def _after(self, parent: int | None) -> Iterator[int]:
-        return (number for number, before in self._parents.items() if before == parent)
