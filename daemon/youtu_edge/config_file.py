@@ -81,7 +81,12 @@ def trace_config(
         reader.read_override(override)
     if reader.problems:
         raise ConfigError("\n".join(reader.problems))
-    return LoadedConfig(msgspec.convert(reader.values, type=Config), reader.origins)
+    config = msgspec.convert(reader.values, type=Config)
+    ports = [config.service.port, *config.service.extra_ports]
+    if twice := [port for index, port in enumerate(ports) if port in ports[:index]]:
+        where = reader.origins["service.extra_ports"]
+        raise ConfigError(f'{where}: key "service.extra_ports": {twice[0]} is service.port, or given twice; leave it out')
+    return LoadedConfig(config, reader.origins)
 
 
 def dotted_keys() -> dict[str, Any]:

@@ -49,9 +49,9 @@ class Daemon:
     ) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection.request(method, path, body=data, headers=headers or {})
-        answer = connection.getresponse()
         try:
+            connection.request(method, path, body=data, headers=headers or {})
+            answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         finally:
             connection.close()
@@ -63,15 +63,17 @@ class Daemon:
 
     def stream(self, path: str, body: Any) -> Generator[dict[str, Any], None, None]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request("POST", path, body=json.dumps(body))
-        answer = connection.getresponse()
+        answer: http.client.HTTPResponse | None = None
         try:
+            connection.request("POST", path, body=json.dumps(body))
+            answer = connection.getresponse()
             assert answer.status == 200, answer.read()
             for raw in answer:
                 if raw.startswith(b"data: ") and raw != b"data: [DONE]\n":
                     yield json.loads(raw[6:])
         finally:
-            answer.close()
+            if answer is not None:
+                answer.close()
             connection.close()
 
     def status(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +42,18 @@ def stream(
     """Number and data of at most `most` events after number `last`; then the connection is closed."""
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
     headers = {"Idempotency-Key": key} | ({"Last-Event-ID": str(last)} if last else {})
-    connection.request("POST", path, body=json.dumps(body or PATHS[path]), headers=headers)
-    answer = connection.getresponse()
-    assert answer.status == 200, answer.read()
-    events, number = [], 0
-    try:
-        while len(events) < most and (line := answer.readline()):
-            if line.startswith(b"id: "):
-                number = int(line[4:])
-            elif line.startswith(b"data: "):
-                events.append((number, line[6:].decode().strip()))
-        return events
-    finally:
-        answer.close()
-        connection.close()
+    events: list[tuple[int, str]] = []
+    with closing(connection):
+        connection.request("POST", path, body=json.dumps(body or PATHS[path]), headers=headers)
+        with closing(connection.getresponse()) as answer:
+            assert answer.status == 200, answer.read()
+            number = 0
+            while len(events) < most and (line := answer.readline()):
+                if line.startswith(b"id: "):
+                    number = int(line[4:])
+                elif line.startswith(b"data: "):
+                    events.append((number, line[6:].decode().strip()))
+    return events
 
 
 def text_of(events: list[tuple[int, str]]) -> str:

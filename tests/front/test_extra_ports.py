@@ -41,3 +41,12 @@ def test_what_is_no_list_of_ports_is_refused_by_its_key(value: str) -> None:
     with pytest.raises(ConfigError, match=r"service\.extra_ports"):
         load_config(None, [f"service.extra_ports={value}"])
     assert load_config(None, ["service.extra_ports=[11434]"]).service.extra_ports == (11434,)
+
+
+@pytest.mark.parametrize("value", ["[8080]", "[11434, 11434]"])
+def test_a_port_is_given_once(value: str) -> None:
+    """Else the daemon would find it in use by itself."""
+    with pytest.raises(
+        ConfigError, match=r'key "service\.extra_ports": \d+ is service\.port, or given twice; leave it out'
+    ):
+        load_config(None, [f"service.extra_ports={value}"])
