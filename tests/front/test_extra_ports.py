@@ -46,7 +46,5 @@ def test_what_is_no_list_of_ports_is_refused_by_its_key(value: str) -> None:
 @pytest.mark.parametrize("value", ["[8080]", "[11434, 11434]"])
 def test_a_port_is_given_once(value: str) -> None:
     """Else the daemon would find it in use by itself."""
-    with pytest.raises(
-        ConfigError, match=r'"service\.extra_ports": \d+ is service\.port, or given twice'
-    ):
+    with pytest.raises(ConfigError, match=r'"service\.extra_ports": \d+ is service\.port, or given twice'):
         load_config(None, [f"service.extra_ports={value}"])
