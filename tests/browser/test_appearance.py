@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from browser.ui import DESK, TOUCH, Ui
+from browser.ui import DESK, TOUCH, Ui, expect
 from front.scripted_daemon import Daemon, wait_until
 
 Open = Callable[..., Ui]
@@ -160,22 +160,22 @@ def test_the_language_is_switched_and_remembered(open_ui: Open, daemon: Daemon) 
     ui.ask_and_wait("Hello!")
     ui.page.click("#language")
     assert ui.page.locator("html").get_attribute("lang") == "zh"
-    assert ui.page.locator("#new-chat").inner_text() == "新对话"
+    expect(ui.page.locator("#new-chat")).to_have_text("新对话", use_inner_text=True)
     assert ui.page.get_attribute("#question", "placeholder") == "请输入问题"
     assert ui.page.locator(".figures").inner_text().count("token/秒") <= 1
     assert "秒" in ui.page.locator(".figures").inner_text()
-    assert ui.page.locator("#session-list h2").first.inner_text() == "今天"
+    expect(ui.page.locator("#session-list h2").first).to_have_text("今天", use_inner_text=True)
     assert ui.answer() == "Hello!"
     ui.page.reload()
-    assert ui.page.locator("#new-chat").inner_text() == "新对话"
+    expect(ui.page.locator("#new-chat")).to_have_text("新对话", use_inner_text=True)
     ui.page.click("#language")
-    assert ui.page.locator("#new-chat").inner_text() == "New conversation"
+    expect(ui.page.locator("#new-chat")).to_have_text("New conversation", use_inner_text=True)
 
 
 def test_a_chinese_browser_gets_a_chinese_page(open_ui: Open, daemon: Daemon) -> None:
     """The browser's language applies until the user chooses one."""
     ui = open_ui(daemon.port, language="zh")
-    assert ui.page.locator("#new-chat").inner_text() == "新对话"
+    expect(ui.page.locator("#new-chat")).to_have_text("新对话", use_inner_text=True)
     assert ui.page.locator("html").get_attribute("lang") == "zh"
 
 
@@ -187,9 +187,9 @@ def test_the_theme_is_switched_and_remembered(open_ui: Open, daemon: Daemon) -> 
     ui.page.emulate_media(color_scheme="light")
     wait_until(lambda: ui.page.evaluate(ground) != dark)
     ui.page.click("#theme")
-    assert ui.page.locator("#theme").inner_text() == "Light"
+    expect(ui.page.locator("#theme")).to_have_text("Light", use_inner_text=True)
     ui.page.click("#theme")
-    assert ui.page.locator("#theme").inner_text() == "Dark"
+    expect(ui.page.locator("#theme")).to_have_text("Dark", use_inner_text=True)
     assert ui.page.evaluate(ground) == dark
     ui.page.route("**/main.js", lambda route: route.abort())
     ui.page.reload()
@@ -247,4 +247,4 @@ def test_on_a_narrow_screen_the_list_is_a_sheet(open_ui: Open, daemon: Daemon) -
     ui.page.click("#sidebar-toggle")
     ui.page.click("#status-link")
     assert sidebar.is_hidden()
-    assert ui.page.locator("#status-page").is_visible()
+    expect(ui.page.locator("#status-page")).to_be_visible()

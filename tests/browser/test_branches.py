@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from browser.ui import LOOKS, PHONE, Ui
+from browser.ui import LOOKS, PHONE, Ui, expect
 from front.scripted_daemon import Daemon, wait_until
 
 Open = Callable[..., Ui]
@@ -44,11 +44,11 @@ def test_a_question_is_edited_and_its_branches_are_paged_through(
     ui.wait_done()
     assert questions(ui) == ["one", "TWO"]
     assert answers(ui) == ["one", "TWO"]
-    assert pager(ui).inner_text() == "2 / 2"
+    expect(pager(ui)).to_have_text("2 / 2", use_inner_text=True)
     ui.screenshot(f"branches-{ui.look}")
     pager(ui).locator("button").first.click()
     wait_until(lambda: questions(ui) == ["one", "two", "three"])
-    assert pager(ui, 1).inner_text() == "1 / 2"
+    expect(pager(ui, 1)).to_have_text("1 / 2", use_inner_text=True)
     ui.page.reload()
     ui.page.locator(".answer").nth(2).wait_for()
     assert questions(ui) == ["one", "two", "three"]
@@ -82,7 +82,7 @@ def test_an_answer_is_made_again(open_ui: Open, daemon: Daemon) -> None:
     ui.page.locator(".regenerate").click()
     wait_until(lambda: pager(ui).count() == 1)
     ui.wait_done()
-    assert pager(ui).inner_text() == "2 / 2"
+    expect(pager(ui)).to_have_text("2 / 2", use_inner_text=True)
     assert answers(ui) == ["slow hello there"]
     figures = ui.page.locator(".figures").inner_text()
     assert "tokens/s" in figures
@@ -109,8 +109,8 @@ def test_an_answer_that_its_limit_cut_goes_on(open_ui: Open, daemon: Daemon, rel
         ui.page.locator(".notice button").click()
         wait_until(lambda end=end: ui.answer() == text[:end].rstrip())  # type: ignore[misc]
         ui.wait_done()
-    assert ui.page.locator(".notice").count() == 0
-    assert ui.page.locator(".pager").count() == 0
+    expect(ui.page.locator(".notice")).to_have_count(0)
+    expect(ui.page.locator(".pager")).to_have_count(0)
     assert ui.ask_and_wait("recall") == f"{text}|{text}|recall"[:20].rstrip()
 
 
@@ -138,6 +138,6 @@ def test_nothing_is_changed_while_an_answer_is_under_way(open_ui: Open, daemon: 
     ui.wait_streaming(5)
     ui.page.locator(".regenerate").first.click()
     assert questions(ui)[0] == "one"
-    assert ui.page.locator(".answer").count() == 2
+    expect(ui.page.locator(".answer")).to_have_count(2)
     ui.page.keyboard.press("Escape")
     ui.wait_done()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from browser.ui import Ui
+from browser.ui import Ui, expect
 from front.scripted_daemon import Daemon, running, wait_until
 
 Open = Callable[..., Ui]
@@ -18,8 +18,8 @@ def test_a_question_is_answered_as_it_streams(open_ui: Open, daemon: Daemon) -> 
     ui = open_ui(daemon.port)
     ui.ask("slow repeat:4 The quick brown fox. ")
     ui.wait_streaming(5)
-    assert ui.page.locator(".answer[aria-busy=true]").count() == 1
-    assert ui.page.locator("#send.stop").count() == 1
+    expect(ui.page.locator(".answer[aria-busy=true]")).to_have_count(1)
+    expect(ui.page.locator("#send.stop")).to_have_count(1)
     ui.wait_done()
     assert ui.answer().count("The quick brown fox.") == 4
     figures = ui.page.locator(".figures").inner_text()
@@ -42,7 +42,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(open_ui: Open, daemon: Daem
     ui.page.keyboard.press("Shift+Enter")
     ui.page.keyboard.type("two")
     assert ui.page.input_value("#question") == "one\ntwo"
-    assert ui.page.locator(".message").count() == 0
+    expect(ui.page.locator(".message")).to_have_count(0)
     ui.page.keyboard.press("Enter")
     ui.wait_done()
     assert ui.answer() == "one\ntwo"
@@ -71,7 +71,7 @@ def test_thinking_is_folded_and_can_be_opened(open_ui: Open, daemon: Daemon) -> 
     ui = open_ui(daemon.port)
     answer = ui.ask_and_wait("<think>Six times seven.</think>42")
     assert answer == "42"
-    assert not ui.page.locator(".thoughts").is_visible()
+    expect(ui.page.locator(".thoughts")).to_be_hidden()
     ui.page.click(".thinking summary")
     ui.wait_text("Six times seven.", ".thoughts")
 
@@ -108,7 +108,7 @@ def test_settings_go_with_the_question_and_are_remembered(open_ui: Open, daemon:
     ui.page.reload()
     ui.page.click("#settings-open")
     assert ui.page.input_value("#max_new_tokens") == "5"
-    assert ui.page.locator("#thinking option:checked").inner_text() == "Off"
+    expect(ui.page.locator("#thinking option:checked")).to_have_text("Off", use_inner_text=True)
     ui.page.click("text=Reset all")
     assert ui.page.input_value("#max_new_tokens") == ""
 
@@ -182,7 +182,7 @@ def test_a_question_that_waits_can_be_taken_back(open_ui: Open) -> None:
         ui.wait_text("your question waits")
         ui.page.keyboard.press("Escape")
         ui.wait_text("Stopped.")
-        assert ui.page.locator("#send:not(.stop)").count() == 1
+        expect(ui.page.locator("#send:not(.stop)")).to_have_count(1)
         daemon.stop()  # an engine that never gets ready does not notice that the front was killed
 
 

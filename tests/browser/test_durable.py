@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.ui import Ui
+from browser.ui import Ui, expect
 from front.scripted_daemon import Daemon, running, wait_until
 
 Open = Callable[..., Ui]
@@ -84,7 +84,7 @@ def test_a_reload_in_mid_answer_follows_it_again(open_ui: Open, tmp_path: Path) 
         ui.wait_streaming(30)
         ui.page.reload()
         ui.page.locator(".answer[aria-busy]").wait_for()
-        assert ui.page.locator(".question").count() == 1
+        expect(ui.page.locator(".question")).to_have_count(1)
         ui.wait_done()
         assert whole(ui)
         assert kept(daemon) == [TEXT, TEXT * 8]

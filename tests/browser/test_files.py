@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.ui import LOOKS, Ui
+from browser.ui import LOOKS, Ui, expect
 from front.scripted_daemon import Daemon, wait_until
 
 Open = Callable[..., Ui]
@@ -39,13 +39,13 @@ def test_a_file_is_counted_sent_and_folded(
     prompt = sent.value.post_data_json["prompt"]
     assert prompt == 'Summarise this\n\n<file name="notes.txt">\nline one\nline two <\\/file> and on\n</file>'
     ui.wait_done()
-    assert ui.page.locator(".chip").count() == 0
-    assert ui.page.locator(".bubble > p").inner_text() == "Summarise this"
-    assert not ui.page.locator(".file pre").is_visible()
+    expect(ui.page.locator(".chip")).to_have_count(0)
+    expect(ui.page.locator(".bubble > p")).to_have_text("Summarise this", use_inner_text=True)
+    expect(ui.page.locator(".file pre")).to_be_hidden()
     ui.page.click(".file summary")
     assert "line two" in ui.page.locator(".file pre").inner_text()
     ui.screenshot(f"file-{ui.look}")
-    assert ui.page.locator("#title").inner_text() == "Summarise this"
+    expect(ui.page.locator("#title")).to_have_text("Summarise this", use_inner_text=True)
     wait_until(lambda: ui.page.locator("#session-list a").count() >= 1)
     assert ui.page.locator("#session-list a").first.text_content() == "Summarise this"
 
@@ -62,7 +62,7 @@ def test_files_that_do_not_fit_are_told_before_they_are_sent(open_ui: Open, daem
     ui.page.fill("#question", "Well?")
     assert ui.page.locator("#send").is_disabled()
     ui.page.press("#question", "Enter")
-    assert ui.page.locator(".question").count() == 0
+    expect(ui.page.locator(".question")).to_have_count(0)
     ui.page.locator(".chip button").click()
     assert ui.page.locator("#send").is_enabled()
     assert ui.ask_and_wait("Well?") == "Well?"

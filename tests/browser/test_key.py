@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from browser.ui import Ui
+from browser.ui import Ui, expect
 from front.scripted_daemon import running, wait_until
 from youtu_edge.front.keys.api_keys import ApiKey, Scope, hash_token, new_token, write_keys
 
@@ -36,7 +36,7 @@ def test_the_key_is_asked_for_checked_and_kept_until_the_tab_closes(open_ui: Ope
         assert ui.ask_and_wait("hello") == "hello"
         ui.page.reload()
         ui.page.locator(".answer").wait_for()
-        assert ui.page.locator("dialog").count() == 0
+        expect(ui.page.locator("dialog")).to_have_count(0)
         assert ui.page.evaluate("Object.values(localStorage).join().includes('ye-')") is False
         other = open_ui(daemon.port, waits=False)
         other.wait_text("This device requires a key.")
@@ -51,7 +51,7 @@ def test_whoever_has_no_key_can_go_on_looking_and_is_asked_when_it_matters(open_
         ui.wait_text("This device requires a key.")
         ui.page.keyboard.press("Escape")
         ui.wait_text("Key needed", "#device")
-        assert ui.page.locator("dialog").count() == 0
+        expect(ui.page.locator("dialog")).to_have_count(0)
         ui.ask("hello")
         ui.wait_text("This device requires a key.")
         ui.page.keyboard.type(token)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from browser.ui import TOUCH, Ui
+from browser.ui import TOUCH, Ui, expect
 from front.scripted_daemon import Daemon, wait_until
 
 Open = Callable[..., Ui]
@@ -47,8 +47,8 @@ def test_everything_is_within_reach_of_a_thumb(open_ui: Open, daemon: Daemon, th
     assert out_of_reach(ui) == []
     ui.page.keyboard.press("Escape")
     ui.page.locator("#question").tap()
-    assert not ui.page.locator(".topbar").is_visible()
-    assert ui.page.locator("#send").is_visible()
+    expect(ui.page.locator(".topbar")).to_be_hidden()
+    expect(ui.page.locator("#send")).to_be_visible()
     ui.page.locator("#transcript").focus()
     ui.page.tap("#status-link")
     ui.page.locator(".card").nth(4).wait_for()
@@ -122,12 +122,12 @@ def test_a_question_is_spoken_while_the_button_is_held(open_ui: Open, daemon: Da
     page.fill("#question", "Please:")
     page.locator("#talk").hover()
     page.mouse.down()
-    assert page.locator("#talk.listening").count() == 1
+    expect(page.locator("#talk.listening")).to_have_count(1)
     page.evaluate("window.listens.onresult({ results: [[{ transcript: 'open the' }], [{ transcript: ' valve' }]] })")
     assert page.input_value("#question") == "Please: open the valve"
     page.mouse.up()
     wait_until(lambda: page.locator("#talk.listening").count() == 0)
-    assert page.locator(".question").count() == 0
+    expect(page.locator(".question")).to_have_count(0)
 
 
 def test_a_browser_without_speech_has_no_buttons_for_it(open_ui: Open, daemon: Daemon) -> None:
@@ -138,5 +138,5 @@ def test_a_browser_without_speech_has_no_buttons_for_it(open_ui: Open, daemon: D
         " 'SpeechSynthesisUtterance']) delete window[name];",
     )
     ui.ask_and_wait("hello")
-    assert page.locator(".speak").count() == 0
+    expect(page.locator(".speak")).to_have_count(0)
     assert page.locator("#talk").is_hidden()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from browser.test_key import add_key
-from browser.ui import LOOKS, Ui
+from browser.ui import LOOKS, Ui, expect
 from front.scripted_daemon import Daemon, running
 
 Open = Callable[..., Ui]
@@ -30,7 +30,7 @@ def test_a_preset_is_saved_chosen_and_deleted(
     ui.page.locator(".preset-row .button").click()
     ui.page.fill("#dialog-field", "Poet")
     ui.page.keyboard.press("Enter")
-    assert ui.page.locator("#preset option:checked").inner_text() == "Poet"
+    expect(ui.page.locator("#preset option:checked")).to_have_text("Poet", use_inner_text=True)
     ui.screenshot(f"preset-{ui.look}")
     ui.page.locator(".sheet > header button").click()
     ui.page.reload()
@@ -47,7 +47,7 @@ def test_a_preset_is_saved_chosen_and_deleted(
     ui.page.click("#settings-open")
     ui.page.select_option("#preset", label="Poet")
     ui.page.locator(".preset-row .icon-button").click()
-    assert ui.page.locator("#preset option").count() == 1
+    expect(ui.page.locator("#preset option")).to_have_count(1)
 
 
 def test_a_remembered_key_opens_the_next_tab_until_it_is_forgotten(open_ui: Open, tmp_path: Path) -> None:

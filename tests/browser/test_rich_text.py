@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from browser.ui import LOOKS, PHONE, Ui
+from browser.ui import LOOKS, PHONE, Ui, expect
 from front.scripted_daemon import Daemon, wait_until
 from youtu_edge.front.http.static_files import LIBRARIES
 
@@ -62,7 +62,7 @@ def test_formulas_are_typeset(open_ui: Open, daemon: Daemon, size: tuple[int, in
     ui.ask(FORMULAS)
     ui.wait_done()
     wait_until(lambda: ui.page.locator(".answer math").count() == 7)
-    assert ui.page.locator(".answer math[display=block], .answer .math-block math").count() == 2
+    expect(ui.page.locator(".answer math[display=block], .answer .math-block math")).to_have_count(2)
     text = ui.answer()
     assert "prices of $5 and $6." in text
     assert r"Not one: $\frac{$ and $code$." in text
@@ -87,10 +87,10 @@ def test_code_is_coloured_and_stays_text(
     ui.wait_done()
     blocks = ui.page.locator(".code-block code")
     wait_until(lambda: all(blocks.nth(index).locator(".hl-string").count() for index in range(3)))
-    assert blocks.nth(0).locator(".hl-keyword").first.inner_text() == "def"
-    assert blocks.nth(3).locator("span").count() == 0
-    assert blocks.nth(1).inner_text() == 'const answer = { "is": 42, text: `<b>${6 * 7}</b>` };'
-    assert ui.page.locator(".answer b").count() == 0
+    expect(blocks.nth(0).locator(".hl-keyword").first).to_have_text("def", use_inner_text=True)
+    expect(blocks.nth(3).locator("span")).to_have_count(0)
+    expect(blocks.nth(1)).to_have_text('const answer = { "is": 42, text: `<b>${6 * 7}</b>` };', use_inner_text=True)
+    expect(ui.page.locator(".answer b")).to_have_count(0)
     ui.screenshot(f"code-{ui.look}")
 
 
@@ -124,4 +124,4 @@ def test_without_the_libraries_sources_stay_as_they_are(open_ui: Open, daemon: D
     ui.page.route("**/ui/lib/**", lambda route: route.fulfill(status=404, body=""))
     assert ui.ask_and_wait("Is $x^2$ a formula?") == "Is $x^2$ a formula?"
     ui.ask_and_wait("```python\nx = 1\n```")
-    assert ui.page.locator(".code-block code").inner_text() == "x = 1"
+    expect(ui.page.locator(".code-block code")).to_have_text("x = 1", use_inner_text=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.ui import Ui
+from browser.ui import Ui, expect
 from front.scripted_daemon import Daemon, running, wait_until
 
 Open = Callable[..., Ui]
@@ -39,13 +39,13 @@ def test_a_reload_finds_the_conversation(open_ui: Open, daemon: Daemon) -> None:
     """Messages, title, thoughts and the place in the list; other tabs find it as well."""
     ui = open_ui(daemon.port)
     ui.ask_and_wait("<think>Short.</think>My first question")
-    assert ui.page.locator("#title").inner_text() == "<think>Short.</think>My first question"
+    expect(ui.page.locator("#title")).to_have_text("<think>Short.</think>My first question", use_inner_text=True)
     wait_titles(ui, ["<think>Short.</think>My first question"])
     ui.page.reload()
     ui.page.locator(".answer").wait_for()
     assert ui.answer() == "My first question"
-    assert ui.page.locator(".thinking summary").count() == 1
-    assert ui.page.locator("#session-list [aria-current=page]").count() == 1
+    expect(ui.page.locator(".thinking summary")).to_have_count(1)
+    expect(ui.page.locator("#session-list [aria-current=page]")).to_have_count(1)
     other = open_ui(daemon.port)
     other.page.locator("#session-list a").click()
     other.page.locator(".answer").wait_for()
@@ -61,7 +61,7 @@ def test_a_reload_in_the_middle_of_the_first_answer_keeps_what_had_come(open_ui:
     ui.wait_done()
     ui.page.locator(".answer").wait_for()
     assert ui.answer().startswith("slow repeat")
-    assert ui.page.locator(".question").count() == 1
+    expect(ui.page.locator(".question")).to_have_count(1)
 
 
 def test_the_model_sees_the_conversation(open_ui: Open, daemon: Daemon) -> None:
@@ -104,11 +104,11 @@ def test_a_conversation_is_cleared_after_a_question(open_ui: Open, daemon: Daemo
     choose(ui, "secret", "Clear")
     assert ui.focused() == "Cancel", "what cannot be undone is not one Enter away"
     ui.page.keyboard.press("Enter")
-    assert ui.page.locator(".question").count() == 1
+    expect(ui.page.locator(".question")).to_have_count(1)
     choose(ui, "secret", "Clear")
     ui.page.locator("dialog button.danger").click()
     ui.wait_text("The conversation is empty now.")
-    assert ui.page.locator(".question").count() == 0
+    expect(ui.page.locator(".question")).to_have_count(0)
     wait_titles(ui, ["secret"])
     session = json.loads(daemon.request("GET", "/v1/sessions")[2])["sessions"][0]
     assert json.loads(daemon.request("GET", f"/v1/sessions/{session['id']}")[2])["messages"] == []
@@ -186,7 +186,7 @@ def test_a_new_conversation_waits_while_somebody_looks_at_the_status(open_ui: Op
     ui.page.keyboard.press("Escape")
     ui.page.click("#status-link")
     ui.page.locator(".card").first.wait_for()
-    assert ui.page.locator("#title").inner_text() == "Status"
+    expect(ui.page.locator("#title")).to_have_text("Status", use_inner_text=True)
     ui.page.go_back()
     ui.wait_text("New conversation", "#title")
     assert ui.page.input_value("#question") == "half a"
@@ -215,4 +215,4 @@ def test_long_lists_come_in_pages(open_ui: Open, daemon: Daemon) -> None:
     ui.screenshot("long-list-1024x600-light-en")
     ui.page.click("text=Show older ones")
     wait_titles(ui, [f"q{number}" for number in reversed(range(103))])
-    assert ui.page.locator("text=Show older ones").count() == 0
+    expect(ui.page.locator("text=Show older ones")).to_have_count(0)

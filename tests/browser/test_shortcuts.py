@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from browser.ui import LOOKS, Ui
+from browser.ui import LOOKS, Ui, expect
 from front.scripted_daemon import Daemon, wait_until
 
 Open = Callable[..., Ui]
@@ -20,14 +20,14 @@ def test_the_overlay_lists_them(open_ui: Open, daemon: Daemon, size: tuple[int, 
     ui = open_ui(daemon.port, size=size, theme=theme, language=language)
     ui.page.focus("#question")
     ui.page.keyboard.type("?")
-    assert ui.page.locator("dialog").count() == 0
+    expect(ui.page.locator("dialog")).to_have_count(0)
     assert ui.page.input_value("#question") == "?"
     ui.page.focus("#transcript")
     ui.page.keyboard.press("?")
     ui.page.locator("dialog .shortcuts div").nth(11).wait_for()
     ui.screenshot(f"shortcuts-{ui.look}")
     ui.page.keyboard.press("Escape")
-    assert ui.page.locator("dialog").count() == 0
+    expect(ui.page.locator("dialog")).to_have_count(0)
 
 
 def test_every_shortcut_does_what_the_overlay_says(open_ui: Open, daemon: Daemon) -> None:
@@ -49,7 +49,7 @@ def test_every_shortcut_does_what_the_overlay_says(open_ui: Open, daemon: Daemon
     press("Alt+,")
     ui.page.locator("dialog.sheet").wait_for()
     press("Alt+n")
-    assert ui.page.locator(".question").count() == 1, "a dialog keeps the keys for itself"
+    expect(ui.page.locator(".question"), "a dialog keeps the keys for itself").to_have_count(1)
     press("Escape")
     press("Alt+s")
     ui.page.locator(".card").first.wait_for()

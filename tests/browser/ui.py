@@ -24,6 +24,14 @@ TIMEOUT_MS = 20_000
 EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
 
 
+def expect(locator: Any, message: str | None = None) -> Any:
+    """Playwright's, which looks again until it holds: the page does what a person asks for a moment later."""
+    from playwright.sync_api import expect as expect_of_playwright  # not installed everywhere
+
+    expect_of_playwright.set_options(timeout=TIMEOUT_MS)
+    return expect_of_playwright(locator, message)
+
+
 class Ui:
     """A page in its own context. `errors` collects uncaught exceptions, console errors and blocked resources."""
 
