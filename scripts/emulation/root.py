@@ -39,7 +39,9 @@ _DEBIAN = (
 _NOT_ON_ARM = ("mypy", "ruff", "types-", "playwright", "axe-playwright")
 """Requirements of [dev] that are not needed here: style checks and a browser."""
 _WITHOUT_WHEEL = ("sdnotify>=0.3.2",)
-_COPIED = ("config", "daemon", "examples", "export", "scripts", "systemd", "tests", "pyproject.toml", "CMakeLists.txt")
+_COPIED = (
+    "config", "daemon", "docs", "examples", "export", "scripts", "systemd", "tests", "pyproject.toml", "CMakeLists.txt",
+)  # fmt: skip
 """What is copied from the checkout."""
 LIBRARY = "youtu_edge/ops/libyoutu_edge_ops.so"
 _NAMESPACES = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
@@ -87,6 +89,7 @@ class Arm64Root:
         self.home.mkdir(parents=True, exist_ok=True)
         with locked(self.home / "lock"):
             self._make_debian()
+            self._add_users()
             self._install_libraries()
             self._copy_checkout(build_wheel())
             self._add_to_python_path()
@@ -127,6 +130,11 @@ class Arm64Root:
         options = ["--quiet", "--variant=extract", "--arch=arm64", f"--include={','.join(_DEBIAN)}"]
         subprocess.run(["mmdebstrap", *options, "bookworm", self.path], check=True)
         self._note(self.path, " ".join(_DEBIAN))
+
+    def _add_users(self) -> None:
+        """Users such as nobody, as base-passwd adds them when it is configured, which would run ARM64 programs."""
+        for name in ("passwd", "group"):
+            shutil.copy2(self.path / "usr/share/base-passwd" / f"{name}.master", self.path / "etc" / name)
 
     def _install_libraries(self) -> None:
         """Install everything except our own wheel into /site: pip unpacks wheels for any processor without running them."""

@@ -21,6 +21,7 @@ OPS = Suite(
     {"tests/ops/test_board_prediction.py": "cross-compiles and runs qemu itself"},
 )
 _MEMORY = "measures the memory of a process, which includes the emulator and its translated code"
+_COMMAND = "reads the command of another process, which is the emulator's"
 _LIMIT = "sets a memory limit, which the emulator does not impose on the process inside: it would take all memory there is"
 ENGINE = Suite(
     "engine",
@@ -47,6 +48,9 @@ PROCESS = Suite(
     {
         "tests/process/test_memory_contract.py": _MEMORY,
         "tests/process/test_process_limits.py": _MEMORY,
+        "tests/process/test_daemon.py::test_the_front_is_small_and_imports_no_model_library": _MEMORY,
+        "tests/process/test_doctor.py::test_a_limit_of_the_process_on_its_memory": _LIMIT,
+        "tests/process/test_doctor.py::test_a_daemon_that_runs_is_no_sickness_and_one_that_hangs_is_named": _COMMAND,
         "tests/process/test_bench_board.py": "measures speed",
     },
 )

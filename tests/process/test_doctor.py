@@ -27,7 +27,7 @@ def test_a_healthy_installation(settings: dict[str, object], tmp_path: Path) -> 
     assert (found.code, found.failed) == (0, set())
     assert list(dict.fromkeys(one["check"] for one in found.findings)) == list(CHECKS)
     assert {one["check"] for one in found.findings if one["level"] == "warn"} <= {"clock", "service", "board", "memory"}
-    assert re.match(r"operators for [\w-]+ \(this processor supports ", found.messages("libraries", "ok")[1])
+    assert re.match(r"operators for [\w.-]+ \(this processor supports ", found.messages("libraries", "ok")[1])
     assert "onnxruntime " in found.messages("libraries", "ok")[2]
     assert "the engine uses " in found.messages("processor", "ok")[0]
     assert found.messages("configuration", "ok") == [f"{tmp_path}/edge.yaml"]
