@@ -135,7 +135,7 @@ def main() -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 1
     begun, root = time.monotonic(), Arm64Root(options.cpu)
-    root.prepare()
+    root.prepare(quick=options.quick)
     print(f"== environment ready after {time.monotonic() - begun:.0f} s", flush=True)
     runs: dict[str, Callable[[], Result]] = {
         "ops": lambda: run_suite(root, QUICK if options.quick else OPS),

@@ -38,6 +38,8 @@ _DEBIAN = (
 )  # fmt: skip
 _NOT_ON_ARM = ("mypy", "ruff", "types-", "playwright", "axe-playwright")
 """Requirements of [dev] that are not needed here: style checks and a browser."""
+_QUICK = ("hypothesis", "ml-dtypes", "onnx", "pytest", "safetensors")
+"""What the operators' tests need of the extras."""
 _WITHOUT_WHEEL = ("sdnotify>=0.3.2",)
 _COPIED = (
     "config", "daemon", "docs", "examples", "export", "scripts", "systemd", "tests", "pyproject.toml", "CMakeLists.txt",
@@ -84,15 +86,18 @@ class Arm64Root:
         self.cpu, self.home = cpu, home
         self.path = home / "root"
 
-    def prepare(self) -> None:
-        """Make what is missing or out of date; one process at a time. Raises CalledProcessError."""
+    def prepare(self, *, quick: bool = False) -> None:
+        """Make what is missing or out of date; one process at a time. Raises CalledProcessError.
+
+        quick: with only the libraries that the operators' tests need.
+        """
         self.home.mkdir(parents=True, exist_ok=True)
         with locked(self.home / "lock"):
             self._make_debian()
             self._add_users()
-            self._install_libraries()
+            self._install_libraries("site-quick" if quick else "site", _QUICK if quick else ("",))
             self._copy_checkout(build_wheel())
-            self._add_to_python_path()
+            self._add_to_python_path("site-quick" if quick else "site")
             self._describe_system()
 
     def run(
@@ -136,13 +141,13 @@ class Arm64Root:
         for name in ("passwd", "group"):
             shutil.copy2(self.path / "usr/share/base-passwd" / f"{name}.master", self.path / "etc" / name)
 
-    def _install_libraries(self) -> None:
-        """Install everything except our own wheel into /site: pip unpacks wheels for any processor without running them."""
+    def _install_libraries(self, name: str, extras_begin_with: tuple[str, ...]) -> None:
+        """Install our dependencies and those of the tests into /NAME: pip unpacks wheels for any processor."""
         project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
         extras = project["optional-dependencies"]
-        wanted = [*project["dependencies"], *extras["export"], *extras["hub"], *extras["dev"]]
-        wanted = sorted({each for each in wanted if not each.startswith(_NOT_ON_ARM)})
-        site, made_of = self.path / "site", "\n".join(wanted)
+        more = [each for each in (*extras["export"], *extras["hub"], *extras["dev"]) if each.startswith(extras_begin_with)]
+        wanted = sorted({*project["dependencies"], *(each for each in more if not each.startswith(_NOT_ON_ARM))})
+        site, made_of = self.path / name, "\n".join(wanted)
         if self._is_made(site, made_of):
             return
         shutil.rmtree(site, ignore_errors=True)
@@ -171,11 +176,11 @@ class Arm64Root:
             archive.extractall(target / "daemon", [*named, LIBRARY])
         self._note(target, made_of.hexdigest())
 
-    def _add_to_python_path(self) -> None:
+    def _add_to_python_path(self, site: str) -> None:
         """Like an editable installation, because some tests start processes without PYTHONPATH."""
         directory = self.path / f"usr/local/lib/python{PYTHON}/dist-packages"
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "checkout.pth").write_text("/checkout/daemon\n/checkout/export\n/site\n")
+        (directory / "checkout.pth").write_text(f"/checkout/daemon\n/checkout/export\n/{site}\n")
 
     def _describe_system(self) -> None:
         """Write /proc/cpuinfo and the few files of /sys that ONNX Runtime reads, as on a board."""
