@@ -99,6 +99,15 @@ def _prepend() -> Tokenizer:
     return tokenizer
 
 
+def _replace() -> Tokenizer:
+    """Gemma: spaces are replaced and none is written before a text; words are cut behind their space."""
+    tokenizer = _bpe()
+    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return tokenizer
+
+
 def _metaspace(scheme: str) -> Tokenizer:
     """As newer converters write it; the decoder of the same name drops the space again."""
     tokenizer = _bpe()
@@ -122,6 +131,7 @@ def _unigram() -> Tokenizer:
 
 _KINDS: dict[str, Callable[[], Tokenizer]] = {
     "prepend": _prepend,
+    "replace": _replace,
     "metaspace first": lambda: _metaspace("first"),
     "metaspace always": lambda: _metaspace("always"),
     "metaspace never": lambda: _metaspace("never"),
@@ -130,7 +140,7 @@ _KINDS: dict[str, Callable[[], Tokenizer]] = {
     "gguf without prefix": lambda: _of_gguf(add_space_prefix=False),
 }
 KINDS = tuple(_KINDS)
-PREFIXED = tuple(kind for kind in KINDS if kind not in ("metaspace never", "gguf without prefix"))
+PREFIXED = tuple(kind for kind in KINDS if kind not in ("replace", "metaspace never", "gguf without prefix"))
 """Those that write a space before the first word."""
 
 

@@ -13,7 +13,7 @@ DAEMON = ROOT / "daemon" / "youtu_edge"
 EXPORT = ROOT / "export" / "youtu_export"
 _FOR_EXPORT = {
     "package", "cache_geometry", "file_digest", "golden", "errors", "chat_template", "vocabulary_size", "json_file",
-    "regular_file", "recommendation", "rollout", "tool_formats",
+    "regular_file", "recommendation", "rollout", "tool_formats", "command_parser", "help_page",
 }  # fmt: skip
 HEAVY = {"numpy", "onnxruntime", "tokenizers", "llguidance", "jinja2"}
 

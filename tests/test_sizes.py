@@ -13,7 +13,7 @@ MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 300, 60
 
 def python_files() -> list[Path]:
     """Modules and tests, and the scripts in Python, which may have no suffix."""
-    modules = [path for root in ("daemon", "export", "tests") for path in sorted((ROOT / root).rglob("*.py"))]
+    modules = [path for root in ("config", "daemon", "export", "tests") for path in sorted((ROOT / root).rglob("*.py"))]
     scripts = (path for path in sorted((ROOT / "scripts").rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     return modules + [path for path in scripts if path.suffix == ".py" or is_python(path)]
 

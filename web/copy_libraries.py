@@ -3,7 +3,8 @@
 
 npm fetches the packages that package-lock.json pins, by their hashes, into a temporary directory; nothing of them runs.
 What the page uses is copied, with the licences in LICENSES.txt. Without npm or a network the page is complete but for
-coloured code and typeset formulas: a warning, or with --required an error. Standard library only: CMake runs it at build.
+coloured code, typeset formulas and QR codes: a warning, or with --required an error. Standard library only: CMake runs
+it at build.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ LANGUAGES = (
 FILES = {
     "highlight.js": "@highlightjs/cdn-assets/es/core.min.js",
     **{f"highlight-{name}.js": f"@highlightjs/cdn-assets/es/languages/{name}.min.js" for name in LANGUAGES},
+    "lean-qr.js": "lean-qr/index.mjs",
     "temml.js": "temml/dist/temml.min.js",
     "temml.css": "temml/dist/Temml-Local.css",
     "Temml.woff2": "temml/dist/Temml.woff2",
 }
-LICENSES = {"highlight.js": "@highlightjs/cdn-assets/LICENSE", "Temml": "temml/LICENSE"}
+LICENSES = {"highlight.js": "@highlightjs/cdn-assets/LICENSE", "Lean QR": "lean-qr/LICENSE", "Temml": "temml/LICENSE"}
 NPM = (
     *("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"),
     *("--fetch-retries=1", "--fetch-timeout=30000"),
@@ -84,7 +86,7 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory() as directory:
             copy(fetch(Path(directory)), target)
     except UnavailableError as error:
-        kind = "error" if is_required else "warning: the page is built without coloured code and formulas"
+        kind = "error" if is_required else "warning: the page is built without coloured code, formulas and QR codes"
         print(f"{kind}: {error}", file=sys.stderr)
         target.mkdir(parents=True, exist_ok=True)
         return 1 if is_required else 0

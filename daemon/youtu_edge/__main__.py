@@ -14,7 +14,7 @@ from youtu_edge.allocator import use_for_objects
 from youtu_edge.cli.arguments import DEFAULT_CONFIG, add_access, add_config, add_set
 from youtu_edge.cli.fleet_arguments import add_fleet_parser
 from youtu_edge.cli.model_arguments import add_model_parser
-from youtu_edge.cli.parser import Parser
+from youtu_edge.command_parser import Parser
 from youtu_edge.errors import EXIT_OK, ConfigError, YoutuEdgeError, one_line
 from youtu_edge.process_limits import FRONT, LIBRARIES, check_room, shortage
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from youtu_edge.errors import one_line
+
+if TYPE_CHECKING:
+    from youtu_edge.help_page import HelpPage
 
 EXIT_USAGE = 2
 
@@ -16,8 +20,11 @@ EXIT_USAGE = 2
 class Parser(argparse.ArgumentParser):
     """Options are written in full: an abbreviation could mean another option after an upgrade."""
 
+    pages = "youtu_edge.cli.help_pages"
+    """The module with PAGES, a HelpPage by command."""
+
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
         self._given: list[str] = []
         self._below: argparse._SubParsersAction[Any] | None = None
 
@@ -29,6 +36,13 @@ class Parser(argparse.ArgumentParser):
     def commands(self) -> dict[str, Parser]:
         """The commands, or the actions of a command: name -> parser."""
         return dict(self._below.choices) if self._below else {}
+
+    def format_help(self) -> str:
+        """Options between what the command does, and its examples and exit codes."""
+        pages: dict[str, HelpPage] = importlib.import_module(self.pages).PAGES  # a daemon needs none of them
+        if page := pages.get(self.prog):
+            self.description, self.epilog = page.text, page.end(reads_config=bool(self.get_default("reads_config")))
+        return super().format_help()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Each parser rejects what it does not know, and so can name its own options."""
@@ -65,7 +79,7 @@ class Parser(argparse.ArgumentParser):
         return (word for word in mine if _is_option(word) and word.partition("=")[0] not in self._option_string_actions)
 
     def _fail(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"youtu-edge: {one_line(message)}\n")
+        self.exit(EXIT_USAGE, f"{self.prog.partition(' ')[0]}: {one_line(message)}\n")
 
 
 def _is_option(word: str) -> bool:

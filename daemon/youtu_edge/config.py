@@ -173,7 +173,7 @@ class GenerationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(ge=0.01, le=2)] | None = None
-    stop: Annotated[tuple[NotEmpty, ...], Meta(max_length=8)] = ()
+    stop: Annotated[tuple[NotEmpty, ...], Meta(max_length=32)] = ()
     """Stop strings of answers in prose; unused if the request has its own, offers tools or constrains the answer."""
     keep_stop: bool = False
     """Keep the stop string in the answer unless it is blank, so that a sentence keeps its full stop."""

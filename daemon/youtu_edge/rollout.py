@@ -6,11 +6,13 @@
 
 rollout.json.sig is its signature, made like that of a package. A board takes the highest release whose percentage it is
 in: that depends only on a hash of the board's name, the model and the release. So a percentage that is raised keeps the
-boards it had, and another release begins with other boards.
+boards it had, and another release begins with other boards. With "expires": "2027-03-01T00:00:00Z", boards refuse it from
+then on: an old index, which is signed as well, cannot be kept before them for ever.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from typing import Annotated
 from urllib.parse import urljoin
@@ -48,6 +50,17 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     """The name in the manifests of the packages."""
     releases: Annotated[tuple[Release, ...], Meta(max_length=1000)]
+    expires: Annotated[datetime.datetime, Meta(tz=True)] | msgspec.UnsetType = msgspec.UNSET
+    """From then on boards refuse it."""
+
+    def check_fresh(self, url: str, now: datetime.datetime) -> None:
+        """Raises UpdateError if it has expired; `now` has a time zone."""
+        if self.expires and self.expires <= now:
+            until, today = (time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M") for time in (self.expires, now))
+            raise UpdateError(
+                f"{url}: expires: was valid until {until} UTC, and now it is {today}; publish it again with --valid-days, "
+                "look for what keeps an old copy, or set the clock of this board"
+            )
 
     @property
     def newest(self) -> Release | None:

@@ -7,9 +7,22 @@ from __future__ import annotations
 
 import msgspec
 
+from youtu_edge.keyword_arguments import as_keywords
+
+
+class CallList(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands around and between the calls of one list. The patterns, of Python and Lark, are what models may write."""
+
+    begin: str
+    between: str
+    end: str
+    begin_pattern: str
+    between_pattern: str
+    end_pattern: str
+
 
 class ToolFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """One form of tool calls; ARGUMENTS is a JSON object, and one line of text is around it."""
+    """One form of tool calls; ARGUMENTS is a JSON object, or what stands between the parentheses of a call in Python."""
 
     name: str
     words: tuple[str, ...] = ()
@@ -20,8 +33,10 @@ class ToolFormat(msgspec.Struct, frozen=True, kw_only=True):
     middle: str = '", "arguments": '
     closing: str = "}"
     end: str = ""
-    is_list: bool = False
-    """All calls of an answer are in one JSON array."""
+    calls: CallList | None = None
+    """All calls of an answer are in one list."""
+    has_keywords: bool = False
+    """ARGUMENTS are keyword arguments as in Python, see keyword_arguments."""
     at_start: bool = False
     """A call is the whole answer: `begin` elsewhere in it is text."""
     prefix: str = ""
@@ -34,14 +49,24 @@ class ToolFormat(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_repeat(self) -> bool:
         """Whether another call may follow the end of one."""
-        return not (self.is_list or self.at_start)
+        return self.calls is None and not self.at_start
 
     def call(self, name: str, arguments: str) -> str:
-        """The text of one call, as in an answer."""
-        written = f"{self.opening}{name}{self.middle}{arguments}{self.closing}"
-        return f"{self.begin}{'[' if self.is_list else ''}{written}{']' if self.is_list else ''}{self.end}"
+        """The text of one call, as in an answer; `arguments` is JSON."""
+        inner = as_keywords(arguments) if self.has_keywords else arguments
+        before, behind = (self.calls.begin, self.calls.end) if self.calls else ("", "")
+        return f"{self.begin}{before}{self.opening}{name}{self.middle}{inner}{self.closing}{behind}{self.end}"
 
 
+_ARRAY = CallList(begin="[", between=", ", end="]", begin_pattern=r" ?\[", between_pattern=", ?", end_pattern=r"\]")
+_CODE = CallList(
+    begin="\n```python\n",
+    between="\n",
+    end="\n```\n",
+    begin_pattern=r"\n?```python\n",
+    between_pattern=r"\n",
+    end_pattern=r"\n```\n?",
+)
 HERMES = ToolFormat(name="hermes", words=("<tool_call>",), begin="<tool_call>", end="</tool_call>")
 TOOL_FORMATS: tuple[ToolFormat, ...] = (
     HERMES,  # Qwen, Youtu, SmolLM3, Hermes
@@ -49,11 +74,15 @@ TOOL_FORMATS: tuple[ToolFormat, ...] = (
     ToolFormat(
         name="mistral-args", words=("[ARGS]",), begin="[TOOL_CALLS]", opening="", middle="[ARGS]", closing="", id_length=9
     ),
-    ToolFormat(name="mistral", words=("[TOOL_CALLS]",), begin="[TOOL_CALLS]", is_list=True, id_length=9),
-    ToolFormat(name="granite", words=("<|tool_call|>", "<|start_of_role|>"), begin="<|tool_call|>", is_list=True),
+    ToolFormat(name="mistral", words=("[TOOL_CALLS]",), begin="[TOOL_CALLS]", calls=_ARRAY, id_length=9),
+    ToolFormat(name="granite", words=("<|tool_call|>", "<|start_of_role|>"), begin="<|tool_call|>", calls=_ARRAY),
     ToolFormat(
-        name="phi", words=("<|tool|>",), begin="<|tool_call|>", end="<|/tool_call|>", is_list=True, is_in_system=True
+        name="phi", words=("<|tool|>",), begin="<|tool_call|>", end="<|/tool_call|>", calls=_ARRAY, is_in_system=True
     ),  # Phi-4-mini
+    ToolFormat(
+        name="minicpm", words=("<|tool_call_start|>",), begin="<|tool_call_start|>", end="<|tool_call_end|>", calls=_CODE,
+        opening="", middle="(", closing=")", has_keywords=True,
+    ),
     # Llama 3.1 and later, with custom tools; Gemma 3, whose template has no place for tools, is asked for the same.
     ToolFormat(
         name="json", words=("<|python_tag|>", '"parameters": dictionary', "<start_of_turn>"), begin='{"name": "',

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from youtu_edge.command_parser import Parser
 from youtu_edge.errors import YoutuEdgeError, one_line
 from youtu_edge.rollout import INDEX
 from youtu_edge.tool_formats import TOOL_FORMATS
@@ -36,7 +37,7 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit code."""
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     command: Callable[[argparse.ArgumentParser, argparse.Namespace], int] = options.run
     previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -126,7 +127,13 @@ def _sign(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def _publish(_parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     key = Path(options.key) if options.key else None
-    release = publish(Path(options.package), Path(options.directory), percent=options.percent, key_file=key)
+    release = publish(
+        Path(options.package),
+        Path(options.directory),
+        percent=options.percent,
+        key_file=key,
+        valid_days=options.valid_days,
+    )
     print(
         f"{Path(options.directory) / release.archive}: release {release.release}, for {release.percent:g} % of the boards"
     )
@@ -145,55 +152,49 @@ def _texts(names: Sequence[str]) -> list[Path]:
     return [Path(name) for name in names] or [EVALUATION]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="youtu-export", description="Make a model package from a checkpoint.")
-    commands = parser.add_subparsers(
-        dest="format", required=True, metavar="gguf|hf|families|compare|verify|sign|publish|keygen"
-    )
+class _Parser(Parser):
+    pages = "youtu_export.help_pages"
+
+
+def make_parser() -> Parser:
+    """All commands and their options; what --help says beside them is in help_pages."""
+    parser = _Parser(prog="youtu-export")
+    commands = parser.add_subparsers(dest="format", required=True, metavar="COMMAND")
     for format_, metavar, text in (
         ("gguf", "FILE", "a GGUF file, or ORG/NAME:FILE.gguf on a hub"),
         ("hf", "DIR", "a directory in Hugging Face's format, or ORG/NAME on a hub"),
     ):
-        command = commands.add_parser(format_, help=f"from {text}", description=f"Make a model package from {text}.")
+        command = commands.add_parser(format_, help=f"from {text}")
         command.set_defaults(run=_export)
         command.add_argument("source", metavar=metavar, help=text)
         command.add_argument("out", metavar="OUT", help="the package directory to create")
         _add_export_options(command)
-    command = commands.add_parser(
-        "families", help="list the supported models", description="Supported models, and what fits which board."
-    )
+    command = commands.add_parser("families", help="list the supported models")
     command.set_defaults(run=_families)
-    command = commands.add_parser(
-        "compare", help="compare two packages", description="Figures of package B against package A."
-    )
+    command = commands.add_parser("compare", help="compare two packages")
     command.set_defaults(run=_compare)
     command.add_argument("a", metavar="A", help="the reference package, such as one of recipe f32")
     command.add_argument("b", metavar="B", help="the package to measure")
     _add_text_options(command)
-    command = commands.add_parser(
-        "verify", help="compare with transformers", description="Logits and greedy text against the checkpoint."
-    )
+    command = commands.add_parser("verify", help="compare with transformers")
     command.set_defaults(run=_verify)
     command.add_argument("package", metavar="PACKAGE", help="the package directory")
     command.add_argument("--against", metavar="DIR", required=True, help="the checkpoint in Hugging Face's format")
     _add_text_options(command)
-    command = commands.add_parser("sign", help="sign a package", description="Write manifest.json.sig to a package.")
+    command = commands.add_parser("sign", help="sign a package")
     command.set_defaults(run=_sign)
     command.add_argument("package", metavar="PACKAGE", help="the package directory")
     command.add_argument("--key", metavar="FILE", required=True, help="the private key, made by keygen or openssl")
-    command = commands.add_parser(
-        "publish",
-        help="put a package on a file server",
-        description="Write an archive of a package and its line in rollout.json, for `youtu-edge model install https://…`.",
-    )
+    command = commands.add_parser("publish", help="put a package on a file server")
     command.set_defaults(run=_publish)
     command.add_argument("package", metavar="PACKAGE", help="the package directory")
     command.add_argument("directory", metavar="DIR", help="the directory that a web server serves")
     command.add_argument("--percent", type=_percent, default=100.0, metavar="N", help="of the boards (default: 100)")
     command.add_argument("--key", metavar="FILE", help="the private key that signs the package and rollout.json")
-    command = commands.add_parser(
-        "keygen", help="create a signing key", description="Create an Ed25519 key: FILE, FILE.pub."
+    command.add_argument(
+        "--valid-days", type=_days, metavar="N", help="boards refuse rollout.json after N days (default: never)"
     )
+    command = commands.add_parser("keygen", help="create a signing key")
     command.set_defaults(run=_keygen)
     command.add_argument("file", metavar="FILE", help="the file for the private key")
     return parser
@@ -219,8 +220,10 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--tool-format",
         choices=[form.name for form in TOOL_FORMATS],
+        metavar="FORM",
         default="",
-        help="the form in which the model writes tool calls (default: the chat template tells)",
+        help="the form in which the model writes tool calls (default: the chat template tells): "
+        + ", ".join(form.name for form in TOOL_FORMATS),
     )
     command.add_argument("--golden-prompts", metavar="FILE", help="one prompt per line for golden.json (default: built in)")
     command.add_argument(
@@ -248,6 +251,12 @@ def _add_text_options(command: argparse.ArgumentParser) -> None:
 def _release(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999999")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 3650:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 to 3650")
     return int(text)
 
 

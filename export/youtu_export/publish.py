@@ -6,6 +6,7 @@ the index. The signature of a new index beside the old one is rejected by the bo
 
 from __future__ import annotations
 
+import datetime
 import re
 import tarfile
 from pathlib import Path
@@ -21,10 +22,13 @@ from youtu_export.errors import ExportError
 from youtu_export.sign import SIGNATURE, read_private_key, sign
 
 
-def publish(package: Path, directory: Path, *, percent: float, key_file: Path | None) -> Release:
+def publish(
+    package: Path, directory: Path, *, percent: float, key_file: Path | None, valid_days: int | None = None
+) -> Release:
     """Write the archive, if it is not there yet, and offer it to `percent` of the boards; returns its line in the index.
 
-    With a key, package and index are signed, as an index must be that is signed already. Raises ExportError, PackageError.
+    With a key, package and index are signed, as an index must be that is signed already. With `valid_days`, boards refuse
+    the index after so many days, and it must be given again each time. Raises ExportError, PackageError.
     """
     opened = open_package(package)
     manifest = opened.manifest
@@ -37,6 +41,8 @@ def publish(package: Path, directory: Path, *, percent: float, key_file: Path | 
         sign(package, key_file)
     directory.mkdir(exist_ok=True)
     rollout = _read(directory, manifest.name)
+    if rollout.expires and valid_days is None:
+        raise ExportError(f"{directory / INDEX}: the index expires; add --valid-days N")
     archive = directory / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', manifest.name).strip('.-') or 'model'}-{manifest.release}.tar"
     _write_archive(opened, package, archive)
     release = Release(
@@ -48,11 +54,18 @@ def publish(package: Path, directory: Path, *, percent: float, key_file: Path | 
     )
     others = [other for other in rollout.releases if other.release != release.release]
     releases = tuple(sorted([release, *others], key=lambda each: -each.release))
-    text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(rollout, releases=releases)), indent=2) + b"\n"
+    rollout = msgspec.structs.replace(rollout, releases=releases, expires=_expiry(valid_days))
+    text = msgspec.json.format(msgspec.json.encode(rollout), indent=2) + b"\n"
     if key:
         _replace(directory / INDEX_SIGNATURE, key.sign(text))
     _replace(directory / INDEX, text)
     return release
+
+
+def _expiry(valid_days: int | None) -> datetime.datetime | msgspec.UnsetType:
+    if valid_days is None:
+        return msgspec.UNSET
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=valid_days)
 
 
 def _read(directory: Path, model: str) -> Rollout:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from browser.ui import Ui
+from browser.ui import BOARD, Ui
 from front.scripted_daemon import Daemon, running
 
 FLAGS = (
@@ -19,6 +19,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {BOARD} 127.0.0.1",
 )
 
 

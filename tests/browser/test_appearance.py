@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
-from browser.ui import DESK, TOUCH, Ui, expect
+from browser.ui import DESK, PHONE, TOUCH, Ui, expect
 from front.scripted_daemon import Daemon, wait_until
 
 Open = Callable[..., Ui]
+SIZES = (DESK, TOUCH, PHONE)
+
+
+def size_id(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
 
 SHOWCASE = {
     "en": """<think>The reader wants the gist first, then the numbers.</think>## Heat pumps in short
@@ -57,13 +63,19 @@ def cop(heat_out, power_in):
 QUESTION = {"en": "Explain to me how a heat pump works in a very cold winter", "zh": "请解释热泵在寒冷的冬天如何工作"}
 
 
+def show_list(ui: Ui) -> None:
+    """The list of conversations; on a phone it lies over the page, and a choice in it closes it."""
+    if ui.page.locator("#sidebar").is_hidden():
+        ui.page.click("#sidebar-toggle")
+    ui.page.locator("#session-list a").first.wait_for()
+
+
 def tour(ui: Ui, language: str) -> Iterator[str]:
     """Show every view of the page in turn; yields its name while it is visible."""
     ui.page.locator(".welcome").wait_for()
     yield "welcome"
     ui.ask_and_wait(QUESTION[language])
     ui.ask_and_wait(SHOWCASE[language])
-    ui.page.locator("#session-list a").first.wait_for()
     yield "chat-end"
     ui.page.locator(".thinking summary").click()
     ui.page.locator(".thinking").scroll_into_view_if_needed()
@@ -71,13 +83,18 @@ def tour(ui: Ui, language: str) -> Iterator[str]:
     ui.page.click("#settings-open")
     yield "settings"
     ui.page.keyboard.press("Escape")
+    show_list(ui)
+    yield "list"
     ui.page.locator("#session-list button").first.click()
     yield "menu"
     ui.page.locator("[role=menu] .danger").click()
     yield "dialog"
     ui.page.keyboard.press("Escape")
+    if ui.page.locator("#scrim").is_visible():
+        ui.page.keyboard.press("Escape")
     ui.ask_and_wait("long")
     yield "error"
+    show_list(ui)
     ui.page.click("#status-link")
     ui.page.locator(".card").nth(4).wait_for()
     yield "status"
@@ -85,7 +102,7 @@ def tour(ui: Ui, language: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [TOUCH, DESK], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=size_id)
 def test_the_pages_fit_every_screen(
     open_ui: Open, daemon: Daemon, size: tuple[int, int], theme: str, language: str
 ) -> None:
@@ -106,15 +123,18 @@ def test_the_pages_fit_every_screen(
         look(page)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_axe_finds_no_serious_fault(open_ui: Open, daemon: Daemon, theme: str, language: str) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES, ids=size_id)
+def test_axe_finds_no_serious_fault(
+    open_ui: Open, daemon: Daemon, size: tuple[int, int], theme: str, language: str
+) -> None:
     """Contrast, names, roles, focus order: axe-core's rules on every page and dialog."""
     axe_module = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="axe-playwright-python is part of the extra [dev]"
     )
     axe = axe_module.Axe()
-    ui = open_ui(daemon.port, theme=theme, language=language)
+    ui = open_ui(daemon.port, size=size, theme=theme, language=language)
 
     def check(page: str) -> None:
         violations = axe.run(ui.page).response["violations"]

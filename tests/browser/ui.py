@@ -19,9 +19,12 @@ LOOKS = (
     (PHONE, "dark", "en"),
 )
 """Each size, theme and language, without all of their combinations."""
+BOARD = "kitchen.local"
+"""A name of this machine that the browser of the tests knows, as others know a board's by mDNS."""
 TIMEOUT_MS = 20_000
-# The browser itself writes these to the console when an answer is not 200 or a connection fails: the tests provoke both.
-EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
+# The browser itself writes these to the console when an answer is not 200 or a connection fails, which the tests provoke,
+# and when a page that comes by plain HTTP from another machine has a header that is for HTTPS.
+EXPECTED = re.compile(r"Failed to load resource|net::ERR_|The Cross-Origin-Opener-Policy header has been ignored")
 
 
 def expect(locator: Any, message: str | None = None) -> Any:
@@ -41,6 +44,7 @@ class Ui:
         port: int,
         *,
         path: str = "/",
+        host: str = "127.0.0.1",
         size: tuple[int, int] = TOUCH,
         theme: str = "light",
         language: str = "en",
@@ -60,7 +64,7 @@ class Ui:
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self._console)
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host}:{port}"
         self.page.goto(self.url + path)
         if waits:
             self.page.locator("#device:not([data-state=connecting])").wait_for()

@@ -15,6 +15,7 @@ from youtu_edge.engine.grammar.grammar_trial import GrammarTrial
 from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.text.detokenize import Vocabulary
 from youtu_edge.engine.text.text_encoder import TextEncoder
+from youtu_edge.protocol.tags import THOUGHTS
 from youtu_edge.protocol.to_engine import Grammar, SamplingParams, Submit
 from youtu_edge.tool_formats import HERMES, ToolFormat
 
@@ -28,15 +29,15 @@ class Model:
     def __init__(self, *, has_tags: bool, kind: str = "") -> None:
         self.tokenizer: Tokenizer = make_sentence_piece(kind) if kind else make_tokenizer()
         if has_tags:
-            tags = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
+            tags = [*THOUGHTS, *THOUGHTS.values(), "<tool_call>", "</tool_call>"]
             self.tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
         self.vocabulary = Vocabulary(self.tokenizer)
         self.size = self.tokenizer.get_vocab_size()
         self.eos = self.tokenizer.token_to_id("</s>" if kind else END_TOKEN)
         self._encoder = TextEncoder(self.tokenizer, self.vocabulary)
         self.table = TokenTable(self.vocabulary, self.size, frozenset({self.eos}), self.ids)
-        thought = self.tokenizer.token_to_id("<think>")
-        self.compiler = GrammarCompiler(self.table, self.vocabulary, frozenset({self.eos}), thought)
+        thoughts = frozenset(token for token in map(self.tokenizer.token_to_id, THOUGHTS) if token is not None)
+        self.compiler = GrammarCompiler(self.table, self.vocabulary, frozenset({self.eos}), thoughts)
         self.trial = GrammarTrial(self.size, is_bounded=False)
 
     def ids(self, text: str) -> list[int]:

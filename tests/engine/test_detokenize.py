@@ -102,6 +102,7 @@ def test_it_tells_which_stop_string_ended_the_text(vocabulary: Vocabulary) -> No
         ("<think>Well. So.\n</think>\n\nGood. More.", False, "<think>Well. So.\n</think>\n\nGood"),
         ("\n<think>Well.</think>Good. More.", False, "\n<think>Well.</think>Good"),
         ("Well. So.</think>\nGood. More.", True, "Well. So.</think>\nGood"),
+        ("<|thought_start|>Well.<|thought_end|>Good. More.", False, "<|thought_start|>Well.<|thought_end|>Good"),
         ("<thin. More.", False, "<thin"),
         ("...", False, ""),
         ("<think>Well. So.", False, "<think>Well. So."),

@@ -15,6 +15,7 @@ from youtu_edge.engine.grammar.answer_grammar import AnswerGrammar
 from youtu_edge.engine.grammar.grammar import GrammarCompiler
 from youtu_edge.engine.grammar.token_table import TokenTable
 from youtu_edge.engine.text.detokenize import TextStream, Vocabulary
+from youtu_edge.protocol.tags import THOUGHTS
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex
 from youtu_edge.request_errors import InvalidRequestError
 
@@ -192,6 +193,16 @@ def test_a_thought_is_free_and_the_answer_behind_it_is_bound(tagged: Model) -> N
     assert tagged.refused(tagged.grammar(Regex("regex", "yes|no"), may_think=False), "<think>") is not None
 
 
+@pytest.mark.parametrize(("begin", "end"), THOUGHTS.items())
+def test_every_kind_of_thought_may_precede_a_required_call(begin: str, end: str, tagged: Model) -> None:
+    """It ends with its own tag."""
+    other = next(tag for tag in THOUGHTS.values() if tag != end)
+    state = tagged.grammar(tools=(CLOCK,), must_call=("clock",))
+    assert tagged.refused(state, f"{begin}so {other} ") is None
+    assert tagged.refused(state, f"{end}\n<tool_call>") is None
+    assert tagged.refused(state, "nonsense") is not None
+
+
 def test_a_call_inside_of_a_thought_is_not_a_call(model: Model) -> None:
     """The model may think about tools as it likes, also where it has to spell the tags."""
     state = model.grammar(tools=(WEATHER,))
@@ -207,7 +218,7 @@ def test_a_token_that_runs_over_the_end_of_the_tag_is_taken_apart(plain: Model) 
     model.tokenizer.add_tokens([AddedToken('>{"', special=False, normalized=False)])
     model.vocabulary, model.size = Vocabulary(model.tokenizer), model.tokenizer.get_vocab_size()
     model.table = TokenTable(model.vocabulary, model.size, frozenset({model.eos}), model.ids)
-    model.compiler = GrammarCompiler(model.table, model.vocabulary, frozenset({model.eos}), None)
+    model.compiler = GrammarCompiler(model.table, model.vocabulary, frozenset({model.eos}), frozenset())
     state = model.grammar(tools=(CLOCK,))
     assert model.refused(state, "<tool_call") is None
     state.accept(model.tokenizer.token_to_id('>{"'))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from youtu_edge.engine.text.prompt import Prompter
 from youtu_edge.errors import PackageError
 from youtu_edge.package import open_package, write_manifest
 from youtu_edge.protocol.prompt import ChatMessage, ToolCall
+from youtu_edge.request_errors import InvalidRequestError
 from youtu_edge.tool_formats import HERMES, TOOL_FORMATS, ToolFormat, format_named, format_of
 from youtu_export.__main__ import main
 
@@ -29,6 +31,7 @@ CALLS = {
     "mistral-args": '[TOOL_CALLS]light[ARGS]{"on": true}',
     "granite": '<|tool_call|>[{"name": "light", "arguments": {"on": true}}]',
     "phi": '<|tool_call|>[{"name": "light", "arguments": {"on": true}}]<|/tool_call|>',
+    "minicpm": "<|tool_call_start|>\n```python\nlight(on=True)\n```\n<|tool_call_end|>",
     "json": '{"name": "light", "parameters": {"on": true}}',
 }
 """As the models write them."""
@@ -38,6 +41,7 @@ SECOND = {
     "mistral-args": "[TOOL_CALLS]clock[ARGS]{}",
     "granite": ', {"name": "clock", "arguments": {}}]',
     "phi": ', {"name": "clock", "arguments": {}}]<|/tool_call|>',
+    "minicpm": "\nclock()\n```\n<|tool_call_end|>",
 }
 """The rest of an answer with two calls."""
 TEMPLATES = {
@@ -46,8 +50,10 @@ TEMPLATES = {
     "mistral-args": "{{- '[TOOL_CALLS]' + name + '[ARGS]' + arguments }}",
     "granite": "<|start_of_role|>available_tools<|end_of_role|>",
     "phi": "{{ '<|' + message['role'] + '|>' + message['content'] + '<|tool|>' + message['tools'] + '<|/tool|>' }}",
+    "minicpm": "{{- '<|thought_start|>\n' + message.thought + '\n<|thought_end|>\n<|tool_call_start|>\n```python\n' }}",
     "json": 'Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}.',
 }
+WRONG = re.compile("true|True")
 FORMS = pytest.mark.parametrize("form", TOOL_FORMATS, ids=lambda form: form.name)
 
 
@@ -72,7 +78,7 @@ def test_a_call_in_a_free_answer_is_held_to_the_schema(form: ToolFormat, model: 
     state = model.grammar(tools=(LIGHT, CLOCK), form=form)
     text = "" if form.at_start else "Let me see. "
     assert model.refused(state, text + call) is None
-    assert model.refused(model.grammar(tools=(LIGHT, CLOCK), form=form), text + call.replace("true", "1")) is not None
+    assert model.refused(model.grammar(tools=(LIGHT, CLOCK), form=form), text + WRONG.sub("1", call)) is not None
     assert model.refused(model.grammar(tools=(CLOCK,), form=form), text + call) is not None
     assert model.refused(model.grammar(tools=(LIGHT,), form=form), 'Like this: {"name": "x", "parameters": 3}') is None
 
@@ -90,7 +96,7 @@ def test_a_required_call_is_of_that_form(form: ToolFormat, model: Model) -> None
 def test_calls_are_parallel_if_they_may_be(name: str, model: Model) -> None:
     """In one list, or one behind the other."""
     form, first = format_named(name), CALLS[name]
-    both = (first.removesuffix(form.end).removesuffix("]") if form.is_list else first) + SECOND[name]
+    both = (first.removesuffix(form.end).removesuffix(form.calls.end) if form.calls else first) + SECOND[name]
     for required in ((), ("light", "clock")):
         state = model.grammar(tools=(LIGHT, CLOCK), must_call=required, form=form)
         assert model.refused(state, both) is None
@@ -165,3 +171,78 @@ def test_ids_of_calls_are_as_long_as_mistral_demands() -> None:
     assert len(set(ids)) == 2
     assert ids[:2] == ids[2:]
     assert ids[1] == "abcdefghi"
+
+
+def _minicpm(body: str) -> str:
+    return f"<|tool_call_start|>\n```python\n{body}\n```\n<|tool_call_end|>"
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "on": {"type": "boolean"},
+        "室": {"type": "string", "description": "the room"},
+        "level": {"enum": [1, "high", None]},
+        "times": {"type": "array", "items": {"$ref": "#/$defs/time"}},
+    },
+    "required": ["on", "times"],
+    "$defs": {"time": {"type": "integer", "minimum": 0, "maximum": 23}},
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments", "is_allowed"),
+    [
+        (SCHEMA, "on=True, times=[]", True),
+        (SCHEMA, 'on=false,室="hall", level=None, times=[1, 22]', True),
+        (SCHEMA, 'on=True, level="high", times=[]', True),
+        (SCHEMA, "on=True, level=2, times=[]", False),
+        (SCHEMA, "on=True, times=[24]", False),
+        (SCHEMA, "on=True", False),
+        (SCHEMA, "on=1, times=[]", False),
+        (SCHEMA, "on=True, times=[], more=1", False),
+        ({"type": "object"}, "", True),
+        ({"type": "object", "properties": {"a": {"type": "null"}, "b": {}}}, "", True),
+        ({"type": "object", "properties": {"a": {"type": "null"}, "b": {}}}, "b={}", True),
+        ({"type": "object", "properties": {"a": {"type": "null"}, "b": False}}, "a=None", True),
+        ({"type": "object", "properties": {"a b": {"const": 1}}, "required": ["a b"]}, '**{"a b": 1}', True),
+        ({"type": "object", "properties": {"a b": {"const": 1}}, "required": ["a b"]}, "", False),
+        ({"type": "object", "additionalProperties": {"type": "integer"}}, '**{"x": 1}', True),
+        ({"type": "object", "additionalProperties": {"type": "integer"}}, '**{"x": "1"}', False),
+        ({"type": "object", "required": ["c"]}, '**{"c": 1}', True),
+        ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}}, '**{"b": 1}', True),
+    ],
+)
+def test_keyword_arguments_are_held_to_the_schema(
+    schema: dict[str, Any], arguments: str, is_allowed: bool, model: Model
+) -> None:
+    """And what keywords cannot say is one dictionary."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    state = model.grammar(tools=(tool,), must_call=("f",), form=format_named("minicpm"))
+    assert (model.refused(state, _minicpm(f"f({arguments})")) is None and model.may_end(state)) == is_allowed
+
+
+@pytest.mark.parametrize("parameters", [{"properties": {"a": {"type": "nonsense"}}}, {"properties": {"a": 5}}])
+def test_a_schema_of_keywords_that_cannot_be_compiled_is_an_error_that_names_the_tool(
+    parameters: dict[str, Any], model: Model
+) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", **parameters}}}
+    with pytest.raises(InvalidRequestError, match=r"tools\[0\]: its parameters cannot be compiled"):
+        model.grammar(tools=(tool,), must_call=("f",), form=format_named("minicpm"))
+
+
+def test_minicpm_is_shown_its_earlier_thoughts_and_calls_as_it_writes_them() -> None:
+    """With the words of its template. Where a template has no place for tools, calls are written for it."""
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.thought %}<|thought_start|>\n{{ m.thought }}\n"
+        "<|thought_end|>\n{% endif %}{% if m.tool_calls %}<|tool_call_start|>\n```python\n"
+        "{% for call in m.tool_calls %}{{ call.function.name }}({% for key, value in call.function.arguments | items %}"
+        "{{ key }}={{ value | tojson }}{{ ',' if not loop.last }}{% endfor %})\n{% endfor %}```\n<|tool_call_end|>\n"
+        "{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if tools %}{% endif %}"
+    )
+    calls = [ToolCall("1", "light", '{"on": true, "室": "大厅"}'), ToolCall("2", "clock", "{}")]
+    messages = [ChatMessage("user", "On!"), ChatMessage("assistant", "", tool_calls=calls, reasoning="It is dark.")]
+    text = _render(template, messages, [LIGHT])
+    assert "<|thought_start|>\nIt is dark.\n<|thought_end|>\n<|tool_call_start|>\n```python\nlight(on=true,室=" in text
+    bare = "{% for m in messages %}{{ m.content }}{% endfor %}{# <|tool_call_start|> #}"
+    assert _minicpm('light(on=True, 室="大厅")') in _render(bare, messages, [LIGHT])

@@ -267,6 +267,20 @@ KNOWN_CONFIGS: dict[str, tuple[Config, str]] = {
         ),
         "minicpm",
     ),
+    "internlm2-chat-1_8b": (
+        _config(
+            "internlm2", (2048, 8192, 24, 16, 8, 92544), 32768, 1e-5, bias=False, attn_implementation="eager",
+            rope_theta=1000000, rope_scaling={"factor": 2.0, "type": "dynamic"}, tie_word_embeddings=False, pad_token_id=2,
+        ),
+        "internlm",
+    ),
+    "internlm3-8b-instruct": (
+        _config(
+            "internlm3", (4096, 10240, 48, 32, 2, 128512), 32768, 1e-5, bias=False, qkv_bias=False, head_dim=128,
+            rope_theta=50000000, rope_scaling={"factor": 6.0, "rope_type": "dynamic"}, tie_word_embeddings=False,
+        ),
+        "internlm",
+    ),
     "Mixtral, renamed": (
         _config(
             "mistral", (2048, 7168, 24, 32, 8, 32000), 32768, 1e-5, rope_theta=1e6, sliding_window=None, num_local_experts=8

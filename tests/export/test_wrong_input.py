@@ -77,7 +77,7 @@ def test_an_unknown_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         ({"hidden_act": "gelu"}, "hidden_act: 'gelu' is not supported"),
         ({"rope_parameters": {"rope_type": "default"}}, "rope_theta is missing"),
-        ({"rope_scaling": {"type": "dynamic"}}, "type 'default' "),
+        ({"rope_scaling": {"type": "ntk"}}, "type 'default' "),
         ({"final_logit_softcapping": 30.0}, "final_logit_softcapping: 30.0 is unknown"),
         ({"residual_multiplier": 0.2}, "residual_multiplier: 0.2 is unknown"),
         ({"quantization_config": {"quant_method": "awq"}}, "quantization_config: "),
@@ -91,7 +91,7 @@ def test_wrong_configuration(
 ) -> None:
     """Every key that changes the mathematics is either understood or refused by name."""
     if "rope_scaling" in changes:
-        changes, message = {"rope_parameters": None, "rope_theta": 1e4, **changes}, "type 'dynamic' is not supported"
+        changes, message = {"rope_parameters": None, "rope_theta": 1e4, **changes}, "type 'ntk' is not supported"
     checkpoint = _checkpoint(tmp_path)
     config = json.loads((checkpoint / "config.json").read_text())
     (checkpoint / "config.json").write_text(json.dumps(config | changes))

@@ -31,8 +31,10 @@ class CutError(Exception):
 class Clients:
     """The requests of all clients together. `failures`: those that failed before the first byte of an answer."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, timeout_s: float = 60) -> None:
+        """`timeout_s`: without a byte."""
         self._port = port
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self.failures: list[str] = []
         self.cut: Counter[str] = Counter()
@@ -49,7 +51,7 @@ class Clients:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         """The response, whose status has been read. Raises OSError and HTTPException."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers or {})
             answer = connection.getresponse()

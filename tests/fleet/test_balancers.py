@@ -13,35 +13,17 @@ import pytest
 from fleet.balancer import PROGRAMS, balancer, why_not
 from fleet.boards import Board, boards
 from fleet.clients import BOARD, Clients, Session
+from fleet.load import CONCURRENT, work
 from front.scripted_daemon import wait_until
 
-CONCURRENT = 24
 REQUESTS = int(os.environ.get("YOUTU_EDGE_FLEET_REQUESTS", "480"))
 """2,000 for the figures of docs/fleet.md."""
 FROZEN_S = 10.0
-KINDS = ("session", "stream", "durable", "stream", "whole", "large", "stream", "whole")
 
 
 def skip_without(program: str) -> None:
     if reason := why_not(program):
         pytest.skip(reason)
-
-
-def work(clients: Clients, worker: int, numbers: range, sessions: dict[int, Session]) -> None:
-    """One client: its requests one after the other; every eighth is the next turn of its session."""
-    for number in numbers:
-        kind = KINDS[(number // CONCURRENT + worker) % len(KINDS)]
-        if kind != "session":
-            clients.one(kind, number)
-            continue
-        try:
-            if worker not in sessions:
-                sessions[worker] = Session(clients, f"s{worker}")
-            sessions[worker].turn(f"turn {number}")
-        except (OSError, AssertionError) as error:
-            clients.failures.append(f"session {number}: {error!r}")
-        clients.kinds["session"] += 1
-        clients.done += 1
 
 
 def trouble(clients: Clients, three: list[Board]) -> None:

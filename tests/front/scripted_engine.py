@@ -10,7 +10,7 @@ Token n of an answer is the code point of character n. Words in the last message
     second!  crash at the second token of every life          segv@N   crash instead of computing token N, in every life
     spin@N   loop for ever instead of computing token N, in every life
     cut@N    have the front die too, a moment after the computation of token N has begun, in every life
-    leak     hold two megabytes more for ever
+    leak     hold two megabytes more for ever                 form:F   in any message: calls have this form of tool_formats
 
 Like the real one it tells what it works on and runs suspects alone.
 
@@ -175,7 +175,8 @@ class ScriptedEngine:
         if sum(len(message.content) for message in submit.messages or ()) + submit.reserve_tokens > self.options.context:
             self.send(Failed(submit.id, "context_length_exceeded", "the messages are too long", "messages"))
             return
-        self.send(Accepted(submit.id, len(text)))
+        form = re.search(r"\bform:([a-z-]+)", " ".join(message.content for message in submit.messages or ()))
+        self.send(Accepted(submit.id, len(text), tool_format=form[1] if form else "hermes"))
         self.running[submit.id] = submit
         if "leak" in text.split():
             self.leaked.append(bytearray(b"x") * (2 << 20))

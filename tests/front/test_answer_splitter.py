@@ -37,6 +37,8 @@ CASES = [
     ("  hello ", [("Text", "  hello ")]),
     ("<think>\nhm\n\nso\n</think>\n\nyes", [("Thought", "hm\n\nso"), ("Text", "yes")]),
     (" \n<think></think>yes", [("Text", "yes")]),
+    ("<|thought_start|>\nhm </think>\n<|thought_end|>\nyes", [("Thought", "hm </think>"), ("Text", "yes")]),
+    ("<|thought_", [("Text", "<|thought_")]),
     ("<think>never ends\n", [("Thought", "never ends")]),
     ("<thin", [("Text", "<thin")]),
     ("a <think>b</think>", [("Text", "a <think>b</think>")]),

@@ -86,7 +86,7 @@ def test_a_board_that_rejects_requests_says_why() -> None:
         loading.kill_engine()  # it would outlive the daemon
     assert done.returncode == 1
     assert cells(done.stdout.splitlines()[1])[1] == "loading"
-    assert done.stdout.splitlines()[-1].startswith("1 boards: 0 ready")
+    assert done.stdout.splitlines()[-1].startswith("1 board: 0 ready")
 
 
 def test_json_has_every_answer_whole(two: list[Daemon]) -> None:

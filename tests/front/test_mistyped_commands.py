@@ -9,7 +9,7 @@ import pytest
 
 from front.command import youtu_edge
 from youtu_edge.__main__ import main, make_parser
-from youtu_edge.cli.parser import Parser
+from youtu_edge.command_parser import Parser
 
 
 def parsers(parser: Parser, words: tuple[str, ...] = ()) -> Iterator[tuple[Parser, list[str]]]:

@@ -56,7 +56,7 @@ CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{
         ({"seed": 2**63}, "invalid_request", "seed"),
         ({"stop": ""}, "invalid_request", "stop"),
         ({"stop": ["a", ""]}, "invalid_request", "stop[1]"),
-        ({"stop": ["a"] * 9}, "invalid_request", "stop"),
+        ({"stop": ["a"] * 33}, "invalid_request", "stop"),
         ({"stream": "yes"}, "invalid_request", "stream"),
         ({"stream_options": {"include_usage": True}}, "invalid_request", "stream_options"),
         ({"stream": True, "stream_options": {"usage": True}}, "unsupported_parameter", "stream_options.usage"),

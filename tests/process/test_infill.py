@@ -66,6 +66,26 @@ def test_a_suffix_is_put_behind_the_prompt_as_the_model_was_trained(infilling: I
     assert infilling.text("/api/generate", body)["response"] == text
 
 
+def test_nothing_may_precede_the_suffix(infilling: Infilling) -> None:
+    """As at the beginning of a file, in both dialects; without a suffix an empty prompt is none."""
+    count = 3 + len(infilling.tokenizer.encode(AFTER).ids)
+    found = infilling.text("/v1/completions", {"prompt": "", "suffix": AFTER, "max_tokens": 4, "temperature": 0})
+    assert found["usage"]["prompt_tokens"] == count
+    body = {"prompt": "", "suffix": AFTER, "stream": False, "options": {"num_predict": 4, "temperature": 0}}
+    generated = infilling.text("/api/generate", body)
+    assert (generated["prompt_eval_count"], generated["response"]) == (count, found["choices"][0]["text"])
+
+
+def test_editors_are_told_that_the_model_takes_a_suffix(infilling: Infilling, daemon: Daemon) -> None:
+    """By the capability, and by the variable of Ollama's templates, which Continue looks for; others say neither."""
+    shown = infilling.text("/api/show", {"name": "default"})
+    assert "insert" in shown["capabilities"]
+    assert ".Suffix" in shown["template"]
+    _, other = daemon.post("/api/show", {"name": "default"})
+    assert "insert" not in other["capabilities"]
+    assert ".Suffix" not in other["template"]
+
+
 def test_a_token_of_the_middle_inside_a_text_stays_text(infilling: Infilling) -> None:
     """Three tokens are the prompt's own; the names in the texts are spelled out."""
     body = {"prompt": NAMES[1], "suffix": NAMES[2], "max_tokens": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -59,12 +60,44 @@ def test_a_board_takes_the_highest_release_that_is_for_it(board: str, release: i
         (index(format=2), "format: 2 is not 1"),
         (index(releases=[{}]), r"releases\[0\]|releases\[\.\.\.\]"),
         (index(extra=1), "extra"),
+        (index(expires="soon"), "expires: Invalid RFC3339"),
+        (index(expires="2027-03-01T00:00:00"), "expires: Expected `datetime` with a timezone"),
         (b"[]", "Expected `object`"),
     ],
 )
 def test_an_index_that_is_none_is_refused_by_field(data: bytes, reason: str) -> None:
     with pytest.raises(UpdateError, match=reason):
         read_rollout(data, "https://files.test/rollout.json")
+
+
+def test_an_index_is_good_until_it_expires() -> None:
+    rollout = read_rollout(index(expires="2027-03-01T01:00:00+01:00"), "x")
+    last = datetime.datetime(2027, 2, 28, 23, 59, 59, tzinfo=datetime.UTC)
+    rollout.check_fresh("x", last)
+    with pytest.raises(UpdateError, match="valid until 2027-03-01 00:00 UTC, and now it is 2027-03-01 00:00"):
+        rollout.check_fresh("x", last + datetime.timedelta(seconds=1))
+
+
+def test_an_expired_index_is_refused_and_a_fresh_one_is_not(
+    first: Path, store: ModelStore, command: Command, server: FileServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Publishing once more makes it fresh, but not without saying for how long."""
+    publish(first, server, "--valid-days", "30")
+    file = server.root / "rollout.json"
+    fresh = file.read_text()
+    expires = json.loads(fresh)["expires"]
+    file.write_text(fresh.replace(expires, "2020-01-01T00:00:00Z"))
+    done = install(command, server)
+    assert (done.returncode, done.stderr.count("\n")) == (UpdateError.exit_code, 1)
+    assert "rollout.json: expires: was valid until 2020-01-01 00:00 UTC" in done.stderr
+    assert server.ranges == []
+    with pytest.raises(AssertionError):
+        publish(first, server)
+    assert "the index expires; add --valid-days N" in capsys.readouterr().err
+    publish(first, server, "--valid-days", "30")
+    assert json.loads(file.read_text())["expires"] >= expires
+    assert install(command, server).returncode == 0
+    assert served(store) == checksum(first)
 
 
 def test_a_board_outside_of_the_percentage_keeps_what_it_has_until_its_turn(

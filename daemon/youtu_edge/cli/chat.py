@@ -28,7 +28,7 @@ def run(url: str, system: str, key_file: str | None = None, ca_file: str | None 
     interactive = sys.stdin.isatty()
     with _history() if interactive else contextlib.nullcontext():
         if interactive:
-            print(f"{conversation.model_name()} at {url}. {_HELP}.")
+            print(f"{conversation.model_name()} at {url}\n{_HELP}.")
         for line in _lines(interactive):
             if line == "/exit":
                 break

@@ -6,7 +6,7 @@ import json
 import os
 
 from youtu_edge.cli.conversation import Conversation
-from youtu_edge.cli.parser import did_you_mean
+from youtu_edge.command_parser import did_you_mean
 from youtu_edge.errors import YoutuEdgeError
 
 COMMANDS = {

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from youtu_edge.cli.arguments import add_access
-from youtu_edge.cli.parser import Parser
+from youtu_edge.command_parser import Parser
 
 
 def add_fleet_parser(commands: argparse._SubParsersAction[Parser], interval: Callable[[str], float]) -> None:

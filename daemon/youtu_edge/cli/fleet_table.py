@@ -98,7 +98,7 @@ def _sum(answers: Sequence[BoardAnswer], rates: Sequence[float | None]) -> str:
     documents = [answer.document for answer in answers if answer.document is not None]
     known = [rate for rate in rates if rate is not None]
     parts = [
-        f"{len(answers)} boards: {sum(answer.is_ready for answer in answers)} ready",
+        f"{len(answers)} {'board' if len(answers) == 1 else 'boards'}: {sum(answer.is_ready for answer in answers)} ready",
         f"{len(answers) - len(documents)} without an answer",
         f"{sum(document.get('unfinished_requests') or 0 for document in documents)} open requests",
     ]

@@ -17,6 +17,8 @@ from youtu_edge.config_file import load_config
 from youtu_edge.errors import ConfigError, YoutuEdgeError
 from youtu_edge.front.keys.api_keys import ApiKey, hash_token, locked, new_token, read_keys, write_keys
 
+_HEADINGS = ("name", "scopes", "created", "concurrent", "tokens/hour", "tokens/day", "priority")
+
 
 def run(config_file: str | None, options: argparse.Namespace) -> int:
     """Run one of the three actions. Raises YoutuEdgeError."""
@@ -71,12 +73,16 @@ def _revoke(path: Path, name: str) -> int:
 
 
 def _list(path: Path) -> int:
-    row = "{:<24} {:<20} {:<10} {:>10} {:>12} {:>12} {:>8}"
-    print(row.format("name", "scopes", "created", "concurrent", "tokens/hour", "tokens/day", "priority"))
+    rows: list[tuple[str, ...]] = [_HEADINGS]
     for key in _read(path):
         limits = (str(limit or "-") for limit in (key.max_concurrent, key.tokens_per_hour, key.tokens_per_day))
-        priority = "-" if key.priority is None else key.priority
-        print(row.format(key.name, ",".join(key.scopes), key.created, *limits, priority))
+        priority = "-" if key.priority is None else str(key.priority)
+        rows.append((key.name, ",".join(key.scopes), key.created, *limits, priority))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        texts, figures = zip(row[:3], widths[:3], strict=True), zip(row[3:], widths[3:], strict=True)
+        cells = [f"{cell:<{width}}" for cell, width in texts] + [f"{cell:>{width}}" for cell, width in figures]
+        print("  ".join(cells))
     return 0
 
 

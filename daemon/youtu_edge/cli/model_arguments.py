@@ -6,7 +6,7 @@ import argparse
 import re
 
 from youtu_edge.cli.arguments import add_config, add_set
-from youtu_edge.cli.parser import Parser
+from youtu_edge.command_parser import Parser
 from youtu_edge.config_values import parse_bytes
 from youtu_edge.updates.time_window import TimeWindow
 

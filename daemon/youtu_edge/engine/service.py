@@ -40,7 +40,7 @@ from youtu_edge.log import line
 from youtu_edge.package import CHAT_TEMPLATE, TOKENIZER, Package
 from youtu_edge.process_limits import enough_bytes, shortage
 from youtu_edge.protocol.from_engine import Fatal, Heartbeat, Ready
-from youtu_edge.protocol.tags import THOUGHT_BEGIN
+from youtu_edge.protocol.tags import THOUGHTS
 from youtu_edge.protocol.to_engine import Cancel, Narrow, SetLogLevel, Shed, Shutdown, Start
 from youtu_edge.tool_formats import TOOL_FORMATS
 from youtu_edge.vocabulary_size import vocabulary_size
@@ -173,6 +173,7 @@ def load(config: Config, link: Link) -> tuple[Loop, IdleMemory, dict[str, object
         "memory": plan.as_dict(),
         "device": runner.device.name,
         "device_note": runner.device.note,
+        "infills": prompter.infills,
     }
     texts.start(plan.text_worker, min(runner.context_length, scheduler.most_tokens or runner.context_length), link.wake)
     memory = IdleMemory(runner, pool, allocator, config.memory, time.monotonic)
@@ -200,10 +201,11 @@ def make_loop(
     texts = texts or TextsAtOnce(TextWork(tokenizer, prompter, size, is_bounded=False))
     eos = frozenset(runner.manifest.eos_token_ids)
     table = TokenTable(vocabulary, size, eos, prompter.encode_answer)
+    thought_tokens = frozenset(token for token in map(tokenizer.token_to_id, THOUGHTS) if token is not None)
     arrivals = Arrivals(
         texts,
         vocabulary,
-        GrammarCompiler(table, vocabulary, eos, tokenizer.token_to_id(THOUGHT_BEGIN)),
+        GrammarCompiler(table, vocabulary, eos, thought_tokens),
         vocab_size=size,
         context_length=runner.context_length,
         cache_tokens=scheduler.most_tokens or runner.context_length,

@@ -29,6 +29,8 @@ class Ready(msgspec.Struct, tag_field="t", tag="ready"):
     """What the model runs on: cpu or cuda."""
     device_note: str = ""
     """Which GPU, or why none is used."""
+    infills: bool = False
+    """Whether the model takes a suffix: its tokenizer has the tokens for text in the middle."""
 
 
 class Alternative(msgspec.Struct, array_like=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
 from collections.abc import Callable
 
@@ -16,7 +17,9 @@ _SIGNED = Signed(INDEX, "the index", "`youtu-export publish PACKAGE DIR --key FI
 
 
 def fetch_index(client: HttpsClient, pace: Pace, url: str, updates: UpdatesConfig, say: Callable[[str], None]) -> Rollout:
-    """Raises UpdateError, PackageError for a signature that is wrong or missing, ConfigError for unusable keys."""
+    """Raises UpdateError, also for an index that has expired, PackageError for a signature that is wrong or missing,
+    ConfigError for unusable keys.
+    """
     index = _fetch(client, pace, url, say)
     if index is None:
         raise UpdateError(f"{url}: not found; make the index with `youtu-export publish`, or name an archive and --sha256")
@@ -25,7 +28,9 @@ def fetch_index(client: HttpsClient, pace: Pace, url: str, updates: UpdatesConfi
     except PackageError as error:
         raise PackageError(f"{url}: {error.message}") from None
     say(f"{INDEX}: {trust}")
-    return read_rollout(index, url)
+    rollout = read_rollout(index, url)
+    rollout.check_fresh(url, datetime.datetime.now(datetime.UTC))
+    return rollout
 
 
 def _fetch(client: HttpsClient, pace: Pace, url: str, say: Callable[[str], None]) -> bytes | None:

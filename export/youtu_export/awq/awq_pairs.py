@@ -117,7 +117,7 @@ _PHI3 = FamilyPairs(
 )
 
 PAIRS = {
-    **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral", "smollm3", "granite", "minicpm"), _LLAMA),
+    **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral", "smollm3", "granite", "minicpm", "internlm"), _LLAMA),
     "gemma3": _GEMMA3,
     "youtu": _YOUTU,
     "chatglm": _CHATGLM,

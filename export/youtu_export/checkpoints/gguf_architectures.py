@@ -292,6 +292,7 @@ ARCHITECTURES = {
     "gemma3": _GEMMA3,
     "granite": _GRANITE,
     "minicpm": _GRANITE,
+    "internlm2": replace(_LLAMA, model_type="internlm2"),  # InternLM 3 is converted to llama
     "deepseek2": _DEEPSEEK2,
     "phi2": _PHI2,
     "phi3": _PHI3,

@@ -7,6 +7,7 @@ from pathlib import Path
 from youtu_export.checkpoints.checkpoint import Checkpoint
 from youtu_export.checkpoints.hf_files import ModelFile, ShardIndex, read_object
 from youtu_export.checkpoints.hf_text import read_text_sources
+from youtu_export.checkpoints.internlm_names import with_llama_names
 from youtu_export.checkpoints.model_config import ModelConfig
 from youtu_export.checkpoints.norm_gains import with_gains
 from youtu_export.checkpoints.packed_checkpoints import unpack_tensors
@@ -30,7 +31,7 @@ def open_hf(directory: Path) -> Checkpoint:
     values, findings = text_config(whole), Findings()
     config = ModelConfig(directory / CONFIG, values)
     stored = text_tensors(whole, _read_tensors(directory, findings), findings)
-    tensors = with_gains(config, unpack_tensors(config, stored, findings))
+    tensors = with_llama_names(config, with_gains(config, unpack_tensors(config, stored, findings)))
     config.limit_sizes(tensors.values())
     checkpoint = Checkpoint(directory, "hf", config, tensors, findings=findings)
     checkpoint.assets = settle(checkpoint, read_text_sources(directory, values))

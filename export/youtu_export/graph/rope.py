@@ -70,6 +70,8 @@ def rope_from_config(
         frequencies = _llama3(frequencies, scaling)
     elif kind == "yarn" and yarn is not None:
         return _rope(config, yarn.frequencies(theta, frequencies), yarn.rotation_scale)
+    elif kind == "dynamic":
+        scaling.number("factor")  # of contexts beyond the trained one; up to it frequencies are unchanged
     elif kind != "default":
         raise ExportError(f"{config.path}: rope_scaling: type {kind!r} is not supported")
     scaling.reject_rest()

@@ -26,15 +26,15 @@ from youtu_edge.tool_formats import HERMES, ToolFormat
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-_THOUGHT_BEGIN, _THOUGHT_END = tags.THOUGHT_BEGIN.encode(), tags.THOUGHT_END.encode()
+_THOUGHTS = {begin.encode(): end.encode() for begin, end in tags.THOUGHTS.items()}
 
 
 class AnswerGrammar:
     """The state of one answer.
 
     answer: the grammar of the whole answer, or None. call: the grammar after form.begin in a free answer, or None.
-    thought_token: the id of <think> if the answer may begin with it. max_token_s: CPU seconds per token; some grammars
-    take longer with every token, and all sequences wait.
+    thought_tokens: ids of <think> and its kin if the answer may begin with a thought. max_token_s: CPU seconds per token;
+    some grammars take longer with every token, and all sequences wait.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AnswerGrammar:
         call: LLMatcher | None,
         eos: frozenset[int],
         in_thought: bool = False,
-        thought_token: int | None = None,
+        thought_tokens: frozenset[int] = frozenset(),
         parallel_calls: bool = True,
         max_token_s: float = 0.25,
         form: ToolFormat = HERMES,
@@ -57,7 +57,8 @@ class AnswerGrammar:
         self._call = call
         self._matcher = answer
         self._eos = np.array(sorted(eos), dtype=np.int64)
-        self._thought_token = thought_token
+        self._thought_tokens = thought_tokens
+        self._thought_end = tags.THOUGHT_END.encode()
         self._goes_on = parallel_calls and form.may_repeat
         self._form = form
         self._begin, self._prefix = form.begin.encode(), form.prefix.encode()
@@ -83,8 +84,8 @@ class AnswerGrammar:
         begun = time.thread_time()
         ids = self._table.allowed(self._matcher)
         self._check(self._matcher, begun)
-        if self._state == "begin" and self._thought_token is not None:
-            return np.union1d(ids, [self._thought_token])
+        if self._state == "begin" and self._thought_tokens:
+            return np.union1d(ids, list(self._thought_tokens))
         if self._state == "after_thought":
             return np.union1d(ids, self._table.line_breaks)
         return ids
@@ -104,8 +105,8 @@ class AnswerGrammar:
 
     def _follow(self, token: int) -> None:
         data = self._token_bytes(token)
-        if self._state == "begin" and token == self._thought_token:
-            self._state = "thought"
+        if self._state == "begin" and token in self._thought_tokens:
+            self._begin_thought(data)
         elif self._state == "thought":
             self._think(data)
         elif self._state == "after_thought" and data in LINE_BREAKS:
@@ -116,10 +117,13 @@ class AnswerGrammar:
         else:
             self._write(data)
 
+    def _begin_thought(self, tag: bytes) -> None:
+        self._state, self._tail, self._thought_end = "thought", b"", _THOUGHTS.get(tag, self._thought_end)
+
     def _think(self, data: bytes) -> None:
         self._tail += data
-        _, end, rest = self._tail.partition(_THOUGHT_END)
-        self._tail = self._tail[-len(_THOUGHT_END) :]
+        _, end, rest = self._tail.partition(self._thought_end)
+        self._tail = self._tail[-len(self._thought_end) :]
         if end:
             self._state, self._tail = "after_thought", b""
             if rest.strip():
@@ -166,11 +170,11 @@ class AnswerGrammar:
             self._state = "open"
             return False
         text = self._tail.lstrip()
-        if text.startswith(_THOUGHT_BEGIN):
-            self._state, self._tail = "thought", b""
-            self._think(text[len(_THOUGHT_BEGIN) :])
+        if begun := next((begin for begin in _THOUGHTS if text.startswith(begin)), None):
+            self._begin_thought(begun)
+            self._think(text[len(begun) :])
             return True
-        if _THOUGHT_BEGIN.startswith(text):
+        if any(begin.startswith(text) for begin in _THOUGHTS):
             return True
         self._state = "open"
         return False

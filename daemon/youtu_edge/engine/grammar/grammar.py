@@ -15,11 +15,13 @@ from youtu_edge.tool_formats import format_named
 class GrammarCompiler:
     """Compiles grammars, in one thread at a time; that need not be the thread of the steps."""
 
-    def __init__(self, table: TokenTable, vocabulary: Vocabulary, eos: frozenset[int], thought_token: int | None) -> None:
+    def __init__(
+        self, table: TokenTable, vocabulary: Vocabulary, eos: frozenset[int], thought_tokens: frozenset[int]
+    ) -> None:
         self._table = table
         self._vocabulary = vocabulary
         self._eos = eos
-        self._thought_token = thought_token
+        self._thought_tokens = thought_tokens
 
     @property
     def compiled(self) -> list[bytes]:
@@ -35,7 +37,7 @@ class GrammarCompiler:
     ) -> AnswerGrammar:
         """The grammar of one answer.
 
-        in_thought: the prompt ends inside <think>. may_think: the answer may begin with one.
+        in_thought: the prompt ends inside <think>. may_think: the answer may begin with a thought.
         Raises InvalidRequestError naming the request's field, and UnavailableError.
         """
         return AnswerGrammar(
@@ -45,7 +47,7 @@ class GrammarCompiler:
             call=self._matcher(sources.call, "tools"),
             eos=self._eos,
             in_thought=in_thought,
-            thought_token=self._thought_token if may_think else None,
+            thought_tokens=self._thought_tokens if may_think else frozenset(),
             parallel_calls=parallel_calls,
             form=format_named(sources.tool_format),
         )

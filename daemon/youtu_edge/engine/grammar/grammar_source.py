@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from llguidance import LLMatcher
 
+from youtu_edge.engine.grammar.keyword_grammar import keyword_rules
 from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark, Regex, Submit
 from youtu_edge.request_errors import InvalidRequestError
 from youtu_edge.tool_formats import HERMES, ToolFormat
@@ -97,16 +98,26 @@ def _calls(request: Submit, form: ToolFormat) -> tuple[str, list[Part]]:
     one = f"({' | '.join(f'tool_{index}' for index in range(len(offered)))})"
     end = f" {_quote(form.end)}" if form.end else ""
     more = f" (/\\n?/ {begin} call)*" if is_parallel and form.may_repeat else ""
-    if form.is_list:
-        call = f'/ ?\\[/ {one}{f" (/, ?/ {one})*" if is_parallel else ""} "]"{end}'
+    if listed := form.calls:
+        others = f" (/{listed.between_pattern}/ {one})*" if is_parallel else ""
+        call = f"/{listed.begin_pattern}/ {one}{others} /{listed.end_pattern}/{end}"
     else:
         call = f"/\\n?/ {one} /\\n?/{end}" if end else one
     rules = [f"calls: {begin} call{more}", f"call: {call}"]
     parts: list[Part] = []
+
+    def refer(schema: dict[str, Any]) -> str:
+        parts.append({**_json(schema), "name": f"value_{len(parts)}"})
+        return f"@value_{len(parts) - 1}"
+
     for index, tool in enumerate(offered):
         head, closing = f"{form.opening}{tool['function']['name']}{form.middle}", form.closing
-        rules.append(f"tool_{index}: {_quote(head)} @arguments_{index}{f' {_quote(closing)}' if closing else ''}")
-        parts.append({**_json(parameters_of(tool)), "name": f"arguments_{index}"})
+        arguments, parameters = f"arguments_{index}", parameters_of(tool)
+        if form.has_keywords:
+            rules += keyword_rules(arguments, parameters, refer)
+        else:
+            rules.append(f"{arguments}: {refer(parameters)}")
+        rules.append(f"tool_{index}: {_quote(head)} {arguments}{f' {_quote(closing)}' if closing else ''}")
     return "\n".join(rules), parts
 
 

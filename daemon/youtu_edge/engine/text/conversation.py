@@ -18,9 +18,10 @@ Tools = list[dict[str, Any]]
 
 _MANNER = "To call a function, answer with {} and nothing else; its result comes in the next message."
 
-_KEYS = frozenset(
-    {"role", "content", "name", "tools", "tool_calls", "tool_call_id", "reasoning_content", "id", "type", "function"}
-) | {
+_KEYS = frozenset({"role", "content", "name", "tools", "tool_calls", "tool_call_id", "reasoning_content", "thought"}) | {
+    "id",
+    "type",
+    "function",
     "arguments",
     "description",
     "parameters",
@@ -102,7 +103,7 @@ def _turn(message: ChatMessage, form: ToolFormat) -> Turn:
     if message.tool_call_id is not None:
         turn["tool_call_id"] = _id(message.tool_call_id, form)
     if message.reasoning:
-        turn["reasoning_content"] = message.reasoning
+        turn["reasoning_content"] = turn["thought"] = message.reasoning  # the second is MiniCPM's
     return turn
 
 

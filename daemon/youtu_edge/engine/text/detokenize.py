@@ -9,10 +9,10 @@ import codecs
 from typing import Any
 
 from youtu_edge.engine.text.piece_decoder import PieceDecoder
-from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
+from youtu_edge.protocol.tags import THOUGHT_END, THOUGHTS, may_become_thought, thought_of
 from youtu_edge.tool_formats import TOOL_TAGS
 
-TAGS = frozenset({THOUGHT_BEGIN, THOUGHT_END}) | TOOL_TAGS
+TAGS = frozenset([*THOUGHTS, *THOUGHTS.values()]) | TOOL_TAGS
 """Control tokens that stay in the answer's text, because the front finds thoughts and calls by them."""
 
 
@@ -77,12 +77,13 @@ class ProseGate:
         before = len(self._seen)
         self._seen += new
         begun, body = self._seen.lstrip(), 0
-        if self._in_thought or begun.startswith(THOUGHT_BEGIN):
-            end = self._seen.find(THOUGHT_END)
+        thought = ("", THOUGHT_END) if self._in_thought else thought_of(begun)
+        if thought is not None:
+            end = self._seen.find(thought[1])
             if end < 0:
                 return len(new)
-            body = end + len(THOUGHT_END)
-        elif THOUGHT_BEGIN.startswith(begun):
+            body = end + len(thought[1])
+        elif may_become_thought(begun):
             return len(new)
         prose = self._seen[body:].lstrip()
         if not prose:
@@ -179,7 +180,9 @@ class TextStream:
 
 def _overlap(text: str, stop: str) -> int:
     """Length of the longest suffix of `text` that is a proper prefix of `stop`."""
-    for length in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
+    start = text.find(stop[0], max(0, len(text) - len(stop) + 1)) if stop else -1
+    while start >= 0:
+        if stop.startswith(text[start:]):
+            return len(text) - start
+        start = text.find(stop[0], start + 1)
     return 0

@@ -78,6 +78,11 @@ class Prompter:
         self._names = self._template.names if self._template else frozenset()
         self.tool_format: ToolFormat = format_named(tool_format) if tool_format else format_of(template)
 
+    @property
+    def infills(self) -> bool:
+        """Whether `encode_infill` has the tokens that it needs."""
+        return self._infill is not None
+
     def encode_text(self, text: str, *, add_special: bool = True) -> list[int]:
         """Token ids of plain text, in which no control token is recognised; `add_special` adds BOS and `prompt_end`.
 

@@ -30,6 +30,8 @@ class ServedModel(msgspec.Struct, frozen=True):
     created: int
     """Unix time in seconds at which it was loaded."""
     recommendation: Recommendation = Recommendation()
+    infills: bool = False
+    """Whether requests may have a suffix."""
     aliases: Literal["*"] | tuple[str, ...] = ()
     """Further names; "*": all."""
 
@@ -59,6 +61,7 @@ class CurrentModel:
             context_length=ready.context_length,
             created=self.value.created if self.value else int(time.time()),
             recommendation=self._recommendation(),
+            infills=ready.infills,
             aliases=self._config.aliases,
         )
 

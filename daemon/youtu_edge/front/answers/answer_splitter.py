@@ -3,9 +3,9 @@
     start ──<think>──> thought ──</think>──> text ──<tool_call>──> call ──</tool_call>──> text
       └────────────────────────────────────────^
 
-<think> is a tag only at the very beginning, <tool_call> only in a request with tools; other models have other tags for it
-(tool_formats). Text that may become a tag is held back, and so is white space beside tags: it belongs to the markup and not
-to the answer.
+<think> is a tag only at the very beginning, <tool_call> only in a request with tools; other models have other tags
+(protocol.tags, tool_formats). Text that may become a tag is held back, and so is white space beside tags: it belongs to
+the markup and not to the answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal
 
 from youtu_edge.front.answers.pieces import Piece, Text, Thought, ToolArguments, ToolCallStart
 from youtu_edge.front.answers.tool_call_reader import ToolCallReader
-from youtu_edge.protocol.tags import THOUGHT_BEGIN, THOUGHT_END
+from youtu_edge.protocol.tags import THOUGHT_END, THOUGHTS, may_become_thought, thought_of
 from youtu_edge.tool_formats import ToolFormat
 
 State = Literal["start", "thought", "text", "call"]
@@ -32,6 +32,7 @@ class AnswerSplitter:
     def __init__(self, request_id: str = "", *, in_thought: bool = False, form: ToolFormat | None = None) -> None:
         self._request_id = request_id
         self._state: State = "thought" if in_thought else "start"
+        self._thought_end = THOUGHT_END
         self._form = form
         """None as soon as no call may follow."""
         self._held = ""
@@ -78,7 +79,7 @@ class AnswerSplitter:
             if self._form is None:
                 return 0
             return len(rest) if self._form.at_start else overlap(rest, self._form.begin)
-        return overlap(rest, THOUGHT_END if self._state == "thought" else THOUGHT_BEGIN)
+        return max(overlap(rest, tag) for tag in ([self._thought_end] if self._state == "thought" else THOUGHTS))
 
     def _advance(self) -> Iterator[Piece]:
         steps = {"start": self._start, "thought": self._thought, "text": self._text, "call": self._call}
@@ -92,18 +93,19 @@ class AnswerSplitter:
 
     def _start(self) -> Iterator[Piece]:
         begun = self._held.lstrip()
-        if begun.startswith(THOUGHT_BEGIN):
-            self._enter("thought", begun.removeprefix(THOUGHT_BEGIN))
-        elif not THOUGHT_BEGIN.startswith(begun):
+        if tags := thought_of(begun):
+            self._thought_end = tags[1]
+            self._enter("thought", begun.removeprefix(tags[0]))
+        elif not may_become_thought(begun):
             self._enter("text", self._held)
             self._is_beginning = False  # no tag before it: the white space is the model's
         return iter(())
 
     def _thought(self) -> Iterator[Piece]:
         text = self._held.lstrip("\n") if self._is_beginning else self._held
-        before, end, after = text.partition(THOUGHT_END)
+        before, end, after = text.partition(self._thought_end)
         if not end:
-            sure = text[: len(text) - overlap(text, THOUGHT_END)].rstrip("\n")
+            sure = text[: len(text) - overlap(text, self._thought_end)].rstrip("\n")
             before, self._held = sure, text[len(sure) :]
         if before := before.rstrip("\n"):
             self._is_beginning = False

@@ -11,10 +11,9 @@ from __future__ import annotations
 import functools
 import re
 
-from youtu_edge.tool_formats import HERMES, ToolFormat
-
-_SEPARATOR = re.compile(r"\s*,\s*(?=\S)")
-_CLOSE = re.compile(r"\s*\]")
+from youtu_edge.front.answers.json_reader import JsonReader
+from youtu_edge.front.answers.keyword_reader import KeywordReader
+from youtu_edge.tool_formats import HERMES, CallList, ToolFormat
 
 
 class ToolCallReader:
@@ -33,10 +32,7 @@ class ToolCallReader:
         self._form = form
         self._head = _head(form, is_next)
         self._held = ""
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
-        self._arguments_done = False
+        self._arguments = KeywordReader() if form.has_keywords else JsonReader()
 
     @property
     def unread(self) -> str:
@@ -54,31 +50,34 @@ class ToolCallReader:
             self.name = head.group(1)
             self._held = self._held[head.end() :]
         arguments = ""
-        if not self._arguments_done:
-            cut = self._scan(self._held)
-            arguments, self._held = self._held[:cut], self._held[cut:]
-        if self._arguments_done:
+        if not (self._arguments.is_done or self._arguments.is_broken):
+            arguments = self._arguments.push(self._held)
+            self._held = self._arguments.rest
+        if self._arguments.is_done:
             self._look_for_end()
+        elif self._arguments.is_broken:
+            self._look_for_tag()
         return arguments
 
     def _look_for_end(self) -> None:
         """What comes behind the arguments: closing, then the next call of a list, or the end."""
         form = self._form
-        if not form.is_list and form.end:
+        if form.calls is None and form.end:
             self._look_for_tag()
             return
         behind = self._held.lstrip()
         if not behind.startswith(form.closing):
             return
         behind = behind.removeprefix(form.closing)
-        if form.is_list:
-            if separator := _SEPARATOR.match(behind):
+        if form.calls is not None:
+            between, close = _list_patterns(form.calls)
+            if separator := between.match(behind):
                 self.is_done, self.continues, self.rest = True, True, behind[separator.end() :]
                 return
-            close = _CLOSE.match(behind)
-            if close is None:
+            closed = close.match(behind)
+            if closed is None:
                 return
-            behind = behind[close.end() :]
+            behind = behind[closed.end() :]
             _, end, after = behind.partition(form.end) if form.end else ("", "]", behind)
             if not end:
                 return
@@ -92,30 +91,16 @@ class ToolCallReader:
         if end:
             self.is_done, self._held, self.rest = True, before, after
 
-    def _scan(self, text: str) -> int:
-        """Length of the arguments within `text`: up to the bracket that closes them, or all of it."""
-        for index, character in enumerate(text):
-            if self._in_string:
-                if self._escaped:
-                    self._escaped = False
-                elif character == "\\":
-                    self._escaped = True
-                elif character == '"':
-                    self._in_string = False
-            elif character == '"':
-                self._in_string = True
-            elif character in "{[":
-                self._depth += 1
-            elif character in "}]":
-                self._depth -= 1
-                if self._depth <= 0:
-                    self._arguments_done = True
-                    return index + 1 if self._depth == 0 else index
-        return len(text)
-
 
 @functools.cache
 def _head(form: ToolFormat, is_next: bool) -> re.Pattern[str]:
     """Exactly what the engine's grammar produces: text that begins otherwise was not constrained and is not a call."""
-    before = ("" if is_next else r" ?\[") if form.is_list else r"\n?"
+    before = ("" if is_next else form.calls.begin_pattern) if form.calls else r"\n?"
     return re.compile(rf"{before}{re.escape(form.opening)}([A-Za-z0-9_-]+){re.escape(form.middle)}(?=\S)")
+
+
+@functools.cache
+def _list_patterns(calls: CallList) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What is between two calls, as soon as the second has begun, and the end of the list."""
+    between, end = (re.escape(text.strip()) for text in (calls.between, calls.end))
+    return re.compile(rf"\s*{between}\s*(?=[\w{{])"), re.compile(rf"\s*{end}")

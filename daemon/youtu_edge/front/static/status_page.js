@@ -4,6 +4,7 @@ import { onDevice, watchClosely } from "./device.js";
 import { h } from "./dom.js";
 import { clockTime, duration, number, size } from "./format.js";
 import { t, translate } from "./i18n.js";
+import { isReachable, showQr } from "./qr_dialog.js";
 import { Rates } from "./rates.js";
 import { Sparkline } from "./sparkline.js";
 import { strings } from "./strings.js";
@@ -51,7 +52,9 @@ export class StatusPage {
 
   constructor(element) {
     const events = h("section", { class: "event-list" }, h("h2", { t: "events" }), this.#events);
-    element.append(h("div", { class: "status-inside" }, this.#banner, this.#grid, h("div", { class: "status-foot" }, this.#facts, events)));
+    const elsewhere = isReachable() && h("button", { class: "button", type: "button", icon: "qr", on: { click: showQr } }, h("span", { t: "openElsewhere" }));
+    const about = h("section", { class: "about" }, this.#facts, elsewhere);
+    element.append(h("div", { class: "status-inside" }, this.#banner, this.#grid, h("div", { class: "status-foot" }, about, events)));
     new ResizeObserver(() => this.#arrange()).observe(this.#grid);
     onDevice((state, status, seconds) => this.#shown && this.#draw(state, status, seconds));
   }

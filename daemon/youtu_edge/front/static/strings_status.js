@@ -38,6 +38,7 @@ export const statusStrings = {
   fact_package: { en: "Package version", zh: "模型包版本" },
   fact_device: { en: "Runs on", zh: "运行于" },
   onTrial: { en: "{version} (on trial)", zh: "{version}（试运行）" },
+  openElsewhere: { en: "Open on another device", zh: "在其他设备上打开" },
   events: { en: "Latest events", zh: "最近事件" },
   noEvents: { en: "Nothing has happened since the start.", zh: "启动以来没有事件。" },
   event_draining: { en: "The daemon is stopping", zh: "服务正在停止" },

@@ -10,6 +10,7 @@ from youtu_export.graph.families.chatglm_first import CHATGLM_FIRST, is_first_ge
 from youtu_export.graph.families.family import Family
 from youtu_export.graph.families.gemma3 import GEMMA3
 from youtu_export.graph.families.granite import GRANITE, MINICPM
+from youtu_export.graph.families.internlm import INTERNLM
 from youtu_export.graph.families.llama import LLAMA
 from youtu_export.graph.families.mistral import MISTRAL
 from youtu_export.graph.families.phi import PHI
@@ -19,7 +20,9 @@ from youtu_export.graph.families.qwen3 import QWEN3
 from youtu_export.graph.families.smollm3 import SMOLLM3
 from youtu_export.graph.families.youtu import YOUTU
 
-ALL_FAMILIES = (LLAMA, YOUTU, QWEN2, QWEN3, MISTRAL, SMOLLM3, GEMMA3, GRANITE, MINICPM, PHI, PHI3, CHATGLM, CHATGLM_FIRST)
+ALL_FAMILIES = (
+    LLAMA, YOUTU, QWEN2, QWEN3, MISTRAL, SMOLLM3, GEMMA3, GRANITE, MINICPM, INTERNLM, PHI, PHI3, CHATGLM, CHATGLM_FIRST,
+)  # fmt: skip
 FAMILIES: dict[str, Family] = {model_type: family for family in ALL_FAMILIES for model_type in family.model_types}
 
 

@@ -176,7 +176,7 @@ class MessagesBody(CountBody, forbid_unknown_fields=True, kw_only=True):
 
     max_tokens: Tokens
     """Required, so that clients that know nothing of the model write a large number: the context limits the answer too."""
-    stop_sequences: Annotated[list[StopText], Meta(max_length=8)] | None = None
+    stop_sequences: Annotated[list[StopText], Meta(max_length=32)] | None = None
     stream: bool | None = None
     metadata: Metadata | None = None
 

@@ -13,7 +13,7 @@ from youtu_edge.protocol.to_engine import Grammar, JsonObject, JsonSchema, Lark,
 from youtu_edge.request_errors import InvalidRequestError
 
 StopText = Annotated[str, Meta(min_length=1, max_length=1000)]
-Stop = StopText | Annotated[list[StopText], Meta(max_length=8)]
+Stop = StopText | Annotated[list[StopText], Meta(max_length=32)]
 Tokens = Annotated[int, Meta(ge=1)]
 TokenId = Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
 Bias = Annotated[float, Meta(ge=-100, le=100)]

@@ -24,7 +24,6 @@ FIELDS = FieldTable(
 
 MAX_PROMPTS = 16
 
-PromptText = Annotated[str, Meta(min_length=1)]
 PromptToken = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 PromptTokens = Annotated[list[PromptToken], Meta(min_length=1)]
 
@@ -32,7 +31,7 @@ PromptTokens = Annotated[list[PromptToken], Meta(min_length=1)]
 class CompletionBody(GenerationFields, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /v1/completions. `prompt` is a text, the token ids of one, or a list of up to 16 such."""
 
-    prompt: PromptText | Annotated[list[PromptToken | PromptText | PromptTokens], Meta(min_length=1)]
+    prompt: str | Annotated[list[PromptToken | str | PromptTokens], Meta(min_length=1)]
     suffix: str | None = None
     """The text that follows the answer, for models that were trained to fill in; for prompts that are texts."""
     logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
@@ -62,6 +61,8 @@ def _prompts(body: CompletionBody, context_length: int) -> dict[str, str | list[
     if len(found) > MAX_PROMPTS:
         raise InvalidRequestError(f"prompt: {len(found)} prompts; at most {MAX_PROMPTS} are allowed", param="prompt")
     for name, prompt in found.items():
+        if not prompt and not body.suffix:
+            raise InvalidRequestError(f"{name}: the text is empty; only with suffix may it be", param=name)
         if isinstance(prompt, list) and body.suffix:
             raise InvalidRequestError(f"suffix: cannot follow token ids; write {name} as a text", param="suffix")
         if isinstance(prompt, list) and len(prompt) > context_length:

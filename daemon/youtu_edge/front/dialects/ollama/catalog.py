@@ -12,7 +12,7 @@ from youtu_edge.front.admission.served_model import CurrentModel, ServedModel
 from youtu_edge.front.dialects.ollama.request import tagged
 from youtu_edge.package import Manifest
 from youtu_edge.protocol.from_engine import Ready
-from youtu_edge.protocol.tags import THOUGHT_BEGIN
+from youtu_edge.protocol.tags import THOUGHTS
 from youtu_edge.recommendation import Recommendation
 
 API_VERSION = "0.12.0"
@@ -20,10 +20,14 @@ API_VERSION = "0.12.0"
 
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
-Capability = Literal["completion", "tools", "thinking"]
+Capability = Literal["completion", "tools", "insert", "thinking"]
 
 _OLLAMA_NAMES = {"repetition_penalty": "repeat_penalty"}
 """Ollama's names of sampling parameters, where they differ."""
+
+
+_SUFFIX = "{# .Suffix #}"
+"""A comment of Jinja. Editors send `suffix` only where they find the variable of Ollama's own templates."""
 
 
 class OllamaVersion(msgspec.Struct):
@@ -143,11 +147,12 @@ def shown(current: CurrentModel, model: ServedModel) -> OllamaModelInfo:
     manifest, template = current.manifest(), current.template()
     details = _details(manifest)
     family = details.family or "unknown"
-    thinks = "enable_thinking" in template or THOUGHT_BEGIN in template
-    capabilities: list[Capability] = ["completion", "tools"]
+    thinks = "enable_thinking" in template or any(tag in template for tag in THOUGHTS)
+    insert: list[Capability] = ["insert"] if model.infills else []
+    thinking: list[Capability] = ["thinking"] if thinks else []
     return OllamaModelInfo(
         parameters=_parameters(model.recommendation),
-        template=template,
+        template=template + _SUFFIX if model.infills else template,
         details=details,
         model_info={
             "general.architecture": family,
@@ -155,7 +160,7 @@ def shown(current: CurrentModel, model: ServedModel) -> OllamaModelInfo:
             "general.parameter_count": manifest.parameters if manifest else 0,
             f"{family}.context_length": model.context_length,
         },
-        capabilities=[*capabilities, "thinking"] if thinks else capabilities,
+        capabilities=["completion", "tools", *insert, *thinking],
         modified_at=_loaded_at(model),
     )
 

@@ -129,7 +129,8 @@ class OllamaHandlers(GeneratingHandlers):
         check_model(self._intake, body.model)
         submit = generate_request(self._intake, body)
         names = {**NAMES, "messages": "prompt"}
-        return await self._answer(request, raw, body, submit if body.prompt else None, generate_answer, names)
+        is_asked = bool(body.prompt or body.suffix)
+        return await self._answer(request, raw, body, submit if is_asked else None, generate_answer, names)
 
     async def manage(self, request: web.Request) -> web.Response:
         """Rejected: packages are made with youtu-export and installed with youtu-edge model install."""
