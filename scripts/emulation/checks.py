@@ -35,14 +35,14 @@ class Result:
 
 
 def run_suite(root: Arm64Root, suite: Suite) -> Result:
-    """Run a suite with pytest, on all cores."""
+    """Run a suite with pytest."""
     print("left out: what needs SmolLM2: an emulated answer takes minutes, and `bits` compares its logits", flush=True)
     for name, reason in suite.left_out.items():
         print(f"left out: {name}: {reason}", flush=True)
     report = f"reports/{suite.name}.xml"
     (root.path / "reports").mkdir(exist_ok=True)
     (root.path / report).unlink(missing_ok=True)
-    options = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal", "-p", "no:cacheprovider", "-rs", "--durations=10"]
+    options = ["-n", str(suite.processes), "--dist", "worksteal", "-p", "no:cacheprovider", "-rs", "--durations=10"]
     options += ["-o", "faulthandler_timeout=3000", f"--junitxml=/{report}"]
     options += [f"--deselect={name}" for name in suite.left_out]
     done = root.run(["python3", "-m", "pytest", *options, *suite.paths], capture=False, models=False)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Paths for pytest; `left_out` has excluded node ids and the reasons."""
+    """Paths for pytest; `left_out` has excluded node ids and the reasons. `processes`: 0 runs them in pytest itself."""
 
     name: str
     paths: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    processes: int = os.cpu_count() or 1
 
 
 OPS = Suite(
@@ -61,5 +63,6 @@ QUICK = Suite(
         "tests/ops/test_row_operators.py",
         "tests/ops/test_batch_invariance.py::test_attention_and_its_cache_have_the_same_bits_in_every_instruction_set",
     ),
+    processes=0,
 )
-"""Part of every CI run: compares the operators' bits with their definition."""
+"""Part of every CI run: compares the operators' bits with their definition. One process: emulated ones start slowly."""
