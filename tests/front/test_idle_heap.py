@@ -2,61 +2,30 @@
 
 from __future__ import annotations
 
-import gc
-import os
+import subprocess
+import sys
+from pathlib import Path
 
-from youtu_edge.allocator import Allocator
-from youtu_edge.front.machine.idle_heap import IdleHeap
-from youtu_edge.front.machine.process_memory import anonymous_bytes
+from front.idle_heaps import free_below_pieces_in_use, freed_by_a_collection, in_use_at_the_first_look
 
-MIB = 1024 * 1024
+TESTS = Path(__file__).parents[1]
+
+
+def run_alone(scenario: str) -> None:
+    """In a process of its own: what other tests left in the heap of this one would be found again."""
+    done = subprocess.run(
+        [sys.executable, "-m", "front.idle_heaps", scenario], cwd=TESTS, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_free_heap_below_pieces_in_use_is_returned_but_not_all_the_time() -> None:
-    """64 MiB in pieces that the C library keeps when they are freed, with one in use above them."""
-    now = 0.0
-    heap = IdleHeap(Allocator(), 5.0, lambda: now)
-    pieces = [b"x" * (100 * 1024) for _ in range(640)]
-    last = b"x" * (100 * 1024)
-    del pieces
-    before = anonymous_bytes(os.getpid())
-    heap.look()
-    assert anonymous_bytes(os.getpid()) > before - 16 * MIB  # 5 s have not passed
-    now = 6.0
-    heap.look()
-    assert anonymous_bytes(os.getpid()) < before - 48 * MIB
-    assert last
+    run_alone(free_below_pieces_in_use.__name__)
 
 
 def test_what_is_in_use_at_the_first_look_is_returned_once_it_is_free() -> None:
-    """A look in the middle of a large request finds nothing to return, and nothing grows after it."""
-    now = 0.0
-    heap = IdleHeap(Allocator(), 5.0, lambda: now)
-    pieces = [b"x" * (100 * 1024) for _ in range(640)]
-    last = b"x" * (100 * 1024)
-    now = 6.0
-    heap.look()
-    before = anonymous_bytes(os.getpid())
-    del pieces
-    heap.look()
-    assert anonymous_bytes(os.getpid()) > before - 16 * MIB  # it has just looked
-    now = 20.0
-    heap.look()
-    assert anonymous_bytes(os.getpid()) < before - 48 * MIB
-    assert last
+    run_alone(in_use_at_the_first_look.__name__)
 
 
 def test_what_only_a_collection_frees_is_returned_without_any_work_that_would_start_one() -> None:
-    """As an error whose traceback holds the body that was refused, and itself."""
-    now = 0.0
-    heap = IdleHeap(Allocator(), 5.0, lambda: now)
-    gc.collect()
-    circle: list[object] = [b"x" * (100 * 1024) for _ in range(640)]
-    circle.append(circle)
-    last = b"x" * (100 * 1024)
-    before = anonymous_bytes(os.getpid())
-    del circle
-    now = 6.0
-    heap.look()
-    assert anonymous_bytes(os.getpid()) < before - 48 * MIB
-    assert last
+    run_alone(freed_by_a_collection.__name__)
