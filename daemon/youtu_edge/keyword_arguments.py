@@ -14,13 +14,15 @@ from typing import Any
 
 KEYWORD = r"[^\W\d][\w.$@-]*"
 """What may stand before "=". Tools have parameters that Python would not allow, such as "content-type"."""
+MAX_KEYWORD = 1000
+"""Characters."""
 _KEYWORD = re.compile(KEYWORD)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def is_keyword(name: str) -> bool:
     """Whether a parameter of this name can be written as one."""
-    return _KEYWORD.fullmatch(name) is not None
+    return len(name) <= MAX_KEYWORD and _KEYWORD.fullmatch(name) is not None
 
 
 def as_keywords(arguments: str) -> str:

@@ -210,6 +210,10 @@ SCHEMA = {
         ({"type": "object", "additionalProperties": {"type": "integer"}}, '**{"x": 1}', True),
         ({"type": "object", "additionalProperties": {"type": "integer"}}, '**{"x": "1"}', False),
         ({"type": "object", "required": ["c"]}, '**{"c": 1}', True),
+        ({"type": "object", "properties": {"a": {"$ref": "#"}}}, '**{"a": {"a": {}}}', True),
+        ({"type": "object", "properties": {"a": {"$ref": "#"}}}, '**{"a": 1}', False),
+        ({"type": "object", "properties": {"a" * 1001: {}}}, '**{"' + "a" * 1001 + '": 1}', True),
+        ({"type": "object", "properties": {"a": {"enum": [f"v{number}" for number in range(5000)]}}}, 'a="v4999"', True),
         ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}}, '**{"b": 1}', True),
     ],
 )

@@ -18,7 +18,10 @@ Refer = Callable[[Schema], str]
 
 _NOTES = frozenset({"title", "description", "default", "examples", "deprecated", "$schema", "$id", "$comment"})
 _DEFINITIONS = ("$defs", "definitions")
+_SHARED = tuple(f"#/{key}/" for key in _DEFINITIONS)
 _OBJECT = _NOTES | {*_DEFINITIONS, "type", "properties", "required", "additionalProperties"}
+_MAX_WORDS = 200
+"""Values of an enumeration that are alternatives of a rule: the parser follows all of them at once."""
 _WORDS = {"boolean": '("True" | "False" | "true" | "false")', "null": '("None" | "null")'}
 
 
@@ -64,6 +67,7 @@ def _has_keywords(schema: Schema) -> bool:
         and all(is_keyword(key) and isinstance(value, dict | bool) for key, value in properties.items())
         and isinstance(required, list)
         and all(isinstance(key, str) and properties.get(key, False) is not False for key in required)
+        and _refers_to_shared(schema)
     )
 
 
@@ -75,11 +79,25 @@ def _value(schema: Schema | bool, shared: Schema, refer: Refer) -> str:
     if not rest and isinstance(kind, str) and kind in _WORDS:
         return _WORDS[kind]
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    if kind is None and len(rest) == 1 and isinstance(values, list) and values and _are_scalars(values):
+    if kind is None and len(rest) == 1 and isinstance(values, list) and _are_words(values):
         texts = {text: None for value in values for text in (literal(value), json.dumps(value, ensure_ascii=False))}
         return f"({' | '.join(map(json.dumps, texts))})"
     return refer({**schema, **shared})
 
 
-def _are_scalars(values: list[Any]) -> bool:
-    return not any(isinstance(value, list | dict) for value in values)
+def _are_words(values: list[Any]) -> bool:
+    return 0 < len(values) <= _MAX_WORDS and not any(isinstance(value, list | dict) for value in values)
+
+
+def _refers_to_shared(schema: Schema) -> bool:
+    """Whether all references are to definitions, which a value takes along; "#" is another schema for a value."""
+    left: list[Any] = [schema]
+    while left:
+        match left.pop():
+            case {"$ref": str(place)} if not place.startswith(_SHARED):
+                return False
+            case dict() as found:
+                left += found.values()
+            case list() as found:
+                left += found
+    return True

@@ -17,11 +17,11 @@ import re
 from typing import Literal
 
 from youtu_edge.front.answers.string_reader import StringReader
-from youtu_edge.keyword_arguments import KEYWORD
+from youtu_edge.keyword_arguments import KEYWORD, MAX_KEYWORD
 
 MAX_DEPTH = 100
 """Of brackets within brackets."""
-MAX_ATOM = 1000
+MAX_ATOM = MAX_KEYWORD
 """Characters of a name or a number."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
