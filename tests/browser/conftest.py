@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from browser.ui import BOARD, Ui
+from chromium import chromium as launched
 from front.scripted_daemon import Daemon, running
 
 FLAGS = (
-    "--no-sandbox",  # tests run as root in containers
-    "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -26,14 +24,8 @@ FLAGS = (
 @pytest.fixture(scope="module")  # not longer: playwright keeps an event loop running in this thread, which others need
 def chromium() -> Iterator[Any]:
     """One browser for the tests of a module; each test opens its own contexts in it."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("chromium is not installed; on Debian: apt-get install chromium fonts-noto-cjk")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is part of the extra [dev]")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with launched(*FLAGS) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import urllib.request
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from chromium import chromium
 from front.scripted_daemon import Daemon, running, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -79,16 +79,10 @@ def answers(url: str) -> bool:
 @pytest.fixture
 def page() -> Iterator[Any]:
     """Chromium, as in tests/browser."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("chromium is not installed; on Debian: apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is part of the extra [dev]")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         context.set_default_timeout(TIMEOUT_MS)
         yield context.new_page()
-        browser.close()
 
 
 def ask(page: Any, text: str) -> None:

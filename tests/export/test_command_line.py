@@ -7,43 +7,30 @@ import shlex
 
 import pytest
 
-from front.test_mistyped_commands import parsers
+from command_lines import error_line, long_options, parsers
 from youtu_edge.command_parser import Parser
 from youtu_export.__main__ import main, make_parser
 from youtu_export.help_pages import PAGES
 
 ALL: dict[str, Parser] = {parser.prog: parser for parser, _ in parsers(make_parser())}
 COMMANDS = sorted(make_parser().commands())
-OPTIONS = [
-    (name, option)
-    for name, parser in make_parser().commands().items()
-    for option in parser._option_string_actions
-    if option.startswith("--") and len(option) > 4
-]
-
-
-def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Its line, without the newline."""
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
-    assert ended.value.code == 2
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    return err.removesuffix("\n")
+OPTIONS = long_options(make_parser())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_typo_of_every_command_suggests_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     typo = name[:-2] + name[-1] + name[-2]
     expected = f"youtu-export: {typo!r} is not a command of `youtu-export`; did you mean {name!r}?"
-    assert error_of(capsys, typo) == expected
+    assert error_line(main, capsys, typo) == expected
 
 
-@pytest.mark.parametrize(("command", "option"), OPTIONS)
-def test_a_typo_of_every_option_suggests_it(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("words", "option"), OPTIONS, ids=str)
+def test_a_typo_of_every_option_suggests_it(words: list[str], option: str, capsys: pytest.CaptureFixture[str]) -> None:
     typo = option[:-2] + option[-1] + option[-2]
-    expected = f"youtu-export: {typo!r} is not an option of `youtu-export {command}`; did you mean {option!r}?"
-    assert error_of(capsys, command, typo) == expected
+    expected = (
+        f"youtu-export: {typo!r} is not an option of `{' '.join(['youtu-export', *words])}`; did you mean {option!r}?"
+    )
+    assert error_line(main, capsys, *words, typo) == expected
 
 
 def test_every_command_has_a_page_and_every_page_a_command() -> None:

@@ -39,10 +39,7 @@ def test_float_logits_and_greedy_tokens_are_those_of_the_reference(
     checkpoint, figures = _checkpoint(name, model_type, tmp_path / "checkpoint"), tiny_random_figures(name)
     assert main(["hf", str(checkpoint), str(tmp_path / "package"), "--recipe", "f32"]) == 0
     runner = runner_of(tmp_path / "package")
-    for case in figures["prompts"]:
-        ids = case["prompt_ids"]
-        np.testing.assert_allclose(runner.logits(ids, 0, [len(ids) - 1])[0], case["last_logits"], atol=2e-4, rtol=0)
-        assert runner.greedy(ids, 16) == case["greedy16"]
+    assert runner.computes(figures["prompts"])
 
 
 def test_a_gguf_computes_what_the_same_checkpoint_computes(tmp_path: Path, runner_of: type[PackageRunner]) -> None:

