@@ -56,9 +56,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def check_fresh(self, url: str, now: datetime.datetime) -> None:
         """Raises UpdateError if it has expired; `now` has a time zone."""
         if self.expires and self.expires <= now:
-            until, today = (time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M") for time in (self.expires, now))
+            until, today = (time.isoformat(" ", "minutes") for time in (self.expires, now))
             raise UpdateError(
-                f"{url}: expires: was valid until {until} UTC, and now it is {today}; publish it again with --valid-days, "
+                f"{url}: expires: was valid until {until}, and now it is {today}; publish it again with --valid-days, "
                 "look for what keeps an old copy, or set the clock of this board"
             )
 

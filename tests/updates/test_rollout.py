@@ -74,8 +74,10 @@ def test_an_index_is_good_until_it_expires() -> None:
     rollout = read_rollout(index(expires="2027-03-01T01:00:00+01:00"), "x")
     last = datetime.datetime(2027, 2, 28, 23, 59, 59, tzinfo=datetime.UTC)
     rollout.check_fresh("x", last)
-    with pytest.raises(UpdateError, match="valid until 2027-03-01 00:00 UTC, and now it is 2027-03-01 00:00"):
+    with pytest.raises(UpdateError, match=r"valid until 2027-03-01 01:00\+01:00, and now it is 2027-03-01 00:00\+00:00"):
         rollout.check_fresh("x", last + datetime.timedelta(seconds=1))
+    with pytest.raises(UpdateError, match=r"valid until 0001-01-01 00:00\+14:00"):  # a date that UTC cannot express
+        read_rollout(index(expires="0001-01-01T00:00:00+14:00"), "x").check_fresh("x", last)
 
 
 def test_an_expired_index_is_refused_and_a_fresh_one_is_not(
@@ -89,7 +91,7 @@ def test_an_expired_index_is_refused_and_a_fresh_one_is_not(
     file.write_text(fresh.replace(expires, "2020-01-01T00:00:00Z"))
     done = install(command, server)
     assert (done.returncode, done.stderr.count("\n")) == (UpdateError.exit_code, 1)
-    assert "rollout.json: expires: was valid until 2020-01-01 00:00 UTC" in done.stderr
+    assert "rollout.json: expires: was valid until 2020-01-01 00:00+00:00" in done.stderr
     assert server.ranges == []
     with pytest.raises(AssertionError):
         publish(first, server)
