@@ -1,5 +1,5 @@
 """Which processors agree: all whose kernels are here. A processor that computed other bits would fail at the digests below,
-which were found equal on x86-64 (AVX-512 VNNI, AVX2, portable) and, emulated, on ARM64 (dotprod and portable)."""
+which were found equal on x86-64 (AVX-512 VNNI, AVX-VNNI, AVX2, portable) and, emulated, on ARM64 (dotprod and portable)."""
 
 from __future__ import annotations
 

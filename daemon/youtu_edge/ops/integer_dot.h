@@ -39,27 +39,24 @@ YOUTU_UNROLL
 //   template <int Bits, int Rows, int T>
 //   void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kPartsAtOnce<T>]);
 
-#if defined(__AVX512VNNI__)
-
-YOUTU_INLINE Int dot4(Int sum, Int codes, const int8_t* a) {
-  return _mm512_dpbusd_epi32(sum, codes, _mm512_set1_epi32(four(a)));
-}
-
-#elif defined(__AVXVNNI__)
-
-YOUTU_INLINE Int dot4(Int sum, Int codes, const int8_t* a) {
-  return _mm256_dpbusd_avx_epi32(sum, codes, _mm256_set1_epi32(four(a)));
-}
-
-#endif
-
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 
+constexpr bool kVnni = true;
+
+// `codes` times the same four activations for every row of the tile. The compiler must not move it: with sixteen registers it
+// would load activations for later sums first, and spill the sums.
 #if defined(__AVX512VNNI__)
+YOUTU_INLINE Int broadcast4(const int8_t* a) { return _mm512_set1_epi32(four(a)); }
+YOUTU_INLINE void add_dot4(Int& sum, Int codes, Int a) { sum = _mm512_dpbusd_epi32(sum, codes, a); }
 YOUTU_INLINE Int load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }
 YOUTU_INLINE Int low_nibbles(Int w) { return _mm512_and_si512(w, _mm512_set1_epi8(15)); }
 YOUTU_INLINE Int high_nibbles(Int w) { return low_nibbles(_mm512_srli_epi16(w, 4)); }
 #else
+YOUTU_INLINE Int broadcast4(const int8_t* a) { return _mm256_set1_epi32(four(a)); }
+YOUTU_INLINE void add_dot4(Int& sum, Int codes, Int a) {
+  sum = _mm256_dpbusd_avx_epi32(sum, codes, a);
+  asm volatile("" : "+x"(sum));
+}
 YOUTU_INLINE Int load_codes(const uint8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
 YOUTU_INLINE Int low_nibbles(Int w) { return _mm256_and_si256(w, _mm256_set1_epi8(15)); }
 YOUTU_INLINE Int high_nibbles(Int w) { return low_nibbles(_mm256_srli_epi16(w, 4)); }
@@ -74,21 +71,26 @@ YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block,
   clear(more);
   for (size_t begin = 0; begin < block; begin += 16)
 YOUTU_UNROLL
-    for (size_t k = begin; k < begin + 16; k += 8)
+    for (size_t k = begin; k < begin + 16; k += 8) {
+      Int low[kWhole], high[kWhole];
 YOUTU_UNROLL
       for (int p = 0; p < kWhole; ++p) {
         const uint8_t* from = codes + p * kWidth * 4 + k * (Bits == 4 ? 8 : 16);
         const Int w = load_codes(from);
-        const Int low = Bits == 4 ? low_nibbles(w) : w;
-        const Int high = Bits == 4 ? high_nibbles(w) : load_codes(from + kGroupBytes);
+        low[p] = Bits == 4 ? low_nibbles(w) : w;
+        high[p] = Bits == 4 ? high_nibbles(w) : load_codes(from + kGroupBytes);
+      }
 YOUTU_UNROLL
-        for (int t = 0; t < T; ++t) {
-          const int8_t* row = a + k * Rows + t * 4;
-          sums[t][p] = dot4(sums[t][p], low, row);
-          Int& second = kSets == 2 ? more[t][p] : sums[t][p];
-          second = dot4(second, high, row + Rows * 4);
+      for (int t = 0; t < T; ++t) {
+        const int8_t* row = a + k * Rows + t * 4;
+        const Int first = broadcast4(row), second = broadcast4(row + Rows * 4);
+YOUTU_UNROLL
+        for (int p = 0; p < kWhole; ++p) {
+          add_dot4(sums[t][p], low[p], first);
+          add_dot4(kSets == 2 ? more[t][p] : sums[t][p], high[p], second);
         }
       }
+    }
   if constexpr (kSets == 2) {
 YOUTU_UNROLL
     for (int t = 0; t < T; ++t)
@@ -244,6 +246,10 @@ YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block,
   }
 }
 
+#endif
+
+#if !defined(__AVX512VNNI__) && !defined(__AVXVNNI__)
+constexpr bool kVnni = false;
 #endif
 
 #if !defined(__ARM_FEATURE_DOTPROD)

@@ -16,7 +16,11 @@ namespace youtu::YOUTU_ISA {
 
 // Rows per unpacking of the weights: their sums (on ARM, those of half a tile) fit into half of the registers.
 constexpr int kMostRows = kRegisters == 32 ? 8 : 4;
-constexpr size_t kPrefetchBytes = 2048;
+
+// How far ahead of its use R rows' weights are fetched. One row waits for memory in any case, and the processor's own
+// prefetching does better alone; with VNNI several rows are multiplied so fast that 2 KB are too late (docs/lab/operators.md).
+template <int R>
+constexpr size_t kPrefetchBytes = kVnni && R > 1 ? 6144 : 2048;
 
 enum class Offset { kMiddle, kZeros, kMinimums };
 
@@ -74,7 +78,7 @@ YOUTU_UNROLL
   const int8_t* activations = c.activations;
   for (size_t b = 0; b < c.blocks; ++b, codes += bytes, activations += c.block * R) {
     if (prefetch)
-      for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(codes + line + kPrefetchBytes);
+      for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(codes + line + kPrefetchBytes<R>);
     add_block<Bits, kOffset, R, 0, kFirst, 0>(c, b, codes, activations, total);
     if constexpr (R > kFirst) add_block<Bits, kOffset, R, kFirst, R - kFirst, 0>(c, b, codes, activations, total);
   }
