@@ -33,11 +33,11 @@ YOUTU_UNROLL
 }
 
 // sums[t][p] = codes . activations over `block` values, a multiple of 16, for kPartsAtOnce<T> registers of a tile;
-// `codes` points to the first register's. sums_to_float() converts them. Activations of `Rows` rows are interleaved, four
-// values of a row at a time: a[k / 4][Rows][4]; T of the rows are processed.
+// `codes` points to the first register's. sums_to_float() converts them. Activations of `rows` rows are interleaved, four
+// values of a row at a time: a[k / 4][rows][4]; T of the rows are processed.
 //
-//   template <int Bits, int Rows, int T>
-//   void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kPartsAtOnce<T>]);
+//   template <int Bits, int T>
+//   void dot_block(const uint8_t* codes, const int8_t* a, size_t rows, size_t block, Int (&sums)[T][kPartsAtOnce<T>]);
 
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 
@@ -62,8 +62,8 @@ YOUTU_INLINE Int low_nibbles(Int w) { return _mm256_and_si256(w, _mm256_set1_epi
 YOUTU_INLINE Int high_nibbles(Int w) { return low_nibbles(_mm256_srli_epi16(w, 4)); }
 #endif
 
-template <int Bits, int Rows, int T>
-YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kWhole]) {
+template <int Bits, int T>
+YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t rows, size_t block, Int (&sums)[T][kWhole]) {
   // Instructions on the same sum depend on each other: with few sums, a second set hides the latency.
   constexpr int kSets = T * kWhole <= 2 ? 2 : 1;
   Int more[T][kWhole];
@@ -82,8 +82,8 @@ YOUTU_UNROLL
       }
 YOUTU_UNROLL
       for (int t = 0; t < T; ++t) {
-        const int8_t* row = a + k * Rows + t * 4;
-        const Int first = broadcast4(row), second = broadcast4(row + Rows * 4);
+        const int8_t* row = a + k * rows + t * 4;
+        const Int first = broadcast4(row), second = broadcast4(row + rows * 4);
 YOUTU_UNROLL
         for (int p = 0; p < kWhole; ++p) {
           add_dot4(sums[t][p], low[p], first);
@@ -108,8 +108,8 @@ YOUTU_INLINE __m256i broadcast4(const int8_t* a) {
 
 // vpmaddubsw adds two products of an unsigned and a signed byte in 16 bits. Eight of its results can be accumulated before
 // widening: 8 * 2 * 15 * 127 = 30480.
-template <int Groups, bool kFirst, int Rows, int T>
-YOUTU_INLINE void add_pairs(const uint8_t* codes, const int8_t* a, Int (&sums)[T][kWhole]) {
+template <int Groups, bool kFirst, int T>
+YOUTU_INLINE void add_pairs(const uint8_t* codes, const int8_t* a, size_t rows, Int (&sums)[T][kWhole]) {
   const __m256i mask = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
   __m256i pairs[T][kWhole];
 YOUTU_UNROLL
@@ -123,8 +123,8 @@ YOUTU_UNROLL
     }
 YOUTU_UNROLL
     for (int t = 0; t < T; ++t) {
-      const int8_t* row = a + g * 8 * Rows + t * 4;
-      const __m256i first = broadcast4(row), second = broadcast4(row + Rows * 4);
+      const int8_t* row = a + g * 8 * rows + t * 4;
+      const __m256i first = broadcast4(row), second = broadcast4(row + rows * 4);
 YOUTU_UNROLL
       for (int p = 0; p < kWhole; ++p) {
         const __m256i one = _mm256_maddubs_epi16(low[p], first), two = _mm256_maddubs_epi16(high[p], second);
@@ -143,13 +143,13 @@ YOUTU_UNROLL
     }
 }
 
-template <int Bits, int Rows, int T>
-YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kWhole]) {
+template <int Bits, int T>
+YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t rows, size_t block, Int (&sums)[T][kWhole]) {
   const __m256i ones = _mm256_set1_epi16(1);
   if constexpr (Bits == 4) {
-    if (block == 16) return add_pairs<2, true, Rows>(codes, a, sums);
-    add_pairs<4, true, Rows>(codes, a, sums);
-    for (size_t k = 32; k < block; k += 32) add_pairs<4, false, Rows>(codes + k * 8, a + k * Rows, sums);
+    if (block == 16) return add_pairs<2, true>(codes, a, rows, sums);
+    add_pairs<4, true>(codes, a, rows, sums);
+    for (size_t k = 32; k < block; k += 32) add_pairs<4, false>(codes + k * 8, a + k * rows, rows, sums);
   } else {
     clear(sums);
     // code * a = 128 * a + |w| * (a with the sign of w), w = code - 128: an unsigned factor that fits.
@@ -163,7 +163,7 @@ YOUTU_UNROLL
         const __m256i magnitude = _mm256_abs_epi8(w);
 YOUTU_UNROLL
         for (int t = 0; t < T; ++t) {
-          const __m256i x = broadcast4(a + k * Rows + t * 4);
+          const __m256i x = broadcast4(a + k * rows + t * 4);
           const __m256i products = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, w));
           sums[t][p] = add(sums[t][p], _mm256_madd_epi16(products, ones));
         }
@@ -195,9 +195,9 @@ template <int T>
 constexpr int kPartsAtOnce = T * kWhole <= 16 ? kWhole : kWhole / 2;
 
 // sdot by element: 16 values of each of the T rows fill T registers, in which the rows' words alternate.
-template <int Bits, int Rows, int T, int Parts>
-YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][Parts]) {
-  static_assert(Rows == T, "nothing lies between the words of the rows");
+template <int Bits, int T, int Parts>
+YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t rows, size_t block, Int (&sums)[T][Parts]) {
+  (void)rows;  // T: nothing lies between the words of the rows
   const uint8x16_t mask = vdupq_n_u8(15), flip = vdupq_n_u8(128);
 YOUTU_UNROLL
   for (int t = 0; t < T; ++t)
@@ -231,13 +231,13 @@ YOUTU_UNROLL
 
 #else
 
-template <int Bits, int Rows, int T>
-YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t block, Int (&sums)[T][kWhole]) {
+template <int Bits, int T>
+YOUTU_INLINE void dot_block(const uint8_t* codes, const int8_t* a, size_t rows, size_t block, Int (&sums)[T][kWhole]) {
     for (int t = 0; t < T; ++t) {
     int32_t total[kTileRows] = {};
     for (size_t k = 0; k < block; k += Bits == 4 ? 8 : 4) {
       const uint8_t* w = codes + k * (Bits == 4 ? 8 : 16);
-      const int8_t *x = a + k * Rows + t * 4, *next = x + Rows * 4;
+      const int8_t *x = a + k * rows + t * 4, *next = x + rows * 4;
       for (size_t r = 0; r < kTileRows; ++r)
         for (int j = 0; j < 4; ++j)
           total[r] += Bits == 4 ? (w[4 * r + j] & 15) * x[j] + (w[4 * r + j] >> 4) * next[j] : w[4 * r + j] * x[j];

@@ -16,6 +16,7 @@ namespace youtu::YOUTU_ISA {
 
 // Rows per unpacking of the weights: their sums (on ARM, those of half a tile) fit into half of the registers.
 constexpr int kMostRows = kRegisters == 32 ? 8 : 4;
+constexpr bool kPortable = kWidth == 4 && kRegisters == 16;
 
 // How far ahead of its use R rows' weights are fetched. One row waits for memory in any case, and the processor's own
 // prefetching does better alone; with VNNI several rows are multiplied so fast that 2 KB are too late (docs/lab/operators.md).
@@ -37,29 +38,42 @@ struct TileTimesGroup {
   const float* activation_totals;
 };
 
-// Accumulates block b, given its codes, into the totals of rows Begin to Begin + T - 1 of R, for registers from First on.
+// The factors of a block for one register of a tile.
+struct Factors {
+  V scale, zero, middle;
+};
+
+template <int Bits, Offset kOffset>
+YOUTU_INLINE Factors factors(const TileTimesGroup& c, size_t at) {
+  constexpr float kMiddle = Bits == 8 ? 128.0f : 8.0f, kShift = Bits == 8 ? kEightBitShift : 0;
+  const V scale = load(c.scales + at);
+  const V zero = kOffset == Offset::kZeros ? load(c.zero_points + at) - splat(kShift) : splat(kMiddle - kShift);
+  const V middle = kOffset == Offset::kMinimums ? fma(scale, splat(kMiddle), load(c.minimums + at)) : scale;
+  return {scale, zero, middle};
+}
+
+// Adds a row's part of a block to its total, given the sums of products.
+template <Offset kOffset>
+YOUTU_INLINE void accumulate(const TileTimesGroup& c, const Factors& f, size_t row, Int sums, V& total) {
+  // Integers below 2^24 are exact in float: no rounding before the scale.
+  const V dot = fma(f.zero, splat(c.negative_sums[row]), sums_to_float(sums));
+  total = fma(dot, f.scale * splat(c.activation_scales[row]), total);
+  if constexpr (kOffset == Offset::kMinimums) total = fma(f.middle, splat(c.activation_totals[row]), total);
+}
+
+// Block b, given its codes, for rows Begin to Begin + T - 1 of R and registers from First on.
 template <int Bits, Offset kOffset, int R, int Begin, int T, int First>
 YOUTU_INLINE void add_block(const TileTimesGroup& c, size_t b, const uint8_t* codes, const int8_t* activations,
                             V (&total)[R][kWhole]) {
-  constexpr float kMiddle = Bits == 8 ? 128.0f : 8.0f, kShift = Bits == 8 ? kEightBitShift : 0;
   constexpr int kLast = First + kPartsAtOnce<T>;
+  static_assert(T == R || kPartsAtOnce<T> == kWhole);
   Int sums[T][kPartsAtOnce<T>];
-  dot_block<Bits, R, T>(codes + First * kWidth * 4, activations + Begin * 4, c.block, sums);
+  dot_block<Bits>(codes + First * kWidth * 4, activations + Begin * 4, R, c.block, sums);
 YOUTU_UNROLL
   for (int p = First; p < kLast; ++p) {
-    const size_t at = b * kTileRows + p * kWidth;
-    const V scale = load(c.scales + at);
-    const V zero = kOffset == Offset::kZeros ? load(c.zero_points + at) - splat(kShift) : splat(kMiddle - kShift);
-    const V middle = kOffset == Offset::kMinimums ? fma(scale, splat(kMiddle), load(c.minimums + at)) : scale;
+    const Factors f = factors<Bits, kOffset>(c, b * kTileRows + p * kWidth);
 YOUTU_UNROLL
-    for (int t = 0; t < T; ++t) {
-      const size_t row = b * R + Begin + t;
-      V& sum = total[Begin + t][p];
-      // Integers below 2^24 are exact in float: no rounding before the scale.
-      const V dot = fma(zero, splat(c.negative_sums[row]), sums_to_float(sums[t][p - First]));
-      sum = fma(dot, scale * splat(c.activation_scales[row]), sum);
-      if constexpr (kOffset == Offset::kMinimums) sum = fma(middle, splat(c.activation_totals[row]), sum);
-    }
+    for (int t = 0; t < T; ++t) accumulate<kOffset>(c, f, b * R + Begin + t, sums[t][p - First], total[Begin + t][p]);
   }
   if constexpr (kLast < kWhole) add_block<Bits, kOffset, R, Begin, T, kLast>(c, b, codes, activations, total);
 }
@@ -88,12 +102,37 @@ YOUTU_UNROLL
     for (int p = 0; p < kWhole; ++p) store(y + t * y_stride + p * kWidth, total[t][p]);
 }
 
+// The same in one function for any number of rows, where several rows together are no faster.
+template <int Bits, Offset kOffset>
+static __attribute__((noinline)) void multiply_tile_by_row(const TileTimesGroup c, size_t rows, float* y,
+                                                           size_t y_stride) {
+  V total[kRowGroup][kWhole];
+  for (size_t t = 0; t < rows; ++t)
+    for (int p = 0; p < kWhole; ++p) total[t][p] = splat(0.0f);
+  for (size_t b = 0; b < c.blocks; ++b) {
+    const uint8_t* codes = c.codes + b * c.block * (kTileRows * Bits / 8);
+    Factors f[kWhole];
+    for (int p = 0; p < kWhole; ++p) f[p] = factors<Bits, kOffset>(c, b * kTileRows + p * kWidth);
+    for (size_t t = 0; t < rows; ++t) {
+      Int sums[1][kWhole];
+      dot_block<Bits>(codes, c.activations + b * c.block * rows + t * 4, rows, c.block, sums);
+      for (int p = 0; p < kWhole; ++p) accumulate<kOffset>(c, f[p], b * rows + t, sums[0][p], total[t][p]);
+    }
+  }
+  for (size_t t = 0; t < rows; ++t)
+    for (int p = 0; p < kWhole; ++p) store(y + t * y_stride + p * kWidth, total[t][p]);
+}
+
 // For `rows` rows, at most R.
 template <int Bits, Offset kOffset, int R>
 static void multiply_rows(const TileTimesGroup& c, size_t rows, bool prefetch, float* y, size_t y_stride) {
-  if constexpr (R > 1)
-    if (rows < R) return multiply_rows<Bits, kOffset, R - 1>(c, rows, prefetch, y, y_stride);
-  multiply_tile<Bits, kOffset, R>(c, prefetch, y, y_stride);
+  if constexpr (kPortable) {
+    multiply_tile_by_row<Bits, kOffset>(c, rows, y, y_stride);
+  } else {
+    if constexpr (R > 1)
+      if (rows < R) return multiply_rows<Bits, kOffset, R - 1>(c, rows, prefetch, y, y_stride);
+    multiply_tile<Bits, kOffset, R>(c, prefetch, y, y_stride);
+  }
 }
 
 template <int Bits, Offset kOffset>
