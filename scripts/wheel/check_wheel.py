@@ -61,6 +61,12 @@ def problems_of_wheel(wheel: Path) -> Iterator[str]:
             yield from (f"{path.name} {problem}" for problem in problems_of_library(path, machine, newest))
 
 
+def has_page_libraries(wheel: Path) -> bool:
+    """Whether the page can colour code, typeset formulas and show QR codes: not if the wheel was built without npm."""
+    with zipfile.ZipFile(wheel) as archive:
+        return any(name.startswith("youtu_edge/front/libraries/") for name in archive.namelist())
+
+
 def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -75,6 +81,8 @@ def main(wheels: list[str]) -> int:
     for wheel in wheels:
         try:
             problems = list(problems_of_wheel(Path(wheel)))
+            if not has_page_libraries(Path(wheel)):
+                print(f"{wheel}: built without npm: the page shows code and formulas as plain text, and no QR codes")
         except (OSError, zipfile.BadZipFile, subprocess.CalledProcessError) as error:
             problems = [f"cannot be read: {error}"]
         for problem in problems:

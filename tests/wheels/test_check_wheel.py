@@ -48,19 +48,36 @@ def build(directory: Path, source: str, *options: str) -> Path:
     return path
 
 
-def check(directory: Path, library: Path, tag: str = TAG, inside: str = "youtu_edge/ops/libyoutu_edge_ops.so") -> str:
-    """The check's message for a wheel with this library; empty if it passes."""
+def checked(
+    directory: Path, library: Path, tag: str = TAG, inside: str = "youtu_edge/ops/libyoutu_edge_ops.so", *also: str
+) -> subprocess.CompletedProcess[str]:
+    """The check of a wheel with this library, and with empty files besides."""
     wheel = directory / f"youtu_edge-0.1-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.write(library, inside)
         archive.writestr("youtu_edge-0.1.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: {TAG}\n")
+        for name in also:
+            archive.writestr(name, "")
     done = subprocess.run([sys.executable, CHECK, wheel], capture_output=True, text=True, check=False)
     assert done.returncode == (1 if done.stderr else 0)
-    return done.stderr
+    return done
+
+
+def check(directory: Path, library: Path, tag: str = TAG, inside: str = "youtu_edge/ops/libyoutu_edge_ops.so") -> str:
+    """The problems of a wheel with this library; empty if it passes."""
+    return checked(directory, library, tag, inside).stderr
 
 
 def test_a_library_of_ours_alone_passes(tmp_path: Path) -> None:
     assert check(tmp_path, build(tmp_path, ANSWER, "-nostdlib")) == ""
+
+
+def test_a_wheel_that_was_built_without_npm_passes_and_is_told(tmp_path: Path) -> None:
+    """Its page lacks what the libraries do."""
+    library = build(tmp_path, ANSWER, "-nostdlib")
+    assert "built without npm: the page shows code and formulas as plain text" in checked(tmp_path, library).stdout
+    inside = "youtu_edge/ops/libyoutu_edge_ops.so"
+    assert checked(tmp_path, library, TAG, inside, "youtu_edge/front/libraries/temml.js").stdout == ""
 
 
 def test_a_symbol_newer_than_the_wheels_glibc_is_named(tmp_path: Path) -> None:
