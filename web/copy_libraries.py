@@ -2,9 +2,9 @@
 """Copy the libraries of the page into a directory: `copy_libraries.py [--required] DIRECTORY`.
 
 npm fetches the packages that package-lock.json pins, by their hashes, into a temporary directory; nothing of them runs.
-What the page uses is copied, with the licences in LICENSES.txt. Without npm or a network the page is complete but for
-coloured code, typeset formulas and QR codes: a warning, or with --required an error. Standard library only: CMake runs
-it at build.
+What the page uses is copied, with the licences in LICENSES.txt. Wheels and images of a checkout that is installed have the
+copy of that installation, and need no npm. Without all of these the page is complete but for coloured code, typeset
+formulas and QR codes: a warning, or with --required an error. Standard library only: CMake runs it at build.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+INSTALLED = HERE.parent / "daemon/youtu_edge/front/libraries"
+"""Of an editable installation of this checkout."""
 PINS = ("package.json", "package-lock.json")
 LANGUAGES = (
     *("bash", "c", "cpp", "csharp", "css", "diff", "go", "ini", "java", "javascript", "json", "kotlin", "lua", "makefile"),
@@ -46,6 +48,12 @@ class UnavailableError(Exception):
 def pinned() -> str:
     """Identifies what is copied: the pins, and this program."""
     return hashlib.sha256(b"".join((HERE / name).read_bytes() for name in (*PINS, Path(__file__).name))).hexdigest()
+
+
+def is_current(directory: Path) -> bool:
+    """Whether it has what would be copied now."""
+    stamp = directory / ".pinned"
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == pinned()
 
 
 def fetch(directory: Path) -> Path:
@@ -79,8 +87,11 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code."""
     is_required = "--required" in arguments
     (target,) = (Path(argument) for argument in arguments if argument != "--required")
-    stamp = target / ".pinned"
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == pinned():
+    if is_current(target):
+        return 0
+    if is_current(INSTALLED):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(INSTALLED, target)
         return 0
     try:
         with tempfile.TemporaryDirectory() as directory:
