@@ -32,6 +32,7 @@ ENGINE = Suite(
         "tests/engine/test_activations.py": _MEMORY,
         "tests/engine/test_reserve.py": _LIMIT,
         "tests/engine/test_out_of_memory.py::test_a_prompt_that_finds_no_memory_is_computed_in_smaller_steps": _LIMIT,
+        "tests/engine/test_text_workers.py::test_a_text_that_takes_too_much_memory_is_refused": _LIMIT,
     },
 )
 EXPORT = Suite(
