@@ -16,7 +16,7 @@ namespace youtu::YOUTU_ISA {
 
 // Rows per unpacking of the weights: their sums (on ARM, those of half a tile) fit into half of the registers.
 constexpr int kMostRows = kRegisters == 32 ? 8 : 4;
-constexpr bool kPortable = kWidth == 4 && kRegisters == 16;
+constexpr bool kByRow = kWidth == 4 && kRegisters == 16;  // the fallback: several rows together are no faster
 
 // How far ahead of its use R rows' weights are fetched. One row waits for memory in any case, and the processor's own
 // prefetching does better alone; with VNNI several rows are multiplied so fast that 2 KB are too late (docs/lab/operators.md).
@@ -102,7 +102,7 @@ YOUTU_UNROLL
     for (int p = 0; p < kWhole; ++p) store(y + t * y_stride + p * kWidth, total[t][p]);
 }
 
-// The same in one function for any number of rows, where several rows together are no faster.
+// The same in one function for any number of rows. `c` is a copy, or the compiler would read its pointers again after each store.
 template <int Bits, Offset kOffset>
 static __attribute__((noinline)) void multiply_tile_by_row(const TileTimesGroup c, size_t rows, float* y,
                                                            size_t y_stride) {
@@ -126,7 +126,7 @@ static __attribute__((noinline)) void multiply_tile_by_row(const TileTimesGroup 
 // For `rows` rows, at most R.
 template <int Bits, Offset kOffset, int R>
 static void multiply_rows(const TileTimesGroup& c, size_t rows, bool prefetch, float* y, size_t y_stride) {
-  if constexpr (kPortable) {
+  if constexpr (kByRow) {
     multiply_tile_by_row<Bits, kOffset>(c, rows, y, y_stride);
   } else {
     if constexpr (R > 1)
