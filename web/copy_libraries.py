@@ -50,10 +50,20 @@ def pinned() -> str:
     return hashlib.sha256(b"".join((HERE / name).read_bytes() for name in (*PINS, Path(__file__).name))).hexdigest()
 
 
+def stamp(directory: Path) -> str:
+    """Identifies what was copied and the bytes that are there: an installation that was interrupted has other ones."""
+    found = hashlib.sha256()
+    for name in (*FILES, "LICENSES.txt"):
+        found.update((directory / name).read_bytes())
+    return f"{pinned()} {found.hexdigest()}"
+
+
 def is_current(directory: Path) -> bool:
-    """Whether it has what would be copied now."""
-    stamp = directory / ".pinned"
-    return stamp.is_file() and stamp.read_text(encoding="utf-8") == pinned()
+    """Whether it has, whole, what would be copied now."""
+    try:
+        return (directory / ".pinned").read_text(encoding="utf-8") == stamp(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def fetch(directory: Path) -> Path:
@@ -80,27 +90,38 @@ def copy(packages: Path, target: Path) -> None:
         shutil.copyfile(packages / source, target / name)
     licenses = (f"{name}\n\n{(packages / path).read_text(encoding='utf-8')}" for name, path in LICENSES.items())
     (target / "LICENSES.txt").write_text("\n\n".join(licenses), encoding="utf-8")
-    (target / ".pinned").write_text(pinned(), encoding="utf-8")
+    (target / ".pinned").write_text(stamp(target), encoding="utf-8")
+
+
+def build(target: Path) -> None:
+    """Make `target` what it should be. Raises UnavailableError, and OSError where it cannot be written."""
+    if is_current(target):
+        return
+    if is_current(INSTALLED):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in (*FILES, "LICENSES.txt", ".pinned"):
+            shutil.copyfile(INSTALLED / name, target / name)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        copy(fetch(Path(directory)), target)
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
     is_required = "--required" in arguments
     (target,) = (Path(argument) for argument in arguments if argument != "--required")
-    if is_current(target):
-        return 0
-    if is_current(INSTALLED):
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(INSTALLED, target)
-        return 0
     try:
-        with tempfile.TemporaryDirectory() as directory:
-            copy(fetch(Path(directory)), target)
-    except UnavailableError as error:
-        kind = "error" if is_required else "warning: the page is built without coloured code, formulas and QR codes"
-        print(f"{kind}: {error}", file=sys.stderr)
-        target.mkdir(parents=True, exist_ok=True)
-        return 1 if is_required else 0
+        try:
+            build(target)
+        except UnavailableError as error:
+            kind = "error" if is_required else "warning: the page is built without coloured code, formulas and QR codes"
+            print(f"{kind}: {error}", file=sys.stderr)
+            target.mkdir(parents=True, exist_ok=True)
+            return int(is_required)
+    except OSError as error:
+        print(f"error: the page's libraries cannot be written to {target}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,15 @@ def copy(checkout: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def install(checkout: Path, pins: str) -> None:
-    """Libraries of an editable installation, which were fetched by these pins."""
-    libraries = checkout / "daemon/youtu_edge/front/libraries"
-    libraries.mkdir(parents=True)
-    (libraries / "temml.js").write_text("// formulas")
-    (libraries / ".pinned").write_text(pins)
+def install(checkout: Path) -> Path:
+    """The libraries of an editable installation, as npm's packages gave them."""
+    packages, libraries = checkout / "node_modules", checkout / "daemon/youtu_edge/front/libraries"
+    program = runpy.run_path(str(checkout / "web/copy_libraries.py"))
+    for source in (*program["FILES"].values(), *program["LICENSES"].values()):
+        (packages / source).parent.mkdir(parents=True, exist_ok=True)
+        (packages / source).write_text(f"// {source}")
+    program["copy"](packages, libraries)
+    return libraries
 
 
 def test_a_build_without_npm_warns_and_a_release_fails(checkout: Path) -> None:
@@ -77,17 +81,46 @@ def test_a_build_without_npm_warns_and_a_release_fails(checkout: Path) -> None:
 
 def test_an_installed_checkout_builds_without_npm(checkout: Path) -> None:
     """Also where the libraries are required, and in place of an older copy."""
-    pins = b"".join((checkout / "web" / name).read_bytes() for name in PINS)
-    install(checkout, hashlib.sha256(pins).hexdigest())
+    libraries = install(checkout)
     (checkout / "built").mkdir()
     (checkout / "built/old.js").write_text("")
     assert copy(checkout, "--required") == (0, "")
-    assert sorted(path.name for path in (checkout / "built").iterdir()) == [".pinned", "temml.js"]
+    built = {path.name: path.read_bytes() for path in (checkout / "built").iterdir()}
+    assert built == {path.name: path.read_bytes() for path in libraries.iterdir()} != {}
+    shutil.rmtree(libraries)
+    assert copy(checkout, "--required") == (0, "")  # what is built is not built again
 
 
-def test_an_installation_of_other_versions_is_not_used(checkout: Path) -> None:
-    """The page would get libraries that nobody has tried with it."""
-    install(checkout, "0" * 64)
+def missing(libraries: Path) -> None:
+    (libraries / "temml.js").unlink()
+
+
+def cut_short(libraries: Path) -> None:
+    with (libraries / "temml.js").open("r+") as file:
+        file.truncate(5)
+
+
+def other_versions(libraries: Path) -> None:
+    with (libraries.parents[3] / "web/package-lock.json").open("a") as file:
+        file.write("\n")
+
+
+def test_a_directory_that_cannot_be_written_is_named_in_one_line(checkout: Path) -> None:
+    """As on a full disk, whether npm is missing or the libraries are installed."""
+    (checkout / "built").write_text("a file")
+    said = f"error: the page's libraries cannot be written to {checkout / 'built'}: File exists\n"
+    code, warned = copy(checkout)
+    assert (code, warned.splitlines(keepends=True)[-1]) == (1, said)
+    install(checkout)
+    assert copy(checkout) == (1, said)
+
+
+@pytest.mark.parametrize("spoil", [missing, cut_short, other_versions])
+def test_an_installation_that_is_not_what_a_build_would_fetch_is_not_used(
+    spoil: Callable[[Path], None], checkout: Path
+) -> None:
+    """It was interrupted, or the pins have changed since."""
+    spoil(install(checkout))
     code, said = copy(checkout)
     assert (code, list((checkout / "built").iterdir())) == (0, [])
     assert said.startswith("warning: ")
